@@ -1,0 +1,74 @@
+package limits
+
+const (
+	kib = 1 << 10
+	mib = 1 << 20
+	gib = 1 << 30
+)
+
+// What a request may hold.
+var (
+	BodyBytes      = row("body_bytes", 0, 32*mib, "bytes", "a request's body")
+	JSONDepth      = row("json_depth", 0, 64, "levels", "nesting of a request's JSON")
+	HeaderBytes    = row("header_bytes", 0, 64*kib, "bytes", "all headers of a request")
+	Messages       = row("messages", 1, 20_000, "messages", "messages of a conversation")
+	Parts          = row("parts", 0, 10_000, "parts", "content parts of a message")
+	NameBytes      = row("name_bytes", 0, 256, "bytes", "a speaker's or model's name")
+	Tools          = row("tools", 0, 512, "tools", "tools of a request")
+	Stops          = row("stops", 0, 512, "strings", "stop strings of a request, the format's not counted")
+	StopBytes      = row("stop_bytes", 1, 4*kib, "bytes", "one stop string")
+	Choices        = row("n", 1, 64, "choices", "answers to one request")
+	PromptsPerCall = row("prompts", 1, 256, "prompts", "prompts of one completion request")
+	LogProbs       = row("logprobs", 0, 20, "tokens", "alternatives reported for each token")
+	LogitBiases    = row("logit_bias", 0, 4096, "tokens", "entries of logit_bias")
+)
+
+// What a number of a request may be.
+var (
+	MaxTokens         = row("max_tokens", -1, 1<<30, "tokens", "tokens asked for; more than fit are capped, -1 is as many as fit")
+	Temperature       = row("temperature", 0, 100, "", "sampling temperature")
+	TopK              = row("top_k", -1, 1<<30, "tokens", "top-k; 0 and -1 keep all")
+	TopP              = row("top_p", 0, 1, "", "nucleus")
+	MinP              = row("min_p", 0, 1, "", "least probability relative to the greatest")
+	RepetitionPenalty = row("repetition_penalty", 0.01, 100, "", "divisor of repeated tokens' logits")
+	RepetitionRange   = row("repetition_range", -1, 1<<30, "tokens", "tokens looked back on; -1 is all")
+	PresencePenalty   = row("presence_penalty", -100, 100, "", "subtracted once")
+	FrequencyPenalty  = row("frequency_penalty", -100, 100, "", "subtracted for each occurrence")
+	LogitBias         = row("logit_bias_value", -1000, 1000, "", "one entry of logit_bias")
+	Seed              = row("seed", -1<<63, 1<<63, "", "seed; any 64-bit integer")
+)
+
+// What the server holds at a time.
+var (
+	Streams        = row("streams", 0, 2048, "streams", "requests from one address at a time")
+	Queue          = row("queue", 0, 4096, "requests", "requests waiting for one model")
+	Sequences      = row("sequences", 1, 256, "sequences", "sequences that one model works on at a time")
+	Context        = row("context", 16, 1<<24, "tokens", "context of a model")
+	WriteSeconds   = row("write_seconds", 1, 30, "seconds", "a client that reads nothing is cut off after so long")
+	HeaderSeconds  = row("header_seconds", 1, 10, "seconds", "a client has so long to send its headers")
+	BodySeconds    = row("body_seconds", 1, 120, "seconds", "a client has so long to send its body")
+	IdleSeconds    = row("idle_seconds", 1, 120, "seconds", "an unused connection is kept so long")
+	DrainSeconds   = row("drain_seconds", 0, 30, "seconds", "running requests have so long to end at shutdown")
+	PingSeconds    = row("ping_seconds", 1, 10, "seconds", "a stream without output gets a sign of life so often")
+	RequestTimeout = row("request_seconds", 1, 24*3600, "seconds", "one request, from first byte to last")
+)
+
+// What a file may hold.
+var (
+	FormatFileBytes = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
+	FormatTextBytes = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
+	ConfigBytes     = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
+	GGUFStringBytes = row("gguf_string_bytes", 0, 64*mib, "bytes", "one string of a GGUF file")
+	GGUFBytes       = row("gguf_bytes", 0, 1024*gib, "bytes", "a GGUF file")
+)
+
+// What a chat template may cost, whoever sent it.
+var (
+	TemplateBytes  = row("template_bytes", 0, 1*mib, "bytes", "a chat template's source")
+	TemplateDepth  = row("template_depth", 0, 128, "levels", "nesting of a template's blocks, expressions and calls")
+	TemplateSteps  = row("template_steps", 0, 20_000_000, "steps", "evaluation steps of one render")
+	TemplateOutput = row("template_output_bytes", 0, 128*mib, "bytes", "output of one render")
+	TemplateLive   = row("template_live_bytes", 0, 512*mib, "bytes", "values made by one render")
+	TemplateRange  = row("template_range", 0, 100_000, "items", "length of range()")
+	TemplateTime   = row("template_seconds", 0, 10, "seconds", "one render")
+)

@@ -1,0 +1,91 @@
+package llm_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"parley/internal/limits"
+	"parley/llm"
+	"parley/llm/llmtest"
+)
+
+func TestScriptKeepsTheContract(t *testing.T) {
+	for name, tokens := range map[string][]string{
+		"words":         {"Once", " upon", " a", " time", " there", " was", " a", " mouse", "."},
+		"divided runes": {"gr", "\xc3", "\xbc", "n", "e", " \xf0\x9f", "\x8d", "\x8f", " und", " mehr"},
+		"no UTF-8":      {"a", "\xff", "b", "\xfe\xfe", "c", "d", "e", "f", "\xc3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			llmtest.Run(t, llmtest.Subject{Model: llm.Script(tokens...), Prompt: llm.Text("Tell me a story.")})
+		})
+	}
+}
+
+func TestScriptFailsWhenTold(t *testing.T) {
+	m := llm.Script("a", "b")
+	m.Err = errors.New("the plug was pulled")
+	var text string
+	var last error
+	for piece, err := range m.Complete(t.Context(), llm.Text("x"), llm.Params{}) {
+		text, last = text+piece.Text, err
+	}
+	if text != "ab" || last != m.Err {
+		t.Errorf("got %q, %v", text, last)
+	}
+}
+
+func TestParamsOutsideTheTableAreNamed(t *testing.T) {
+	cases := map[string]struct {
+		p     llm.Params
+		limit *limits.Limit
+	}{
+		"max_tokens":         {llm.Params{MaxTokens: new(-2)}, limits.MaxTokens},
+		"temperature":        {llm.Params{Temperature: new(math.NaN())}, limits.Temperature},
+		"top_k":              {llm.Params{TopK: new(-2)}, limits.TopK},
+		"top_p":              {llm.Params{TopP: new(1.5)}, limits.TopP},
+		"min_p":              {llm.Params{MinP: new(-0.1)}, limits.MinP},
+		"repetition_penalty": {llm.Params{RepetitionPenalty: new(0.0)}, limits.RepetitionPenalty},
+		"repetition_range":   {llm.Params{RepetitionRange: new(-2)}, limits.RepetitionRange},
+		"presence_penalty":   {llm.Params{PresencePenalty: new(math.Inf(1))}, limits.PresencePenalty},
+		"frequency_penalty":  {llm.Params{FrequencyPenalty: new(-101.0)}, limits.FrequencyPenalty},
+		"logprobs":           {llm.Params{LogProbs: new(21)}, limits.LogProbs},
+		"stop":               {llm.Params{Stop: make([]string, limits.Stops.Int()+1)}, limits.Stops},
+		"stop[1]":            {llm.Params{Stop: []string{"ok", ""}}, limits.StopBytes},
+		"logit_bias.5":       {llm.Params{LogitBias: map[int]float64{5: 2000}}, limits.LogitBias},
+	}
+	for field, c := range cases {
+		e := llm.AsError(c.p.Check())
+		if e.Code != llm.Invalid || e.Field != field {
+			t.Errorf("%s: got code %s, field %q", field, e.Code, e.Field)
+		}
+		if want := "(limit " + c.limit.Name + ")"; len(e.Message) < len(want) || e.Message[len(e.Message)-len(want):] != want {
+			t.Errorf("%s: %q does not name the limit %s", field, e.Message, c.limit.Name)
+		}
+	}
+	if err := (llm.Params{}).Check(); err != nil {
+		t.Errorf("the zero Params: %v", err)
+	}
+}
+
+func TestWhatIsLeftOpenComesFromTheDefaults(t *testing.T) {
+	p := llm.Params{Temperature: new(0.0)}.WithDefaults(llm.Params{Temperature: new(0.8), TopK: new(40)})
+	if *p.Temperature != 0 || *p.TopK != 40 || p.TopP != nil {
+		t.Errorf("got temperature %v, top_k %v, top_p %v", *p.Temperature, *p.TopK, p.TopP)
+	}
+}
+
+func TestReportHeaderCarriesOnlyWhatAHeaderMay(t *testing.T) {
+	var r llm.Report
+	r.Add("max_tokens_capped", "4000", "asked for 8192")
+	r.Add("max_tokens_capped", "4000", "asked for 8192")
+	r.Add("ignored", "logit bias,\r\nEvil: 1=ü", "")
+	if got, want := r.Header(), "max_tokens_capped=4000, ignored=logit_bias___Evil:_1_"; len(r) != 2 || got[:len(want)] != want {
+		t.Errorf("%d notes, header %q", len(r), got)
+	}
+	for _, c := range r.Header() {
+		if c < ' ' || c >= 0x7f {
+			t.Errorf("header holds %q", c)
+		}
+	}
+}
