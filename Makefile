@@ -1,0 +1,57 @@
+# make          what there is
+GO      ?= go
+STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
+TARGETS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+export CGO_ENABLED ?= 0
+
+.PHONY: help build run check test style cross race clients soak bench clean
+
+help:
+	@echo 'make build    the binary ./parley'
+	@echo 'make run      build and serve the built-in model'
+	@echo 'make check    the quick loop: style and tests of every package'
+	@echo 'make test     the gate: check, purego, race, all platforms, real clients'
+	@echo 'make soak     what takes longer: long fuzzing'
+
+build:
+	$(GO) build -trimpath -ldflags='-s -w' -o parley ./cmd/parley
+
+run: build
+	./parley serve
+
+check: style
+	$(GO) test ./...
+
+test: style cross
+	$(GO) test -count=1 ./...
+	$(GO) test -count=1 -tags purego ./internal/kernel/ ./internal/transformer/
+	CGO_ENABLED=1 $(GO) test -count=1 -race -short $(RACE)
+	$(MAKE) clients
+	@echo 'all passed'
+
+RACE = ./llm/... ./chat/... ./chatformat/... ./engine/... ./internal/server/... ./internal/catalog/... ./internal/textmatch/...
+
+style:
+	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not formatted (gofmt -w):"; echo "$$bad"; exit 1; fi
+	$(GO) vet ./...
+	$(GO) run $(STATICCHECK) ./...
+
+# Every platform compiles, tests included.
+cross:
+	@for t in $(TARGETS); do echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/parley && GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) vet ./... || exit 1; done
+
+# The clients that people use, against the real binary.
+clients: build
+	tools/clients/run.sh
+
+FUZZTIME ?= 5m
+soak:
+	@for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep ^Fuzz); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+	  done; \
+	done
+	CGO_ENABLED=1 $(GO) test -race -count=1 ./...
+
+clean:
+	rm -rf parley parley.exe dist .cache
