@@ -1,0 +1,142 @@
+//go:build clients
+
+package clients
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	own = "http://127.0.0.1:7275"
+	mlc = "http://127.0.0.1:8000"
+)
+
+func TestClients(t *testing.T) {
+	serve(t)
+	cache := need(t, "PARLEY_CLIENTS")
+	python := filepath.Join(cache, "python", "bin", "python")
+
+	t.Run("openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/sdk.py", own)) })
+	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own)) })
+	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own)) })
+	t.Run("two system messages, the script as it was reported", func(t *testing.T) {
+		out := run(t, exec.Command(python, "-c", reported(t)))
+		_, haiku, _ := strings.Cut(out, "\n")
+		if !strings.Contains(haiku, "green") || !strings.Contains(haiku, "apple") || len(strings.Split(strings.TrimSpace(haiku), "\n")) != 3 {
+			t.Errorf("no haiku about apples with green in it:\n%s", out)
+		}
+	})
+	t.Run("curl without a content type", func(t *testing.T) {
+		body := `{"messages":[{"role":"user","content":"Hi"}]}`
+		out := run(t, exec.Command("curl", "-sS", "--fail-with-body", own+"/v1/chat/completions", "-d", body))
+		if !strings.Contains(out, `"assistant"`) {
+			t.Errorf("got %s", out)
+		}
+	})
+}
+
+// reported is the script of the report that started it all, cut out of the
+// document by its first and last line.
+func reported(t *testing.T) string {
+	t.Helper()
+	data := os.Getenv("PARLEY_TESTDATA")
+	if data == "" {
+		data = filepath.Join("..", "..", "..", "shared", "data")
+	}
+	path := filepath.Join(data, "..", "seeds", "mlc-llm-multiple-system-messages.txt")
+	doc, err := os.ReadFile(path)
+	if err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	_, rest, found := strings.Cut(string(doc), "import requests")
+	script, _, ended := strings.Cut(rest, "for choice in choices:")
+	if !found || !ended {
+		t.Fatalf("%s does not hold the script", path)
+	}
+	loop := strings.SplitN(rest[len(script):], "\n", 3)
+	return "import requests" + script + loop[0] + "\n" + loop[1] + "\n"
+}
+
+// serve starts the binary and stops it at the end of the test, by the signal
+// that a terminal sends.
+func serve(t *testing.T) {
+	t.Helper()
+	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--as", "mlc")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Stdout = io.Discard
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			said = append(said, lines.Text())
+		}
+	}()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		<-ended
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("the server ended with %v", err)
+		}
+		if t.Failed() {
+			t.Log(strings.Join(said, "\n"))
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for _, url := range []string{own, mlc} {
+		for {
+			if resp, err := http.Get(url + "/readyz"); err == nil {
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusOK {
+					break
+				}
+			}
+			select {
+			case <-ended:
+				t.Fatalf("the server ended:\n%s", strings.Join(said, "\n"))
+			case <-ctx.Done():
+				t.Fatalf("the server was not ready within a minute at %s", url)
+			case <-time.After(20 * time.Millisecond):
+			}
+		}
+	}
+}
+
+func run(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args[:1], err, out)
+	}
+	t.Logf("%s", out)
+	return string(out)
+}
+
+func need(t *testing.T, name string) string {
+	t.Helper()
+	value := os.Getenv(name)
+	if value == "" {
+		t.Fatalf("%s is not set: run tools/clients/run.sh", name)
+	}
+	return value
+}

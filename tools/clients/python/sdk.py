@@ -1,0 +1,94 @@
+"""The OpenAI SDK for Python, as applications use it. Usage: sdk.py BASE_URL"""
+import sys
+
+import openai
+
+client = openai.OpenAI(api_key="NULL", organization="somebody", base_url=sys.argv[1] + "/v1", max_retries=0)
+
+
+def check(ok, *what):
+    if not ok:
+        raise SystemExit(f"failed: {what}")
+
+
+haiku = [
+    {"role": "system", "content": "you are a helpful assistant"},
+    {"role": "system", "content": "you love the color green"},
+    {"role": "user", "content": "Write a haiku about apples."},
+]
+
+# models
+models = list(client.models.list())
+check(len(models) == 1 and client.models.retrieve(models[0].id).id == models[0].id, "models", models)
+
+# a whole answer
+whole = client.chat.completions.create(model=models[0].id, messages=haiku, temperature=0)
+text = whole.choices[0].message.content
+check("green" in text and len(text.strip().splitlines()) == 3, "haiku", text)
+check(whole.choices[0].finish_reason == "stop" and whole.choices[0].message.role == "assistant", whole)
+check(whole.usage.total_tokens == whole.usage.prompt_tokens + whole.usage.completion_tokens > 0, whole.usage)
+
+# the same as a stream, by a name that is not served, with the parameters of a wrapper
+stream = client.chat.completions.create(
+    model="mistral-7b", messages=haiku, temperature=0, n=1, top_p=1.0, stop=["</s>"],
+    max_tokens=3024, seed=101, stream=True, stream_options={"include_usage": True},
+)
+streamed, usage, roles = "", None, 0
+for part in stream:
+    if part.usage:
+        check(not part.choices, "the usage chunk has choices", part)
+        usage = part.usage
+    for choice in part.choices:
+        streamed += choice.delta.content or ""
+        roles += choice.delta.role == "assistant"
+check(streamed == text, "stream and whole differ", streamed, text)
+check(usage and usage.completion_tokens == whole.usage.completion_tokens and roles >= 1, usage, roles)
+
+# presence_penalty as the wrapper sends it
+wrapped = client.chat.completions.create(model="mistral-7b", messages=haiku, temperature=0, presence_penalty=1.1, seed=101)
+check(wrapped.choices[0].message.content, "presence penalty", wrapped)
+
+# stop strings: cut exactly, streaming or not
+stop = text[10:14]
+want = text[: text.index(stop)]
+cut = client.chat.completions.create(model="x", messages=haiku, temperature=0, stop=[stop, "never"])
+check(cut.choices[0].message.content == want and cut.choices[0].finish_reason == "stop", cut, want)
+parts = client.chat.completions.create(model="x", messages=haiku, temperature=0, stop=stop, stream=True)
+check("".join(p.choices[0].delta.content or "" for p in parts if p.choices) == want, "streamed stop")
+
+# several choices: the first is what one gets, and a seed repeats them
+several = [
+    [c.message.content for c in client.chat.completions.create(model="x", messages=haiku, temperature=1, seed=5, n=n).choices]
+    for n in (1, 3, 3)
+]
+check(several[1] == several[2] and several[0][0] == several[1][0] and len(several[1]) == 3, several)
+
+# max_tokens
+short = client.chat.completions.create(model="x", messages=haiku, temperature=0, max_tokens=3)
+check(short.choices[0].finish_reason == "length" and short.usage.completion_tokens == 3, short)
+check(text.startswith(short.choices[0].message.content), short)
+
+# text completion
+raw = client.completions.create(model="x", prompt="User: Hi\nAssistant:", max_tokens=40, temperature=0, stop=["\nUser:"])
+check(raw.choices[0].text and "User:" not in raw.choices[0].text, raw)
+
+# breaking off frees the server
+broken = client.chat.completions.create(model="x", messages=haiku, stream=True)
+for _ in broken:
+    break
+broken.close()
+check(client.chat.completions.create(model="x", messages=haiku, temperature=0).choices[0].message.content == text, "after breaking off")
+
+# errors arrive as the SDK's own classes, and name the field
+try:
+    client.chat.completions.create(model="x", messages=[{"role": "narrator", "content": "x"}])
+    check(False, "an unknown role was accepted")
+except openai.BadRequestError as e:
+    check(e.param == "messages[0].role" and "narrator" in e.message, e)
+try:
+    client.chat.completions.create(model="x", messages=[{"role": "user", "content": "long " * 40000}])
+    check(False, "a prompt longer than the context was accepted")
+except openai.BadRequestError as e:
+    check(e.code == "context_length_exceeded", e)
+
+print(text)
