@@ -2,10 +2,30 @@ package limits
 
 import (
 	"errors"
+	"flag"
 	"math"
+	"os"
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "rewrite docs/limits.md")
+
+func TestTheDocumentationIsPrintedFromTheTable(t *testing.T) {
+	const file = "../../docs/limits.md"
+	if *update {
+		if err := os.WriteFile(file, []byte(Markdown()), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.ReplaceAll(string(have), "\r\n", "\n") != Markdown() {
+		t.Errorf("%s is not what the table says: go test ./internal/limits -update", file)
+	}
+}
 
 func TestEveryRowAllowsItsBoundsAndNothingBeyond(t *testing.T) {
 	seen := map[string]bool{}
