@@ -1,0 +1,12 @@
+package kernel
+
+// Name says what computes: "go", or the instruction set that was found when the
+// program started ("avx2").
+func Name() string { return string(chosen) }
+
+type implementation string
+
+const goOnly implementation = "go"
+
+// chosen does not change while the program runs, except in tests.
+var chosen = best()

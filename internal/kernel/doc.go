@@ -1,0 +1,18 @@
+// Package kernel does arithmetic on quantised blocks and rows of floats: the
+// inner loops of a transformer.
+//
+// Its one contract: a result has one value. For every operation the Go code
+// says in which order floats are multiplied and added, and what the processor
+// has instead (assembly) gives the very same bits. So a product does not
+// depend on the machine, on the number of threads, or on what else is computed
+// in the same call. This holds for finite numbers; what NaN and infinities
+// turn into is not promised, except that nothing panics.
+//
+// Sums run in lanes, as a vector register has them: element i of a row is
+// added to one of 16 lanes, for whole numbers exactly, and the lanes are added
+// up pairwise at the end (see sum16). A product and a sum are two roundings:
+// fused multiply-add is not used, since Go has none for float32 that is the
+// same everywhere.
+//
+// The build tag purego removes all assembly.
+package kernel

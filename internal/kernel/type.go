@@ -1,0 +1,58 @@
+package kernel
+
+// A Type says how the numbers of a matrix are stored.
+type Type uint8
+
+// The types that can be multiplied. Each is drawn in the file of its name.
+const (
+	F32 Type = iota
+	F16
+	BF16
+	Q8_0
+	Q4_0
+	Q4_K
+	Q6_K
+)
+
+// Types lists all types.
+var Types = []Type{F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K}
+
+// An activation is what a row of weights is multiplied with. It is put into
+// the form that the type of the weights asks for.
+type activation uint8
+
+const (
+	floats   activation = iota // float32
+	bytes32                    // int8, one scale for 32
+	bytes256                   // int8, one scale for 256, and sums of 16
+	activations
+)
+
+var types = [...]struct {
+	name       string
+	size       int // elements of a block
+	bytes      int // bytes of a block
+	activation activation
+	row        func(dst []float32, w []byte)
+	dot        func(w []byte, x *tile, t int) float32
+}{
+	F32:  {"F32", 1, 4, floats, rowF32, dotF32},
+	F16:  {"F16", 1, 2, floats, rowF16, dotF16},
+	BF16: {"BF16", 1, 2, floats, rowBF16, dotBF16},
+	Q8_0: {"Q8_0", 32, 34, bytes32, rowQ8_0, dotQ8_0},
+	Q4_0: {"Q4_0", 32, 18, bytes32, rowQ4_0, dotQ4_0},
+	Q4_K: {"Q4_K", 256, 144, bytes256, rowQ4_K, dotQ4_K},
+	Q6_K: {"Q6_K", 256, 210, bytes256, rowQ6_K, dotQ6_K},
+}
+
+func (t Type) String() string { return types[t].name }
+
+// BlockSize is the number of elements of a block.
+func (t Type) BlockSize() int { return types[t].size }
+
+// BlockBytes is the number of bytes of a block.
+func (t Type) BlockBytes() int { return types[t].bytes }
+
+// RowBytes is the number of bytes of a row of n elements, n being a multiple
+// of BlockSize.
+func (t Type) RowBytes(n int) int { return n / types[t].size * types[t].bytes }

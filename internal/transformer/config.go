@@ -1,0 +1,220 @@
+package transformer
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"parley/internal/gguf"
+	"parley/internal/limits"
+)
+
+// A Config is the shape of a model as its metadata gives it.
+type Config struct {
+	Architecture string
+	Layers       int
+	Dim          int // width of the residual stream
+	Context      int // tokens of a sequence, as trained
+	Vocab        int // rows of the embedding
+	Eps          float32
+	RopeBase     float64
+	RopeFactor   float64 // positions are divided by it
+
+	layers []layerSpec
+}
+
+// maxWidth bounds every width and count of the metadata: well above all models,
+// and small enough that a product of two is a number.
+const maxWidth = 1 << 24
+
+// readConfig checks each number as it is read. Vocab is left to the embedding's
+// shape.
+func readConfig(f *gguf.File) (*Config, error) {
+	name, ok, err := f.String("general.architecture")
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return nil, fmt.Errorf("general.architecture is missing: this file says of no model what it is")
+	}
+	arch, err := findArchitecture(name)
+	if err != nil {
+		return nil, err
+	}
+	r := &reader{f: f, prefix: name + "."}
+	c := &Config{Architecture: name}
+	c.Layers = r.count("block_count", -1)
+	c.Dim = r.count("embedding_length", -1)
+	c.Context = r.count("context_length", -1)
+	if r.err == nil {
+		if err := limits.Context.CheckInt(c.Context); err != nil {
+			r.err = fmt.Errorf("%scontext_length: %w", r.prefix, err)
+		}
+	}
+	c.Eps = float32(r.number("attention.layer_norm_rms_epsilon", math.NaN(), 1e-30, 1))
+	c.RopeBase = r.number("rope.freq_base", 10000, 1e-3, 1e15)
+	c.RopeFactor = r.ropeFactor()
+	if n := r.optional("expert_count", 0); n > 0 {
+		r.fail("expert_count", "is %d: mixtures of experts are not supported", n)
+	}
+	if r.err == nil && c.Layers > len(f.Tensors) {
+		r.fail("block_count", "is %d, but the file has only %d tensors", c.Layers, len(f.Tensors))
+	}
+	if r.err != nil {
+		return nil, r.err
+	}
+	if err := c.readLayers(r, arch); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *Config) readLayers(r *reader, arch architecture) error {
+	heads := r.perLayer("attention.head_count", c.Layers, nil)
+	kvHeads := r.perLayer("attention.head_count_kv", c.Layers, heads)
+	ffn := r.perLayer("feed_forward_length", c.Layers, nil)
+	for i := range c.Layers {
+		if r.err != nil {
+			return r.err
+		}
+		s := layerSpec{heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], pairing: arch.pairing}
+		if s.heads%s.kvHeads != 0 {
+			r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
+		}
+		own := c.Dim / s.heads
+		if own == 0 || c.Dim%s.heads != 0 {
+			own = -1 // then the file has to say
+		}
+		s.keyDim = r.count("attention.key_length", own)
+		s.valueDim = r.count("attention.value_length", own)
+		s.rotated = r.optional("rope.dimension_count", s.keyDim)
+		if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
+			r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)
+		}
+		c.layers = append(c.layers, s)
+	}
+	return r.err
+}
+
+// A reader reads numbers of one architecture's metadata and keeps the first error.
+type reader struct {
+	f      *gguf.File
+	prefix string
+	err    error
+}
+
+func (r *reader) fail(key, format string, args ...any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%s%s %s", r.prefix, key, fmt.Sprintf(format, args...))
+	}
+}
+
+// count reads a number from 1 to maxWidth; absent is otherwise, or an error where
+// that is negative.
+func (r *reader) count(key string, otherwise int) int {
+	n := r.optional(key, otherwise)
+	if r.err == nil && n <= 0 {
+		if n < 0 {
+			r.fail(key, "is missing")
+		} else {
+			r.fail(key, "is 0")
+		}
+	}
+	return n
+}
+
+// optional reads a number from 0 to maxWidth.
+func (r *reader) optional(key string, otherwise int) int {
+	n, ok, err := r.f.Uint(r.prefix + key)
+	switch {
+	case r.err != nil:
+	case err != nil:
+		r.err = err
+	case !ok:
+		return otherwise
+	case n > maxWidth:
+		r.fail(key, "is %d: more than %d is not supported", n, maxWidth)
+	default:
+		return int(n)
+	}
+	return 0
+}
+
+// perLayer reads one number for all layers, or an array of one for each.
+func (r *reader) perLayer(key string, layers int, otherwise []int) []int {
+	if v, ok := r.f.Value(r.prefix + key); ok && v.Kind == gguf.Array {
+		list, _, err := r.f.Ints(r.prefix + key)
+		if err != nil {
+			if r.err == nil {
+				r.err = err
+			}
+			return nil
+		}
+		if len(list) != layers {
+			r.fail(key, "has %d elements, but there are %d layers", len(list), layers)
+			return nil
+		}
+		out := make([]int, layers)
+		for i, n := range list {
+			if n <= 0 || n > maxWidth {
+				r.fail(key, "[%d] is %d: from 1 to %d is supported", i, n, maxWidth)
+			}
+			out[i] = int(n)
+		}
+		return out
+	} else if !ok && otherwise != nil {
+		return otherwise
+	}
+	n, out := r.count(key, -1), make([]int, layers)
+	for i := range out {
+		out[i] = n
+	}
+	return out
+}
+
+// number reads a float from low to high; absent is otherwise, or an error where
+// that is not a number.
+func (r *reader) number(key string, otherwise, low, high float64) float64 {
+	v, ok, err := r.f.Float(r.prefix + key)
+	switch {
+	case r.err != nil:
+	case err != nil:
+		r.err = err
+	case !ok && math.IsNaN(otherwise):
+		r.fail(key, "is missing")
+	case !ok:
+		return otherwise
+	case !(v >= low && v <= high):
+		r.fail(key, "is %s: from %g to %g is supported", strconv.FormatFloat(v, 'g', -1, 64), low, high)
+	}
+	return v
+}
+
+// ropeFactor is what positions are divided by. Files of Llama 3.1 and later carry
+// their scaling as the tensor rope_freqs.weight instead.
+func (r *reader) ropeFactor() float64 {
+	kind, _, err := r.f.String(r.prefix + "rope.scaling.type")
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	switch kind {
+	case "none":
+		return 1
+	case "", "linear":
+	default:
+		r.fail("rope.scaling.type", "is %q, which is not supported; supported: none, linear, and a tensor rope_freqs.weight", kind)
+	}
+	// An older name of the same number; 0 stands for no scaling.
+	old := r.number("rope.scale_linear", 0, 0, 1e6)
+	factor := r.number("rope.scaling.factor", 0, 0, 1e6)
+	if factor == 0 {
+		factor = old
+	}
+	if factor == 0 {
+		return 1
+	}
+	if factor < 1e-6 {
+		r.fail("rope.scaling.factor", "is %g: from 1e-06 is supported", factor)
+	}
+	return factor
+}

@@ -1,0 +1,236 @@
+package transformer
+
+import (
+	"fmt"
+
+	"parley/internal/kernel"
+)
+
+// Want says whose logits a caller asks for.
+type Want uint8
+
+// Of a step: no token's, the last one's, all tokens'.
+const (
+	None Want = iota
+	Last
+	All
+)
+
+// A Step continues one sequence by some tokens.
+type Step struct {
+	KV     *KV
+	Tokens []int32
+	Logits Want
+}
+
+// batchTokens is how many tokens are computed at a time: enough that the weights
+// are read seldom, few enough that their activations stay in the cache.
+const batchTokens = 128
+
+// A row is one token of a batch.
+type row struct {
+	kv       *KV
+	position int
+	token    int32
+	logits   int // which result it is, or -1
+}
+
+// buffers are the activations of a batch, each as many rows as it has tokens.
+type buffers struct {
+	rows          []row
+	x, xn, y      []float32 // (dim)
+	q, k, v, seen []float32 // (heads·keyDim), (kvHeads·keyDim), (kvHeads·valueDim), (heads·valueDim)
+	gate, up      []float32 // (ffn)
+	angles        []float32 // (rotated)
+	in            kernel.Input
+	logits        []float32 // (vocab), all results of a call
+	results       [][]float32
+}
+
+// Forward appends each step's tokens to its KV, and returns the logits that were
+// asked for, Vocab floats each, by step and then by token. They belong to the
+// model and are valid until the next Forward. A token that the model does not
+// have, a sequence longer than its context, or one KV in two steps is an error,
+// and then nothing was done.
+func (m *Model) Forward(steps []Step) ([][]float32, error) {
+	n, err := m.check(steps)
+	if err != nil {
+		return nil, fmt.Errorf("transformer: %w", err)
+	}
+	w := &m.work
+	w.logits = grown(w.logits, n*m.config.Vocab)
+	w.results = w.results[:0]
+	for i := range n {
+		w.results = append(w.results, w.logits[i*m.config.Vocab:][:m.config.Vocab])
+	}
+	result := 0
+	w.rows = w.rows[:0]
+	for _, s := range steps {
+		start := s.KV.length
+		s.KV.reserve(start + len(s.Tokens))
+		for i, token := range s.Tokens {
+			r := row{kv: s.KV, position: start + i, token: token, logits: -1}
+			if s.Logits == All || s.Logits == Last && i == len(s.Tokens)-1 {
+				r.logits = result
+				result++
+			}
+			if w.rows = append(w.rows, r); len(w.rows) == batchTokens {
+				m.batch()
+			}
+		}
+	}
+	m.batch()
+	for _, s := range steps {
+		s.KV.length += len(s.Tokens)
+	}
+	return w.results, nil
+}
+
+// check counts the results of the steps.
+func (m *Model) check(steps []Step) (results int, err error) {
+	for i, s := range steps {
+		if s.KV == nil || s.KV.layout != m.kv {
+			return 0, fmt.Errorf("step %d has keys and values that are not of this model", i)
+		}
+		for _, other := range steps[:i] {
+			if other.KV == s.KV {
+				return 0, fmt.Errorf("step %d continues the sequence of an earlier one", i)
+			}
+		}
+		if total := s.KV.length + len(s.Tokens); total > m.config.Context {
+			return 0, fmt.Errorf("a sequence of %d tokens is longer than the context of %d", total, m.config.Context)
+		}
+		for _, t := range s.Tokens {
+			if t < 0 || int(t) >= m.config.Vocab {
+				return 0, fmt.Errorf("token %d is not one of the vocabulary's %d", t, m.config.Vocab)
+			}
+		}
+		switch {
+		case s.Logits == All:
+			results += len(s.Tokens)
+		case s.Logits == Last && len(s.Tokens) > 0:
+			results++
+		}
+	}
+	return results, nil
+}
+
+// batch computes the rows that were collected, and empties them.
+func (m *Model) batch() {
+	w, n := &m.work, len(m.work.rows)
+	if n == 0 {
+		return
+	}
+	dim := m.config.Dim
+	w.x, w.xn, w.y = grown(w.x, n*dim), grown(w.xn, n*dim), grown(w.y, n*dim)
+	pairs := 2 * len(m.turns.frequency)
+	w.angles = grown(w.angles, n*pairs)
+	for i, r := range w.rows {
+		m.embed.Row(w.x[i*dim:][:dim], int(r.token))
+		m.turns.at(w.angles[i*pairs:][:pairs], r.position)
+	}
+	for i := range m.layers {
+		m.attention(i, n)
+		m.feedForward(&m.layers[i], n)
+	}
+	m.results()
+	w.rows = w.rows[:0]
+}
+
+// attention adds to x what the tokens see of those before them.
+func (m *Model) attention(index, n int) {
+	w, l := &m.work, &m.layers[index]
+	s := &l.spec
+	qn, kn, vn, on := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim, s.heads*s.valueDim
+	w.q, w.k, w.v, w.seen = grown(w.q, n*qn), grown(w.k, n*kn), grown(w.v, n*vn), grown(w.seen, n*on)
+	m.normalise(l.attnNorm, n)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
+
+	pairs := 2 * len(m.turns.frequency)
+	m.pool.Run(n, func(i int) {
+		q, k, v := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn]
+		addBias(q, l.qb)
+		addBias(k, l.kb)
+		addBias(v, l.vb)
+		rotate(q, s.keyDim, s.pairing, w.angles[i*pairs:][:pairs])
+		rotate(k, s.keyDim, s.pairing, w.angles[i*pairs:][:pairs])
+		w.rows[i].kv.put(index, w.rows[i].position, k, v)
+	})
+	m.pool.Run(n*s.kvHeads, func(i int) {
+		token, head := i/s.kvHeads, i%s.kvHeads
+		m.attend(index, &w.rows[token], head, w.q[token*qn:][:qn], w.seen[token*on:][:on])
+	})
+	w.in.Set(w.seen, n, on)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.o, Out: w.y})
+	m.addToStream(l.ob, n)
+}
+
+// feedForward adds to x what each token makes of itself.
+func (m *Model) feedForward(l *layer, n int) {
+	w, ffn := &m.work, l.spec.ffn
+	w.gate, w.up = grown(w.gate, n*ffn), grown(w.up, n*ffn)
+	m.normalise(l.ffnNorm, n)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.gate, Out: w.gate}, kernel.Product{W: &l.up, Out: w.up})
+	const part = 2048
+	parts := (n*ffn + part - 1) / part
+	m.pool.Run(parts, func(i int) {
+		from, to := i*part, min((i+1)*part, n*ffn)
+		kernel.SwiGLU(w.gate[from:to], w.up[from:to])
+	})
+	w.in.Set(w.gate, n, ffn)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.down, Out: w.y})
+	m.addToStream(nil, n)
+}
+
+// normalise makes the normalised stream the input of what follows.
+func (m *Model) normalise(weight []float32, n int) {
+	w, dim := &m.work, m.config.Dim
+	m.pool.Run(n, func(i int) {
+		kernel.RMSNorm(w.xn[i*dim:][:dim], w.x[i*dim:][:dim], weight, m.config.Eps)
+	})
+	w.in.Set(w.xn, n, dim)
+}
+
+// addToStream adds y to x.
+func (m *Model) addToStream(bias []float32, n int) {
+	w, dim := &m.work, m.config.Dim
+	m.pool.Run(n, func(i int) {
+		y := w.y[i*dim:][:dim]
+		addBias(y, bias)
+		kernel.Add(w.x[i*dim:][:dim], y)
+	})
+}
+
+func addBias(x, bias []float32) {
+	if bias != nil {
+		kernel.Add(x, bias)
+	}
+}
+
+// results makes the logits of those rows whose were asked for: they are
+// neighbours among the results, in order.
+func (m *Model) results() {
+	w, dim := &m.work, m.config.Dim
+	n, first := 0, 0
+	for i, r := range w.rows {
+		if r.logits < 0 {
+			continue
+		}
+		if n == 0 {
+			first = r.logits
+		}
+		kernel.RMSNorm(w.xn[n*dim:][:dim], w.x[i*dim:][:dim], m.norm, m.config.Eps)
+		n++
+	}
+	if n > 0 {
+		w.in.Set(w.xn, n, dim)
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &m.output, Out: w.logits[first*m.config.Vocab:]})
+	}
+}
+
+func grown[T any](s []T, n int) []T {
+	if cap(s) < n {
+		return make([]T, n)
+	}
+	return s[:n]
+}
