@@ -1,0 +1,18 @@
+//go:build !purego
+
+package kernel
+
+func best() implementation { return goOnly }
+
+func dots(ty Type, out []float32, stride int, w []byte, rows int, x *tile) {
+	dotsGo(ty, out, stride, w, rows, x)
+}
+
+func quantise(q []int8, x []float32) float32 { return quantiseGo(q, x) }
+func sumSquares(x []float32) float32         { return sumSquaresGo(x) }
+
+// What these did of their work: here nothing, Go does it all.
+func swiGLU(gate, up []float32) int                                       { return 0 }
+func expSum(acc *[lanes]float32, x []float32, scale, largest float32) int { return 0 }
+func putF16(dst []byte, x []float32) int                                  { return 0 }
+func addRowsF16(out []float32, v []byte, p []float32) int                 { return 0 }

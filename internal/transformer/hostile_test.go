@@ -1,0 +1,172 @@
+package transformer
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"testing"
+
+	"parley/internal/gguf"
+)
+
+func meta[T gguf.Scalar](key string, v T) []gguf.KV {
+	return []gguf.KV{{Key: key, Value: gguf.ValueOf(v)}}
+}
+
+// absent is a value that tiny takes as: leave the key out.
+const absent = ""
+
+func without(tensor string) func(string, *gguf.TensorSource) bool {
+	return func(name string, _ *gguf.TensorSource) bool { return name != tensor }
+}
+
+func reshaped(tensor string, shape ...uint64) func(string, *gguf.TensorSource) bool {
+	return func(name string, s *gguf.TensorSource) bool {
+		if name == tensor {
+			n := uint64(1)
+			for _, d := range shape {
+				n *= d
+			}
+			s.Shape, s.Data = shape, bytes.NewReader(make([]byte, n*4))
+		}
+		return true
+	}
+}
+
+func retyped(tensor string, t gguf.Type) func(string, *gguf.TensorSource) bool {
+	return func(name string, s *gguf.TensorSource) bool {
+		if name == tensor {
+			s.Type = t
+			s.Data = bytes.NewReader(make([]byte, s.Shape[0]*s.Shape[1]/t.BlockSize()*t.BlockBytes()))
+		}
+		return true
+	}
+}
+
+func TestHostileModelsAreRefusedByName(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		meta   []gguf.KV
+		change func(string, *gguf.TensorSource) bool
+		want   string // in the error
+	}{
+		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
+		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
+		{"unknown architecture", meta("general.architecture", "mamba"), nil, `"mamba", which is not supported; supported: llama`},
+		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
+		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
+		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
+		{"one layer too many", meta("llama.block_count", uint32(3)), nil, "blk.2.attn_norm.weight is missing"},
+		{"one layer too few", meta("llama.block_count", uint32(1)), nil, "blk.1."},
+		{"huge number of layers", meta("llama.block_count", uint64(math.MaxUint64)), nil, "llama.block_count"},
+		{"negative layers", meta("llama.block_count", int32(-1)), nil, "llama.block_count"},
+		{"no width", meta("llama.embedding_length", uint32(0)), nil, "llama.embedding_length is 0"},
+		{"huge width", meta("llama.embedding_length", uint64(1<<62)), nil, "llama.embedding_length"},
+		{"another width", meta("llama.embedding_length", uint32(512)), nil, "token_embd.weight has shape [256 256]"},
+		{"no context", meta("llama.context_length", uint32(0)), nil, "llama.context_length is 0"},
+		{"huge context", meta("llama.context_length", uint32(1<<30)), nil, "llama.context_length"},
+		{"no heads", meta("llama.attention.head_count", uint32(0)), nil, "llama.attention.head_count is 0"},
+		{"heads that divide nothing", meta("llama.attention.head_count", uint32(3)), nil, "llama.attention."},
+		{"huge number of heads", meta("llama.attention.head_count", uint32(math.MaxUint32)), nil, "llama.attention.head_count"},
+		{"more heads than width", meta("llama.attention.head_count", uint32(1<<20)), nil, "llama.attention."},
+		{"no key heads", meta("llama.attention.head_count_kv", uint32(0)), nil, "llama.attention.head_count_kv is 0"},
+		{"key heads that do not divide", meta("llama.attention.head_count_kv", uint32(3)), nil, "does not divide the 4 heads"},
+		{"key heads as a short array", []gguf.KV{{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{2})}}, nil, "has 1 elements, but there are 2 layers"},
+		{"key heads with a zero", []gguf.KV{{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{2, 0})}}, nil, "head_count_kv [1] is 0"},
+		{"key length that does not fit", meta("llama.attention.key_length", uint32(32)), nil, "blk.0.attn_q.weight has shape [256 256]"},
+		{"huge key length", meta("llama.attention.key_length", uint64(1<<40)), nil, "llama.attention.key_length"},
+		{"epsilon missing", meta("llama.attention.layer_norm_rms_epsilon", absent), nil, "layer_norm_rms_epsilon is missing"},
+		{"epsilon NaN", meta("llama.attention.layer_norm_rms_epsilon", float32(math.NaN())), nil, "layer_norm_rms_epsilon is NaN"},
+		{"epsilon zero", meta("llama.attention.layer_norm_rms_epsilon", float32(0)), nil, "layer_norm_rms_epsilon is 0"},
+		{"frequency base infinite", meta("llama.rope.freq_base", float32(math.Inf(1))), nil, "llama.rope.freq_base is +Inf"},
+		{"frequency base negative", meta("llama.rope.freq_base", float32(-1)), nil, "llama.rope.freq_base is -1"},
+		{"scaling of another kind", meta("llama.rope.scaling.type", "yarn"), nil, `"yarn", which is not supported; supported: none, linear`},
+		{"scaling factor NaN", meta("llama.rope.scaling.factor", float32(math.NaN())), nil, "llama.rope.scaling.factor is NaN"},
+		{"odd rotation", meta("llama.rope.dimension_count", uint32(63)), nil, "rope.dimension_count is 63"},
+		{"rotation wider than a head", meta("llama.rope.dimension_count", uint32(128)), nil, "rope.dimension_count is 128"},
+		{"no feed-forward", meta("llama.feed_forward_length", uint32(0)), nil, "llama.feed_forward_length is 0"},
+		{"another feed-forward", meta("llama.feed_forward_length", uint32(256)), nil, "blk.0.ffn_gate.weight has shape [256 512]"},
+		{"experts", meta("llama.expert_count", uint32(8)), nil, "llama.expert_count is 8: mixtures"},
+
+		{"embedding missing", nil, without("token_embd.weight"), "token_embd.weight is missing"},
+		{"norm missing", nil, without("blk.1.ffn_norm.weight"), "blk.1.ffn_norm.weight is missing"},
+		{"matrix missing", nil, without("blk.0.attn_k.weight"), "blk.0.attn_k.weight is missing"},
+		{"embedding with one dimension", nil, reshaped("token_embd.weight", 256), "token_embd.weight has shape [256]"},
+		{"embedding with three", nil, reshaped("token_embd.weight", 256, 2, 2), "token_embd.weight has shape [256 2 2]"},
+		{"output of another vocabulary", nil, reshaped("output.weight", 256, 255), "output.weight has shape [256 255]"},
+		{"norm of another width", nil, reshaped("output_norm.weight", 255), "output_norm.weight has shape [255]"},
+		{"matrix turned", nil, reshaped("blk.0.ffn_down.weight", 256, 512), "blk.0.ffn_down.weight has shape [256 512]"},
+		{"matrix with a third dimension", nil, reshaped("blk.0.ffn_down.weight", 512, 128, 2), "blk.0.ffn_down.weight has shape [512 128 2]"},
+		{"unknown quantisation", nil, retyped("blk.1.ffn_up.weight", gguf.IQ4_XS), "blk.1.ffn_up.weight is stored as IQ4_XS, which is not supported; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := recipe(c.name, gguf.F32)
+			r.meta, r.change = c.meta, c.change
+			f, err := gguf.Parse(r.file(t))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = Load(f, Options{})
+			if err == nil || !strings.Contains(strings.ToLower(err.Error()), strings.ToLower(c.want)) {
+				t.Fatalf("error %v, want one with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestHostileTensorsAreRefusedByName(t *testing.T) {
+	extra := recipe("extra", gguf.F32)
+	extra.ropeFreqs = true
+	extra.change = reshaped("rope_freqs.weight", 16)
+	zero := recipe("zero", gguf.F32)
+	zero.ropeFreqs = true
+	zero.change = reshaped("rope_freqs.weight", 32) // all zero
+	unknown := recipe("unknown", gguf.F32)
+	unknown.biases = true
+	unknown.change = func(name string, s *gguf.TensorSource) bool {
+		s.Name = strings.Replace(s.Name, "attn_q.bias", "attn_sinks", 1)
+		return true
+	}
+	for want, r := range map[string]tiny{
+		"rope_freqs.weight has shape [16]":        extra,
+		"rope_freqs.weight: element 0 is 0":       zero,
+		"attn_sinks is not one that this program": unknown,
+	} {
+		f, err := gguf.Parse(r.file(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(f, Options{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// FuzzLoad changes bytes anywhere in a small file: an error or a model that
+// computes, never a panic.
+func FuzzLoad(f *testing.F) {
+	r := tiny{name: "fuzz", dim: 32, layers: 1, heads: 4, kvHeads: 2, ffn: 32, vocab: 32, context: 64, matrices: gguf.F16}
+	data := r.file(f)
+	f.Add(uint32(30), []byte{1})
+	f.Add(uint32(400), []byte{0xff, 0xff, 0xff, 0xff})
+	f.Add(uint32(len(data)-100), []byte{0, 0x7c, 0, 0x7e}) // infinity and NaN among the weights
+	f.Fuzz(func(t *testing.T, at uint32, change []byte) {
+		b := bytes.Clone(data)
+		copy(b[int(at)%len(b):], change)
+		file, err := gguf.Parse(b)
+		if err != nil {
+			return
+		}
+		m, err := Load(file, Options{Threads: 1})
+		if err != nil {
+			return
+		}
+		defer m.Close()
+		if m.config.Dim > 1<<10 || m.config.Context < 3 {
+			return
+		}
+		if _, err := m.Forward([]Step{{m.NewKV(), []int32{0, 1, 2}, All}}); err != nil && m.config.Vocab >= 3 {
+			t.Fatal(err)
+		}
+	})
+}
