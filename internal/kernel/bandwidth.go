@@ -1,0 +1,39 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"time"
+)
+
+// ReadBandwidth measures how many bytes a second so many threads read from memory:
+// the best of several passes over 512 MiB, more than caches hold. Decoding cannot
+// read weights faster. It takes about a second.
+func ReadBandwidth(threads int) float64 {
+	const size, part, passes = 512 << 20, 64 << 10, 5
+	b := make([]byte, size)
+	for i := 0; i < size; i += 4096 {
+		b[i] = 1 // pages that were never written are all the same one
+	}
+	p := NewPool(threads)
+	defer p.Close()
+	var sink atomic.Uint64
+	best := 0.0
+	for range passes {
+		start := time.Now()
+		p.Run(size/part, func(i int) { sink.Add(read(b[i*part:][:part])) })
+		best = max(best, size/time.Since(start).Seconds())
+	}
+	return best
+}
+
+func readGo(b []byte) uint64 {
+	var x [4]uint64
+	for ; len(b) >= 32; b = b[32:] {
+		x[0] ^= binary.LittleEndian.Uint64(b)
+		x[1] ^= binary.LittleEndian.Uint64(b[8:])
+		x[2] ^= binary.LittleEndian.Uint64(b[16:])
+		x[3] ^= binary.LittleEndian.Uint64(b[24:])
+	}
+	return x[0] ^ x[1] ^ x[2] ^ x[3]
+}
