@@ -1,0 +1,152 @@
+package tokenizer
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+	"unicode/utf8"
+)
+
+const spaceMark = "▁" // how SentencePiece writes a space
+
+// spm merges characters to the tokens of the highest score.
+type spm struct {
+	ids     map[string]int32
+	ranks   []uint32 // by id: the score, so that smaller is better
+	longest int      // bytes of the longest token
+	bytes   [256]int32
+	prefix  bool
+	mergers sync.Pool
+}
+
+func newSPM(v *Vocab, ids map[string]int32) (*spm, error) {
+	m := &spm{ids: ids, ranks: make([]uint32, len(v.Tokens)), prefix: v.AddSpacePrefix}
+	m.mergers.New = func() any { return new(merger) }
+	for id, s := range v.Tokens {
+		m.ranks[id] = rankOf(v.Scores[id])
+		m.longest = max(m.longest, len(s))
+	}
+	missing := 0
+	for b := range m.bytes {
+		id, ok := ids[fmt.Sprintf("<0x%02X>", b)]
+		if !ok {
+			id, ok = ids[string([]byte{byte(b)})]
+		}
+		if !ok {
+			id = int32(v.UNK) // -1 where there is none: the byte is lost
+			missing++
+		}
+		m.bytes[b] = id
+	}
+	if missing > 0 && v.UNK < 0 {
+		return nil, fmt.Errorf("%d bytes have no token, and there is no unknown token for them", missing)
+	}
+	return m, nil
+}
+
+// rankOf maps scores to integers so that a higher score is a smaller integer.
+func rankOf(score float32) uint32 {
+	b := math.Float32bits(score + 0) // -0 becomes 0
+	if b>>31 == 0 {
+		return ^(b | 1<<31)
+	}
+	return b
+}
+
+func (m *spm) encode(out []Token, text string, base int, class []class, first bool) []Token {
+	g := m.mergers.Get().(*merger)
+	defer m.mergers.Put(g)
+	g.reset()
+	added := 0
+	if m.prefix && first {
+		text = " " + text
+		added = 1
+	}
+	// Offsets in the escaped text become offsets in the original one: each ▁ that was a space is
+	// two bytes longer.
+	escaped := strings.ReplaceAll(text, " ", spaceMark)
+	for at := 0; at < len(escaped); {
+		_, n := utf8.DecodeRuneInString(escaped[at:])
+		g.add(int32(at), int32(n), -1)
+		at += n
+	}
+	lookup := func(at, n int32) (int32, bool) {
+		if int(n) > m.longest {
+			return 0, false
+		}
+		id, ok := m.ids[escaped[at:at+n]]
+		return id, ok && class[id] == free
+	}
+	g.run(func(l, r *symbol) (int32, uint32, bool) {
+		id, ok := lookup(l.at, l.n+r.n)
+		if !ok {
+			return 0, 0, false
+		}
+		return id, m.ranks[id], true
+	})
+	start := base // in the original text, of the symbol
+	from := 0     // in the text with the added space
+	for i := int32(0); i >= 0; i = g.symbols[i].next {
+		s := &g.symbols[i]
+		piece := escaped[s.at : s.at+s.n]
+		from = originalEnd(text, from, piece)
+		end := base + max(from-added, 0)
+		if id, ok := lookup(s.at, s.n); ok {
+			out = append(out, Token{ID: int(id), Start: start, End: end})
+		} else {
+			out = m.spell(out, piece, start, end)
+		}
+		start = end
+	}
+	return out
+}
+
+// originalEnd walks over the characters of an escaped piece in the text that it was made from.
+func originalEnd(text string, from int, piece string) int {
+	for len(piece) > 0 {
+		_, n := utf8.DecodeRuneInString(piece)
+		if strings.HasPrefix(piece, spaceMark) && text[from] == ' ' {
+			from++
+		} else {
+			from += n
+		}
+		piece = piece[n:]
+	}
+	return from
+}
+
+// spell writes a piece that is no token byte by byte.
+func (m *spm) spell(out []Token, piece string, start, end int) []Token {
+	for i := range len(piece) {
+		id := m.bytes[piece[i]]
+		if id < 0 {
+			continue
+		}
+		at := min(start+i, end)
+		next := min(at+1, end)
+		if i == len(piece)-1 {
+			next = end
+		}
+		out = append(out, Token{ID: int(id), Start: at, End: next})
+	}
+	return out
+}
+
+// spacePieces gives the bytes that each token stands for.
+func spacePieces(v *Vocab) []string {
+	pieces := make([]string, len(v.Tokens))
+	for id, s := range v.Tokens {
+		var b byte
+		switch v.typeOf(id) {
+		case Byte:
+			if _, err := fmt.Sscanf(s, "<0x%02X>", &b); err == nil && len(s) == 6 {
+				s = string([]byte{b})
+			}
+		case Normal, Unused:
+			s = strings.ReplaceAll(s, spaceMark, " ")
+		}
+		pieces[id] = s
+	}
+	return pieces
+}

@@ -1,0 +1,356 @@
+package tokenizer
+
+// Byte-level vocabularies cut a text into words before they merge, each family by its own regular
+// expressions. They need lookahead, which Go's regexp lacks, so each is written out here, with its
+// expression beside it. All take time linear in the text.
+
+// A splitter cuts a stretch of text, characters lo to hi, into words: it appends the end of each
+// word to ends, the last being hi.
+type splitter func(c *chars, lo, hi int, ends []int) []int
+
+// split cuts a whole text.
+func split(c *chars, s splitter) []int { return s(c, 0, len(c.r), nil) }
+
+// passes applies one splitter after the other, each to the words of the one before it.
+func passes(list ...splitter) splitter {
+	return func(c *chars, lo, hi int, ends []int) []int {
+		words := list[0](c, lo, hi, nil)
+		for _, s := range list[1:] {
+			var finer []int
+			at := lo
+			for _, end := range words {
+				finer = s(c, at, end, finer)
+				at = end
+			}
+			words = finer
+		}
+		return append(ends, words...)
+	}
+}
+
+// matches makes a splitter of a function that matches at a place: it returns the end of the match,
+// or i if there is none. What lies between matches is a word too.
+func matches(match func(c *chars, i, hi int) int) splitter {
+	return func(c *chars, lo, hi int, ends []int) []int {
+		from := lo
+		for i := lo; i < hi; {
+			end := match(c, i, hi)
+			if end == i {
+				i++
+				continue
+			}
+			if from < i {
+				ends = append(ends, i)
+			}
+			ends = append(ends, end)
+			i, from = end, end
+		}
+		if from < hi {
+			ends = append(ends, hi)
+		}
+		return ends
+	}
+}
+
+// blanks matches white space at i as these do, or gives i:
+//
+//	\s*[\r\n]+ (where lines is set) | \s+(?!\S) | \s+
+func blanks(c *chars, i, hi int, lines bool) int {
+	end := c.run(i, hi, space)
+	if end == i {
+		return i
+	}
+	if lines {
+		for j := end; j > i; j-- {
+			if r := c.r[j-1]; r == '\n' || r == '\r' {
+				return j
+			}
+		}
+	}
+	if end < hi && end-i > 1 {
+		return end - 1 // the last one belongs to what follows
+	}
+	return end
+}
+
+// gpt2 is the expression that GPT-2 was published with:
+//
+//	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
+var gpt2 = matches(func(c *chars, i, hi int) int {
+	if end := c.contraction(i, hi, false); end > i {
+		return end
+	}
+	j := i
+	if c.r[i] == ' ' && i+1 < hi {
+		j++
+	}
+	for _, k := range []kind{letter, number} {
+		if c.is(j, hi, k) {
+			return c.run(j, hi, k)
+		}
+	}
+	if end := c.others(j, hi, space|letter|number); end > j {
+		return end
+	}
+	return blanks(c, i, hi, false)
+})
+
+// lineWords are the words of the family of cl100k, Llama 3 and Qwen:
+//
+//	(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+type lineWords struct {
+	letters     kind   // what words consist of: letter, or letter|mark
+	digits      int    // the most digits in a word; 0 is any number
+	tail        string // what a word of other characters takes with it
+	noEnglish   bool   // contractions are not split off
+	foldLetters bool   // words are cut where lower case is followed by upper case: see casedWord
+}
+
+func (w lineWords) splitter() splitter {
+	return matches(func(c *chars, i, hi int) int {
+		if !w.noEnglish && !w.foldLetters {
+			if end := c.contraction(i, hi, true); end > i {
+				return end
+			}
+		}
+		if w.foldLetters {
+			if end := casedWord(c, i, hi, !w.noEnglish); end > i {
+				return end
+			}
+		} else if c.is(i, hi, w.letters) {
+			return c.run(i, hi, w.letters)
+		} else if leads(c, i) && c.is(i+1, hi, w.letters) {
+			return c.run(i+1, hi, w.letters)
+		}
+		if c.is(i, hi, number) {
+			end := c.run(i, hi, number)
+			if w.digits > 0 {
+				end = min(end, i+w.digits)
+			}
+			return end
+		}
+		j := i
+		if c.r[i] == ' ' {
+			j++
+		}
+		if end := c.others(j, hi, space|number|w.letters|letter); end > j {
+			return c.among(end, hi, w.tail)
+		}
+		return blanks(c, i, hi, true)
+	})
+}
+
+// leads reports whether a character may stand before a word's letters: [^\r\n\p{L}\p{N}].
+func leads(c *chars, i int) bool {
+	return c.r[i] != '\r' && c.r[i] != '\n' && c.k[i]&(letter|number) == 0
+}
+
+// casedWord matches a word of o200k and Tekken, which is cut before an upper case letter that
+// follows lower case; English contractions stay with their word.
+//
+//	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
+//	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
+func casedWord(c *chars, i, hi int, english bool) int {
+	end := i
+	if leads(c, i) { // greedy: first with the character before, then without
+		end = lowerEnding(c, i+1, hi)
+		if end == i+1 {
+			end = i
+		}
+	}
+	if end == i {
+		end = lowerEnding(c, i, hi)
+	}
+	if end == i && leads(c, i) {
+		if end = upperOnly(c, i+1, hi); end == i+1 {
+			end = i
+		}
+	}
+	if end == i {
+		end = upperOnly(c, i, hi)
+	}
+	if end > i && english {
+		end = c.contraction(end, hi, true)
+	}
+	return end
+}
+
+func isUpperish(k kind) bool { return k&(letter|mark) != 0 && k&lower == 0 }
+func isLowerish(k kind) bool { return k&(letter|mark) != 0 && k&upper == 0 }
+
+// lowerEnding matches upperish* lowerish+ at i, or gives i. Letters without case are both.
+func lowerEnding(c *chars, i, hi int) int {
+	j := i
+	for j < hi && isUpperish(c.k[j]) {
+		j++
+	}
+	if j < hi && isLowerish(c.k[j]) {
+		for j < hi && isLowerish(c.k[j]) {
+			j++
+		}
+		return j
+	}
+	for j > i { // give back until one of those without case can be the lower part
+		if isLowerish(c.k[j-1]) {
+			return j
+		}
+		j--
+	}
+	return i
+}
+
+// upperOnly matches upperish+ at i where no lowerish follows, or gives i.
+func upperOnly(c *chars, i, hi int) int {
+	for i < hi && isUpperish(c.k[i]) {
+		i++
+	}
+	return i
+}
+
+// digitGroups matches \p{N}{1,n}; n 0 is any number.
+func digitGroups(n int) splitter {
+	return matches(func(c *chars, i, hi int) int {
+		end := c.run(i, hi, number)
+		if n > 0 {
+			end = min(end, i+n)
+		}
+		return end
+	})
+}
+
+// threeDigits matches [0-9][0-9][0-9].
+var threeDigits = matches(func(c *chars, i, hi int) int {
+	for j := i; j < i+3; j++ {
+		if j >= hi || c.r[j] < '0' || c.r[j] > '9' {
+			return i
+		}
+	}
+	return i + 3
+})
+
+// punctuation matches [\p{P} and the given signs]+.
+func punctuation(signs string) splitter {
+	return matches(func(c *chars, i, hi int) int {
+		for i < hi && (c.k[i]&punct != 0 || c.r[i] < 128 && containsByte(signs, byte(c.r[i]))) {
+			i++
+		}
+		return i
+	})
+}
+
+// line matches [\r\n].
+var line = matches(func(c *chars, i, hi int) int {
+	if c.r[i] == '\r' || c.r[i] == '\n' {
+		return i + 1
+	}
+	return i
+})
+
+// newlineRuns matches [^\n]+|[\n]+.
+var newlineRuns = matches(func(c *chars, i, hi int) int {
+	lf := c.r[i] == '\n'
+	for i < hi && (c.r[i] == '\n') == lf {
+		i++
+	}
+	return i
+})
+
+// spaceThen matches \s?X+, where in tells what X is.
+func spaceThen(in func(c *chars, i int) bool) splitter {
+	return matches(func(c *chars, i, hi int) int {
+		j := i
+		if c.k[j]&space != 0 && j+1 < hi && in(c, j+1) {
+			j++
+		}
+		for j < hi && in(c, j) {
+			j++
+		}
+		return j
+	})
+}
+
+// trailing matches \s+$.
+func trailing(c *chars, lo, hi int, ends []int) []int {
+	at := hi
+	for at > lo && c.k[at-1]&space != 0 {
+		at--
+	}
+	if lo < at && at < hi {
+		ends = append(ends, at)
+	}
+	return append(ends, hi)
+}
+
+// within matches the characters of the ranges, [first-last…]+.
+func within(ranges ...[2]rune) splitter {
+	return matches(func(c *chars, i, hi int) int {
+		for i < hi && inRanges(c.r[i], ranges) {
+			i++
+		}
+		return i
+	})
+}
+
+func inRanges(r rune, ranges [][2]rune) bool {
+	for _, x := range ranges {
+		if x[0] <= r && r <= x[1] {
+			return true
+		}
+	}
+	return false
+}
+
+// deepseek3 is the last expression of DeepSeek V3:
+//
+//	[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+var deepseek3 = matches(func(c *chars, i, hi int) int {
+	r := c.r[i]
+	if r < 128 && c.k[i]&(punct|sign) != 0 {
+		if end := asciiLetters(c, i+1, hi); end > i+1 {
+			return end
+		}
+	}
+	if r != '\r' && r != '\n' && c.k[i]&(letter|punct|sign) == 0 && c.is(i+1, hi, letter|mark) {
+		return c.run(i+1, hi, letter|mark)
+	}
+	if end := c.run(i, hi, letter|mark); end > i {
+		return end
+	}
+	j := i
+	if r == ' ' {
+		j++
+	}
+	if end := c.run(j, hi, punct|sign); end > j {
+		return c.among(end, hi, "\r\n")
+	}
+	return blanks(c, i, hi, true)
+})
+
+func asciiLetters(c *chars, i, hi int) int {
+	for i < hi && (c.r[i]|0x20 >= 'a' && c.r[i]|0x20 <= 'z') {
+		i++
+	}
+	return i
+}
+
+// clauses matches " ?[^(\s|.,!?…。，、।۔،)]+", the expression of Bloom.
+var clauses = matches(func(c *chars, i, hi int) int {
+	in := func(j int) bool {
+		if j >= hi || c.k[j]&space != 0 {
+			return false
+		}
+		switch c.r[j] {
+		case '(', '|', '.', ',', '!', '?', '…', '。', '，', '、', '।', '۔', '،', ')':
+			return false
+		}
+		return true
+	}
+	j := i
+	if c.r[j] == ' ' && in(j+1) {
+		j++
+	}
+	for in(j) {
+		j++
+	}
+	return j
+})
