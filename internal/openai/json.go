@@ -1,0 +1,230 @@
+package openai
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"strings"
+	"unicode/utf8"
+
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// A value is one JSON value of a body that has been checked, without space
+// around it. It is a slice of the body: taking a body apart copies nothing,
+// however large its pictures are, and keeps the names of fields exactly as
+// they were sent (encoding/json would let "Model" override "model").
+type value []byte
+
+// parse checks a body once, so that everything below may rely on it: it is
+// one JSON value in UTF-8, nested no deeper than allowed. A byte order mark is
+// skipped. Half of a surrogate pair in an escape becomes U+FFFD when its
+// string is read.
+func parse(body []byte) (value, error) {
+	body = bytes.TrimPrefix(body, []byte("\ufeff"))
+	if at := invalidUTF8(body); at >= 0 {
+		return nil, llm.Errorf(llm.Invalid, "", "the body is not UTF-8 (at byte %d)", at)
+	}
+	body = bytes.Trim(body, " \t\r\n")
+	if len(body) == 0 {
+		return nil, &llm.Error{Code: llm.Invalid, Message: "the body is empty", Hint: "send a JSON object"}
+	}
+	if err := limits.JSONDepth.CheckInt(depth(body)); err != nil {
+		return nil, llm.Errorf(llm.Invalid, "", "the body is nested too deeply: %v", err)
+	}
+	if !json.Valid(body) {
+		return nil, notJSON(body)
+	}
+	return value(body), nil
+}
+
+func notJSON(body []byte) error {
+	var nothing struct{}
+	err := json.Unmarshal(body, &nothing)
+	where := ""
+	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
+		where = fmt.Sprintf(": %v (at byte %d)", s, s.Offset)
+	}
+	return llm.Errorf(llm.Invalid, "", "the body is not JSON%s", where)
+}
+
+func invalidUTF8(b []byte) int {
+	if utf8.Valid(b) {
+		return -1
+	}
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
+}
+
+// depth is the deepest nesting of brackets, whether or not they match.
+func depth(b []byte) int {
+	deepest, now := 0, 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i = endOfString(b, i) - 1
+		case '{', '[':
+			now++
+			deepest = max(deepest, now)
+		case '}', ']':
+			now--
+		}
+	}
+	return deepest
+}
+
+// endOfString is the index behind the string that begins at i, or the end.
+func endOfString(b []byte, i int) int {
+	for i++; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// endOfValue is the index behind the value that begins at i.
+func endOfValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return endOfString(b, i)
+	case '{', '[':
+		open := 0
+		for ; i < len(b); i++ {
+			switch b[i] {
+			case '"':
+				i = endOfString(b, i) - 1
+			case '{', '[':
+				open++
+			case '}', ']':
+				if open--; open == 0 {
+					return i + 1
+				}
+			}
+		}
+		return len(b)
+	}
+	for i < len(b) && !strings.ContainsRune(",]} \t\r\n:", rune(b[i])) {
+		i++
+	}
+	return i
+}
+
+// next is the first index from i on that is neither space nor a separator.
+func next(b []byte, i int) int {
+	for i < len(b) && strings.IndexByte(" \t\r\n,:", b[i]) >= 0 {
+		i++
+	}
+	return i
+}
+
+// kind is '{', '[', '"', 't' (true or false), 'n' (null) or '0' (a number).
+func (v value) kind() byte {
+	switch c := v[0]; c {
+	case '{', '[', '"', 'n', 't':
+		return c
+	case 'f':
+		return 't'
+	}
+	return '0'
+}
+
+// what names the kind of a value in a sentence.
+func (v value) what() string {
+	switch v.kind() {
+	case '{':
+		return "an object"
+	case '[':
+		return "a list"
+	case '"':
+		return "a string"
+	case 't':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "a number"
+}
+
+func (v value) null() bool   { return v.kind() == 'n' }
+func (v value) isTrue() bool { return v[0] == 't' }
+
+// empty reports whether the value says nothing: null, false, "", [] or {}.
+func (v value) empty() bool {
+	switch v.kind() {
+	case 'n':
+		return true
+	case 't':
+		return !v.isTrue()
+	case '"':
+		return len(v) == 2
+	case '{', '[':
+		return next(v, 1) == len(v)-1
+	}
+	return false
+}
+
+// elements are the values of a list.
+func (v value) elements() iter.Seq2[int, value] {
+	return func(yield func(int, value) bool) {
+		for n, i := 0, next(v, 1); i < len(v)-1; n++ {
+			end := endOfValue(v, i)
+			if !yield(n, v[i:end:end]) {
+				return
+			}
+			i = next(v, end)
+		}
+	}
+}
+
+// fields are the names and values of an object, in order.
+func (v value) fields() iter.Seq2[string, value] {
+	return func(yield func(string, value) bool) {
+		for i := next(v, 1); i < len(v)-1; {
+			key := endOfString(v, i)
+			from := next(v, key)
+			end := endOfValue(v, from)
+			if !yield(v[i:key].text(), v[from:end:end]) {
+				return
+			}
+			i = next(v, end)
+		}
+	}
+}
+
+// text is the text of a string.
+func (v value) text() string {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1 : len(v)-1])
+	}
+	var s string
+	if err := json.Unmarshal(v, &s); err != nil {
+		return ""
+	}
+	return s
+}
+
+// encode is JSON for the wire: U+0085, U+2028 and U+2029 are escaped, since
+// there are readers of event streams that take them for the end of a line.
+func encode(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // the body is no HTML, and "<" is frequent in it
+	if err := e.Encode(v); err != nil {
+		panic(fmt.Sprintf("openai: own types must encode: %v", err))
+	}
+	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	return bytes.ReplaceAll(out, []byte("\u0085"), []byte(`\u0085`))
+}

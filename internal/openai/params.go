@@ -1,0 +1,281 @@
+package openai
+
+import (
+	"math"
+	"strconv"
+	"strings"
+
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// params reads how to continue. Local clients spell the same parameter in
+// several ways; the first name of a row is the one that counts if they
+// disagree.
+func (o *object) params(p *llm.Params) {
+	p.MaxTokens, _ = o.integer(limits.MaxTokens, "max_completion_tokens", "max_tokens", "max_new_tokens", "n_predict")
+	p.Temperature = o.float(limits.Temperature, "temperature")
+	p.TopK, _ = o.integer(limits.TopK, "top_k")
+	if p.TopK != nil {
+		*p.TopK = max(*p.TopK, 0) // -1, as vLLM and text-generation-webui write it, keeps all
+	}
+	p.TopP = o.float(limits.TopP, "top_p")
+	p.MinP = o.float(limits.MinP, "min_p")
+	p.RepetitionPenalty = o.float(limits.RepetitionPenalty, "repetition_penalty", "repeat_penalty", "rep_pen")
+	var name string
+	p.RepetitionRange, name = o.integer(limits.RepetitionRange, "repeat_last_n", "repetition_penalty_range", "rep_pen_range")
+	if name == "repetition_penalty_range" && *p.RepetitionRange == 0 {
+		*p.RepetitionRange = -1 // text-generation-webui's 0 is the whole text
+	}
+	p.PresencePenalty = o.float(limits.PresencePenalty, "presence_penalty")
+	p.FrequencyPenalty = o.float(limits.FrequencyPenalty, "frequency_penalty")
+	p.Seed = o.seed()
+	p.IgnoreEOS = o.isSet("ignore_eos", "ban_eos_token")
+	p.Stop = o.stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
+	p.LogitBias = o.logitBias()
+}
+
+// seed takes any 64-bit integer; -1 is a random one, as everywhere outside
+// OpenAI.
+func (o *object) seed() *int64 {
+	v, path, ok := o.first([]string{"seed", "sampler_seed"})
+	if !ok {
+		return nil
+	}
+	s, ok := numeral(v)
+	if !ok {
+		o.invalid(path, "must be a number, not %s", v.what())
+		return nil
+	}
+	seed, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		f, err := strconv.ParseFloat(s, 64)
+		const exact = 1 << 53
+		if err != nil || f != math.Trunc(f) || math.Abs(f) > exact {
+			o.invalid(path, "%s is no whole number of 64 bits", short(s))
+			return nil
+		}
+		seed = int64(f)
+	}
+	if seed == -1 {
+		return nil
+	}
+	return &seed
+}
+
+// stops gathers the stop strings of all spellings. Empty ones say nothing and
+// doubles add nothing.
+func (o *object) stops(names ...string) (stops []string) {
+	seen := map[string]bool{"": true}
+	add := func(path string, v value) {
+		s := o.textOf(path, v)
+		if err := limits.StopBytes.CheckInt(len(s)); err != nil && s != "" {
+			o.invalid(path, "%v", err)
+		}
+		if !seen[s] {
+			seen[s] = true
+			stops = append(stops, s)
+		}
+	}
+	for _, name := range names {
+		v, ok := o.take(name)
+		switch {
+		case !ok:
+		case v.kind() == '"':
+			add(o.at(name), v)
+		case v.kind() == '[':
+			o.list(o.at(name), v, limits.Stops, add)
+		default:
+			o.invalid(o.at(name), "must be a string or a list of strings, not %s", v.what())
+		}
+	}
+	return stops
+}
+
+// logitBias reads OpenAI's map from ids, and llama.cpp's list of pairs, in
+// which false forbids a token.
+func (o *object) logitBias() map[int]float64 {
+	v, ok := o.take("logit_bias")
+	if !ok || v.empty() {
+		return nil
+	}
+	bias := map[int]float64{}
+	set := func(path, id string, v value) {
+		n, err := strconv.ParseInt(id, 10, 32)
+		if err != nil || n < 0 {
+			o.unsupported(path, strconv.Quote(short(id))+" is no token id", "tokenize the text and name the ids")
+			return
+		}
+		f := limits.LogitBias.Min
+		if string(v) != "false" {
+			f, _ = o.number(path, v, limits.LogitBias)
+		}
+		bias[int(n)] = f
+	}
+	switch v.kind() {
+	case '{':
+		n := 0
+		for id, v := range v.fields() {
+			if n++; n > limits.LogitBiases.Int() {
+				o.invalid("logit_bias", "%v", limits.LogitBiases.CheckInt(n))
+				break
+			}
+			set("logit_bias."+short(id), id, v)
+		}
+	case '[':
+		o.list("logit_bias", v, limits.LogitBiases, func(path string, v value) {
+			var pair []value
+			if v.kind() == '[' {
+				for i, e := range v.elements() {
+					if i < 3 {
+						pair = append(pair, e)
+					}
+				}
+			}
+			if len(pair) != 2 {
+				o.invalid(path, "must be a pair of a token id and a number")
+				return
+			}
+			set(path, strings.Trim(string(pair[0]), `"`), pair[1])
+		})
+	default:
+		o.invalid("logit_bias", "must be an object, not %s", v.what())
+	}
+	return bias
+}
+
+// chatLogProbs reads logprobs (a boolean) and top_logprobs (a number).
+func (o *object) chatLogProbs() *int {
+	top, _ := o.integer(limits.LogProbs, "top_logprobs")
+	if !o.isSet("logprobs") {
+		if top != nil && *top > 0 {
+			o.ignore("top_logprobs")
+		}
+		return nil
+	}
+	if top == nil {
+		top = new(int)
+	}
+	return top
+}
+
+// refused are fields that decide which answers are valid at all: an answer
+// made without them would be wrong, so they are not ignored. The values are
+// the way out.
+var refused = map[string]string{
+	"grammar":                  "leave it out and check the answer",
+	"grammar_string":           "leave it out and check the answer",
+	"guided_grammar":           "leave it out and check the answer",
+	"guided_json":              "leave it out and check the answer",
+	"guided_regex":             "leave it out and check the answer",
+	"guided_choice":            "leave it out and check the answer",
+	"structured_outputs":       "leave it out and check the answer",
+	"json_schema":              "leave it out and check the answer",
+	"regex":                    "leave it out and check the answer",
+	"suffix":                   "put the text that follows into the prompt",
+	"stop_token_ids":           "send the text of the tokens as stop strings",
+	"allowed_token_ids":        "use logit_bias",
+	"use_beam_search":          "leave it out",
+	"functions":                "send tools",
+	"function_call":            "send tools and tool_choice",
+	"chat_template":            "the operator chooses the template",
+	"instruction_template_str": "the operator chooses the template",
+	"audio":                    "this server answers in text",
+}
+
+// neutral are the values at which a field that we do not have changes
+// nothing. A field with none here is neutral only when it is empty.
+var neutral = map[string][]float64{
+	"typical_p": {1}, "typical": {1}, "typ_p": {1},
+	"tfs_z": {1}, "tfs": {1},
+	"top_a": {0}, "epsilon_cutoff": {0}, "eta_cutoff": {0},
+	"top_n_sigma": {0, -1}, "nsigma": {0, -1},
+	"rep_pen_slope": {0, 1}, "encoder_repetition_penalty": {1}, "no_repeat_ngram_size": {0},
+	"mirostat": {0}, "mirostat_mode": {0},
+	"dynatemp_range": {0}, "smoothing_factor": {0}, "dry_multiplier": {0}, "xtc_probability": {0},
+	"adaptive_target": {0, -1}, "guidance_scale": {1}, "penalty_alpha": {0},
+	"min_tokens": {0}, "min_length": {0}, "length_penalty": {1}, "num_beams": {1}, "n_probs": {0}, "n_keep": {0, -1},
+	"id_slot": {-1}, "slot_id": {-1}, "priority": {0}, "prompt_logprobs": {0}, "prompt_lookup_num_tokens": {0},
+	"thinking_budget_tokens": {-1}, "sse_ping_interval": {0, -1},
+}
+
+// shapes only shape another sampler that is reported itself when it is on.
+var shapes = map[string]bool{
+	"mirostat_tau": true, "mirostat_eta": true,
+	"dynatemp_exponent": true, "dynatemp_low": true, "dynatemp_high": true, "smoothing_curve": true,
+	"dry_base": true, "dry_allowed_length": true, "dry_penalty_last_n": true, "dry_sequence_breakers": true,
+	"xtc_threshold": true, "adaptive_decay": true,
+}
+
+// words are texts and booleans at which a field changes nothing here.
+var words = map[string][]string{
+	"parallel_tool_calls": {"true"}, "add_bos_token": {"true"}, "skip_special_tokens": {"true"},
+	"spaces_between_special_tokens": {"true"}, "cache_prompt": {"true"}, "do_sample": {"true"},
+	"early_stopping": {"false"}, "trim_stop": {"true"},
+	"service_tier": {`"auto"`, `"default"`}, "truncation": {`"disabled"`}, "verbosity": {`"medium"`},
+	"reasoning_format": {`"auto"`, `"deepseek"`}, "logit_bias_type": {`"input_ids"`},
+	"mode": {`"instruct"`}, "timings_per_token": {"false"},
+}
+
+// leftover decides about a field of the request that nobody has read: it is
+// refused, means nothing, or is reported as ignored.
+func (o *object) leftover(name string, v value) {
+	switch name {
+	case "response_format":
+		o.responseFormat(v)
+		return
+	case "modalities":
+		for _, m := range elementsOf(v) {
+			if string(m) != `"text"` {
+				o.unsupported(name, "this server answers in text", `leave it out or send ["text"]`)
+			}
+		}
+		return
+	case "metadata":
+		if !v.empty() {
+			o.ignore(name)
+		}
+		return
+	}
+	if hint, no := refused[name]; no {
+		if !v.empty() {
+			o.unsupported(name, "this server cannot do that", hint)
+		}
+		return
+	}
+	o.unknown(o.at(name), v)
+}
+
+// unknown reports a field unless it says nothing.
+func (o *object) unknown(path string, v value) {
+	if v.empty() || shapes[path] || isNumber(v, neutral[path]...) {
+		return
+	}
+	for _, w := range words[path] {
+		if string(v) == w {
+			return
+		}
+	}
+	o.ignore(path)
+}
+
+func (o *object) responseFormat(v value) {
+	f := o.object("response_format", v)
+	if kind := f.text("type"); kind != "text" && o.err == nil {
+		o.unsupported("response_format.type", strconv.Quote(short(kind))+" is not enforced by this server, only text is",
+			"leave it out, ask for the form in a message and check the answer")
+	}
+}
+
+func elementsOf(v value) []value {
+	var all []value
+	if v.kind() == '[' {
+		for i, e := range v.elements() {
+			if i == maxFields {
+				break
+			}
+			all = append(all, e)
+		}
+	}
+	return all
+}

@@ -1,0 +1,182 @@
+package openai
+
+import (
+	"parley/chat"
+	"parley/llm"
+)
+
+// A Head is what all chunks of an answer have in common.
+type Head struct {
+	ID      string // "chatcmpl-…" or "cmpl-…"
+	Created int64  // seconds since 1970
+	Model   string // the model that answers
+}
+
+type answer struct {
+	ID      string   `json:"id"`
+	Object  string   `json:"object"`
+	Created int64    `json:"created"`
+	Model   string   `json:"model"`
+	Choices []choice `json:"choices"`
+	Usage   any      `json:"usage,omitempty"` // *usage, or null where a later chunk has it
+	Parley  *details `json:"parley,omitempty"`
+}
+
+// A choice is one answer, or in a stream a part of one. Of Message, Delta and
+// Text one is set.
+type choice struct {
+	Index        int      `json:"index"`
+	Message      *message `json:"message,omitempty"`
+	Delta        *delta   `json:"delta,omitempty"`
+	Text         *string  `json:"text,omitempty"`
+	LogProbs     any      `json:"logprobs"`
+	FinishReason *string  `json:"finish_reason"`
+	StopReason   *string  `json:"stop_reason,omitempty"` // the stop string that matched, as vLLM tells it
+}
+
+type message struct {
+	Role      chat.Role  `json:"role"`
+	Content   *string    `json:"content"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+type delta struct {
+	Role      chat.Role  `json:"role,omitempty"`
+	Content   *string    `json:"content,omitempty"`
+	Reasoning string     `json:"reasoning_content,omitempty"`
+	ToolCalls []toolCall `json:"tool_calls,omitempty"`
+}
+
+type toolCall struct {
+	Index    *int         `json:"index,omitempty"` // only in streams
+	ID       string       `json:"id,omitempty"`
+	Type     string       `json:"type,omitempty"`
+	Function toolFunction `json:"function"`
+}
+
+type toolFunction struct {
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments"`
+}
+
+type usage struct {
+	PromptTokens     int                `json:"prompt_tokens"`
+	CompletionTokens int                `json:"completion_tokens"`
+	TotalTokens      int                `json:"total_tokens"`
+	PromptDetails    promptDetails      `json:"prompt_tokens_details"`
+	Completion       *completionDetails `json:"completion_tokens_details,omitempty"`
+}
+
+type promptDetails struct {
+	CachedTokens int `json:"cached_tokens"`
+}
+
+type completionDetails struct {
+	ReasoningTokens int `json:"reasoning_tokens"`
+}
+
+// details are what Parley says beyond OpenAI's contract, for those who ask.
+type details struct {
+	Seed    int64      `json:"seed"` // of the first choice
+	Report  llm.Report `json:"report"`
+	Timings timings    `json:"timings"` // of the first choice
+}
+
+type timings struct {
+	QueuedMS  float64 `json:"queued_ms"`
+	PrefillMS float64 `json:"prefill_ms"`
+	DecodeMS  float64 `json:"decode_ms"`
+}
+
+func detailsOf(f llm.Finish, report llm.Report) *details {
+	if report == nil {
+		report = llm.Report{}
+	}
+	return &details{Seed: f.Seed, Report: report, Timings: timings{
+		QueuedMS:  f.Usage.Queued.Seconds() * 1000,
+		PrefillMS: f.Usage.Prefill.Seconds() * 1000,
+		DecodeMS:  f.Usage.Decode.Seconds() * 1000,
+	}}
+}
+
+// add counts one choice. The prompt is counted once for all its choices.
+func (u *usage) add(one llm.Usage, reasoning int, newPrompt bool) {
+	if newPrompt {
+		u.PromptTokens += one.PromptTokens
+		u.PromptDetails.CachedTokens += one.CachedTokens
+	}
+	u.CompletionTokens += one.CompletionTokens
+	u.TotalTokens = u.PromptTokens + u.CompletionTokens
+	if reasoning > 0 {
+		if u.Completion == nil {
+			u.Completion = &completionDetails{}
+		}
+		u.Completion.ReasoningTokens += reasoning
+	}
+}
+
+func (c *choice) finish(f llm.Finish, calls bool) {
+	reason := "stop"
+	switch {
+	case f.Reason == llm.ReasonLength:
+		reason = "length"
+	case calls:
+		reason = "tool_calls"
+	}
+	c.FinishReason = &reason
+	if f.Reason == llm.ReasonStop {
+		c.StopReason = &f.Stop
+	}
+}
+
+// Chat is the body of a whole answer. There is one reply for each choice.
+func Chat(h Head, q *Request, replies []chat.Reply, report llm.Report) []byte {
+	return whole(h, q, "chat.completion", replies, report, func(c *choice, r chat.Reply) {
+		m := &message{Role: chat.Assistant, Reasoning: r.Message.Reasoning}
+		if text := r.Message.Text(); text != "" || len(r.Message.ToolCalls) == 0 {
+			m.Content = &text
+		}
+		for _, call := range r.Message.ToolCalls {
+			m.ToolCalls = append(m.ToolCalls, toolCall{ID: call.ID, Type: "function", Function: toolFunction{call.Name, call.Arguments}})
+		}
+		c.Message = m
+		if q.Params.LogProbs != nil {
+			c.LogProbs = chatLogProbs(r.Tokens)
+		}
+	})
+}
+
+// Completion is the body of a whole completion. The choices of the first
+// prompt come first, then those of the second, and so on. Where the request
+// wants an echo, echo holds the text of each prompt.
+func Completion(h Head, q *Request, replies []chat.Reply, echo []string, report llm.Report) []byte {
+	return whole(h, q, "text_completion", replies, report, func(c *choice, r chat.Reply) {
+		text := r.Message.Text()
+		if q.Echo {
+			text = echo[c.Index/q.Choices] + text
+		}
+		c.Text = &text
+		if q.Params.LogProbs != nil {
+			offset := 0
+			c.LogProbs = textLogProbs(r.Tokens, &offset)
+		}
+	})
+}
+
+func whole(h Head, q *Request, object string, replies []chat.Reply, report llm.Report, fill func(*choice, chat.Reply)) []byte {
+	a := answer{ID: h.ID, Object: object, Created: h.Created, Model: h.Model}
+	var u usage
+	for i, r := range replies {
+		c := choice{Index: i}
+		fill(&c, r)
+		c.finish(r.Finish, len(r.Message.ToolCalls) > 0)
+		a.Choices = append(a.Choices, c)
+		u.add(r.Finish.Usage, len(r.Message.Tokens)-len(r.Tokens), i%q.Choices == 0)
+	}
+	a.Usage = &u
+	if q.WantReport {
+		a.Parley = detailsOf(replies[0].Finish, report)
+	}
+	return encode(a)
+}

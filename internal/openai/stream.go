@@ -1,0 +1,142 @@
+package openai
+
+import (
+	"encoding/json"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// A Stream turns the events of an answer into chunks. It belongs to one
+// goroutine.
+type Stream struct {
+	head   Head
+	q      *Request
+	object string
+	echo   []string // texts of the prompts, where the request wants them
+
+	choices []progress
+	usage   usage
+	first   llm.Finish // of choice 0
+}
+
+// progress is what has to be remembered of one choice.
+type progress struct {
+	reasoning int // tokens
+	offset    int // characters of the text so far
+	calls     bool
+}
+
+// NewChat makes the chunks of a chat completion.
+func NewChat(h Head, q *Request) *Stream {
+	return &Stream{head: h, q: q, object: "chat.completion.chunk", choices: make([]progress, q.Choices)}
+}
+
+// NewCompletion makes the chunks of a completion. Where the request wants an
+// echo, echo holds the text of each prompt.
+func NewCompletion(h Head, q *Request, echo []string) *Stream {
+	return &Stream{head: h, q: q, object: "text_completion", echo: echo, choices: make([]progress, q.Choices*len(q.Prompts))}
+}
+
+// Event is the chunk for an event of choice i, or nil for an event that has
+// none.
+func (s *Stream) Event(i int, e chat.Event) []byte {
+	c := choice{Index: i}
+	var say bool
+	if s.object == "text_completion" {
+		say = s.text(&c, e)
+	} else {
+		say = s.delta(&c, e)
+	}
+	if done, ok := e.(chat.Done); ok {
+		say = true
+		c.finish(done.Finish, s.choices[i].calls)
+		s.usage.add(done.Finish.Usage, s.choices[i].reasoning, i%s.q.Choices == 0)
+		if i == 0 {
+			s.first = done.Finish
+		}
+	}
+	if !say {
+		return nil
+	}
+	return s.chunk([]choice{c}, nil)
+}
+
+// delta fills a chat completion's choice and reports whether there is
+// anything in it.
+func (s *Stream) delta(c *choice, e chat.Event) bool {
+	state := &s.choices[c.Index]
+	c.Delta = &delta{}
+	switch e := e.(type) {
+	case chat.Accepted:
+		c.Delta.Role, c.Delta.Content = chat.Assistant, new("")
+		return true
+	case chat.TextDelta:
+		if e.Text != "" {
+			c.Delta.Content = &e.Text
+		}
+		if s.q.Params.LogProbs != nil && len(e.Tokens) > 0 {
+			c.LogProbs = chatLogProbs(e.Tokens)
+		}
+		return e.Text != "" || c.LogProbs != nil
+	case chat.ReasoningDelta:
+		state.reasoning += len(e.Tokens)
+		c.Delta.Reasoning = e.Text
+		return e.Text != ""
+	case chat.ToolCallDelta:
+		state.calls = true
+		call := toolCall{Index: &e.Index, ID: e.ID, Function: toolFunction{e.Name, e.Arguments}}
+		if e.ID != "" || e.Name != "" {
+			call.Type = "function"
+		}
+		c.Delta.ToolCalls = []toolCall{call}
+		return true
+	}
+	return false
+}
+
+// text fills a completion's choice.
+func (s *Stream) text(c *choice, e chat.Event) bool {
+	state := &s.choices[c.Index]
+	c.Text = new("")
+	switch e := e.(type) {
+	case chat.Accepted:
+		if s.q.Echo {
+			*c.Text = s.echo[c.Index/s.q.Choices]
+		}
+	case chat.TextDelta:
+		*c.Text = e.Text
+		if s.q.Params.LogProbs != nil && len(e.Tokens) > 0 {
+			c.LogProbs = textLogProbs(e.Tokens, &state.offset)
+		}
+	}
+	return *c.Text != "" || c.LogProbs != nil
+}
+
+// End gives the chunk after the last choice has finished, or nil: the count of
+// tokens and the report, each where the client asked for it. Its list of
+// choices is empty.
+func (s *Stream) End(report llm.Report) []byte {
+	if !s.q.IncludeUsage && !s.q.WantReport {
+		return nil
+	}
+	var d *details
+	if s.q.WantReport {
+		d = detailsOf(s.first, report)
+	}
+	return s.chunk([]choice{}, d)
+}
+
+func (s *Stream) chunk(choices []choice, d *details) []byte {
+	a := answer{
+		ID: s.head.ID, Object: s.object, Created: s.head.Created, Model: s.head.Model,
+		Choices: choices, Parley: d,
+	}
+	if s.q.IncludeUsage {
+		a.Usage = json.RawMessage("null")
+		if len(choices) == 0 {
+			a.Usage = &s.usage
+		}
+	}
+	return encode(a)
+}

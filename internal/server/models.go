@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// Models is what the handlers need of the models. It is used by many
+// goroutines at once.
+type Models interface {
+	// List gives the models that can be asked for by name.
+	List(ctx context.Context) ([]Listed, error)
+
+	// Resolve gives what answers to a name, loading it if need be. Whose name
+	// is answered is decided here and nowhere else: where one model is served,
+	// it answers to every name, the empty one included, and Target.Report says
+	// so when the name was another; where several are, an unknown name is an
+	// *llm.Error with Code NotFound and Field "model".
+	Resolve(ctx context.Context, name string) (Target, error)
+
+	// Ready is nil when requests can be answered, or says what is missing.
+	Ready() error
+}
+
+// Listed is a model that can be asked for.
+type Listed struct {
+	ID      string
+	Created time.Time
+	Info    llm.Info
+}
+
+// Target is what answers a request.
+type Target struct {
+	ID        string
+	Model     llm.Model      // nil if it takes no raw prompts
+	Responder chat.Responder // nil if it takes no conversations
+	Report    llm.Report     // for the client: why it is this one
+	Release   func()         // called once when the request is over; may be nil
+}
+
+func (t Target) release() {
+	if t.Release != nil {
+		t.Release()
+	}
+}

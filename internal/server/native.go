@@ -1,0 +1,232 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"parley/chat"
+	"parley/internal/openai"
+	"parley/llm"
+)
+
+type wireSegment struct {
+	Text    string     `json:"text"`
+	Tokens  []int      `json:"tokens,omitempty"` // of a segment that was given as ids
+	Media   string     `json:"media,omitempty"`  // its MIME type
+	Control bool       `json:"control"`
+	Trust   string     `json:"trust"`
+	Source  wireSource `json:"source"`
+}
+
+type wireSource struct {
+	Kind  string `json:"kind"`
+	Index int    `json:"index"`
+	Part  int    `json:"part"`
+	Field string `json:"field,omitempty"`
+}
+
+type wireToken struct {
+	ID      int    `json:"id"`
+	Text    string `json:"text"` // U+FFFD where it is part of a character
+	Control bool   `json:"control,omitempty"`
+	Segment *int   `json:"segment,omitempty"` // absent for a token that is in none
+}
+
+type wireRendered struct {
+	Model    string        `json:"model"`
+	Format   string        `json:"format"`
+	Text     string        `json:"text"`
+	Segments []wireSegment `json:"segments"`
+	Tokens   []wireToken   `json:"tokens"` // null where the model cannot tell
+	Stops    []string      `json:"stops"`
+	Report   llm.Report    `json:"report"`
+}
+
+// render answers with the exact prompt of a chat completion.
+func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.read(w, r, openai.ParseChat)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.work(r)
+	defer cancel()
+	target, err := s.resolve(ctx, w, q)
+	if err != nil {
+		return err
+	}
+	defer target.release()
+	renderer, ok := target.Responder.(chat.Renderer)
+	if !ok {
+		return cannot(target, "show its prompts", "it is laid out elsewhere")
+	}
+	rendered, err := renderer.Render(ctx, q.Conversation)
+	if err != nil {
+		return err
+	}
+	q.Report.Merge(rendered.Report)
+	setReport(w.Header(), q.Report)
+	return writeValue(w, r, wireRendered{
+		Model: target.ID, Format: rendered.Format,
+		Text: rendered.Prompt.String(), Segments: wireSegments(rendered.Prompt),
+		Tokens: wireTokens(rendered.Tokens), Stops: orEmpty(rendered.Stop), Report: orEmpty(q.Report),
+	})
+}
+
+func wireSegments(p llm.Prompt) []wireSegment {
+	all := []wireSegment{}
+	for _, seg := range p.Segments {
+		one := wireSegment{
+			Text: seg.Text, Tokens: seg.Tokens, Control: seg.Control, Trust: seg.Trust.String(),
+			Source: wireSource{seg.Source.Kind.String(), seg.Source.Index, seg.Source.Part, seg.Source.Field},
+		}
+		if seg.Media != nil {
+			one.Media = seg.Media.MIME
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+func wireTokens(tokens []llm.Token) []wireToken {
+	if tokens == nil {
+		return nil
+	}
+	all := []wireToken{}
+	for _, t := range tokens {
+		one := wireToken{ID: t.ID, Text: t.Text, Control: t.Control}
+		if t.Segment >= 0 {
+			one.Segment = &t.Segment
+		}
+		all = append(all, one)
+	}
+	return all
+}
+
+// tokenize turns text into tokens, or token ids into text. Control tokens are
+// text like any other unless "special" is true; the token that the model puts
+// before a text is left out unless "bos" is true.
+func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	q, err := openai.ParseTokenize(body)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.work(r)
+	defer cancel()
+	target, err := s.models.Resolve(ctx, q.Model)
+	if err != nil {
+		return err
+	}
+	defer target.release()
+	noteModel(w, target.ID)
+	setReport(w.Header(), target.Report)
+	tokenizer, ok := target.Model.(llm.Tokenizer)
+	if !ok {
+		return cannot(target, "show its tokens", "ask the engine that runs it")
+	}
+	if q.Tokens != nil {
+		text, err := tokenizer.Detokenize(ctx, q.Tokens)
+		if err != nil {
+			return err
+		}
+		return writeValue(w, r, struct {
+			Model string `json:"model"`
+			Text  string `json:"text"`
+		}{target.ID, text})
+	}
+	prompt := llm.Text(q.Text)
+	prompt.Segments[0].Control = q.Special
+	tokens, err := tokenizer.Tokenize(ctx, prompt)
+	if err != nil {
+		return err
+	}
+	if !q.BOS {
+		for len(tokens) > 0 && tokens[0].Segment < 0 {
+			tokens = tokens[1:]
+		}
+	}
+	return writeValue(w, r, struct {
+		Model  string      `json:"model"`
+		Count  int         `json:"count"`
+		Tokens []wireToken `json:"tokens"`
+	}{target.ID, len(tokens), orEmpty(wireTokens(tokens))})
+}
+
+type wireInfo struct {
+	ID           string `json:"id"`
+	Name         string `json:"name,omitempty"`
+	Description  string `json:"description,omitempty"`
+	Architecture string `json:"architecture,omitempty"`
+	Quantisation string `json:"quantisation,omitempty"`
+	Parameters   int64  `json:"parameters,omitempty"`
+	Bytes        int64  `json:"bytes,omitempty"`
+	Context      int    `json:"context,omitempty"`
+	Trained      int    `json:"trained,omitempty"`
+	Vocabulary   int    `json:"vocabulary,omitempty"`
+	ChatTemplate string `json:"chat_template,omitempty"`
+}
+
+func (s *Server) describeModels(w http.ResponseWriter, r *http.Request) error {
+	listed, err := s.models.List(r.Context())
+	if err != nil {
+		return err
+	}
+	all := []wireInfo{}
+	for _, m := range listed {
+		i := m.Info
+		all = append(all, wireInfo{
+			ID: m.ID, Name: i.Name, Description: i.Description, Architecture: i.Architecture, Quantisation: i.Quantisation,
+			Parameters: i.Parameters, Bytes: i.Bytes, Context: i.Context, Trained: i.Trained, Vocabulary: i.Vocabulary,
+			ChatTemplate: i.ChatTemplate,
+		})
+	}
+	return writeValue(w, r, struct {
+		Models []wireInfo `json:"models"`
+	}{all})
+}
+
+func (s *Server) healthz(w http.ResponseWriter, r *http.Request) error {
+	return writeValue(w, r, state{Status: "ok"})
+}
+
+type state struct {
+	Status string `json:"status"`
+}
+
+// readyz says whether requests can be answered right now.
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
+	if s.draining.Load() {
+		return errStopping
+	}
+	if err := s.models.Ready(); err != nil {
+		return err
+	}
+	return writeValue(w, r, state{Status: "ready"})
+}
+
+func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		w.Write([]byte("Parley, a chat server for local language models. OpenAI's API is at /v1, the exact prompt of a chat at /parley/v1/render.\n"))
+	}
+	return nil
+}
+
+func writeValue(w http.ResponseWriter, r *http.Request, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, r, http.StatusOK, body)
+}
+
+func orEmpty[S ~[]E, E any](s S) S {
+	if s == nil {
+		return S{}
+	}
+	return s
+}

@@ -1,0 +1,217 @@
+package server
+
+import (
+	"context"
+	"iter"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+
+	"parley/chat"
+	"parley/internal/openai"
+	"parley/llm"
+)
+
+func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.read(w, r, openai.ParseChat)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.work(r)
+	defer cancel()
+	target, err := s.resolve(ctx, w, q)
+	if err != nil {
+		return err
+	}
+	defer target.release()
+	if target.Responder == nil {
+		return cannot(target, "answer conversations", "send a prompt to /v1/completions")
+	}
+	ask := func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
+		params := q.Params
+		params.Choice = choice
+		return target.Responder.Respond(ctx, q.Conversation, params)
+	}
+	head := s.head(w, "chatcmpl-", target)
+	if q.Stream {
+		return s.stream(ctx, w, r, q.Choices, ask, openai.NewChat(head, q), q.Report)
+	}
+	replies, err := collect(ctx, q.Choices, ask)
+	if err != nil {
+		return err
+	}
+	report := gather(q.Report, replies)
+	setReport(w.Header(), report)
+	return writeJSON(w, r, http.StatusOK, openai.Chat(head, q, replies, report))
+}
+
+func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
+	q, err := s.read(w, r, openai.ParseCompletion)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := s.work(r)
+	defer cancel()
+	target, err := s.resolve(ctx, w, q)
+	if err != nil {
+		return err
+	}
+	defer target.release()
+	if target.Model == nil {
+		return cannot(target, "continue prompts", "send messages to /v1/chat/completions")
+	}
+	var echo []string
+	if q.Echo {
+		if echo, err = promptTexts(ctx, target, q.Prompts); err != nil {
+			return err
+		}
+	}
+	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
+		params := q.Params
+		params.Choice = i % q.Choices
+		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.Choices], params))
+	}
+	head := s.head(w, "cmpl-", target)
+	n := q.Choices * len(q.Prompts)
+	if q.Stream {
+		return s.stream(ctx, w, r, n, ask, openai.NewCompletion(head, q, echo), q.Report)
+	}
+	replies, err := collect(ctx, n, ask)
+	if err != nil {
+		return err
+	}
+	report := gather(q.Report, replies)
+	setReport(w.Header(), report)
+	return writeJSON(w, r, http.StatusOK, openai.Completion(head, q, replies, echo, report))
+}
+
+// read takes a request from the wire and adds what the server itself has to
+// say about it.
+func (s *Server) read(w http.ResponseWriter, r *http.Request, parse func([]byte) (*openai.Request, error)) (*openai.Request, error) {
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	q, err := parse(body)
+	if err != nil {
+		return nil, err
+	}
+	switch strings.ToLower(r.Header.Get("Parley-Report")) {
+	case "", "0", "false":
+	default:
+		q.WantReport = true
+	}
+	if q.Conversation.Layout.Media == "" {
+		q.Conversation.Layout.Media = s.options.Media
+	}
+	q.Params.CacheScope = s.cacheScope(r)
+	if q.Params.Seed == nil && q.Choices > 1 {
+		// All choices come from one seed, so that it can be told and repeated.
+		// More than 53 bits would not survive JavaScript.
+		q.Params.Seed = new(rand.Int64N(1 << 53))
+	}
+	return q, nil
+}
+
+func (s *Server) resolve(ctx context.Context, w http.ResponseWriter, q *openai.Request) (Target, error) {
+	target, err := s.models.Resolve(ctx, q.Model)
+	if err != nil {
+		return Target{}, err
+	}
+	noteModel(w, target.ID)
+	q.Report.Merge(target.Report)
+	return target, nil
+}
+
+func (s *Server) head(w http.ResponseWriter, prefix string, t Target) openai.Head {
+	return openai.Head{ID: prefix + w.Header().Get("X-Request-Id"), Created: s.now().Unix(), Model: t.ID}
+}
+
+func cannot(t Target, what, hint string) error {
+	return &llm.Error{Code: llm.Unsupported, Field: "model", Message: "the model " + t.ID + " cannot " + what, Hint: hint}
+}
+
+func gather(report llm.Report, replies []chat.Reply) llm.Report {
+	for _, reply := range replies {
+		report.Merge(reply.Accepted.Report)
+		report.Merge(reply.Finish.Report)
+	}
+	return report
+}
+
+// asEvents is the continuation of a raw prompt as the events of a reply.
+func asEvents(pieces iter.Seq2[llm.Piece, error]) iter.Seq2[chat.Event, error] {
+	return func(yield func(chat.Event, error) bool) {
+		for p, err := range pieces {
+			switch {
+			case err != nil:
+				yield(nil, err)
+				return
+			case p.Accepted != nil:
+				if !yield(chat.Accepted(*p.Accepted), nil) {
+					return
+				}
+			case p.Waiting != nil:
+				if !yield(chat.Waiting(*p.Waiting), nil) {
+					return
+				}
+			}
+			if p.Text != "" || len(p.Tokens) > 0 {
+				if !yield(chat.TextDelta{Text: p.Text, Tokens: p.Tokens}, nil) {
+					return
+				}
+			}
+			if p.Finish != nil && !yield(chat.Done{Finish: *p.Finish}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// promptTexts are prompts as text, for an echo.
+func promptTexts(ctx context.Context, t Target, prompts []llm.Prompt) ([]string, error) {
+	texts := make([]string, len(prompts))
+	for i, p := range prompts {
+		texts[i] = p.String()
+		ids := p.Segments[0].Tokens
+		if len(ids) == 0 {
+			continue
+		}
+		tokenizer, ok := t.Model.(llm.Tokenizer)
+		if !ok {
+			return nil, &llm.Error{Code: llm.Unsupported, Field: "echo", Message: "the model " + t.ID + " cannot turn token ids into text", Hint: "send the prompt as text"}
+		}
+		text, err := tokenizer.Detokenize(ctx, ids)
+		if err != nil {
+			return nil, err
+		}
+		texts[i] = strings.ToValidUTF8(text, "\ufffd")
+	}
+	return texts, nil
+}
+
+func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
+	listed, err := s.models.List(r.Context())
+	if err != nil {
+		return err
+	}
+	all := make([]openai.Model, len(listed))
+	for i, m := range listed {
+		all[i] = openai.Model{ID: m.ID, Created: m.Created.Unix(), Info: m.Info}
+	}
+	return writeJSON(w, r, http.StatusOK, openai.ModelList(all))
+}
+
+func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) error {
+	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
+	listed, err := s.models.List(r.Context())
+	if err != nil {
+		return err
+	}
+	for _, m := range listed {
+		if m.ID == id {
+			return writeJSON(w, r, http.StatusOK, openai.Model{ID: m.ID, Created: m.Created.Unix(), Info: m.Info}.JSON())
+		}
+	}
+	return llm.Errorf(llm.NotFound, "model", "there is no model %q", printable(id))
+}

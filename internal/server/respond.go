@@ -1,0 +1,90 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"parley/internal/limits"
+	"parley/internal/openai"
+	"parley/llm"
+)
+
+// errLeft ends a request whose client has gone: there is nobody to tell.
+var errLeft = errors.New("the client has gone")
+
+// statusLeft is what the log says then. No response has it.
+const statusLeft = 499
+
+// refusal is an error about HTTP itself, for which package llm has no code.
+type refusal openai.Problem
+
+func (e *refusal) Error() string { return e.Message }
+
+// fail answers with an error.
+func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	note(w, err)
+	if errors.Is(err, errLeft) || r.Context().Err() != nil {
+		noteStatus(w, statusLeft)
+		return
+	}
+	if e, ok := errors.AsType[*refusal](err); ok {
+		s.problem(w, r, openai.Problem(*e))
+		return
+	}
+	p := openai.Explain(err)
+	if p.Status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", "1")
+	}
+	s.problem(w, r, p)
+}
+
+func (s *Server) problem(w http.ResponseWriter, r *http.Request, p openai.Problem) {
+	if s.draining.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	writeJSON(w, r, p.Status, p.JSON())
+}
+
+func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) error {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(status)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if _, err := w.Write(append(body, '\n')); err != nil {
+		return errLeft
+	}
+	return nil
+}
+
+// readBody reads a body to its end: only then does the HTTP server notice
+// when the client goes.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if e := strings.TrimSpace(r.Header.Get("Content-Encoding")); e != "" && !strings.EqualFold(e, "identity") {
+		return nil, &refusal{Status: http.StatusUnsupportedMediaType, Type: "invalid_request_error", Code: "unsupported_encoding",
+			Message: "bodies in encoding " + printable(e) + " are not read (send the body as it is)"}
+	}
+	if r.ContentLength > limits.BodyBytes.Int64() {
+		return nil, tooLarge()
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(seconds(limits.BodySeconds))) // not every connection has one
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limits.BodyBytes.Int64()))
+	_ = rc.SetReadDeadline(time.Time{})
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, tooLarge()
+	}
+	if err != nil {
+		return nil, &llm.Error{Code: llm.Invalid, Message: "the body did not arrive whole", Err: err}
+	}
+	return body, nil
+}
+
+func tooLarge() error {
+	return &refusal{Status: http.StatusRequestEntityTooLarge, Type: "invalid_request_error", Code: "body_too_large",
+		Message: fmt.Sprintf("the body is larger than the %d bytes allowed (limit %s)", limits.BodyBytes.Int(), limits.BodyBytes.Name)}
+}

@@ -1,0 +1,163 @@
+package server
+
+import (
+	"net/http"
+	"path"
+	"slices"
+	"strings"
+
+	"parley/internal/openai"
+)
+
+// A Dialect is a set of routes that clients of one kind look for.
+type Dialect string
+
+// The dialects. Health is part of every face.
+const (
+	OpenAI Dialect = "openai"
+	Native Dialect = "parley"
+	Health Dialect = "health"
+)
+
+// A Face is what a listener looks like: which dialects it speaks, and on
+// which port clients expect it. Clients recognise a server by the paths that
+// answer, so a path that is not the face's is a real 404.
+type Face struct {
+	Name     string
+	Port     int // where its clients look by default
+	Dialects []Dialect
+}
+
+// Faces are all that there are; the first is Parley's own and has everything.
+var Faces = []Face{
+	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Native}},
+	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
+	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
+}
+
+// Own is the face that has every dialect.
+var Own = Faces[0]
+
+// FaceNamed finds a face.
+func FaceNamed(name string) (Face, bool) {
+	i := slices.IndexFunc(Faces, func(f Face) bool { return f.Name == name })
+	if i < 0 {
+		return Face{}, false
+	}
+	return Faces[i], true
+}
+
+// A route is one line of the server's contract. A path that ends in "/" has
+// one more part, which may itself contain slashes (the id of a model).
+type route struct {
+	dialect Dialect
+	method  string // GET includes HEAD
+	path    string
+	public  bool // needs no key
+	work    bool // counts as a request of its client and is drained at shutdown
+	handle  func(*Server, http.ResponseWriter, *http.Request) error
+}
+
+var routes = []route{
+	{OpenAI, "GET", "/v1/models", false, false, (*Server).listModels},
+	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
+	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
+	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+
+	{Native, "GET", "/parley/v1/models", false, false, (*Server).describeModels},
+	{Native, "POST", "/parley/v1/render", false, true, (*Server).render},
+	{Native, "POST", "/parley/v1/tokenize", false, true, (*Server).tokenize},
+
+	{Health, "GET", "/healthz", true, false, (*Server).healthz},
+	{Health, "GET", "/readyz", true, false, (*Server).readyz},
+	{Health, "GET", "/", true, false, (*Server).home},
+}
+
+// match finds the routes of a path. Doubled and trailing slashes come from
+// base URLs that were put together carelessly; they mean nothing.
+func (f Face) match(p string) (found []route) {
+	p = path.Clean("/" + p)
+	for _, r := range routes {
+		if r.dialect != Health && !slices.Contains(f.Dialects, r.dialect) {
+			continue
+		}
+		rest, below := strings.CutPrefix(p, r.path)
+		if p == r.path || below && rest != "" && r.path != "/" && strings.HasSuffix(r.path, "/") {
+			found = append(found, r)
+		}
+	}
+	return found
+}
+
+// route finds the handler of a request, checks the key and the limits, and
+// turns an error of the handler into a response.
+func (s *Server) route(f Face) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		found := f.match(r.URL.Path)
+		method := r.Method
+		if method == http.MethodHead {
+			method = http.MethodGet
+		}
+		i := slices.IndexFunc(found, func(x route) bool { return x.method == method })
+		if !(i >= 0 && found[i].public) {
+			if err := s.authorize(r); err != nil {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+				s.problem(w, r, *err)
+				return
+			}
+		}
+		switch {
+		case len(found) == 0:
+			s.problem(w, r, openai.Problem{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_url",
+				Message: "there is nothing at " + r.Method + " " + printable(r.URL.Path)})
+			return
+		case i < 0:
+			allow := methods(found)
+			w.Header().Set("Allow", allow)
+			if r.Method == http.MethodOptions {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+			s.problem(w, r, openai.Problem{Status: http.StatusMethodNotAllowed, Type: "invalid_request_error", Code: "method_not_allowed",
+				Message: printable(r.URL.Path) + " takes " + allow + ", not " + printable(r.Method)})
+			return
+		}
+		if found[i].work {
+			leave, err := s.enter(r)
+			if err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			defer leave()
+		}
+		if err := found[i].handle(s, w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+func methods(found []route) string {
+	var all []string
+	for _, r := range found {
+		all = append(all, r.method)
+		if r.method == http.MethodGet {
+			all = append(all, http.MethodHead)
+		}
+	}
+	return strings.Join(append(all, http.MethodOptions), ", ")
+}
+
+// printable is text of a client for a sentence or a log: short, on one line.
+func printable(s string) string {
+	const longest = 200
+	s = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return '.'
+		}
+		return r
+	}, strings.ToValidUTF8(s, "."))
+	if r := []rune(s); len(r) > longest {
+		s = string(r[:longest]) + "…"
+	}
+	return s
+}

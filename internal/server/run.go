@@ -1,0 +1,206 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"net/http"
+	"sync"
+	"time"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/internal/openai"
+	"parley/llm"
+)
+
+// An asking starts one of the answers to a request.
+type asking func(ctx context.Context, choice int) iter.Seq2[chat.Event, error]
+
+// work is the context of a request: it ends when the client leaves, when the
+// server stops, or when the request has taken too long.
+func (s *Server) work(r *http.Request) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(r.Context())
+	unhook := context.AfterFunc(s.stopping, func() { cancel(context.Cause(s.stopping)) })
+	ctx, cancelTime := context.WithTimeoutCause(ctx, seconds(limits.RequestTimeout),
+		&llm.Error{Code: llm.Unavailable, Message: "the request took longer than any may"})
+	return ctx, func() {
+		unhook()
+		cancelTime()
+		cancel(nil)
+	}
+}
+
+// collect reads n answers to their ends, all at the same time. The first
+// error ends them all.
+func collect(ctx context.Context, n int, ask asking) ([]chat.Reply, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	replies := make([]chat.Reply, n)
+	var wg sync.WaitGroup
+	var once sync.Once
+	var first error
+	for i := range n {
+		wg.Go(func() {
+			var err error
+			replies[i], err = chat.Collect(checked(ask(ctx, i)))
+			if err != nil {
+				once.Do(func() {
+					first = err
+					cancel(err)
+				})
+			}
+		})
+	}
+	wg.Wait()
+	return replies, first
+}
+
+// checked is a stream that ends with Done or an error even if the one below
+// it breaks its contract or panics.
+func checked(events iter.Seq2[chat.Event, error]) iter.Seq2[chat.Event, error] {
+	return func(yield func(chat.Event, error) bool) {
+		over := false // nobody listens any more
+		defer func() {
+			if p := recover(); p != nil && !over {
+				yield(nil, broken(p))
+			}
+		}()
+		for e, err := range events {
+			_, done := e.(chat.Done)
+			if over = !yield(e, err) || done || err != nil; over {
+				return
+			}
+		}
+		yield(nil, &llm.Error{Code: llm.Broken, Message: "the answer broke off", Err: errors.New("a stream ended without Done")})
+	}
+}
+
+// A step is an event or the error of one answer.
+type step struct {
+	choice int
+	event  chat.Event
+	err    error
+}
+
+// play runs n answers at the same time and gives their events as they come.
+// When ctx is done, no more come; wait then waits until all have ended.
+func play(ctx context.Context, n int, ask asking) (steps <-chan step, wait func()) {
+	c := make(chan step)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			for e, err := range checked(ask(ctx, i)) {
+				select {
+				case c <- step{i, e, err}:
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	return c, wg.Wait
+}
+
+// stream sends n answers as they come. An error before the first byte is
+// returned; afterwards it is the last event.
+func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, n int, ask asking, chunks *openai.Stream, report llm.Report) error {
+	ctx, cancel := context.WithCancel(ctx)
+	steps, wait := play(ctx, n, ask)
+	defer wait()
+	defer cancel()
+
+	out := &events{w: w, rc: http.NewResponseController(w)}
+	silence := time.NewTicker(seconds(limits.PingSeconds))
+	defer silence.Stop()
+	for running := n; running > 0; {
+		var err error
+		var say []byte
+		select {
+		case <-silence.C:
+			out.begin(report)
+			err = out.ping()
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		case st := <-steps:
+			switch e := st.event.(type) {
+			case chat.Accepted:
+				report.Merge(e.Report)
+				out.begin(report)
+			case chat.Done:
+				report.Merge(e.Finish.Report)
+				running--
+			}
+			if err = st.err; err == nil {
+				say = chunks.Event(st.choice, st.event)
+			}
+		}
+		if err == nil && say != nil {
+			out.begin(report)
+			err = out.send(say)
+			silence.Reset(seconds(limits.PingSeconds))
+		}
+		if err != nil {
+			return s.breakOff(out, r, err)
+		}
+	}
+	if last := chunks.End(report); last != nil {
+		if err := out.send(last); err != nil {
+			return err
+		}
+	}
+	return out.send([]byte("[DONE]"))
+}
+
+// breakOff ends a stream with an error: as a response of its own if nothing
+// has been sent, otherwise as the last event, without [DONE].
+func (s *Server) breakOff(out *events, r *http.Request, err error) error {
+	if !out.begun || errors.Is(err, errLeft) || r.Context().Err() != nil {
+		return err
+	}
+	note(out.w, err)
+	return out.send(openai.Explain(err).JSON())
+}
+
+// events writes server-sent events.
+type events struct {
+	w     http.ResponseWriter
+	rc    *http.ResponseController
+	begun bool
+}
+
+// begin sends the headers, once.
+func (e *events) begin(report llm.Report) {
+	if e.begun {
+		return
+	}
+	e.begun = true
+	h := e.w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("X-Accel-Buffering", "no") // for a proxy in between
+	setReport(h, report)
+	e.w.WriteHeader(http.StatusOK)
+}
+
+func (e *events) send(data []byte) error {
+	return e.write("data: " + string(data) + "\n\n")
+}
+
+// ping is a comment: readers of event streams skip it.
+func (e *events) ping() error { return e.write(": ping\n\n") }
+
+func (e *events) write(s string) error {
+	if _, err := e.w.Write([]byte(s)); err != nil {
+		return errLeft
+	}
+	if err := e.rc.Flush(); err != nil {
+		return errLeft
+	}
+	return nil
+}
+
+func setReport(h http.Header, report llm.Report) {
+	if len(report) > 0 {
+		h.Set("Parley-Report", report.Header())
+	}
+}

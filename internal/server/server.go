@@ -1,0 +1,171 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// Options say how to serve. The zero value is safe: no host name that could
+// be rebound, no web page from elsewhere, no key.
+type Options struct {
+	Hosts   []string // host names that clients may use, beside those that are always safe
+	Origins []string // origins of web pages that may ask ("https://chat.example"), beside those of this machine
+	Keys    []string // API keys; if there is one, requests need one
+
+	IsolateCache bool             // keep the prompt caches of different keys apart
+	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
+
+	Drain  time.Duration // running requests have so long to end at shutdown; 0: as in the table of limits
+	Logger *slog.Logger  // nil: no log
+}
+
+// A Server answers requests on any number of listeners.
+type Server struct {
+	models  Models
+	options Options
+	keys    [][sha256.Size]byte
+	log     *slog.Logger
+
+	running  sync.WaitGroup
+	stopping context.Context // done when running requests must end
+	stop     context.CancelCauseFunc
+	draining atomic.Bool
+
+	mu        sync.Mutex
+	listening []*http.Server
+	perClient map[netip.Addr]int
+
+	now   func() time.Time
+	newID func() string
+}
+
+// New makes a Server. It listens nowhere until Serve is called.
+func New(models Models, o Options) *Server {
+	s := &Server{
+		models: models, options: o, log: o.Logger,
+		perClient: map[netip.Addr]int{},
+		now:       time.Now,
+		newID:     rand.Text,
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.options.Drain = cmp.Or(o.Drain, seconds(limits.DrainSeconds))
+	for _, k := range o.Keys {
+		s.keys = append(s.keys, sha256.Sum256([]byte(k)))
+	}
+	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	return s
+}
+
+func seconds(l *limits.Limit) time.Duration { return time.Duration(l.Max * float64(time.Second)) }
+
+// errStopping is why a request ends that is still running when the time to
+// drain is over.
+var errStopping = &llm.Error{Code: llm.Unavailable, Message: "the server is shutting down", Hint: "try again in a moment"}
+
+// Handler answers requests with the dialects of a face, guards and all.
+func (s *Server) Handler(f Face) http.Handler {
+	return s.observe(s.guard(s.route(f)))
+}
+
+// Serve answers requests on a listener until Shutdown is called, and then
+// returns nil. It closes the listener.
+func (s *Server) Serve(l net.Listener, f Face) error {
+	h := &http.Server{
+		Handler:           s.Handler(f),
+		ReadHeaderTimeout: seconds(limits.HeaderSeconds),
+		IdleTimeout:       seconds(limits.IdleSeconds),
+		MaxHeaderBytes:    limits.HeaderBytes.Int(),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+	}
+	s.mu.Lock()
+	if s.draining.Load() {
+		s.mu.Unlock()
+		return l.Close()
+	}
+	s.listening = append(s.listening, h)
+	s.mu.Unlock()
+	if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Shutdown takes no new requests and lets the running ones end. Those that
+// have not ended after Options.Drain, or when ctx is done, are cancelled and
+// told so. It returns when every request is over.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining.Store(true)
+	listening := s.listening
+	s.mu.Unlock()
+
+	ctx, cancel := context.WithTimeout(ctx, s.options.Drain)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { s.stop(errStopping) })()
+
+	// A client that reads nothing cannot be told that it is over.
+	grace, cancelGrace := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelGrace()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(seconds(limits.WriteSeconds), cancelGrace) })()
+
+	var wg sync.WaitGroup
+	for _, h := range listening {
+		wg.Go(func() {
+			if h.Shutdown(grace) != nil {
+				h.Close()
+			}
+		})
+	}
+	wg.Wait()
+	s.running.Wait()
+	return nil
+}
+
+// enter counts a request of a client and refuses it if there are too many, or
+// if the server is shutting down. leave must be called if err is nil.
+func (s *Server) enter(r *http.Request) (leave func(), err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining.Load() {
+		return nil, errStopping
+	}
+	addr := client(r)
+	if s.perClient[addr] >= limits.Streams.Int() {
+		return nil, &llm.Error{Code: llm.Overloaded, Message: "too many requests from this address at a time", Hint: "wait for some of them to end"}
+	}
+	s.perClient[addr]++
+	s.running.Add(1)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.perClient[addr]--; s.perClient[addr] == 0 {
+			delete(s.perClient, addr)
+		}
+		s.running.Done()
+	}, nil
+}
+
+// client is the address that a request came from. Headers of proxies are not
+// believed.
+func client(r *http.Request) netip.Addr {
+	host, _, _ := net.SplitHostPort(r.RemoteAddr)
+	addr, _ := netip.ParseAddr(strings.TrimSuffix(host, "%"))
+	return addr.Unmap().WithZone("")
+}
