@@ -1,0 +1,124 @@
+package chatformat_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/chatformat"
+	"parley/llm"
+)
+
+func TestAllFormatsAreThere(t *testing.T) {
+	if n := len(chatformat.Names()); n != 82 {
+		t.Errorf("%d formats, want 81 and raw", n)
+	}
+	for _, name := range []string{"ChatML", "llama-2", "Llama_3", "gpt-oss", "Mistral v7 tekken", "RAW"} {
+		if _, err := chatformat.Lookup(name); err != nil {
+			t.Error(err)
+		}
+	}
+	_, err := chatformat.Lookup("wordstar")
+	if e := llm.AsError(err); e.Code != llm.NotFound || !strings.Contains(e.Hint, "chatml") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestNoClientTextIsControl holds what every format promises against every
+// standard conversation.
+func TestNoClientTextIsControl(t *testing.T) {
+	conversations := readArchive(t, "testdata/conversations.txtar")
+	for _, name := range chatformat.Names() {
+		for _, c := range conversations.Files {
+			r, err := lookup(t, name).Render(readConversation(t, c.Data))
+			if err != nil {
+				t.Errorf("%s, %s: %v", name, c.Name, err)
+				continue
+			}
+			for _, s := range r.Prompt.Segments {
+				ours := s.Source == llm.Source{}
+				if s.Control != ours || (s.Trust == llm.TrustFormat) != ours {
+					t.Errorf("%s, %s: segment %+v", name, c.Name, s)
+				}
+			}
+		}
+	}
+}
+
+func TestTheMarksOfAFormatAreItsDelimiters(t *testing.T) {
+	for name, want := range map[string][]string{
+		"chatml":    {"<|im_start|>", "<|im_end|>"},
+		"mistral":   {"[INST]", "[/INST]", "</s>"},
+		"deepseek3": {"<｜User｜>", "<｜Assistant｜>", "<｜end▁of▁sentence｜>"},
+		"alpaca":    {"</s>"},
+	} {
+		r, err := lookup(t, name).Render(hello())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, mark := range want {
+			if !slices.Contains(r.Prompt.Marks.Turn, mark) {
+				t.Errorf("%s: %q is no mark in %q", name, mark, r.Prompt.Marks.Turn)
+			}
+		}
+	}
+	r, _ := lookup(t, "qwen3").Render(hello())
+	if !slices.Equal(r.Prompt.Marks.Reply, []string{"<think>", "</think>"}) || slices.Contains(r.Prompt.Marks.Turn, "<think>") {
+		t.Errorf("marks %+v", r.Prompt.Marks)
+	}
+}
+
+func TestABadFileIsRefusedByLine(t *testing.T) {
+	const good = "[user]\nprefix=\"U\"\n[assistant]\nprefix=\"A\"\n"
+	for file, want := range map[string]string{
+		"":                               "[user] and [assistant]",
+		good + "sufix = \"x\"\n":         `line 5: "assistant.sufix" is no key`,
+		"name = chatml\n" + good:         "line 1, column",
+		"trim = \"both\"\n" + good:       `trim is "both"`,
+		good + "[system]\nplace=\"top\"": `system.place is "top"`,
+		"stop = [\"\"]\n" + good:         "stop[0] is empty",
+		good + "[reasoning]\nopen=\"x\"": "needs open and close",
+		strings.Repeat("#", 2<<20):       "format_file_bytes",
+		"start = \"" + strings.Repeat("x", 65<<10) + "\"\n" + good: "format_text_bytes",
+	} {
+		_, err := chatformat.ParseMarkup("mine", []byte(file))
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "chat format mine: ") {
+			t.Errorf("%.60q: got %v, want %q", file, err, want)
+		}
+	}
+}
+
+func TestDetect(t *testing.T) {
+	for template, want := range map[string]string{
+		"{% for m in messages %}{{'<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n'}}{% endfor %}": "chatml",
+		"{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' }}":                                       "llama3",
+		"{{ '<start_of_turn>' + role + '\n' }}":                                                                   "gemma",
+		"{{ '[INST] <<SYS>>\n' + system + '\n<</SYS>>' }}":                                                        "llama2",
+		"{{ '<|user|>\n' + c + '<|end|>\n<|assistant|>\n' }}":                                                     "phi3",
+	} {
+		f, err := chatformat.Detect(llm.Info{ChatTemplate: template})
+		if err != nil || f.Name() != want {
+			t.Errorf("%s: got %v, %v", want, f, err)
+		}
+	}
+	for _, template := range []string{"", "{{ messages }}"} {
+		_, err := chatformat.Detect(llm.Info{ChatTemplate: template})
+		if e := llm.AsError(err); e.Code != llm.Unsupported || !strings.Contains(e.Hint, "--format") || !strings.Contains(e.Hint, "chatml") {
+			t.Errorf("%q: got %v", template, err)
+		}
+	}
+}
+
+func FuzzParseMarkup(f *testing.F) {
+	f.Add([]byte("[user]\nprefix=\"U {n} {user}\"\n[assistant]\nprefix=\"A {char}\"\n"))
+	f.Add([]byte("alternate=true\n[system]\nplace=\"user\"\ndefault=\"D\"\n[user]\n[assistant]\n[reasoning]\nopen=\"a\"\nclose=\"a\""))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m, err := chatformat.ParseMarkup("fuzz", data)
+		if err != nil {
+			return
+		}
+		if r, err := m.Render(hello()); err != nil || !strings.Contains(r.Prompt.String(), "Hello!") {
+			t.Errorf("got %q, %v", r.Prompt.String(), err)
+		}
+	})
+}

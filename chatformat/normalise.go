@@ -1,0 +1,153 @@
+package chatformat
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// normalise makes a conversation expressible for a format: it changes what the
+// format cannot take and nothing else, drops nothing that anybody said, and
+// reports every change.
+func normalise(c chat.Conversation, can abilities) ([]turn, llm.Report, error) {
+	n := &normaliser{can: can, policy: c.Layout.Policy, open: c.Continue}
+	if n.policy == "" {
+		n.policy = PolicyAuto
+	}
+	if err := n.check(c); err != nil {
+		return nil, nil, err
+	}
+	n.turns = turns(c)
+	if err := n.media(c.Layout.Media); err != nil {
+		return nil, nil, err
+	}
+	n.names(c)
+	n.toolText()
+	if err := n.apply(); err != nil {
+		return nil, nil, err
+	}
+	return n.turns, n.report, nil
+}
+
+type normaliser struct {
+	can    abilities
+	policy string
+	open   bool // the last turn is to be continued
+	turns  []turn
+	report llm.Report
+}
+
+func (n *normaliser) check(c chat.Conversation) error {
+	if len(c.Messages) == 0 {
+		return llm.Errorf(llm.Invalid, messagesField, "there are no messages to answer")
+	}
+	if err := limits.Messages.CheckInt(len(c.Messages)); err != nil {
+		return llm.Errorf(llm.Invalid, messagesField, "%v", err)
+	}
+	for i, m := range c.Messages {
+		if !m.Role.Valid() {
+			return llm.Errorf(llm.Invalid, fmt.Sprintf("messages[%d].role", i), "unknown role %q", m.Role)
+		}
+	}
+	last := len(c.Messages) - 1
+	if c.Continue && c.Messages[last].Role != chat.Assistant {
+		return llm.Errorf(llm.Invalid, fmt.Sprintf("messages[%d].role", last),
+			"the last message is to be continued, but it is not the assistant's")
+	}
+	if !slices.Contains(Policies(), n.policy) {
+		e := llm.Errorf(llm.Invalid, "policy", "there is no policy %q for messages", n.policy)
+		e.Hint = "one of: " + strings.Join(Policies(), ", ")
+		return e
+	}
+	return nil
+}
+
+// repaired notes a change.
+func (n *normaliser) repaired(what string, format string, args ...any) {
+	n.report.Add(CodeRepaired, what, fmt.Sprintf(format, args...))
+}
+
+// media puts notes in the place of pictures, or refuses them.
+func (n *normaliser) media(policy chat.MediaPolicy) error {
+	if n.can.media {
+		return nil
+	}
+	for i := range n.turns {
+		for j, r := range n.turns[i].content {
+			if r.media == nil {
+				continue
+			}
+			field := fmt.Sprintf("messages[%d].content[%d]", r.source.Index, r.source.Part)
+			kind, _, _ := strings.Cut(r.media.MIME, "/")
+			if kind != "image" && kind != "audio" && kind != "video" {
+				kind = "file"
+			}
+			if policy != chat.MediaPlaceholder {
+				e := llm.Errorf(llm.Unsupported, field, "this model takes text only, and this part is of kind %s", kind)
+				e.Hint = "leave it out, or ask for a placeholder in its place"
+				return e
+			}
+			n.turns[i].content = slices.Clone(n.turns[i].content)
+			n.turns[i].content[j] = ours("[" + kind + "]")
+			n.report.Add(CodeMediaPlaceholder, field, "["+kind+"] stands in its place")
+		}
+	}
+	return nil
+}
+
+// names puts speakers' names before what they say, where the format has no
+// other way to tell them.
+func (n *normaliser) names(c chat.Conversation) {
+	if n.can.names {
+		return
+	}
+	for i := range n.turns {
+		t := &n.turns[i]
+		name := t.name
+		t.name = ""
+		if name == "" || t.role == chat.Tool || sillyTavern[n.policy] && t.role == chat.System {
+			continue
+		}
+		if strings.HasPrefix(t.text(), name+": ") {
+			continue
+		}
+		prefix := []run{{text: name, trust: llm.TrustClient, source: source(t.index, 0, fieldName)}, ours(": ")}
+		t.content = slices.Concat(prefix, t.content)
+		n.repaired(RepairNames, "%s begins with the name of its speaker", t.at())
+	}
+}
+
+// toolText writes tool calls and their results out where the format has no
+// syntax for them.
+func (n *normaliser) toolText() {
+	called := map[string]string{} // name by id
+	for i := range n.turns {
+		t := &n.turns[i]
+		for _, call := range t.calls {
+			called[call.ID] = call.Name
+		}
+		if len(t.calls) > 0 && !n.can.calls {
+			for _, call := range t.calls {
+				from := func(text string) run {
+					return run{text: text, trust: llm.TrustModel, source: source(t.index, 0, fieldToolCalls)}
+				}
+				t.content = join(t.content, []run{ours("[tool call: "), from(call.Name), ours(" "), from(call.Arguments), ours("]")})
+			}
+			t.calls = nil
+			n.repaired(RepairTools, "%s calls tools, written out as text", t.at())
+		}
+		if t.role == chat.Tool && !n.can.tools {
+			name := ours(unnamedTool)
+			if s := called[t.callID]; s != "" {
+				name = run{text: s, trust: llm.TrustClient, source: source(t.index, 0, "tool_call_id")}
+			}
+			t.content = slices.Concat([]run{ours("[tool result: "), name, ours("]\n")}, t.content)
+			t.role = chat.User
+			n.repaired(RepairTools, "%s is a tool's result, laid out as a user message", t.at())
+		}
+	}
+}

@@ -1,0 +1,202 @@
+package chatformat
+
+import (
+	"strings"
+	"unicode"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// PlainReply reads a reply that is nothing but text.
+func PlainReply() Parser { return newReply(replyOptions{}) }
+
+type replyOptions struct {
+	open, close string // the marks of reasoning; empty: the format has none
+	inside      bool   // the prompt ended inside of reasoning
+	lead        string // text at the beginning of a reply that belongs to the format
+	begun       bool   // the prompt ends with the beginning of the reply
+}
+
+// A reply is the Parser of all formats here: text, with thoughts before it
+// where the format marks them.
+//
+// White space around thoughts is the format's and is taken away, as the marks
+// are; the tokens that wrote them travel with the text that follows.
+type reply struct {
+	o     replyOptions
+	state replyState
+
+	held   string // text not passed on yet
+	tokens []llm.Token
+	starts []int // where each of tokens begins, counted from the start of held
+	events []chat.Event
+}
+
+type replyState uint8
+
+const (
+	atStart   replyState = iota // nothing but white space yet: the opening mark may come
+	beginning                   // the reply's text begins: the lead may come
+	reasoning                   // inside of reasoning, nothing of it yet
+	thinking                    // inside of reasoning
+	between                     // behind reasoning: white space is skipped
+	talking                     // the reply's text
+)
+
+func newReply(o replyOptions) *reply {
+	r := &reply{o: o, state: beginning}
+	if o.open != "" {
+		r.state = atStart
+	}
+	switch {
+	case o.inside && o.begun:
+		r.state = thinking
+	case o.inside:
+		r.state = reasoning
+	case o.begun:
+		r.state = talking
+	}
+	return r
+}
+
+// Parse reads the next piece.
+func (r *reply) Parse(p llm.Piece) []chat.Event {
+	at := len(r.held)
+	for _, t := range p.Tokens {
+		r.tokens = append(r.tokens, t)
+		r.starts = append(r.starts, at)
+		at = min(at+len(t.Text), len(r.held)+len(p.Text))
+	}
+	r.held += p.Text
+	last := p.Finish != nil
+	for r.step(last) {
+	}
+	if last && len(r.tokens) > 0 {
+		r.events = append(r.events, chat.TextDelta{Tokens: r.tokens})
+		r.tokens, r.starts = nil, nil
+	}
+	events := r.events
+	r.events = nil
+	return events
+}
+
+// step does what the text held allows and reports whether there may be more
+// to do.
+func (r *reply) step(last bool) bool {
+	switch r.state {
+	case atStart:
+		return r.start(last)
+	case beginning:
+		return r.begin(last)
+	case reasoning, between:
+		return r.skipWhite(last)
+	case thinking:
+		return r.think(last)
+	}
+	r.emit(len(r.held), false)
+	return false
+}
+
+// start waits for the opening mark of reasoning.
+func (r *reply) start(last bool) bool {
+	text := strings.TrimLeftFunc(r.held, unicode.IsSpace)
+	if strings.HasPrefix(text, r.o.open) {
+		r.drop(len(r.held) - len(text) + len(r.o.open))
+		r.state = reasoning
+		return true
+	}
+	if !last && strings.HasPrefix(r.o.open, text) {
+		return false
+	}
+	r.state = beginning
+	return true
+}
+
+// begin takes away what the format writes before a reply.
+func (r *reply) begin(last bool) bool {
+	if !last && len(r.held) < len(r.o.lead) && strings.HasPrefix(r.o.lead, r.held) {
+		return false
+	}
+	if strings.HasPrefix(r.held, r.o.lead) {
+		r.drop(len(r.o.lead))
+	}
+	r.state = talking
+	return true
+}
+
+func (r *reply) skipWhite(last bool) bool {
+	text := strings.TrimLeftFunc(r.held, unicode.IsSpace)
+	r.drop(len(r.held) - len(text))
+	if text == "" && !last {
+		return false
+	}
+	if r.state == reasoning {
+		r.state = thinking
+	} else {
+		r.state = talking
+	}
+	return true
+}
+
+// think passes thoughts on, up to the mark that ends them. White space is held
+// back, since it may stand before the mark.
+func (r *reply) think(last bool) bool {
+	if i := strings.Index(r.held, r.o.close); i >= 0 {
+		r.emit(len(strings.TrimRightFunc(r.held[:i], unicode.IsSpace)), true)
+		r.drop(strings.Index(r.held, r.o.close) + len(r.o.close))
+		r.state = between
+		return true
+	}
+	end := len(r.held)
+	if !last {
+		end -= overlap(r.held, r.o.close)
+		end = len(strings.TrimRightFunc(r.held[:end], unicode.IsSpace))
+	}
+	r.emit(end, true)
+	return false
+}
+
+// overlap is the length of the longest proper prefix of mark that text ends
+// with.
+func overlap(text, mark string) int {
+	for n := min(len(mark)-1, len(text)); n > 0; n-- {
+		if strings.HasSuffix(text, mark[:n]) {
+			return n
+		}
+	}
+	return 0
+}
+
+// emit passes text on, with the tokens that begin in it or were dropped before
+// it.
+func (r *reply) emit(end int, thought bool) {
+	if end == 0 {
+		return
+	}
+	n := 0
+	for n < len(r.starts) && r.starts[n] < end {
+		n++
+	}
+	text, tokens := r.held[:end], r.tokens[:n:n]
+	if len(tokens) == 0 {
+		tokens = nil
+	}
+	r.tokens, r.starts = r.tokens[n:], r.starts[n:]
+	r.shift(end)
+	if thought {
+		r.events = append(r.events, chat.ReasoningDelta{Text: text, Tokens: tokens})
+	} else {
+		r.events = append(r.events, chat.TextDelta{Text: text, Tokens: tokens})
+	}
+}
+
+// drop takes text away; its tokens stay, for the text that follows.
+func (r *reply) drop(n int) { r.shift(n) }
+
+func (r *reply) shift(n int) {
+	r.held = r.held[n:]
+	for i := range r.starts {
+		r.starts[i] = max(r.starts[i]-n, 0)
+	}
+}

@@ -1,0 +1,168 @@
+package chatformat
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// Options are how a Responder lays conversations out where they do not say
+// themselves.
+type Options struct {
+	Policy string           // for messages that the format cannot express; empty: auto
+	Media  chat.MediaPolicy // for pictures and sound that the model cannot take
+
+	// Lookup finds a format by the name that a conversation asks for; nil:
+	// the built-in ones.
+	Lookup func(name string) (Format, error)
+}
+
+// A Responder answers conversations with a model that reads a chat format. It
+// is a chat.Responder and a chat.Renderer.
+type Responder struct {
+	model   llm.Model
+	format  Format
+	options Options
+	info    llm.Info
+}
+
+// NewResponder makes a model and a format into something that answers.
+func NewResponder(model llm.Model, f Format, o Options) *Responder {
+	r := &Responder{model: model, format: f, options: o}
+	if d, ok := model.(llm.Describer); ok {
+		r.info = d.Describe()
+	}
+	if r.options.Lookup == nil {
+		r.options.Lookup = func(name string) (Format, error) { return Lookup(name) }
+	}
+	return r
+}
+
+// Respond lays the conversation out, has the model continue it and reads the
+// reply back.
+func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm.Params) iter.Seq2[chat.Event, error] {
+	return func(yield func(chat.Event, error) bool) {
+		if err := context.Cause(ctx); err != nil {
+			yield(nil, err)
+			return
+		}
+		_, laid, err := r.lay(c)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		if err := params.Check(); err != nil { // before the format's stop strings join the client's
+			yield(nil, err)
+			return
+		}
+		params.Stop = union(params.Stop, laid.Stop)
+		if params.StopAfter == "" {
+			params.StopAfter = laid.StopAfter
+		}
+		parser := laid.Reply()
+		for piece, err := range r.model.Complete(ctx, laid.Prompt, params) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, e := range events(parser, piece, laid.Report) {
+				if !yield(e, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// events turns a piece into the events that it stands for.
+func events(parser Parser, p llm.Piece, report llm.Report) []chat.Event {
+	var list []chat.Event
+	if a := p.Accepted; a != nil {
+		merged := slices.Clone(report)
+		merged.Merge(a.Report)
+		list = append(list, chat.Accepted{PromptTokens: a.PromptTokens, Seed: a.Seed, Report: merged})
+	}
+	if p.Waiting != nil {
+		list = append(list, chat.Waiting(*p.Waiting))
+	}
+	if p.Text != "" || len(p.Tokens) > 0 || p.Finish != nil {
+		list = append(list, parser.Parse(p)...)
+	}
+	if p.Finish != nil {
+		list = append(list, chat.Done{Finish: *p.Finish})
+	}
+	return list
+}
+
+// Render lays the conversation out exactly as Respond would.
+func (r *Responder) Render(ctx context.Context, c chat.Conversation) (chat.Rendered, error) {
+	if err := context.Cause(ctx); err != nil {
+		return chat.Rendered{}, err
+	}
+	f, laid, err := r.lay(c)
+	if err != nil {
+		return chat.Rendered{}, err
+	}
+	out := chat.Rendered{Format: f.Name(), Prompt: laid.Prompt, Stop: laid.Stop, Report: laid.Report}
+	if t, ok := r.model.(llm.Tokenizer); ok {
+		if out.Tokens, err = t.Tokenize(ctx, laid.Prompt); err != nil {
+			return chat.Rendered{}, err
+		}
+	}
+	return out, nil
+}
+
+// lay chooses the format and lays the conversation out in it.
+func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
+	f := r.format
+	if c.Layout.Format != "" {
+		var err error
+		if f, err = r.options.Lookup(c.Layout.Format); err != nil {
+			return nil, Rendering{}, err
+		}
+	}
+	if c.Layout.Policy == "" {
+		c.Layout.Policy = r.options.Policy
+	}
+	if c.Layout.Media == "" {
+		c.Layout.Media = r.options.Media
+	}
+	laid, err := f.Render(c)
+	if err != nil {
+		return nil, Rendering{}, err
+	}
+	if m, ok := f.(*Markup); ok {
+		laid.Prompt = r.begun(laid.Prompt, m.file.BOS)
+	}
+	return f, laid, nil
+}
+
+// begun puts the format's beginning-of-text token before a prompt for a model
+// that knows the token and does not put it there itself.
+func (r *Responder) begun(p llm.Prompt, bos string) llm.Prompt {
+	if bos == "" || r.info.AddsBOS || r.info.BOS != bos || strings.HasPrefix(p.String(), bos) {
+		return p
+	}
+	l := layout{}
+	l.format(bos)
+	for _, s := range p.Segments {
+		l.add(s)
+	}
+	p.Segments = l.segments
+	return p
+}
+
+// union is a and what of b is not in it.
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

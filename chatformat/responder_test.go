@@ -1,0 +1,139 @@
+package chatformat_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/chat"
+	"parley/chat/chattest"
+	"parley/chatformat"
+	"parley/llm"
+)
+
+func lookup(t *testing.T, name string) chatformat.Format {
+	t.Helper()
+	f, err := chatformat.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func hello() chat.Conversation {
+	return chat.Conversation{Messages: []chat.Message{chat.Say(chat.System, "Be brief."), chat.Say(chat.User, "Hello!")}}
+}
+
+func TestResponderKeepsTheContract(t *testing.T) {
+	for name, tokens := range map[string][]string{
+		"chatml":  {"Hello", " there", ",", " you", "."},
+		"qwen3":   {"<think>", "\n", "Hm.", "\n", "</think>", "\n\n", "Hello", "."},
+		"vicuna":  {" Hello", " there"},
+		"mistral": {" Hello", " there"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			chattest.Run(t, chattest.Subject{
+				Responder:    chatformat.NewResponder(llm.Script(tokens...), lookup(t, name), chatformat.Options{}),
+				Conversation: hello(),
+			})
+		})
+	}
+}
+
+func TestTheFormatsStopsJoinTheClients(t *testing.T) {
+	m := llm.Script("Hi", "<|im_end|>", "\n<|im_start|>user")
+	var seen llm.Params
+	m.Seen = func(_ llm.Prompt, p llm.Params) { seen = p }
+	r := chatformat.NewResponder(m, lookup(t, "chatml"), chatformat.Options{})
+	client := []string{"\nUser:", "<|im_end|>"}
+	reply, err := chat.Collect(r.Respond(t.Context(), hello(), llm.Params{Stop: client}))
+	if err != nil || reply.Message.Text() != "Hi" || reply.Finish.Stop != "<|im_end|>" {
+		t.Errorf("got %q, %+v, %v", reply.Message.Text(), reply.Finish, err)
+	}
+	if want := []string{"\nUser:", "<|im_end|>"}; !slices.Equal(seen.Stop, want) {
+		t.Errorf("the model saw the stops %q, want %q", seen.Stop, want)
+	}
+}
+
+func TestReasoningIsToldApartAndItsTokensStay(t *testing.T) {
+	m := llm.Script("<think>", "Hm", ".", "</think>", "\n", "Hello")
+	r := chatformat.NewResponder(m, lookup(t, "qwen3"), chatformat.Options{})
+	reply, err := chat.Collect(r.Respond(t.Context(), hello(), llm.Params{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Message.Reasoning != "Hm." || reply.Message.Text() != "Hello" {
+		t.Errorf("reasoning %q, text %q", reply.Message.Reasoning, reply.Message.Text())
+	}
+	if want := []int{0, 1, 2, 3, 4, 5}; !slices.Equal(reply.Message.Tokens, want) {
+		t.Errorf("tokens %v, want %v", reply.Message.Tokens, want)
+	}
+}
+
+func TestStopsSleepWhileThePromptIsInsideReasoning(t *testing.T) {
+	m := llm.Script(" of", " all", "</think>", "Yes", " all")
+	r := chatformat.NewResponder(m, lookup(t, "qwen3"), chatformat.Options{})
+	c := hello()
+	c.Messages = append(c.Messages, chat.Say(chat.Assistant, "<think>First"))
+	c.Continue = true
+	reply, err := chat.Collect(r.Respond(t.Context(), c, llm.Params{Stop: []string{" all"}}))
+	if err != nil || reply.Message.Reasoning != " of all" || reply.Message.Text() != "Yes" {
+		t.Errorf("reasoning %q, text %q, %v", reply.Message.Reasoning, reply.Message.Text(), err)
+	}
+}
+
+func TestAConversationChoosesItsFormatAndIsReported(t *testing.T) {
+	r := chatformat.NewResponder(llm.Script("ok"), lookup(t, "chatml"), chatformat.Options{})
+	c := hello()
+	c.Layout.Format = "Llama-2"
+	c.Messages = append(c.Messages, chat.Say(chat.System, "Now."))
+	shown, err := r.Render(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if shown.Format != "llama2" || !strings.Contains(shown.Prompt.String(), "<<SYS>>") || len(shown.Tokens) == 0 {
+		t.Errorf("got %+v", shown)
+	}
+	reply, err := chat.Collect(r.Respond(t.Context(), c, llm.Params{}))
+	if err != nil || !slices.Equal(reply.Accepted.Report, shown.Report) || len(shown.Report) == 0 {
+		t.Errorf("report %v, shown %v, %v", reply.Accepted.Report, shown.Report, err)
+	}
+	c.Layout.Format = "nonsense"
+	if _, err := r.Render(t.Context(), c); llm.AsError(err).Code != llm.NotFound {
+		t.Errorf("got %v", err)
+	}
+}
+
+// silent is a model whose file has a beginning-of-text token and does not ask
+// for it.
+type silent struct {
+	*llm.Scripted
+	info llm.Info
+}
+
+func (m silent) Describe() llm.Info { return m.info }
+
+func TestTheFormatsBeginningOfTextIsThereOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		format string
+		info   llm.Info
+		want   string
+	}{
+		"asked for by the file": {"llama3", llm.Info{BOS: "<|begin_of_text|>", AddsBOS: true}, "<|start_header_id|>"},
+		"not asked for":         {"llama3", llm.Info{BOS: "<|begin_of_text|>"}, "<|begin_of_text|><|start_header_id|>"},
+		"of another vocabulary": {"llama3", llm.Info{BOS: "<s>"}, "<|start_header_id|>"},
+		"part of the layout":    {"llama2", llm.Info{BOS: "<s>"}, "<s>[INST]"},
+		"of no format":          {"chatml", llm.Info{BOS: "<s>"}, "<|im_start|>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := chatformat.NewResponder(silent{llm.Script("ok"), c.info}, lookup(t, c.format), chatformat.Options{})
+			shown, err := r.Render(t.Context(), hello())
+			if got := shown.Prompt.String(); err != nil || !strings.HasPrefix(got, c.want) || strings.HasPrefix(got, "<s><s>") {
+				t.Errorf("got %q, %v", got, err)
+			}
+			if s := shown.Prompt.Segments[0]; !s.Control || s.Trust != llm.TrustFormat {
+				t.Errorf("the first segment is %+v", s)
+			}
+		})
+	}
+}
