@@ -1,0 +1,486 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// A model is what the loop needs of a transformer. Only the loop calls it.
+type model interface {
+	// NewCache makes an empty cache.
+	NewCache() cache
+	// CacheBytes is what a cache of so many tokens takes.
+	CacheBytes(tokens int) int64
+	// Forward reads the tokens of each step into its cache. Where a step wants
+	// logits, those behind its last token are set; they are valid until the
+	// next call.
+	Forward(steps []step) error
+}
+
+// A cache holds the keys and values of one sequence.
+type cache interface {
+	Len() int // tokens that it has read
+	Truncate(n int)
+	CopyPrefix(from cache, n int)
+	Bytes() int64
+}
+
+// A step is the part of one sequence in a call of Forward.
+type step struct {
+	cache  cache
+	tokens []int32
+	want   bool
+	logits []float32
+}
+
+// A vocabulary is what the loop needs of a tokenizer.
+type vocabulary interface {
+	Text(id int) (text string, control bool)
+	Ends(id int) bool // the token ends a reply
+}
+
+// A loop serves requests. One goroutine owns the model, the caches and the
+// sequences; what others share with it is under mu, or in a request.
+type loop struct {
+	model    model
+	words    vocabulary
+	ends     []int32 // the tokens for which words.Ends
+	slots    int     // sequences at a time
+	budget   int64   // bytes for caches, promised and kept
+	maxQueue int
+	log      *slog.Logger
+
+	mu      sync.Mutex
+	queue   []*request
+	tasks   []func()
+	closed  bool
+	stats   Stats
+	wake    chan struct{} // capacity 1: something under mu is new
+	stopped chan struct{} // closed when the goroutine has ended
+
+	// Owned by the goroutine.
+	running  []*sequence // in the order in which they were begun
+	prefixes prefixes
+	pacer    pacer
+	scratch  scratch
+	total    Stats
+}
+
+// Stats are counts for those who watch an engine.
+type Stats struct {
+	Running int // sequences being worked on
+	Queued  int // requests that have not begun
+	Kept    int // caches of sequences that have ended
+
+	CacheBytes int64 // memory of all caches after the last step
+
+	PromptTokens    uint64 // since the start: tokens of prompts, those found in a cache included
+	CachedTokens    uint64 // those of them found in a cache
+	GeneratedTokens uint64
+	Steps           uint64
+}
+
+// maxKept bounds how many ended sequences are compared with each new prompt.
+const maxKept = 64
+
+// start runs the loop's goroutine.
+func (l *loop) start() {
+	l.wake = make(chan struct{}, 1)
+	l.stopped = make(chan struct{})
+	l.prefixes.most = maxKept
+	if l.maxQueue == 0 {
+		l.maxQueue = limits.Queue.Int()
+	}
+	go l.run()
+}
+
+func (l *loop) run() {
+	defer close(l.stopped)
+	for {
+		worked, closed := l.turn()
+		if closed {
+			return
+		}
+		if !worked {
+			<-l.wake
+		}
+	}
+}
+
+func (l *loop) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// turn looks at what is new and makes one step. It reports whether there may
+// be more to do at once, and whether the loop has ended.
+func (l *loop) turn() (worked, closed bool) {
+	l.sweep()
+	l.mu.Lock()
+	tasks := l.tasks
+	l.tasks = nil
+	if l.closed {
+		queue := l.queue
+		l.queue = nil
+		l.mu.Unlock()
+		l.abandon(queue)
+		for _, task := range tasks {
+			task()
+		}
+		return false, true
+	}
+	l.begin()
+	l.stats.Running = len(l.running)
+	l.mu.Unlock()
+	for _, task := range tasks {
+		task()
+	}
+	return l.step() || len(tasks) > 0, false
+}
+
+// sweep ends the sequences whose callers have left.
+func (l *loop) sweep() {
+	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool {
+		if s.gone.Load() {
+			l.retire(s)
+			return true
+		}
+		return false
+	})
+}
+
+// retire keeps the cache of a sequence that has ended.
+func (l *loop) retire(s *sequence) {
+	if s.cache != nil {
+		l.prefixes.keep(s.cache, s.scope, s.tokens[:s.cache.Len()])
+		s.cache = nil
+	}
+}
+
+func (l *loop) abandon(queue []*request) {
+	for _, r := range queue {
+		r.fail(errClosed())
+	}
+	for _, s := range l.running {
+		s.fail(errClosed())
+	}
+	l.running = nil
+	l.prefixes = prefixes{}
+}
+
+func errClosed() error {
+	return &llm.Error{Code: llm.Unavailable, Message: "the model is being shut down", Hint: "try again later"}
+}
+
+// begin takes requests from the queue. The caller holds mu.
+func (l *loop) begin() {
+	free := l.budget
+	for _, s := range l.running {
+		free -= s.need
+	}
+	waiting := make([]int64, 0, l.slots)
+	for _, r := range l.queue[:min(len(l.queue), l.slots)] {
+		waiting = append(waiting, r.need)
+	}
+	n := admit(waiting, len(l.running), l.slots, free)
+	for _, r := range l.queue[:n] {
+		l.running = append(l.running, &sequence{
+			request: r,
+			tokens:  slices.Clone(r.prompt),
+			sampler: newSampler(r.settings, r.prompt, l.ends),
+			output:  newOutput(r.stop, r.stopAfter),
+			begunAt: time.Now(),
+		})
+		r.begun.Store(true)
+	}
+	l.queue = slices.Delete(l.queue, 0, n)
+}
+
+// step lets the model read once and every sequence whose prompt has been read
+// choose a token. It reports whether there was anything to do.
+func (l *loop) step() bool {
+	jobs := make([]job, len(l.running))
+	mixed := false
+	for i, s := range l.running {
+		jobs[i] = l.job(i)
+		mixed = mixed || !s.reading()
+	}
+	tokens := share(jobs, l.pacer.chunk(mixed))
+	var batch []*sequence
+	var steps []step
+	total, prompts := 0, false
+	for i, s := range l.running {
+		n := tokens[i]
+		if n == 0 {
+			continue
+		}
+		if s.cache == nil {
+			l.open(s)
+			n = min(n, s.left())
+		}
+		at := s.cache.Len()
+		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: at+n == len(s.tokens)})
+		batch = append(batch, s)
+		total += n
+		prompts = prompts || n > 1
+	}
+	if len(batch) == 0 {
+		return false
+	}
+	before := time.Now()
+	if err := l.forward(steps); err != nil {
+		l.drop(batch, err)
+		return true
+	}
+	if prompts {
+		l.pacer.observe(total, time.Since(before))
+	}
+	l.advance(batch, steps)
+	l.publish()
+	return true
+}
+
+// worthWaiting is how many tokens must be saved for a sequence to wait for
+// another that is reading the same beginning.
+const worthWaiting = 8
+
+// job tells the scheduler of a sequence. One that has not begun had better
+// wait if an older one is about to read the beginning that both have: the
+// choices of one request, or a burst of chats with the same system message.
+func (l *loop) job(i int) job {
+	s := l.running[i]
+	if s.cache != nil {
+		return job{left: s.left()}
+	}
+	_, have := l.prefixes.find(s.scope, s.reusable())
+	soon := 0
+	for _, older := range l.running[:i] {
+		if older.scope != s.scope {
+			continue
+		}
+		n := shared(older.tokens, s.reusable())
+		have = max(have, min(n, older.length()))
+		if n > older.length() {
+			soon = max(soon, n)
+		}
+	}
+	return job{left: s.left() - have, wait: soon >= have+worthWaiting}
+}
+
+// reusable is the part of the prompt that may come from a cache: all but the
+// last token, which must be read for its logits.
+func (s *sequence) reusable() []int32 { return s.prompt[:len(s.prompt)-1] }
+
+// open gives a sequence its cache, with as much of its prompt as is in memory.
+//
+// A conversation that goes on takes over the cache of its earlier turn. Where
+// less is shared than would be lost, as with a common system message, it is
+// copied, if there is memory for both.
+func (l *loop) open(s *sequence) {
+	source, n := l.prefixes.find(s.scope, s.reusable())
+	var other *sequence
+	for _, r := range l.running {
+		if r == s || r.cache == nil || r.scope != s.scope {
+			continue
+		}
+		if m := shared(r.tokens[:r.cache.Len()], s.reusable()); m > n {
+			source, other, n = nil, r, m
+		}
+	}
+	if source != nil && (len(source.tokens)-n <= n || !l.makeRoom(source)) {
+		l.prefixes.take(source)
+		s.cache = source.cache
+		s.cache.Truncate(n)
+	} else {
+		s.cache = l.model.NewCache()
+		switch {
+		case source != nil:
+			s.cache.CopyPrefix(source.cache, n)
+			l.prefixes.touch(source)
+		case other != nil:
+			s.cache.CopyPrefix(other.cache, n)
+		}
+	}
+	l.makeRoom(nil)
+	s.cached = n
+	s.read.Store(int64(n))
+}
+
+// makeRoom evicts kept caches until all that is promised fits, and reports
+// whether it does while the spared one is kept.
+func (l *loop) makeRoom(spared *kept) bool {
+	promised := int64(0)
+	for _, s := range l.running {
+		promised += s.need
+	}
+	for promised+l.prefixes.bytes() > l.budget {
+		if !l.prefixes.evict(spared) {
+			return false
+		}
+	}
+	return true
+}
+
+// forward calls the model and turns a panic into an error.
+func (l *loop) forward(steps []step) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return l.model.Forward(steps)
+}
+
+// drop ends a batch that failed. Nothing is known of its caches any more.
+func (l *loop) drop(batch []*sequence, err error) {
+	l.log.Error("a step of the model failed", "sequences", len(batch), "err", err)
+	for _, s := range batch {
+		s.cache = nil
+		s.fail(&llm.Error{Code: llm.Broken, Message: "the engine failed while working on this request", Err: err})
+	}
+	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })
+}
+
+// advance lets each sequence of the batch whose prompt has been read choose its
+// next token.
+func (l *loop) advance(batch []*sequence, steps []step) {
+	var ended []*sequence
+	for i, s := range batch {
+		s.read.Store(int64(min(s.cache.Len(), len(s.prompt))))
+		if !steps[i].want {
+			continue
+		}
+		if s.promptRead.IsZero() {
+			s.promptRead = time.Now()
+			l.total.PromptTokens += uint64(len(s.prompt))
+			l.total.CachedTokens += uint64(s.cached)
+		}
+		l.total.GeneratedTokens++
+		done, err := l.choose(s, steps[i].logits)
+		if err != nil {
+			l.log.Error("a sequence failed", "err", err)
+			s.fail(err)
+		}
+		if done || err != nil {
+			l.retire(s)
+			ended = append(ended, s)
+		}
+	}
+	if len(ended) > 0 {
+		l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(ended, s) })
+	}
+}
+
+// choose is sequence.next with a panic turned into an error.
+func (l *loop) choose(s *sequence, logits []float32) (ended bool, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &llm.Error{
+				Code: llm.Broken, Message: "the engine failed while working on this request",
+				Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack()),
+			}
+		}
+	}()
+	return s.next(logits, l.words, &l.scratch)
+}
+
+// publish makes the counts known.
+func (l *loop) publish() {
+	l.total.Steps++
+	l.total.Running, l.total.Kept = len(l.running), len(l.prefixes.kept)
+	l.total.CacheBytes = l.prefixes.bytes()
+	for _, s := range l.running {
+		if s.cache != nil {
+			l.total.CacheBytes += s.cache.Bytes()
+		}
+	}
+	l.mu.Lock()
+	l.stats = l.total
+	l.mu.Unlock()
+}
+
+// submit puts a request into the queue.
+func (l *loop) submit(r *request) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return errClosed()
+	}
+	if len(l.queue) >= l.maxQueue {
+		return &llm.Error{
+			Code: llm.Overloaded, Hint: "try again later",
+			Message: fmt.Sprintf("%d requests are waiting for this model already", len(l.queue)),
+		}
+	}
+	r.submitted = time.Now()
+	r.ready = make(chan struct{}, 1)
+	l.queue = append(l.queue, r)
+	l.nudge()
+	return nil
+}
+
+// leave is called when a caller wants no more.
+func (l *loop) leave(r *request) {
+	r.gone.Store(true)
+	l.mu.Lock()
+	l.queue = slices.DeleteFunc(l.queue, func(q *request) bool { return q == r })
+	l.mu.Unlock()
+	l.nudge()
+}
+
+// position is the place of a request in the queue, counted from 1; 0 if it has
+// begun.
+func (l *loop) position(r *request) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Index(l.queue, r) + 1
+}
+
+// do runs f on the loop's goroutine between two steps, where it has the model
+// to itself, and waits for it.
+func (l *loop) do(ctx context.Context, f func()) error {
+	done := make(chan error, 1)
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return errClosed()
+	}
+	l.tasks = append(l.tasks, func() {
+		defer func() {
+			if p := recover(); p != nil {
+				done <- fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+				return
+			}
+			done <- nil
+		}()
+		if ctx.Err() == nil {
+			f()
+		}
+	})
+	l.mu.Unlock()
+	l.nudge()
+	if err := <-done; err != nil {
+		return err
+	}
+	return context.Cause(ctx)
+}
+
+// close ends all requests with an error and waits until the goroutine has
+// ended.
+func (l *loop) close() {
+	l.mu.Lock()
+	l.closed = true
+	l.mu.Unlock()
+	l.nudge()
+	<-l.stopped
+}

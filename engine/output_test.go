@@ -1,0 +1,132 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"parley/llm"
+)
+
+// whole is the slow twin of output: it looks at the whole text.
+func whole(tokens []string, stops []string, after string) (text, stop string) {
+	text = strings.ToValidUTF8(strings.Join(tokens, ""), "\ufffd")
+	from := 0
+	if after != "" {
+		i := strings.Index(text, after)
+		if i < 0 {
+			return text, ""
+		}
+		from = i + len(after)
+	}
+	for at := from; at < len(text); at++ {
+		for _, s := range stops {
+			if s != "" && strings.HasPrefix(text[at:], s) && len(s) > len(stop) {
+				stop = s
+			}
+		}
+		if stop != "" {
+			return text[:at], stop
+		}
+	}
+	return text, ""
+}
+
+// play pushes tokens and checks each piece.
+func play(t *testing.T, tokens, stops []string, after string) (text, stop string, ids []int) {
+	t.Helper()
+	o := newOutput(stops, after)
+	add := func(p llm.Piece) {
+		if !utf8.ValidString(p.Text) {
+			t.Fatalf("tokens %q: piece %q is not UTF-8", tokens, p.Text)
+		}
+		text += p.Text
+		for _, tok := range p.Tokens {
+			ids = append(ids, tok.ID)
+		}
+	}
+	for i, s := range tokens {
+		p, stop := o.push(llm.Token{ID: i, Text: s})
+		add(p)
+		if stop != "" {
+			return text, stop, ids
+		}
+	}
+	p, stop := o.finish()
+	add(p)
+	return text, stop, ids
+}
+
+func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
+	alphabet := []string{"a", "a", "b", "ü", "\xc3", "\xbc", "\xff", "🍏", "\xf0\x9f", ""}
+	for i := range uint64(30000) {
+		r := rand.New(rand.NewPCG(i, 3))
+		word := func(n int) (s string) {
+			for range n {
+				s += alphabet[r.IntN(len(alphabet))]
+			}
+			return s
+		}
+		var tokens, stops []string
+		for range r.IntN(12) {
+			tokens = append(tokens, word(r.IntN(4)))
+		}
+		for range r.IntN(4) {
+			stops = append(stops, strings.ToValidUTF8(word(r.IntN(4)), "a"))
+		}
+		after := ""
+		if r.IntN(3) == 0 {
+			after = strings.ToValidUTF8(word(2), "")
+		}
+		wantText, wantStop := whole(tokens, stops, after)
+		text, stop, ids := play(t, tokens, stops, after)
+		if text != wantText || stop != wantStop {
+			t.Fatalf("tokens %q, stops %q after %q:\n got %q, %q\nwant %q, %q", tokens, stops, after, text, stop, wantText, wantStop)
+		}
+		for k, id := range ids {
+			if k != id {
+				t.Fatalf("tokens %q: ids %v", tokens, ids)
+			}
+		}
+		if stop == "" && len(ids) != len(tokens) {
+			t.Fatalf("tokens %q: only %v given away", tokens, ids)
+		}
+	}
+}
+
+func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
+	o := newOutput([]string{"\nUser:"}, "")
+	for _, c := range []struct{ token, want string }{
+		{"Hi", "Hi"}, {"\n", ""}, {"\n", "\n"}, {"Use", ""}, {" it", "\nUse it"}, {"\xf0\x9f", ""}, {"\x8d\x8f!", "🍏!"},
+	} {
+		if p, stop := o.push(llm.Token{Text: c.token}); p.Text != c.want || stop != "" {
+			t.Errorf("after %q: %q %q, want %q", c.token, p.Text, stop, c.want)
+		}
+	}
+	p, stop := o.push(llm.Token{Text: " x\nUser: y"})
+	if p.Text != " x" || stop != "\nUser:" {
+		t.Errorf("got %q, %q", p.Text, stop)
+	}
+}
+
+func TestTokensStandWhereTheirTextBegins(t *testing.T) {
+	o := newOutput([]string{"END"}, "")
+	o.push(llm.Token{ID: 1, Text: "a"})
+	o.push(llm.Token{ID: 2, Text: "E"})
+	o.push(llm.Token{ID: 3, Text: "<ctl>", Control: true})
+	p, _ := o.push(llm.Token{ID: 4, Text: "x"})
+	if p.Text != "Ex" || len(p.Tokens) != 3 || p.Tokens[0].ID != 2 || p.Tokens[1].ID != 3 {
+		t.Errorf("got %q %v", p.Text, p.Tokens)
+	}
+	o.push(llm.Token{ID: 5, Text: "EN"})
+	if p, stop := o.push(llm.Token{ID: 6, Text: "D"}); stop != "END" || len(p.Tokens) != 0 || p.Text != "" {
+		t.Errorf("tokens of the stop string were given away: %q %v", p.Text, p.Tokens)
+	}
+}
+
+func TestAStopThatMightGrowIsDecidedAtTheEnd(t *testing.T) {
+	if text, stop, _ := play(t, []string{"x", "ab"}, []string{"ab", "abc"}, ""); text != "x" || stop != "ab" {
+		t.Errorf("got %q, %q", text, stop)
+	}
+}

@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"parley/llm"
+)
+
+// A request is what a caller asks of the loop, and the way back to him.
+type request struct {
+	prompt    []int32 // at least one token, fewer than the context
+	maxTokens int     // at least 1; fits the context behind the prompt
+	settings  settings
+	stop      []string
+	stopAfter string
+	marks     []string // control tokens that are text for this request
+	scope     string
+	need      int64 // memory for all its tokens
+
+	submitted time.Time
+	gone      atomic.Bool  // the caller has left
+	begun     atomic.Bool  // it has left the queue
+	read      atomic.Int64 // tokens of the prompt that have been read
+
+	mu     sync.Mutex
+	pieces []llm.Piece // not yet fetched
+	err    error
+	ended  bool
+	ready  chan struct{} // capacity 1: something is new
+}
+
+// put adds a piece. It never waits for the caller: what a slow one leaves here
+// is bounded by maxTokens.
+func (r *request) put(p llm.Piece) {
+	r.mu.Lock()
+	r.pieces = append(r.pieces, p)
+	r.ended = r.ended || p.Finish != nil
+	r.mu.Unlock()
+	r.signal()
+}
+
+// fail ends the stream with an error, unless it has ended.
+func (r *request) fail(err error) {
+	r.mu.Lock()
+	if !r.ended {
+		r.err, r.ended = err, true
+	}
+	r.mu.Unlock()
+	r.signal()
+}
+
+func (r *request) signal() {
+	select {
+	case r.ready <- struct{}{}:
+	default:
+	}
+}
+
+// fetch gives what is new.
+func (r *request) fetch() (pieces []llm.Piece, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pieces, r.pieces = r.pieces, nil
+	return pieces, r.err
+}
+
+// A sequence is a request that has left the queue. Only the loop touches it.
+type sequence struct {
+	*request
+	tokens  []int32 // the prompt and what was generated
+	cache   cache   // nil: not begun; it has read the beginning of tokens
+	sampler *sampler
+	output  *output
+
+	cached int // tokens that were in memory
+	begunAt,
+	promptRead time.Time
+}
+
+func (s *sequence) length() int {
+	if s.cache == nil {
+		return 0
+	}
+	return s.cache.Len()
+}
+
+// left is how many tokens are to be read before the next one can be chosen.
+func (s *sequence) left() int { return len(s.tokens) - s.length() }
+
+// reading reports whether part of the prompt has not been read.
+func (s *sequence) reading() bool { return s.length() < len(s.prompt) }
+
+func (s *sequence) generated() int { return len(s.tokens) - len(s.prompt) }
+
+// next chooses a token and passes on what it makes. It reports whether the
+// sequence has ended; an error ends it too.
+func (s *sequence) next(logits []float32, words vocabulary, b *scratch) (ended bool, err error) {
+	id, ok := s.sampler.pick(logits, b)
+	if !ok {
+		return true, &llm.Error{
+			Code: llm.Broken, Message: "the model's output is not a number",
+			Hint: "its file may be damaged",
+		}
+	}
+	s.sampler.accept(id)
+	s.tokens = append(s.tokens, id)
+	text, control := words.Text(int(id))
+	if words.Ends(int(id)) {
+		s.finish(llm.ReasonEnd, text)
+		return true, nil
+	}
+	if control && (text == s.stopAfter || slices.Contains(s.marks, text)) {
+		control = false
+	}
+	if control && s.output.armed() && slices.Contains(s.stop, text) {
+		s.finish(llm.ReasonStop, text)
+		return true, nil
+	}
+	piece, stop := s.output.push(s.token(id, text, control, logits, words, b))
+	switch {
+	case stop != "":
+		piece.Finish = s.end(llm.ReasonStop, stop)
+		s.put(piece)
+		return true, nil
+	case s.generated() >= s.maxTokens:
+		last := piece
+		piece, stop = s.output.finish()
+		piece.Text = last.Text + piece.Text
+		piece.Tokens = append(last.Tokens, piece.Tokens...)
+		piece.Finish = s.end(llm.ReasonLength, "")
+		if stop != "" {
+			piece.Finish = s.end(llm.ReasonStop, stop)
+		}
+		s.put(piece)
+		return true, nil
+	case piece.Text != "":
+		s.put(piece)
+	}
+	return false, nil
+}
+
+func (s *sequence) token(id int32, text string, control bool, logits []float32, words vocabulary, b *scratch) llm.Token {
+	t := llm.Token{ID: int(id), Text: text, Control: control, Segment: -1}
+	if s.settings.logProbs < 0 {
+		return t
+	}
+	of, best, logProb := probabilities(logits, id, s.settings.logProbs, b)
+	t.LogProb = of
+	for _, c := range best {
+		text, _ := words.Text(int(c.id))
+		t.Top = append(t.Top, llm.TokenProb{ID: int(c.id), Text: text, LogProb: logProb(c.logit)})
+	}
+	return t
+}
+
+// finish ends a sequence whose output ends of itself. A stop string that was
+// still open to become longer counts first.
+func (s *sequence) finish(why llm.Reason, by string) {
+	piece, stop := s.output.finish()
+	if stop != "" {
+		why, by = llm.ReasonStop, stop
+	}
+	piece.Finish = s.end(why, by)
+	s.put(piece)
+}
+
+func (s *sequence) end(why llm.Reason, by string) *llm.Finish {
+	return &llm.Finish{
+		Reason: why, Stop: by, Seed: s.settings.seed,
+		Usage: llm.Usage{
+			PromptTokens:     len(s.prompt),
+			CachedTokens:     s.cached,
+			CompletionTokens: s.generated(),
+			Queued:           s.begunAt.Sub(s.submitted),
+			Prefill:          s.promptRead.Sub(s.begunAt),
+			Decode:           time.Since(s.promptRead),
+		},
+	}
+}

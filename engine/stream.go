@@ -1,0 +1,69 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"parley/llm"
+)
+
+// waitingEvery is how often a request without output says what it waits for.
+const waitingEvery = time.Second
+
+// stream submits a request and yields its pieces, beginning with accepted. It
+// returns when the stream has ended, the caller breaks off or ctx is
+// cancelled; in each case nothing of the request remains in the loop after its
+// present step.
+func (l *loop) stream(ctx context.Context, r *request, accepted *llm.Accepted, yield func(llm.Piece, error) bool) {
+	if err := l.submit(r); err != nil {
+		yield(llm.Piece{}, err)
+		return
+	}
+	defer l.leave(r)
+	if !yield(llm.Piece{Accepted: accepted}, nil) {
+		return
+	}
+	ticker := time.NewTicker(waitingEvery)
+	defer ticker.Stop()
+	silent := true
+	for {
+		select {
+		case <-ctx.Done():
+		case <-r.ready:
+			silent = false
+		case <-ticker.C:
+			if silent && ctx.Err() == nil && !yield(llm.Piece{Waiting: l.waiting(r)}, nil) {
+				return
+			}
+		}
+		if !forward(ctx, r, yield) {
+			return
+		}
+	}
+}
+
+// forward yields what is new and reports whether the stream goes on.
+func forward(ctx context.Context, r *request, yield func(llm.Piece, error) bool) bool {
+	pieces, failed := r.fetch()
+	for _, p := range pieces {
+		if err := context.Cause(ctx); err != nil {
+			yield(llm.Piece{}, err)
+			return false
+		}
+		if !yield(p, nil) || p.Finish != nil {
+			return false
+		}
+	}
+	if err := context.Cause(ctx); err != nil {
+		failed = err
+	}
+	if failed != nil {
+		yield(llm.Piece{}, failed)
+		return false
+	}
+	return true
+}
+
+func (l *loop) waiting(r *request) *llm.Waiting {
+	return &llm.Waiting{Queue: l.position(r), Done: int(r.read.Load()), Total: len(r.prompt)}
+}
