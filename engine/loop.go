@@ -409,6 +409,15 @@ func (l *loop) publish() {
 	l.mu.Unlock()
 }
 
+// counts gives the counts after the last step.
+func (l *loop) counts() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.stats
+	s.Queued = len(l.queue)
+	return s
+}
+
 // submit puts a request into the queue.
 func (l *loop) submit(r *request) error {
 	l.mu.Lock()

@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"hash/fnv"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/llm"
+)
+
+// fakeModel is a model whose logits are a function of all tokens read so far.
+// Whatever confuses caches, chunks or neighbours changes its output.
+type fakeModel struct {
+	size   int                       // of the vocabulary
+	before func(batch []step)        // called by each Forward
+	cost   time.Duration             // of each token, under a synctest clock
+	reads  int                       // tokens read
+	bad    func(tokens []int32) bool // where the logits are NaN
+}
+
+const fakeBytes = 10 // of a cache, per token
+
+type fakeCache struct{ tokens []int32 }
+
+func (c *fakeCache) Len() int       { return len(c.tokens) }
+func (c *fakeCache) Truncate(n int) { c.tokens = c.tokens[:n:n] }
+func (c *fakeCache) Bytes() int64   { return int64(fakeBytes * len(c.tokens)) }
+func (c *fakeCache) CopyPrefix(from cache, n int) {
+	c.tokens = slices.Clone(from.(*fakeCache).tokens[:n])
+}
+
+func (m *fakeModel) NewCache() cache             { return &fakeCache{} }
+func (m *fakeModel) CacheBytes(tokens int) int64 { return int64(fakeBytes * tokens) }
+
+func (m *fakeModel) Forward(steps []step) error {
+	if m.before != nil {
+		m.before(steps)
+	}
+	for i := range steps {
+		s := &steps[i]
+		c := s.cache.(*fakeCache)
+		c.tokens = append(c.tokens, s.tokens...)
+		m.reads += len(s.tokens)
+		if m.cost > 0 {
+			time.Sleep(m.cost * time.Duration(len(s.tokens)))
+		}
+		if s.want {
+			s.logits = m.logits(c.tokens)
+		}
+	}
+	return nil
+}
+
+func (m *fakeModel) logits(tokens []int32) []float32 {
+	h := fnv.New64a()
+	fmt.Fprint(h, tokens)
+	out := randomLogits(h.Sum64(), m.size, 3)
+	if m.bad != nil && m.bad(tokens) {
+		for i := range out {
+			out[i] = float32(0) / out[i] * 0
+			out[i] /= out[i]
+		}
+	}
+	return out
+}
+
+// fakeWords spells token i as "w<i> "; the last token is a control token and
+// the one before it ends a reply.
+type fakeWords struct{ size int }
+
+func (w fakeWords) Text(id int) (string, bool) {
+	switch id {
+	case w.size - 1:
+		return "<ctl>", true
+	case w.size - 2:
+		return "<end>", true
+	}
+	return fmt.Sprintf("w%d ", id), false
+}
+
+func (w fakeWords) Ends(id int) bool { return id == w.size-2 }
+
+const fakeSize = 50
+
+func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
+	m := &fakeModel{size: fakeSize}
+	l := &loop{
+		model: m, words: fakeWords{fakeSize}, ends: []int32{fakeSize - 2},
+		slots: 8, budget: 1 << 40, log: slog.New(slog.DiscardHandler),
+	}
+	if change != nil {
+		change(l, m)
+	}
+	l.start()
+	t.Cleanup(l.close)
+	return l, m
+}
+
+// ask makes a request for a prompt of token ids.
+func (l *loop) ask(prompt []int32, maxTokens int, p llm.Params) *request {
+	return &request{
+		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, scope: p.CacheScope,
+		need: l.model.CacheBytes(len(prompt) + maxTokens),
+	}
+}
+
+type result struct {
+	text   string
+	ids    []int
+	finish *llm.Finish
+	waited []llm.Waiting
+	err    error
+}
+
+func (r result) String() string {
+	if r.err != nil {
+		return r.err.Error()
+	}
+	return fmt.Sprint(r.text, r.ids, r.finish.Reason, r.finish.Stop)
+}
+
+// collect reads a stream to its end; stop, if set, says when to break off.
+func (l *loop) collect(ctx context.Context, r *request, stop func(llm.Piece) bool) (out result) {
+	l.stream(ctx, r, &llm.Accepted{PromptTokens: len(r.prompt)}, func(p llm.Piece, err error) bool {
+		if out.finish != nil || out.err != nil {
+			panic("something came after the end")
+		}
+		out.text += p.Text
+		for _, t := range p.Tokens {
+			out.ids = append(out.ids, t.ID)
+		}
+		if p.Waiting != nil {
+			out.waited = append(out.waited, *p.Waiting)
+		}
+		out.finish, out.err = p.Finish, err
+		return err == nil && (stop == nil || !stop(p))
+	})
+	return out
+}
+
+func prompt(n int, seed int32) []int32 {
+	out := make([]int32, n)
+	x := uint32(seed)*2654435761 + 1
+	for i := range out {
+		x = x*1664525 + 1013904223
+		out[i] = int32(x>>16) % (fakeSize - 2)
+	}
+	return out
+}
+
+func spell(ids []int) string {
+	var b strings.Builder
+	for _, id := range ids {
+		if text, control := (fakeWords{fakeSize}).Text(id); !control {
+			b.WriteString(text)
+		}
+	}
+	return b.String()
+}
