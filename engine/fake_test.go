@@ -71,12 +71,15 @@ func (m *fakeModel) logits(tokens []int32) []float32 {
 
 // fakeWords spells token i as "w<i> "; the last token is a control token and
 // the one before it ends a reply.
-type fakeWords struct{ size int }
+type fakeWords struct {
+	size int
+	mark bool // the control token is text
+}
 
 func (w fakeWords) Text(id int) (string, bool) {
 	switch id {
 	case w.size - 1:
-		return "<ctl>", true
+		return "<ctl>", !w.mark
 	case w.size - 2:
 		return "<end>", true
 	}
@@ -90,7 +93,7 @@ const fakeSize = 50
 func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
 	m := &fakeModel{size: fakeSize}
 	l := &loop{
-		model: m, words: fakeWords{fakeSize}, ends: []int32{fakeSize - 2},
+		model: m, ends: []int32{fakeSize - 2},
 		slots: 8, budget: 1 << 40, log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -104,7 +107,7 @@ func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
 // ask makes a request for a prompt of token ids.
 func (l *loop) ask(prompt []int32, maxTokens int, p llm.Params) *request {
 	return &request{
-		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, scope: p.CacheScope,
+		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, scope: p.CacheScope, words: fakeWords{size: fakeSize},
 		need: l.model.CacheBytes(len(prompt) + maxTokens),
 	}
 }
@@ -156,7 +159,7 @@ func prompt(n int, seed int32) []int32 {
 func spell(ids []int) string {
 	var b strings.Builder
 	for _, id := range ids {
-		if text, control := (fakeWords{fakeSize}).Text(id); !control {
+		if text, control := (fakeWords{size: fakeSize}).Text(id); !control {
 			b.WriteString(text)
 		}
 	}

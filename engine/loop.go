@@ -51,8 +51,7 @@ type vocabulary interface {
 // sequences; what others share with it is under mu, or in a request.
 type loop struct {
 	model    model
-	words    vocabulary
-	ends     []int32 // the tokens for which words.Ends
+	ends     []int32 // the tokens that end a reply
 	slots    int     // sequences at a time
 	budget   int64   // bytes for caches, promised and kept
 	maxQueue int
@@ -391,7 +390,7 @@ func (l *loop) choose(s *sequence, logits []float32) (ended bool, err error) {
 			}
 		}
 	}()
-	return s.next(logits, l.words, &l.scratch)
+	return s.next(logits, &l.scratch)
 }
 
 // publish makes the counts known.

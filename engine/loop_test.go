@@ -69,7 +69,7 @@ func TestAStopStringThatIsAControlToken(t *testing.T) {
 		t.Errorf("without: %v", r)
 	}
 	ask := l.ask(prompt(5, 1), 2, p)
-	ask.marks = []string{"<ctl>"}
+	ask.words = fakeWords{size: fakeSize, mark: true}
 	if r := l.collect(t.Context(), ask, nil); r.text != "<ctl><ctl>" {
 		t.Errorf("as a mark: %v", r)
 	}
@@ -114,13 +114,11 @@ func TestChoicesOfOneRequestReadThePromptOnce(t *testing.T) {
 	for _, n := range []int{40, 1000} {
 		l, m := newFake(t, nil)
 		results := make([]result, 6)
-		l.mu.Lock() // all are there when the loop looks
 		var wg sync.WaitGroup
 		for i := range results {
 			p := llm.Params{Seed: new(int64(3)), IgnoreEOS: true, Choice: i}
 			wg.Go(func() { results[i] = l.collect(t.Context(), l.ask(prompt(n, 1), 10, p), nil) })
 		}
-		l.mu.Unlock()
 		wg.Wait()
 		texts := map[string]bool{}
 		for i, r := range results {
@@ -288,6 +286,9 @@ func TestMemoryIsNeverPromisedTwice(t *testing.T) {
 	l, _ = newFake(t, func(l *loop, m *fakeModel) {
 		l.budget = budget
 		m.before = func(batch []step) {
+			for together == 0 && len(l.running)+l.counts().Queued < 12 {
+				runtime.Gosched() // until all the others are there
+			}
 			used := l.prefixes.bytes()
 			for _, s := range l.running {
 				if s.cache != nil {
@@ -298,7 +299,6 @@ func TestMemoryIsNeverPromisedTwice(t *testing.T) {
 		}
 	})
 	var wg sync.WaitGroup
-	l.mu.Lock() // all are there when the loop looks
 	for i := range 12 {
 		wg.Go(func() {
 			ask := l.ask(prompt(60+i, int32(i%5)), 20, llm.Params{IgnoreEOS: true})
@@ -307,7 +307,6 @@ func TestMemoryIsNeverPromisedTwice(t *testing.T) {
 			}
 		})
 	}
-	l.mu.Unlock()
 	wg.Wait()
 	if peak > budget || peak == 0 || together < 2 {
 		t.Errorf("%d bytes of %d in use, %d sequences together", peak, budget, together)

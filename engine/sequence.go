@@ -16,7 +16,7 @@ type request struct {
 	settings  settings
 	stop      []string
 	stopAfter string
-	marks     []string // control tokens that are text for this request
+	words     vocabulary
 	scope     string
 	need      int64 // memory for all its tokens
 
@@ -97,7 +97,7 @@ func (s *sequence) generated() int { return len(s.tokens) - len(s.prompt) }
 
 // next chooses a token and passes on what it makes. It reports whether the
 // sequence has ended; an error ends it too.
-func (s *sequence) next(logits []float32, words vocabulary, b *scratch) (ended bool, err error) {
+func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 	id, ok := s.sampler.pick(logits, b)
 	if !ok {
 		return true, &llm.Error{
@@ -107,19 +107,19 @@ func (s *sequence) next(logits []float32, words vocabulary, b *scratch) (ended b
 	}
 	s.sampler.accept(id)
 	s.tokens = append(s.tokens, id)
-	text, control := words.Text(int(id))
-	if words.Ends(int(id)) {
+	text, control := s.words.Text(int(id))
+	if s.words.Ends(int(id)) {
 		s.finish(llm.ReasonEnd, text)
 		return true, nil
 	}
-	if control && (text == s.stopAfter || slices.Contains(s.marks, text)) {
+	if control && text == s.stopAfter {
 		control = false
 	}
 	if control && s.output.armed() && slices.Contains(s.stop, text) {
 		s.finish(llm.ReasonStop, text)
 		return true, nil
 	}
-	piece, stop := s.output.push(s.token(id, text, control, logits, words, b))
+	piece, stop := s.output.push(s.token(id, text, control, logits, b))
 	switch {
 	case stop != "":
 		piece.Finish = s.end(llm.ReasonStop, stop)
@@ -142,7 +142,7 @@ func (s *sequence) next(logits []float32, words vocabulary, b *scratch) (ended b
 	return false, nil
 }
 
-func (s *sequence) token(id int32, text string, control bool, logits []float32, words vocabulary, b *scratch) llm.Token {
+func (s *sequence) token(id int32, text string, control bool, logits []float32, b *scratch) llm.Token {
 	t := llm.Token{ID: int(id), Text: text, Control: control, Segment: -1}
 	if s.settings.logProbs < 0 {
 		return t
@@ -150,7 +150,7 @@ func (s *sequence) token(id int32, text string, control bool, logits []float32, 
 	of, best, logProb := probabilities(logits, id, s.settings.logProbs, b)
 	t.LogProb = of
 	for _, c := range best {
-		text, _ := words.Text(int(c.id))
+		text, _ := s.words.Text(int(c.id))
 		t.Top = append(t.Top, llm.TokenProb{ID: int(c.id), Text: text, LogProb: logProb(c.logit)})
 	}
 	return t

@@ -37,6 +37,9 @@ func newKVLayout(specs []layerSpec) *kvLayout {
 // NewKV makes an empty one.
 func (m *Model) NewKV() *KV { return &KV{layout: m.kv} }
 
+// KVBytes is the memory that a KV of so many tokens takes.
+func (m *Model) KVBytes(tokens int) int64 { return int64(blocksFor(tokens)) * int64(m.kv.size) }
+
 // Len is the number of tokens whose keys and values are held.
 func (kv *KV) Len() int { return kv.length }
 

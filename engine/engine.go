@@ -1,0 +1,262 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"log/slog"
+	"runtime"
+	"strconv"
+	"sync"
+
+	"parley/internal/gguf"
+	"parley/internal/kernel"
+	"parley/internal/limits"
+	"parley/internal/transformer"
+	"parley/llm"
+)
+
+// Options say how to run a model. The zero value is what most people want.
+type Options struct {
+	Name      string // instead of the one in the file
+	Context   int    // tokens that one request may have; 0: as trained, at most 8192; never more than trained
+	Threads   int    // that compute; 0: as many as there are processors
+	Sequences int    // requests worked on at a time; 0: 8
+
+	// CacheBytes bounds the memory for keys and values, of running requests
+	// and of ended ones kept for their prefixes. At least one request of full
+	// length always fits. 0: all sequences at full length, at most 2 GiB.
+	CacheBytes int64
+
+	Sampling llm.Params   // recommended sampling, before what the file recommends
+	Logger   *slog.Logger // nil: silent
+}
+
+const (
+	usualContext    = 8192
+	usualSequences  = 8
+	usualCacheBytes = 2 << 30
+)
+
+// An Engine runs one model. It is an llm.Model, llm.Tokenizer and
+// llm.Describer, for any number of goroutines at once.
+type Engine struct {
+	file  *gguf.File
+	model *transformer.Model
+	words *words
+	info  llm.Info
+	loop  *loop
+	once  sync.Once
+}
+
+var (
+	_ llm.Model     = (*Engine)(nil)
+	_ llm.Tokenizer = (*Engine)(nil)
+	_ llm.Describer = (*Engine)(nil)
+)
+
+// Open reads a GGUF file and makes ready to run it. The file is mapped into
+// memory and must not change until Close. The error names what is wrong with
+// it and what is supported.
+func Open(path string, o Options) (*Engine, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	e, err := run(f, o)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("open %s: %w", path, err)
+	}
+	return e, nil
+}
+
+// OpenBytes is Open for a file in memory, which is used in place and must not
+// change until Close.
+func OpenBytes(data []byte, o Options) (*Engine, error) {
+	f, err := gguf.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return run(f, o)
+}
+
+func run(f *gguf.File, o Options) (*Engine, error) {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Sequences == 0 {
+		o.Sequences = usualSequences
+	}
+	if err := limits.Sequences.CheckInt(o.Sequences); err != nil {
+		return nil, fmt.Errorf("sequences: %w", err)
+	}
+	if o.Threads <= 0 {
+		o.Threads = runtime.GOMAXPROCS(0)
+	}
+	if err := o.Sampling.Check(); err != nil {
+		return nil, fmt.Errorf("recommended sampling: %w", err)
+	}
+	vocabulary, err := openWords(f)
+	if err != nil {
+		return nil, err
+	}
+	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads})
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{file: f, model: model, words: vocabulary}
+	if err := e.setUp(o); err != nil {
+		model.Close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *Engine) setUp(o Options) error {
+	config := e.model.Config()
+	size := e.words.Size()
+	if size > config.Vocab {
+		return fmt.Errorf("the vocabulary has %d tokens, the model rows for %d", size, config.Vocab)
+	}
+	contextSize, err := chooseContext(o, config.Context)
+	if err != nil {
+		return err
+	}
+	e.describe(o, contextSize)
+	e.loop = &loop{
+		model: &transformerModel{Model: e.model, size: size},
+		ends:  e.words.endIDs(),
+		slots: o.Sequences,
+		log:   o.Logger,
+	}
+	one := e.model.KVBytes(contextSize)
+	e.loop.budget = o.CacheBytes
+	if o.CacheBytes <= 0 {
+		e.loop.budget = min(int64(o.Sequences)*one, usualCacheBytes)
+	}
+	e.loop.budget = max(e.loop.budget, one)
+	e.loop.start()
+	return nil
+}
+
+func chooseContext(o Options, trained int) (int, error) {
+	if o.Context == 0 {
+		return min(trained, usualContext), nil
+	}
+	if err := limits.Context.CheckInt(o.Context); err != nil {
+		return 0, fmt.Errorf("context: %w", err)
+	}
+	if o.Context > trained {
+		o.Logger.Warn("the context is cut to what the model was trained for", "asked", o.Context, "trained", trained)
+	}
+	return min(o.Context, trained), nil
+}
+
+// Close ends all requests with an error and frees the model.
+func (e *Engine) Close() error {
+	var err error
+	e.once.Do(func() {
+		e.loop.close()
+		e.model.Close()
+		err = e.file.Close()
+	})
+	return err
+}
+
+// Complete continues a prompt.
+func (e *Engine) Complete(ctx context.Context, p llm.Prompt, params llm.Params) iter.Seq2[llm.Piece, error] {
+	return func(yield func(llm.Piece, error) bool) {
+		r, report, err := e.request(ctx, p, params)
+		if err != nil {
+			yield(llm.Piece{}, err)
+			return
+		}
+		accepted := &llm.Accepted{PromptTokens: len(r.prompt), Seed: r.settings.seed, Report: report}
+		if r.maxTokens == 0 {
+			usage := llm.Usage{PromptTokens: len(r.prompt)}
+			if yield(llm.Piece{Accepted: accepted}, nil) {
+				yield(llm.Piece{Finish: &llm.Finish{Reason: llm.ReasonLength, Seed: r.settings.seed, Usage: usage}}, nil)
+			}
+			return
+		}
+		e.loop.stream(ctx, r, accepted, yield)
+	}
+}
+
+// request checks what is asked for and makes it ready for the loop.
+func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (*request, llm.Report, error) {
+	if err := context.Cause(ctx); err != nil {
+		return nil, nil, err
+	}
+	if err := params.Check(); err != nil {
+		return nil, nil, err
+	}
+	for id := range params.LogitBias {
+		if id < 0 || id >= e.words.Size() {
+			return nil, nil, llm.Errorf(llm.Invalid, fmt.Sprintf("logit_bias.%d", id), "the vocabulary has tokens 0 to %d", e.words.Size()-1)
+		}
+	}
+	tokens, err := e.words.read(p)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(tokens) >= e.info.Context {
+		return nil, nil, llm.TooLongError(len(tokens), e.info.Context)
+	}
+	params = params.WithDefaults(e.info.Sampling)
+	r := &request{
+		prompt:    ids(tokens),
+		settings:  settle(params),
+		stop:      params.Stop,
+		stopAfter: params.StopAfter,
+		words:     e.words.view(p.Marks),
+		scope:     params.CacheScope,
+	}
+	var report llm.Report
+	room := e.info.Context - len(tokens)
+	r.maxTokens = value(params.MaxTokens, -1)
+	if r.maxTokens > room {
+		report.Add("max_tokens_capped", strconv.Itoa(room), fmt.Sprintf(
+			"asked for %d; the prompt has %d tokens and the context holds %d", r.maxTokens, len(tokens), e.info.Context))
+	}
+	if r.maxTokens < 0 || r.maxTokens > room {
+		r.maxTokens = room
+	}
+	r.need = e.model.KVBytes(len(tokens) + r.maxTokens)
+	return r, report, nil
+}
+
+func ids(tokens []llm.Token) []int32 {
+	out := make([]int32, len(tokens))
+	for i, t := range tokens {
+		out[i] = int32(t.ID)
+	}
+	return out
+}
+
+// Tokenize gives the tokens of a prompt as Complete reads them.
+func (e *Engine) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) {
+	return e.words.read(p)
+}
+
+// Detokenize gives the text of token ids.
+func (e *Engine) Detokenize(_ context.Context, ids []int) (string, error) {
+	return e.words.spell(ids)
+}
+
+// Describe says what the model is.
+func (e *Engine) Describe() llm.Info { return e.info }
+
+// Stats gives counts for those who watch.
+func (e *Engine) Stats() Stats { return e.loop.counts() }
+
+// Threads is how many threads compute, and Kernels the instruction set that
+// they use.
+func (e *Engine) Threads() int { return e.model.Threads() }
+
+// Kernels names the instruction set that computes: "avx2", "go", …
+func (e *Engine) Kernels() string { return kernel.Name() }
+
+// BytesPerToken is how much of the weights is read to generate one token.
+func (e *Engine) BytesPerToken() int64 { return e.model.BytesPerToken() }

@@ -1,0 +1,41 @@
+package engine
+
+import (
+	"parley/internal/transformer"
+)
+
+// A transformerModel is a transformer as the loop wants it.
+type transformerModel struct {
+	*transformer.Model
+	size int // of the vocabulary; the file may have rows behind it that mean nothing
+
+	steps []transformer.Step
+}
+
+func (m *transformerModel) NewCache() cache             { return &kvCache{m.NewKV()} }
+func (m *transformerModel) CacheBytes(tokens int) int64 { return m.KVBytes(tokens) }
+
+func (m *transformerModel) Forward(steps []step) error {
+	m.steps = m.steps[:0]
+	for _, s := range steps {
+		want := transformer.None
+		if s.want {
+			want = transformer.Last
+		}
+		m.steps = append(m.steps, transformer.Step{KV: s.cache.(*kvCache).KV, Tokens: s.tokens, Logits: want})
+	}
+	logits, err := m.Model.Forward(m.steps)
+	if err != nil {
+		return err
+	}
+	for i := range steps {
+		if steps[i].want {
+			steps[i].logits, logits = logits[0][:m.size], logits[1:]
+		}
+	}
+	return nil
+}
+
+type kvCache struct{ *transformer.KV }
+
+func (c *kvCache) CopyPrefix(from cache, n int) { c.KV.CopyPrefix(from.(*kvCache).KV, n) }
