@@ -1,0 +1,156 @@
+package engine
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"parley/internal/gguf"
+	"parley/internal/tokenizer"
+)
+
+// A tiny is the recipe of a small model with random weights and a vocabulary
+// that spells ASCII: one token for each character, some words, and marks.
+type tiny struct {
+	meta   []gguf.KV                     // instead of or beyond the usual
+	change func(*gguf.TensorSource) bool // false drops the tensor
+	spm    bool                          // the vocabulary is SentencePiece-style
+}
+
+const (
+	tinyDim, tinyLayers, tinyHeads, tinyKV, tinyFFN = 64, 2, 4, 2, 128
+	tinyContext                                     = 512
+)
+
+type entry struct {
+	text string
+	typ  tokenizer.TokenType
+}
+
+func (m tiny) vocabulary() (list []entry) {
+	space := "Ġ"
+	if m.spm {
+		space = "▁"
+		list = append(list, entry{"<unk>", tokenizer.Unknown})
+	}
+	list = append(list, entry{"<s>", tokenizer.Control}, entry{"<|im_start|>", tokenizer.Control},
+		entry{"<|im_end|>", tokenizer.Control}, entry{"<think>", tokenizer.Control}, entry{"</think>", tokenizer.UserDefined})
+	for c := '!'; c <= '~'; c++ {
+		list = append(list, entry{string(c), tokenizer.Normal})
+	}
+	list = append(list, entry{space, tokenizer.Normal})
+	for _, w := range []string{"he", "the", space + "a", space + "the", "er", "in"} {
+		list = append(list, entry{w, tokenizer.Normal})
+	}
+	if m.spm {
+		list = append(list, entry{space + "t", tokenizer.Normal}, entry{space + "th", tokenizer.Normal})
+		for b := range 256 {
+			list = append(list, entry{fmt.Sprintf("<0x%02X>", b), tokenizer.Byte})
+		}
+	} else {
+		list = append(list, entry{"Ċ", tokenizer.Normal}, entry{"th", tokenizer.Normal})
+	}
+	return list
+}
+
+func (m tiny) file(tb testing.TB) []byte {
+	tb.Helper()
+	var b bytes.Buffer
+	if err := gguf.Write(&b, m.metadata(), m.tensors()); err != nil {
+		tb.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func (m tiny) metadata() []gguf.KV {
+	var tokens []string
+	var types []int32
+	var scores []float32
+	for i, e := range m.vocabulary() {
+		tokens, types, scores = append(tokens, e.text), append(types, int32(e.typ)), append(scores, -float32(i))
+	}
+	number := func(n int) gguf.Value { return gguf.ValueOf(uint32(n)) }
+	id := func(text string) gguf.Value { return number(slices.Index(tokens, text)) }
+	meta := []gguf.KV{
+		{Key: "general.architecture", Value: gguf.ValueOf("llama")},
+		{Key: "general.name", Value: gguf.ValueOf("Tiny")},
+		{Key: "llama.context_length", Value: number(tinyContext)},
+		{Key: "llama.embedding_length", Value: number(tinyDim)},
+		{Key: "llama.block_count", Value: number(tinyLayers)},
+		{Key: "llama.feed_forward_length", Value: number(tinyFFN)},
+		{Key: "llama.attention.head_count", Value: number(tinyHeads)},
+		{Key: "llama.attention.head_count_kv", Value: number(tinyKV)},
+		{Key: "llama.attention.layer_norm_rms_epsilon", Value: gguf.ValueOf(float32(1e-5))},
+		{Key: "tokenizer.ggml.tokens", Value: gguf.ArrayOf(tokens)},
+		{Key: "tokenizer.ggml.token_type", Value: gguf.ArrayOf(types)},
+		{Key: "tokenizer.ggml.bos_token_id", Value: id("<s>")},
+		{Key: "tokenizer.ggml.eos_token_id", Value: id("<|im_end|>")},
+		{Key: "tokenizer.ggml.add_bos_token", Value: gguf.ValueOf(true)},
+	}
+	if m.spm {
+		meta = append(meta, gguf.KV{Key: "tokenizer.ggml.model", Value: gguf.ValueOf("llama")},
+			gguf.KV{Key: "tokenizer.ggml.scores", Value: gguf.ArrayOf(scores)})
+	} else {
+		meta = append(meta, gguf.KV{Key: "tokenizer.ggml.model", Value: gguf.ValueOf("gpt2")},
+			gguf.KV{Key: "tokenizer.ggml.pre", Value: gguf.ValueOf("gpt-2")},
+			gguf.KV{Key: "tokenizer.ggml.merges", Value: gguf.ArrayOf([]string{"h e", "t he", "Ġ a", "Ġ the", "e r", "i n", "t h"})})
+	}
+	for _, kv := range m.meta {
+		if i := slices.IndexFunc(meta, func(have gguf.KV) bool { return have.Key == kv.Key }); i >= 0 {
+			meta[i] = kv
+		} else {
+			meta = append(meta, kv)
+		}
+	}
+	return meta
+}
+
+func (m tiny) tensors() (list []gguf.TensorSource) {
+	r := rand.New(rand.NewPCG(20, 26))
+	add := func(name string, mean, spread float64, shape ...uint64) {
+		n := uint64(1)
+		for _, d := range shape {
+			n *= d
+		}
+		var b []byte
+		for range n {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(mean+spread*r.NormFloat64())))
+		}
+		t := gguf.TensorSource{Name: name, Type: gguf.F32, Shape: shape, Data: bytes.NewReader(b)}
+		if m.change == nil || m.change(&t) {
+			list = append(list, t)
+		}
+	}
+	const kv = tinyDim / tinyHeads * tinyKV
+	vocab := uint64(len(m.vocabulary()))
+	add("token_embd.weight", 0, 1, tinyDim, vocab)
+	add("output_norm.weight", 1, 0.1, tinyDim)
+	add("output.weight", 0, 0.6, tinyDim, vocab)
+	for i := range tinyLayers {
+		p := fmt.Sprintf("blk.%d.", i)
+		add(p+"attn_norm.weight", 1, 0.1, tinyDim)
+		add(p+"ffn_norm.weight", 1, 0.1, tinyDim)
+		add(p+"attn_q.weight", 0, 0.2, tinyDim, tinyDim)
+		add(p+"attn_k.weight", 0, 0.2, tinyDim, kv)
+		add(p+"attn_v.weight", 0, 0.2, tinyDim, kv)
+		add(p+"attn_output.weight", 0, 0.2, tinyDim, tinyDim)
+		add(p+"ffn_gate.weight", 0, 0.2, tinyDim, tinyFFN)
+		add(p+"ffn_up.weight", 0, 0.2, tinyDim, tinyFFN)
+		add(p+"ffn_down.weight", 0, 0.2, tinyFFN, tinyDim)
+	}
+	return list
+}
+
+func (m tiny) open(tb testing.TB, o Options) *Engine {
+	tb.Helper()
+	e, err := OpenBytes(m.file(tb), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { e.Close() })
+	return e
+}
