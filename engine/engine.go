@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"iter"
 	"log/slog"
 	"runtime"
@@ -43,7 +45,7 @@ const (
 type Engine struct {
 	file  *gguf.File
 	model *transformer.Model
-	words *words
+	words *Tokenizer
 	info  llm.Info
 	loop  *loop
 	once  sync.Once
@@ -61,14 +63,22 @@ var (
 func Open(path string, o Options) (*Engine, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, openError(path, err)
 	}
 	e, err := run(f, o)
 	if err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open %s: %w", path, err)
+		return nil, openError(path, err)
 	}
 	return e, nil
+}
+
+// openError names the file, unless the error does so already.
+func openError(path string, err error) error {
+	if _, ok := errors.AsType[*fs.PathError](err); ok {
+		return err
+	}
+	return fmt.Errorf("open %s: %w", path, err)
 }
 
 // OpenBytes is Open for a file in memory, which is used in place and must not
@@ -97,7 +107,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if err := o.Sampling.Check(); err != nil {
 		return nil, fmt.Errorf("recommended sampling: %w", err)
 	}
-	vocabulary, err := openWords(f)
+	vocabulary, err := openVocabulary(f)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +125,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 
 func (e *Engine) setUp(o Options) error {
 	config := e.model.Config()
-	size := e.words.Size()
+	size := e.words.vocab.Size()
 	if size > config.Vocab {
 		return fmt.Errorf("the vocabulary has %d tokens, the model rows for %d", size, config.Vocab)
 	}
@@ -193,8 +203,8 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		return nil, nil, err
 	}
 	for id := range params.LogitBias {
-		if id < 0 || id >= e.words.Size() {
-			return nil, nil, llm.Errorf(llm.Invalid, fmt.Sprintf("logit_bias.%d", id), "the vocabulary has tokens 0 to %d", e.words.Size()-1)
+		if id < 0 || id >= e.words.vocab.Size() {
+			return nil, nil, llm.Errorf(llm.Invalid, fmt.Sprintf("logit_bias.%d", id), "the vocabulary has tokens 0 to %d", e.words.vocab.Size()-1)
 		}
 	}
 	tokens, err := e.words.read(p)
@@ -236,13 +246,13 @@ func ids(tokens []llm.Token) []int32 {
 }
 
 // Tokenize gives the tokens of a prompt as Complete reads them.
-func (e *Engine) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) {
-	return e.words.read(p)
+func (e *Engine) Tokenize(ctx context.Context, p llm.Prompt) ([]llm.Token, error) {
+	return e.words.Tokenize(ctx, p)
 }
 
 // Detokenize gives the text of token ids.
-func (e *Engine) Detokenize(_ context.Context, ids []int) (string, error) {
-	return e.words.spell(ids)
+func (e *Engine) Detokenize(ctx context.Context, ids []int) (string, error) {
+	return e.words.Detokenize(ctx, ids)
 }
 
 // Describe says what the model is.

@@ -144,7 +144,7 @@ func TestATurnCostsItsNewTokens(t *testing.T) {
 
 func TestBOS(t *testing.T) {
 	e := tiny{}.open(t, Options{})
-	bos, _ := e.words.ID("<s>")
+	bos, _ := e.words.vocab.ID("<s>")
 	first := func(p llm.Prompt) llm.Token {
 		t.Helper()
 		tokens, err := e.Tokenize(t.Context(), p)
@@ -202,7 +202,7 @@ func TestSegmentsDivideNothingAndKeepTheirPlace(t *testing.T) {
 
 func TestReplyMarksAreText(t *testing.T) {
 	e := tiny{}.open(t, Options{})
-	id, _ := e.words.ID("<think>")
+	id, _ := e.words.vocab.ID("<think>")
 	p := llm.Params{LogitBias: map[int]float64{id: 1000}, MaxTokens: new(2), Temperature: new(0.0)}
 	prompt := llm.Text("the")
 	if r := complete(t, e, prompt, p); r.text != "" || !slices.Equal(r.ids, []int{id, id}) {
@@ -354,6 +354,28 @@ func TestOpenReadsAFile(t *testing.T) {
 	}
 	if tokens, err := e.Tokenize(t.Context(), llm.Text("the")); err != nil || len(tokens) == 0 {
 		t.Errorf("after Close: %v, %v", tokens, err)
+	}
+}
+
+func TestATokenizerNeedsNoWeights(t *testing.T) {
+	m := tiny{change: func(*gguf.TensorSource) bool { return false }}
+	path := filepath.Join(t.TempDir(), "vocabulary.gguf")
+	if err := os.WriteFile(path, m.file(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w, err := OpenTokenizer(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := tiny{}.open(t, Options{}).Tokenize(t.Context(), llm.Text("<s>the hat"))
+	if got, err := w.Tokenize(t.Context(), llm.Text("<s>the hat")); err != nil || fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("got %v, %v; want %v", got, err, want)
+	}
+	if _, err := OpenTokenizerBytes([]byte("GGUF")); err == nil {
+		t.Error("four bytes are no file")
+	}
+	if _, err := OpenTokenizer(path + "x"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
 	}
 }
 

@@ -189,7 +189,6 @@ func TestCancellationWhereverARequestIs(t *testing.T) {
 		if m.reads >= 100_000 {
 			t.Errorf("%d tokens read", m.reads)
 		}
-		reads = m.reads
 		if r := <-background(t.Context(), prompt(100_000, 3)[:2000], 1); r.finish.Usage.CachedTokens < 1000 {
 			t.Errorf("what was read before is lost: %+v", r.finish.Usage)
 		}

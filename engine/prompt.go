@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -11,7 +12,7 @@ import (
 // read makes tokens of a prompt. The text of neighbouring segments is one
 // string to the tokenizer. Tokens pass through as they are; as in llama.cpp,
 // text behind them is tokenised as if it began a text.
-func (w *words) read(p llm.Prompt) ([]llm.Token, error) {
+func (w *Tokenizer) read(p llm.Prompt) ([]llm.Token, error) {
 	if p.Empty() {
 		return nil, llm.Errorf(llm.Invalid, "prompt", "the prompt is empty")
 	}
@@ -29,8 +30,8 @@ func (w *words) read(p llm.Prompt) ([]llm.Token, error) {
 		case len(s.Tokens) > 0:
 			tokens = run.flush(tokens, v)
 			for _, id := range s.Tokens {
-				if id < 0 || id >= w.Size() {
-					return nil, llm.Errorf(llm.Invalid, field(s.Source), "token id %d is outside the vocabulary of %d", id, w.Size())
+				if id < 0 || id >= w.vocab.Size() {
+					return nil, llm.Errorf(llm.Invalid, field(s.Source), "token id %d is outside the vocabulary of %d", id, w.vocab.Size())
 				}
 				text, control := v.Text(id)
 				tokens = append(tokens, llm.Token{ID: id, Text: text, Control: control, Segment: i})
@@ -45,9 +46,9 @@ func (w *words) read(p llm.Prompt) ([]llm.Token, error) {
 
 // begin puts the beginning-of-text token before a prompt, where the file asks
 // for one, the prompt has none, and it does not begin with tokens.
-func (w *words) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
-	bos := w.BOS()
-	if !w.AddBOS() || len(tokens) > 0 && tokens[0].ID == bos {
+func (w *Tokenizer) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
+	bos := w.vocab.BOS()
+	if !w.vocab.AddBOS() || len(tokens) > 0 && tokens[0].ID == bos {
 		return tokens
 	}
 	for _, s := range p.Segments {
@@ -58,7 +59,7 @@ func (w *words) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
 			break
 		}
 	}
-	return append([]llm.Token{{ID: bos, Text: w.Piece(bos), Control: true, Segment: -1}}, tokens...)
+	return append([]llm.Token{{ID: bos, Text: w.vocab.Piece(bos), Control: true, Segment: -1}}, tokens...)
 }
 
 // A textRun is neighbouring segments of text.
@@ -112,12 +113,15 @@ func kindOfMedia(m *llm.Media) string {
 	return m.MIME
 }
 
-// spell gives the text of token ids.
-func (w *words) spell(ids []int) (string, error) {
+// Tokenize gives the tokens of a prompt as an Engine reads them.
+func (w *Tokenizer) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) { return w.read(p) }
+
+// Detokenize gives the text of token ids.
+func (w *Tokenizer) Detokenize(_ context.Context, ids []int) (string, error) {
 	for i, id := range ids {
-		if id < 0 || id >= w.Size() {
-			return "", llm.Errorf(llm.Invalid, fmt.Sprintf("tokens[%d]", i), "token id %d is outside the vocabulary of %d", id, w.Size())
+		if id < 0 || id >= w.vocab.Size() {
+			return "", llm.Errorf(llm.Invalid, fmt.Sprintf("tokens[%d]", i), "token id %d is outside the vocabulary of %d", id, w.vocab.Size())
 		}
 	}
-	return string(w.Decode(ids, tokenizer.DecodeOptions{Start: true, Control: true})), nil
+	return string(w.vocab.Decode(ids, tokenizer.DecodeOptions{Start: true, Control: true})), nil
 }

@@ -10,16 +10,41 @@ import (
 	"parley/llm"
 )
 
-// words is the vocabulary of a model. It is safe for concurrent use.
-type words struct {
-	*tokenizer.Tokenizer
+// A Tokenizer is the vocabulary of a model, whose weights may be missing. It
+// is an llm.Tokenizer, for any number of goroutines at once.
+type Tokenizer struct {
+	vocab *tokenizer.Tokenizer
 
 	mu     sync.Mutex
 	marked map[string]*tokenizer.Tokenizer // by the marks of a format
 }
 
-// openWords reads the vocabulary of a file.
-func openWords(f *gguf.File) (*words, error) {
+var _ llm.Tokenizer = (*Tokenizer)(nil)
+
+// OpenTokenizer reads the vocabulary of a GGUF file, which it closes again.
+func OpenTokenizer(path string) (*Tokenizer, error) {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	defer f.Close()
+	w, err := openVocabulary(f)
+	if err != nil {
+		return nil, openError(path, err)
+	}
+	return w, nil
+}
+
+// OpenTokenizerBytes is OpenTokenizer for a file in memory.
+func OpenTokenizerBytes(data []byte) (*Tokenizer, error) {
+	f, err := gguf.Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	return openVocabulary(f)
+}
+
+func openVocabulary(f *gguf.File) (*Tokenizer, error) {
 	v, err := readVocab(f)
 	if err != nil {
 		return nil, err
@@ -28,7 +53,7 @@ func openWords(f *gguf.File) (*words, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &words{Tokenizer: t, marked: map[string]*tokenizer.Tokenizer{}}, nil
+	return &Tokenizer{vocab: t, marked: map[string]*tokenizer.Tokenizer{}}, nil
 }
 
 // readVocab maps the keys of a file to a vocabulary. Where the file is silent
@@ -139,9 +164,9 @@ func (r *keyReader) types(key string) (types []tokenizer.TokenType) {
 }
 
 // view is the vocabulary as prompts and replies of a format see it.
-func (w *words) view(m llm.Marks) view {
+func (w *Tokenizer) view(m llm.Marks) view {
 	if len(m.Turn) == 0 && len(m.Reply) == 0 {
-		return view{w.Tokenizer}
+		return view{w.vocab}
 	}
 	key := strings.Join(m.Turn, "\x00") + "\x01" + strings.Join(m.Reply, "\x00")
 	w.mu.Lock()
@@ -151,7 +176,7 @@ func (w *words) view(m llm.Marks) view {
 		if len(w.marked) >= mostMarked {
 			clear(w.marked)
 		}
-		t = w.WithMarks(m.Turn, m.Reply)
+		t = w.vocab.WithMarks(m.Turn, m.Reply)
 		w.marked[key] = t
 	}
 	return view{t}
@@ -170,8 +195,8 @@ func (v view) Text(id int) (text string, control bool) { return v.Piece(id), v.I
 // Ends reports whether a token ends a reply.
 func (v view) Ends(id int) bool { return v.IsEOG(id) }
 
-func (w *words) endIDs() (ids []int32) {
-	for _, id := range w.Ends() {
+func (w *Tokenizer) endIDs() (ids []int32) {
+	for _, id := range w.vocab.Ends() {
 		ids = append(ids, int32(id))
 	}
 	return ids
