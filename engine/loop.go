@@ -59,7 +59,7 @@ type loop struct {
 
 	mu      sync.Mutex
 	queue   []*request
-	tasks   []func()
+	tasks   []task
 	closed  bool
 	stats   Stats
 	wake    chan struct{} // capacity 1: something under mu is new
@@ -133,16 +133,16 @@ func (l *loop) turn() (worked, closed bool) {
 		l.queue = nil
 		l.mu.Unlock()
 		l.abandon(queue)
-		for _, task := range tasks {
-			task()
+		for _, t := range tasks {
+			t.done <- errClosed()
 		}
 		return false, true
 	}
 	l.begin()
 	l.stats.Running = len(l.running)
 	l.mu.Unlock()
-	for _, task := range tasks {
-		task()
+	for _, t := range tasks {
+		t.done <- t.run()
 	}
 	return l.step() || len(tasks) > 0, false
 }
@@ -457,30 +457,35 @@ func (l *loop) position(r *request) int {
 // do runs f on the loop's goroutine between two steps, where it has the model
 // to itself, and waits for it.
 func (l *loop) do(ctx context.Context, f func()) error {
-	done := make(chan error, 1)
+	t := task{ctx, f, make(chan error, 1)}
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
 		return errClosed()
 	}
-	l.tasks = append(l.tasks, func() {
-		defer func() {
-			if p := recover(); p != nil {
-				done <- fmt.Errorf("panic: %v\n%s", p, debug.Stack())
-				return
-			}
-			done <- nil
-		}()
-		if ctx.Err() == nil {
-			f()
-		}
-	})
+	l.tasks = append(l.tasks, t)
 	l.mu.Unlock()
 	l.nudge()
-	if err := <-done; err != nil {
-		return err
+	return <-t.done
+}
+
+// A task is something to be done between two steps.
+type task struct {
+	ctx  context.Context
+	do   func()
+	done chan error // capacity 1
+}
+
+func (t task) run() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+		}
+	}()
+	if t.ctx.Err() == nil {
+		t.do()
 	}
-	return context.Cause(ctx)
+	return context.Cause(t.ctx)
 }
 
 // close ends all requests with an error and waits until the goroutine has

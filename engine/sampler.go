@@ -135,6 +135,7 @@ func better(a, b candidate) bool {
 type scratch struct {
 	logits     []float32
 	candidates []candidate
+	edge       []candidate
 	weights    []float64
 }
 
@@ -203,35 +204,39 @@ func argmax(logits []float32) candidate {
 	return best
 }
 
-// cut applies top-k, top-p and min-p. What remains is in falling order, unless
-// nothing but min-p cut.
+// cut applies top-k, top-p and min-p.
 func (s *sampler) cut(logits []float32, best candidate, b *scratch) []candidate {
 	floor := float32(math.Inf(-1))
 	if s.minP > 0 {
 		floor = best.logit + float32(math.Log(s.minP))
 	}
-	if limited := s.topK > 0 && s.topK < len(logits); limited || s.topP < 1 {
-		var kept []candidate
-		if limited {
-			kept = b.top(logits, s.topK)
-			if s.topP < 1 {
-				kept = kept[:nucleus(kept, s.topP, mass(kept, best.logit), best.logit)]
+	var kept []candidate
+	switch {
+	case s.topK > 0 && s.topK < len(logits):
+		kept = b.top(logits, s.topK)
+		if s.topP < 1 {
+			kept = kept[:reach(kept, s.topP*mass(kept, best.logit), best.logit)]
+		}
+	case s.topP < 1:
+		kept = b.nucleus(logits, s.topP, best.logit)
+	default:
+		kept = b.candidates[:0]
+		for i, x := range logits {
+			if x >= floor {
+				kept = append(kept, candidate{x, int32(i)})
 			}
-		} else {
-			kept = b.nucleus(logits, s.topP, best.logit)
 		}
-		for len(kept) > 1 && kept[len(kept)-1].logit < floor {
-			kept = kept[:len(kept)-1]
-		}
+		b.candidates = kept
 		return kept
 	}
-	b.candidates = b.candidates[:0]
-	for i, x := range logits {
-		if x >= floor {
-			b.candidates = append(b.candidates, candidate{x, int32(i)})
+	n := 0
+	for _, c := range kept {
+		if c.logit >= floor {
+			kept[n] = c
+			n++
 		}
 	}
-	return b.candidates
+	return kept[:n]
 }
 
 // top gives the k best candidates in falling order. A heap of k with its worst
@@ -251,14 +256,19 @@ func (b *scratch) top(logits []float32, k int) []candidate {
 			sink(h, 0)
 		}
 	}
-	slices.SortFunc(h, func(a, b candidate) int {
+	fall(h)
+	b.candidates = h
+	return h
+}
+
+// fall sorts candidates, the best first.
+func fall(cs []candidate) {
+	slices.SortFunc(cs, func(a, b candidate) int {
 		if better(a, b) {
 			return -1
 		}
 		return 1
 	})
-	b.candidates = h
-	return h
 }
 
 func sink(h []candidate, i int) {
@@ -277,32 +287,62 @@ func sink(h []candidate, i int) {
 	}
 }
 
-// nucleus is top-p over all logits. A nucleus is small as a rule, so that
-// taking more and more of the best is cheaper than sorting them all.
-func (b *scratch) nucleus(logits []float32, p float64, greatest float32) []candidate {
-	total := 0.0
-	for _, x := range logits {
-		total += math.Exp(float64(x) - float64(greatest))
+// The likelihood of tokens is sorted into buckets of equal ratio, as far down
+// as matters: e⁻³² is below what a float64 adds to 1.
+const (
+	buckets     = 1024
+	bucketDepth = 32
+)
+
+// bucket is where a logit lies below the greatest.
+func bucket(greatest, logit float32) int {
+	d := greatest - logit
+	if !(d < bucketDepth) {
+		return buckets - 1
 	}
-	for k := min(256, len(logits)); ; k = min(8*k, len(logits)) {
-		best := b.top(logits, k)
-		if n := nucleus(best, p, total, greatest); n < k || k == len(logits) {
-			return best[:n]
-		}
-	}
+	return int(d * (buckets / bucketDepth))
 }
 
-// nucleus is the size of the smallest beginning of the sorted candidates whose
-// share of the total mass is at least p; all of them if there is none.
-func nucleus(sorted []candidate, p, total float64, greatest float32) int {
+// nucleus is top-p over all logits, in no order. Only the bucket in which the
+// nucleus ends has to be sorted.
+func (b *scratch) nucleus(logits []float32, p float64, greatest float32) []candidate {
+	var masses [buckets]float64
+	total := 0.0
+	for _, x := range logits {
+		w := math.Exp(float64(x) - float64(greatest))
+		masses[bucket(greatest, x)] += w
+		total += w
+	}
+	last, before := 0, 0.0
+	for last < buckets-1 && before+masses[last] < p*total {
+		before += masses[last]
+		last++
+	}
+	in, edge := b.candidates[:0], b.edge[:0]
+	for i, x := range logits {
+		switch k := bucket(greatest, x); {
+		case k < last:
+			in = append(in, candidate{x, int32(i)})
+		case k == last:
+			edge = append(edge, candidate{x, int32(i)})
+		}
+	}
+	fall(edge)
+	b.candidates, b.edge = append(in, edge[:reach(edge, p*total-before, greatest)]...), edge
+	return b.candidates
+}
+
+// reach is the size of the smallest beginning of the candidates whose mass is
+// at least wanted; all of them if there is none.
+func reach(cs []candidate, wanted float64, greatest float32) int {
 	sum := 0.0
-	for i, c := range sorted {
+	for i, c := range cs {
 		sum += math.Exp(float64(c.logit) - float64(greatest))
-		if sum >= p*total {
+		if sum >= wanted {
 			return i + 1
 		}
 	}
-	return len(sorted)
+	return len(cs)
 }
 
 func mass(cs []candidate, greatest float32) (total float64) {

@@ -160,18 +160,26 @@ func TestGreedyTakesTheFirstOfTheGreatest(t *testing.T) {
 		{[]float32{-inf, nan, -inf}, 0, false},
 		{[]float32{-inf, -1000}, 1, true},
 	}
-	for _, temperature := range []float64{0, 1e-9} {
-		for _, c := range cases {
-			if temperature > 0 && c.want == 1 && len(c.logits) > 2 && c.logits[1] == c.logits[2] {
-				continue // a tie is for chance to decide
+	for _, c := range cases {
+		sm := newSampler(settle(llm.Params{Temperature: new(0.0)}), nil, nil)
+		if id, ok := sm.pick(c.logits, new(scratch)); ok != c.ok || ok && id != c.want {
+			t.Errorf("%v: got %d, %v", c.logits, id, ok)
+		}
+	}
+}
+
+func TestNumbersThatAreNoneAreNeverDrawn(t *testing.T) {
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	for _, p := range []llm.Params{{}, {TopK: new(3)}, {TopP: new(0.9)}, {MinP: new(0.1)}, {Temperature: new(1e-300)}, {Temperature: new(100.0), TopP: new(0.0)}} {
+		for _, logits := range [][]float32{{nan, 2, -inf, nan}, {-inf, math.MaxFloat32, 0, nan}, {-inf, inf, -inf, 1}, {nan, -math.MaxFloat32, nan, -inf}} {
+			for range 20 {
+				if id, ok := newSampler(settle(p), nil, nil).pick(logits, new(scratch)); !ok || id != 1 {
+					t.Errorf("%+v of %v: got %d, %v", settle(p), logits, id, ok)
+				}
 			}
-			if temperature > 0 && c.logits[1] == inf {
-				continue
-			}
-			sm := newSampler(settle(llm.Params{Temperature: &temperature}), nil, nil)
-			if id, ok := sm.pick(c.logits, new(scratch)); ok != c.ok || ok && id != c.want {
-				t.Errorf("temperature %g, %v: got %d, %v", temperature, c.logits, id, ok)
-			}
+		}
+		if _, ok := newSampler(settle(p), nil, nil).pick([]float32{nan, -inf}, new(scratch)); ok {
+			t.Errorf("%+v: something was drawn of nothing", settle(p))
 		}
 	}
 }

@@ -75,7 +75,6 @@ const (
 )
 
 const (
-	firstChunk = 32
 	leastChunk = 8 // reading the weights for one token costs as much
 	mostChunk  = 2048
 )
@@ -84,13 +83,19 @@ const (
 // should. It learns what a token costs from the steps before.
 type pacer struct {
 	perToken time.Duration // 0: not known
-	last     int           // the size of the last chunk
+	proven   int           // the size of the last full chunk
+	asked    int           // what chunk gave last
 }
 
 // chunk is how many tokens of prompts the next step may read.
 func (p *pacer) chunk(mixed bool) int {
+	p.asked = p.next(mixed)
+	return p.asked
+}
+
+func (p *pacer) next(mixed bool) int {
 	if p.perToken == 0 {
-		return firstChunk
+		return leastChunk
 	}
 	limit := stepAlone
 	if mixed {
@@ -100,17 +105,21 @@ func (p *pacer) chunk(mixed bool) int {
 	if n >= 2*leastChunk {
 		n -= n % leastChunk // weights are used for tiles of tokens
 	}
-	return max(leastChunk, min(n, 2*p.last, mostChunk))
+	return max(leastChunk, min(n, 2*p.proven, mostChunk))
 }
 
 // observe learns from a step that read so many tokens, some of them of
-// prompts.
+// prompts. What a token costs in a step much smaller than allowed, such as the
+// end of a prompt, says little about a full one.
 func (p *pacer) observe(tokens int, took time.Duration) {
+	if tokens < p.asked/2 {
+		return
+	}
 	cost := max(1, took/time.Duration(tokens))
 	if p.perToken == 0 {
 		p.perToken = cost
 	} else {
 		p.perToken = max(1, (p.perToken*3+cost)/4)
 	}
-	p.last = max(tokens, leastChunk)
+	p.proven = max(tokens, leastChunk)
 }

@@ -115,8 +115,13 @@ func TestPacerFindsTheChunkForTheMachine(t *testing.T) {
 		if n := p.chunk(false); n < mostChunk && (took < stepAlone*6/10 || took > stepAlone*12/10) {
 			t.Errorf("%v: in the end %d tokens take %v", m, n, took)
 		}
-		if cost(p.chunk(true)) > stepAlone && p.chunk(true) > leastChunk {
-			t.Errorf("%v: beside others %d tokens", m, p.chunk(true))
+		if n := p.chunk(true); cost(n) > stepAlone && n > leastChunk {
+			t.Errorf("%v: beside others %d tokens", m, n)
+		}
+		n := p.chunk(false)
+		p.observe(2, cost(2)) // the end of a prompt
+		if p.chunk(false) != n {
+			t.Errorf("%v: after a small step %d tokens, before %d", m, p.chunk(false), n)
 		}
 	}
 	var p pacer

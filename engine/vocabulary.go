@@ -168,7 +168,7 @@ func (w *Tokenizer) view(m llm.Marks) view {
 	if len(m.Turn) == 0 && len(m.Reply) == 0 {
 		return view{w.vocab}
 	}
-	key := strings.Join(m.Turn, "\x00") + "\x01" + strings.Join(m.Reply, "\x00")
+	key := fmt.Sprintf("%q", m)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	t := w.marked[key]
