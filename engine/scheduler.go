@@ -75,7 +75,8 @@ const (
 )
 
 const (
-	leastChunk = 8 // reading the weights for one token costs as much
+	leastChunk = 4 // reading the weights for one token costs nearly as much
+	tile       = 8 // weights that were read are used for so many tokens at once
 	mostChunk  = 2048
 )
 
@@ -102,8 +103,8 @@ func (p *pacer) next(mixed bool) int {
 		limit = stepMixed
 	}
 	n := int(limit / p.perToken)
-	if n >= 2*leastChunk {
-		n -= n % leastChunk // weights are used for tiles of tokens
+	if n >= 2*tile {
+		n -= n % tile
 	}
 	return max(leastChunk, min(n, 2*p.proven, mostChunk))
 }
