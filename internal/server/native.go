@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 
@@ -217,11 +218,13 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeValue(w http.ResponseWriter, r *http.Request, v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var body bytes.Buffer
+	e := json.NewEncoder(&body)
+	e.SetEscapeHTML(false) // people read prompts here, and "<" is frequent in them
+	if err := e.Encode(v); err != nil {
 		return err
 	}
-	return writeJSON(w, r, http.StatusOK, body)
+	return writeJSON(w, r, http.StatusOK, bytes.TrimSuffix(body.Bytes(), []byte("\n")))
 }
 
 func orEmpty[S ~[]E, E any](s S) S {

@@ -1,0 +1,84 @@
+package server
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// single serves one model.
+type single struct {
+	target   Target
+	ready    error
+	resolve  error
+	released chan string // if set, gets the model's id on each release
+}
+
+func one(id string, r chat.Responder, m llm.Model) *single {
+	return &single{target: Target{ID: id, Responder: r, Model: m}}
+}
+
+func (s *single) List(context.Context) ([]Listed, error) {
+	return []Listed{{
+		ID: s.target.ID, Created: time.Unix(1690000000, 0),
+		Info: llm.Info{Name: "Tiny", Architecture: "llama", Quantisation: "Q8_0", Context: 4096, Trained: 8192, Vocabulary: 300},
+	}}, nil
+}
+
+func (s *single) Resolve(_ context.Context, name string) (Target, error) {
+	if s.resolve != nil {
+		return Target{}, s.resolve
+	}
+	t := s.target
+	if name != t.ID {
+		t.Report.Add("model", t.ID, "the only model served")
+	}
+	if s.released != nil {
+		t.Release = func() { s.released <- t.ID }
+	}
+	return t, nil
+}
+
+func (s *single) Ready() error { return s.ready }
+
+// rendering is a responder that can show its prompts.
+type rendering struct{ chat.Responder }
+
+func (rendering) Render(_ context.Context, c chat.Conversation) (chat.Rendered, error) {
+	r := chat.Rendered{Format: "colons", Stop: []string{"\nuser:"}, Tokens: []llm.Token{{ID: 1, Text: "<s>", Control: true, Segment: -1}}}
+	add := func(s llm.Segment) {
+		r.Tokens = append(r.Tokens, llm.Token{ID: 10 + len(r.Prompt.Segments), Text: s.Text, Segment: len(r.Prompt.Segments)})
+		r.Prompt.Segments = append(r.Prompt.Segments, s)
+	}
+	for i, m := range c.Messages {
+		add(llm.Segment{Text: string(m.Role) + ": ", Control: true, Trust: llm.TrustFormat})
+		add(llm.Segment{Text: m.Text(), Source: llm.Source{Kind: llm.FromMessage, Index: i, Field: "content"}})
+	}
+	add(llm.Segment{Text: "\nassistant:", Control: true, Trust: llm.TrustFormat})
+	r.Report.Add("repaired", "names", "")
+	return r, nil
+}
+
+// replay is a model that says the texts and tokens of events.
+type replay []chat.Event
+
+func (r replay) Complete(ctx context.Context, p llm.Prompt, params llm.Params) iter.Seq2[llm.Piece, error] {
+	return func(yield func(llm.Piece, error) bool) {
+		if !yield(llm.Piece{Accepted: &llm.Accepted{PromptTokens: 1}}, nil) {
+			return
+		}
+		n := 0
+		for _, e := range r {
+			if d, ok := e.(chat.TextDelta); ok {
+				n++
+				if !yield(llm.Piece{Text: d.Text, Tokens: d.Tokens}, nil) {
+					return
+				}
+			}
+		}
+		yield(llm.Piece{Finish: &llm.Finish{Reason: llm.ReasonEnd, Usage: llm.Usage{PromptTokens: 1, CompletionTokens: n}}}, nil)
+	}
+}
