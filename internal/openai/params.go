@@ -2,6 +2,7 @@ package openai
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -207,14 +208,15 @@ var shapes = map[string]bool{
 	"xtc_threshold": true, "adaptive_decay": true,
 }
 
-// words are texts and booleans at which a field changes nothing here.
+// words are texts and booleans at which a field changes nothing here. A field
+// with true among them says something when it is false.
 var words = map[string][]string{
 	"parallel_tool_calls": {"true"}, "add_bos_token": {"true"}, "skip_special_tokens": {"true"},
 	"spaces_between_special_tokens": {"true"}, "cache_prompt": {"true"}, "do_sample": {"true"},
-	"early_stopping": {"false"}, "trim_stop": {"true"},
+	"trim_stop":    {"true"},
 	"service_tier": {`"auto"`, `"default"`}, "truncation": {`"disabled"`}, "verbosity": {`"medium"`},
 	"reasoning_format": {`"auto"`, `"deepseek"`}, "logit_bias_type": {`"input_ids"`},
-	"mode": {`"instruct"`}, "timings_per_token": {"false"},
+	"mode": {`"instruct"`},
 }
 
 // leftover decides about a field of the request that nobody has read: it is
@@ -248,13 +250,9 @@ func (o *object) leftover(name string, v value) {
 
 // unknown reports a field unless it says nothing.
 func (o *object) unknown(path string, v value) {
-	if v.empty() || shapes[path] || isNumber(v, neutral[path]...) {
+	off := v.empty() && (v.kind() != 't' || words[path] == nil) // false says something where true is usual
+	if off || shapes[path] || isNumber(v, neutral[path]...) || slices.Contains(words[path], string(v)) {
 		return
-	}
-	for _, w := range words[path] {
-		if string(v) == w {
-			return
-		}
 	}
 	o.ignore(path)
 }

@@ -179,7 +179,9 @@ func script(t *testing.T, s string) (events []chat.Event, fails error) {
 			e = d
 		case "fail":
 			var x llm.Error
-			err = json.Unmarshal([]byte(rest), &x)
+			if err := json.Unmarshal([]byte(rest), &x); err != nil {
+				t.Fatalf("%s: %v", line, err)
+			}
 			fails = &x
 			continue
 		default:
