@@ -20,6 +20,7 @@ type fakeModel struct {
 	before func(batch []step)        // called by each Forward
 	cost   time.Duration             // of each token, under a synctest clock
 	reads  int                       // tokens read
+	faults int                       // panics of NewCache to come
 	bad    func(tokens []int32) bool // where the logits are NaN
 }
 
@@ -34,7 +35,14 @@ func (c *fakeCache) CopyPrefix(from cache, n int) {
 	c.tokens = slices.Clone(from.(*fakeCache).tokens[:n])
 }
 
-func (m *fakeModel) NewCache() cache             { return &fakeCache{} }
+func (m *fakeModel) NewCache() cache {
+	if m.faults > 0 {
+		m.faults--
+		panic("out of memory")
+	}
+	return &fakeCache{}
+}
+
 func (m *fakeModel) CacheBytes(tokens int) int64 { return int64(fakeBytes * tokens) }
 
 func (m *fakeModel) Forward(steps []step) error {

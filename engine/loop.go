@@ -58,7 +58,7 @@ type loop struct {
 	log      *slog.Logger
 
 	mu      sync.Mutex
-	queue   []*request
+	queue   []*sequence
 	tasks   []task
 	closed  bool
 	stats   Stats
@@ -144,7 +144,20 @@ func (l *loop) turn() (worked, closed bool) {
 	for _, t := range tasks {
 		t.done <- t.run()
 	}
-	return l.step() || len(tasks) > 0, false
+	return l.guarded() || len(tasks) > 0, false
+}
+
+// guarded makes a step. If there is a fault in the loop itself, what it was
+// working on ends with an error, and the loop goes on with nothing in memory.
+func (l *loop) guarded() (worked bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			l.prefixes.kept = nil
+			l.drop(slices.Clone(l.running), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
+			worked = true
+		}
+	}()
+	return l.step()
 }
 
 // sweep ends the sequences whose callers have left.
@@ -166,11 +179,8 @@ func (l *loop) retire(s *sequence) {
 	}
 }
 
-func (l *loop) abandon(queue []*request) {
-	for _, r := range queue {
-		r.fail(errClosed())
-	}
-	for _, s := range l.running {
+func (l *loop) abandon(queue []*sequence) {
+	for _, s := range append(queue, l.running...) {
 		s.fail(errClosed())
 	}
 	l.running = nil
@@ -192,15 +202,9 @@ func (l *loop) begin() {
 		waiting = append(waiting, r.need)
 	}
 	n := admit(waiting, len(l.running), l.slots, free)
-	for _, r := range l.queue[:n] {
-		l.running = append(l.running, &sequence{
-			request: r,
-			tokens:  slices.Clone(r.prompt),
-			sampler: newSampler(r.settings, r.prompt, l.ends),
-			output:  newOutput(r.stop, r.stopAfter),
-			begunAt: time.Now(),
-		})
-		r.begun.Store(true)
+	for _, s := range l.queue[:n] {
+		s.begunAt = time.Now()
+		l.running = append(l.running, s)
 	}
 	l.queue = slices.Delete(l.queue, 0, n)
 }
@@ -417,8 +421,8 @@ func (l *loop) counts() Stats {
 	return s
 }
 
-// submit puts a request into the queue.
-func (l *loop) submit(r *request) error {
+// submit puts a sequence into the queue.
+func (l *loop) submit(s *sequence) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
@@ -430,28 +434,27 @@ func (l *loop) submit(r *request) error {
 			Message: fmt.Sprintf("%d requests are waiting for this model already", len(l.queue)),
 		}
 	}
-	r.submitted = time.Now()
-	r.ready = make(chan struct{}, 1)
-	l.queue = append(l.queue, r)
+	s.submitted = time.Now()
+	l.queue = append(l.queue, s)
 	l.nudge()
 	return nil
 }
 
 // leave is called when a caller wants no more.
-func (l *loop) leave(r *request) {
-	r.gone.Store(true)
+func (l *loop) leave(s *sequence) {
+	s.gone.Store(true)
 	l.mu.Lock()
-	l.queue = slices.DeleteFunc(l.queue, func(q *request) bool { return q == r })
+	l.queue = slices.DeleteFunc(l.queue, func(q *sequence) bool { return q == s })
 	l.mu.Unlock()
 	l.nudge()
 }
 
 // position is the place of a request in the queue, counted from 1; 0 if it has
 // begun.
-func (l *loop) position(r *request) int {
+func (l *loop) position(s *sequence) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return slices.Index(l.queue, r) + 1
+	return slices.Index(l.queue, s) + 1
 }
 
 // do runs f on the loop's goroutine between two steps, where it has the model

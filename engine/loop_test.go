@@ -342,6 +342,18 @@ func TestAPanicEndsOnlyThoseWhoTookPart(t *testing.T) {
 	}
 }
 
+func TestAFaultInTheLoopEndsOnlyWhatItWorkedOn(t *testing.T) {
+	l, m := newFake(t, nil)
+	m.faults = 1
+	first := l.collect(t.Context(), l.ask(prompt(9, 1), 10, warm), nil)
+	if e := llm.AsError(first.err); e == nil || e.Code != llm.Broken {
+		t.Errorf("got %v", first)
+	}
+	if r := l.collect(t.Context(), l.ask(prompt(9, 1), 10, warm), nil); r.err != nil {
+		t.Error(r.err)
+	}
+}
+
 func TestClosingEndsEverything(t *testing.T) {
 	l, _ := newFake(t, func(l *loop, m *fakeModel) { l.slots = 2 })
 	var wg sync.WaitGroup

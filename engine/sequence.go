@@ -22,7 +22,6 @@ type request struct {
 
 	submitted time.Time
 	gone      atomic.Bool  // the caller has left
-	begun     atomic.Bool  // it has left the queue
 	read      atomic.Int64 // tokens of the prompt that have been read
 
 	mu     sync.Mutex
@@ -67,7 +66,8 @@ func (r *request) fetch() (pieces []llm.Piece, err error) {
 	return pieces, r.err
 }
 
-// A sequence is a request that has left the queue. Only the loop touches it.
+// A sequence is a request being served. Once it is in the queue only the loop
+// touches what is not the request's.
 type sequence struct {
 	*request
 	tokens  []int32 // the prompt and what was generated
@@ -78,6 +78,17 @@ type sequence struct {
 	cached int // tokens that were in memory
 	begunAt,
 	promptRead time.Time
+}
+
+// newSequence makes ready what takes time, before the loop is troubled.
+func newSequence(r *request, ends []int32) *sequence {
+	r.ready = make(chan struct{}, 1)
+	return &sequence{
+		request: r,
+		tokens:  slices.Clone(r.prompt),
+		sampler: newSampler(r.settings, r.prompt, ends),
+		output:  newOutput(r.stop, r.stopAfter),
+	}
 }
 
 func (s *sequence) length() int {

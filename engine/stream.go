@@ -15,11 +15,12 @@ const waitingEvery = time.Second
 // cancelled; in each case nothing of the request remains in the loop after its
 // present step.
 func (l *loop) stream(ctx context.Context, r *request, accepted *llm.Accepted, yield func(llm.Piece, error) bool) {
-	if err := l.submit(r); err != nil {
+	s := newSequence(r, l.ends)
+	if err := l.submit(s); err != nil {
 		yield(llm.Piece{}, err)
 		return
 	}
-	defer l.leave(r)
+	defer l.leave(s)
 	if !yield(llm.Piece{Accepted: accepted}, nil) {
 		return
 	}
@@ -32,7 +33,7 @@ func (l *loop) stream(ctx context.Context, r *request, accepted *llm.Accepted, y
 		case <-r.ready:
 			silent = false
 		case <-ticker.C:
-			if silent && ctx.Err() == nil && !yield(llm.Piece{Waiting: l.waiting(r)}, nil) {
+			if silent && ctx.Err() == nil && !yield(llm.Piece{Waiting: l.waiting(s)}, nil) {
 				return
 			}
 		}
@@ -64,6 +65,6 @@ func forward(ctx context.Context, r *request, yield func(llm.Piece, error) bool)
 	return true
 }
 
-func (l *loop) waiting(r *request) *llm.Waiting {
-	return &llm.Waiting{Queue: l.position(r), Done: int(r.read.Load()), Total: len(r.prompt)}
+func (l *loop) waiting(s *sequence) *llm.Waiting {
+	return &llm.Waiting{Queue: l.position(s), Done: int(s.read.Load()), Total: len(s.prompt)}
 }
