@@ -1,7 +1,7 @@
 package kernel
 
 // Name says what computes: "go", or the instruction set that was found when the
-// program started ("avx2").
+// program started ("avx2", "avx512").
 func Name() string { return string(chosen) }
 
 type implementation string
@@ -9,4 +9,4 @@ type implementation string
 const goOnly implementation = "go"
 
 // chosen does not change while the program runs, except in tests.
-var chosen = best()
+var chosen = available()[0]

@@ -2,7 +2,12 @@
 
 package kernel
 
-func best() implementation { return goOnly }
+func available() []implementation { return []implementation{goOnly} }
+
+func widest() int        { return 4 }
+func wantsOffsets() bool { return false }
+
+func putOffsets(offsets []int32, q []int8) {}
 
 func dots(ty Type, out []float32, stride int, w []byte, rows int, x *tile) {
 	dotsGo(ty, out, stride, w, rows, x)

@@ -13,12 +13,13 @@ type Input struct {
 }
 
 type form struct {
-	ready bool
-	tiles []tile
-	f     []float32
-	q     []int8
-	d     []float32
-	sums  []int16
+	ready   bool
+	tiles   []tile
+	f       []float32
+	q       []int8
+	d       []float32
+	sums    []int16
+	offsets []int32
 }
 
 // Set makes x the input: tokens rows of cols floats, one after the other. x is
@@ -30,7 +31,7 @@ func (in *Input) Set(x []float32, tokens, cols int) {
 	}
 }
 
-// A tile is one, two or four tokens' activations, woven chunk by chunk, so that
+// A tile is one, two, four or eight tokens' activations, woven chunk by chunk, so that
 // a chunk of weights is multiplied with neighbours. Rows are filled up with
 // zeros to a whole number of chunks.
 type tile struct {
@@ -38,14 +39,15 @@ type tile struct {
 	first int // which token of the input is the first
 	cols  int // elements of a row, without filling
 
-	f    []float32 // chunks of 16 floats
-	q    []int8    // chunks of 64 (bytes32) or 256 (bytes256)
-	d    []float32 // scales: two a chunk (bytes32), one (bytes256)
-	sums []int16   // bytes256: sums of 16 elements, 16 a chunk
+	f       []float32 // chunks of 16 floats
+	q       []int8    // chunks of 64 (bytes32) or 256 (bytes256)
+	d       []float32 // scales: two a chunk (bytes32), one (bytes256)
+	sums    []int16   // bytes256: sums of 16 elements, 16 a chunk
+	offsets []int32   // bytes32, where wanted: −8 times the sums of each four, 16 a chunk
 }
 
 const (
-	maxWidth      = 4
+	maxWidth      = 8
 	floatChunk    = 16
 	bytes32Chunk  = 64
 	bytes256Chunk = 256
@@ -84,8 +86,14 @@ func (in *Input) as(a activation, p *Pool) []tile {
 	case bytes32:
 		n := in.chunks(bytes32Chunk)
 		f.q, f.d = grown(f.q, in.tokens*n*bytes32Chunk), grown(f.d, in.tokens*n*2)
+		if wantsOffsets() {
+			f.offsets = grown(f.offsets, in.tokens*n*16)
+		}
 		in.cut(f, func(t *tile, from, to int) {
 			t.q, t.d = f.q[from*n*bytes32Chunk:to*n*bytes32Chunk], f.d[from*n*2:to*n*2]
+			if wantsOffsets() {
+				t.offsets = f.offsets[from*n*16 : to*n*16]
+			}
 		})
 	case bytes256:
 		n := in.chunks(bytes256Chunk)
@@ -100,10 +108,10 @@ func (in *Input) as(a activation, p *Pool) []tile {
 
 func (in *Input) chunks(size int) int { return (in.cols + size - 1) / size }
 
-// cut divides the tokens into tiles: fours, then a two, then a one.
+// cut divides the tokens into tiles of a power of two, the widest first.
 func (in *Input) cut(f *form, share func(t *tile, from, to int)) {
 	f.tiles = f.tiles[:0]
-	for from, width := 0, maxWidth; from < in.tokens; from += width {
+	for from, width := 0, widest(); from < in.tokens; from += width {
 		for width > in.tokens-from {
 			width /= 2
 		}
@@ -138,6 +146,9 @@ func (in *Input) fill(a activation, t *tile) {
 				sums16(sums, q)
 			}
 		}
+	}
+	if a == bytes32 && wantsOffsets() {
+		putOffsets(t.offsets, t.q)
 	}
 }
 

@@ -8,12 +8,14 @@ import (
 	"testing"
 )
 
-// onlyGo runs f without assembly.
-func onlyGo(f func()) {
+// with runs f on an implementation.
+func with(i implementation, f func()) {
 	defer func(c implementation) { chosen = c }(chosen)
-	chosen = goOnly
+	chosen = i
 	f()
 }
+
+func onlyGo(f func()) { with(goOnly, f) }
 
 // TestExpectedKernel makes a run that meant to test assembly fail where there is
 // none: KERNEL=avx2 go test ./internal/kernel.
@@ -93,7 +95,7 @@ func TestMultiplyEqualsGo(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, ty := range Types {
 		for _, cols := range columns(ty) {
-			for tokens := 1; tokens <= 7; tokens++ {
+			for tokens := 1; tokens <= 15; tokens++ {
 				rows := 1 + r.IntN(2*chunkRows+2)
 				m, err := NewMatrix(ty, rows, cols, randomRows(r, ty, rows, cols))
 				if err != nil {
@@ -107,11 +109,15 @@ func TestMultiplyEqualsGo(t *testing.T) {
 					Multiply(NewPool(1), &in, Product{&m, want})
 				})
 				p := NewPool(2)
-				var in Input
-				in.Set(x, tokens, cols)
-				Multiply(p, &in, Product{&m, got})
+				for _, i := range available() {
+					with(i, func() {
+						var in Input
+						in.Set(x, tokens, cols)
+						Multiply(p, &in, Product{&m, got})
+					})
+					equal(t, fmt.Sprintf("%s: %s, %d rows of %d, %d tokens", i, ty, rows, cols, tokens), got, want)
+				}
 				p.Close()
-				equal(t, fmt.Sprintf("%s, %d rows of %d, %d tokens", ty, rows, cols, tokens), got, want)
 			}
 		}
 	}

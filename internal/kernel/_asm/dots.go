@@ -13,11 +13,11 @@ type body interface {
 	sizes() sizes
 	begin(d *dots)                 // before the chunks of a row
 	chunk(d *dots)                 // one chunk
-	end(d *dots) []([2]VecVirtual) // after them: the lanes of each token
+	end(d *dots, t int) VecVirtual // after them: a token's sum
 }
 
 // sizes of one chunk, in bytes; for the tile those of one token.
-type sizes struct{ row, x, d, sums int }
+type sizes struct{ row, x, d, sums, offsets int }
 
 // dots is the function that is being written:
 //
@@ -25,6 +25,7 @@ type sizes struct{ row, x, d, sums int }
 type dots struct {
 	width      int
 	w, x, d, s GPVirtual // row, activations, scales, sums: at the current chunk
+	o          GPVirtual // offsets, likewise
 	acc        [][2]VecVirtual
 	total      [][2]VecVirtual
 	float      Mem // lanes kept in memory: 64 bytes a token
@@ -32,59 +33,55 @@ type dots struct {
 	scale      Mem // 32 bytes
 }
 
-const signature = "func(out *float32, stride int, w *byte, rowBytes, rows, chunks int, x *byte, d *float32, sums *int16)"
+const signature = "func(out *float32, stride int, w *byte, rowBytes, rows, chunks int, x *byte, d *float32, sums *int16, offsets *int32)"
 
-func dotsAVX2(name string, width int, b body) {
-	TEXT(fmt.Sprintf("dots%sx%dAVX2", name, width), NOSPLIT, signature)
+func dotsOf(name string, width int, set string, b body) {
+	f := fmt.Sprintf("dots%sx%d%s", name, width, set)
+	TEXT(f, NOSPLIT, signature)
 	Pragma("noescape")
-	Doc(fmt.Sprintf("dots%sx%dAVX2 is dotsGo for %s and %d tokens.", name, width, name, width))
-	d := &dots{width: width, w: GP64(), x: GP64(), d: GP64(), s: GP64()}
-	size := b.sizes()
+	Doc(fmt.Sprintf("%s is dotsGo for %s and tiles of %d.", f, name, width))
+	d := &dots{width: width, w: GP64()}
 	row, out, rows, chunks := GP64(), GP64(), GP64(), GP64()
 	Load(Param("w"), row)
 	Load(Param("out"), out)
 	Load(Param("rows"), rows)
-	rowLoop, chunkLoop := "row", "chunk"
 
-	Label(rowLoop)
+	// What advances beside the row.
+	size := b.sizes()
+	var beside []func()
+	for _, p := range []struct {
+		name string
+		step int
+		reg  *GPVirtual
+	}{{"x", size.x, &d.x}, {"d", size.d, &d.d}, {"sums", size.sums, &d.s}, {"offsets", size.offsets, &d.o}} {
+		if p.step > 0 {
+			*p.reg = GP64()
+			beside = append(beside, func() { ADDQ(I32(p.step*width), *p.reg) })
+		}
+	}
+
+	Label("row")
 	MOVQ(row, d.w)
-	Load(Param("x"), d.x)
-	if size.d > 0 {
-		Load(Param("d"), d.d)
-	}
-	if size.sums > 0 {
-		Load(Param("sums"), d.s)
-	}
+	loadBeside(d)
 	Load(Param("chunks"), chunks)
 	b.begin(d)
 
-	Label(chunkLoop)
+	Label("chunk")
 	b.chunk(d)
 	ADDQ(I32(size.row), d.w)
-	ADDQ(I32(size.x*width), d.x)
-	if size.d > 0 {
-		ADDQ(I32(size.d*width), d.d)
-	}
-	if size.sums > 0 {
-		ADDQ(I32(size.sums*width), d.s)
+	for _, advance := range beside {
+		advance()
 	}
 	DECQ(chunks)
-	JNZ(LabelRef(chunkLoop))
+	JNZ(LabelRef("chunk"))
 
-	lanes := b.end(d)
 	at, stride := GP64(), GP64()
 	MOVQ(out, at)
 	if width > 1 {
 		Load(Param("stride"), stride)
 	}
 	for t := range width {
-		sum := addUp(lanes[t])
-		if d.low.Base != nil {
-			low := XMM()
-			VMOVUPS(d.low.Offset(16*t), low)
-			VSUBSS(addUp4(low), sum.AsX(), sum.AsX())
-		}
-		VMOVSS(sum.AsX(), Mem{Base: at})
+		VMOVSS(b.end(d, t).AsX(), Mem{Base: at})
 		if t+1 < width {
 			LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
 		}
@@ -94,17 +91,32 @@ func dotsAVX2(name string, width int, b body) {
 	Load(Param("rowBytes"), rowBytes)
 	ADDQ(rowBytes, row)
 	DECQ(rows)
-	JNZ(LabelRef(rowLoop))
+	JNZ(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
 
+// loadBeside sets what advances beside a row to its start.
+func loadBeside(d *dots) {
+	for _, p := range []struct {
+		name string
+		reg  GPVirtual
+	}{{"x", d.x}, {"d", d.d}, {"sums", d.s}, {"offsets", d.o}} {
+		if p.reg != nil {
+			Load(Param(p.name), p.reg)
+		}
+	}
+}
+
 // addUp is sum16.
-func addUp(lanes [2]VecVirtual) VecVirtual {
-	VADDPS(lanes[1], lanes[0], lanes[0])
+func addUp(lanes [2]VecVirtual) VecVirtual { return addUp8(lanes[0], lanes[1]) }
+
+func addUp8(low, upper Register) VecVirtual {
+	sum := YMM()
+	VADDPS(upper, low, sum)
 	high := XMM()
-	VEXTRACTF128(U8(1), lanes[0], high)
-	VADDPS(lanes[0].AsX(), high, high)
+	VEXTRACTF128(U8(1), sum, high)
+	VADDPS(sum.AsX(), high, high)
 	return addUp4(high)
 }
 
@@ -171,7 +183,7 @@ func (f floatsAVX2) chunk(d *dots) {
 	}
 }
 
-func (floatsAVX2) end(d *dots) [][2]VecVirtual { return d.acc }
+func (floatsAVX2) end(d *dots, t int) VecVirtual { return addUp(d.acc[t]) }
 
 // blocks32AVX2 are Q8_0 (34 bytes a block) and Q4_0 (18): chunks of two blocks, one
 // in each register of lanes.
@@ -216,7 +228,7 @@ func (b blocks32AVX2) chunk(d *dots) {
 	}
 }
 
-func (blocks32AVX2) end(d *dots) [][2]VecVirtual { return d.acc }
+func (blocks32AVX2) end(d *dots, t int) VecVirtual { return addUp(d.acc[t]) }
 
 // blocks256 keep whole numbers in registers during a block, and the lanes of
 // floats in memory.
@@ -259,13 +271,12 @@ func endBlock(d *dots, scale Mem) {
 	}
 }
 
-func endBlocks256(d *dots) [][2]VecVirtual {
-	lanes := pairs(d.width)
-	for t := range d.width {
-		VMOVUPS(d.float.Offset(64*t), lanes[t][0])
-		VMOVUPS(d.float.Offset(64*t+32), lanes[t][1])
+func endBlocks256(d *dots, t int) VecVirtual {
+	lanes := [2]VecVirtual{YMM(), YMM()}
+	for h, l := range lanes {
+		VMOVUPS(d.float.Offset(64*t+32*h), l)
 	}
-	return lanes
+	return addUp(lanes)
 }
 
 type q4_kAVX2 struct{}
@@ -276,22 +287,7 @@ func (q4_kAVX2) begin(d *dots) { beginBlocks256(d, true) }
 
 func (q4_kAVX2) chunk(d *dots) {
 	minimum := q4_kScales(d)
-	// Minima: four lanes of two groups each.
-	dm := XMM()
-	VPBROADCASTW(Mem{Base: d.w, Disp: 2}, dm)
-	VCVTPH2PS(dm, dm)
-	for t := range d.width {
-		p, s := XMM(), XMM()
-		VMOVDQU(Mem{Base: d.s, Disp: 32 * t}, p)
-		VPHADDW(Mem{Base: d.s, Disp: 32*t + 16}, p, p)
-		VPMADDWD(minimum, p, p)
-		VCVTDQ2PS(p, p)
-		VBROADCASTSS(Mem{Base: d.d, Disp: 4 * t}, s)
-		VMULPS(dm, s, s)
-		VMULPS(s, p, p)
-		VADDPS(d.low.Offset(16*t), p, p)
-		VMOVUPS(p, d.low.Offset(16*t))
-	}
+	q4_kMinima(d, minimum)
 	for _, a := range d.total {
 		zero(a[0], a[1])
 	}
@@ -313,6 +309,26 @@ func (q4_kAVX2) chunk(d *dots) {
 		}
 	}
 	endBlock(d, Mem{Base: d.w})
+}
+
+// q4_kMinima adds to the lanes in memory the minima times the sums of the
+// activations: four lanes of two groups each.
+func q4_kMinima(d *dots, minimum VecVirtual) {
+	dm := XMM()
+	VPBROADCASTW(Mem{Base: d.w, Disp: 2}, dm)
+	VCVTPH2PS(dm, dm)
+	for t := range d.width {
+		p, s := XMM(), XMM()
+		VMOVDQU(Mem{Base: d.s, Disp: 32 * t}, p)
+		VPHADDW(Mem{Base: d.s, Disp: 32*t + 16}, p, p)
+		VPMADDWD(minimum, p, p)
+		VCVTDQ2PS(p, p)
+		VBROADCASTSS(Mem{Base: d.d, Disp: 4 * t}, s)
+		VMULPS(dm, s, s)
+		VMULPS(s, p, p)
+		VADDPS(d.low.Offset(16*t), p, p)
+		VMOVUPS(p, d.low.Offset(16*t))
+	}
 }
 
 // q4_kScales is scalesQ4_K: the scales as words in memory, the minima as words
@@ -344,7 +360,12 @@ func q4_kScales(d *dots) VecVirtual {
 	return words(b, c)
 }
 
-func (q4_kAVX2) end(d *dots) [][2]VecVirtual { return endBlocks256(d) }
+func (q4_kAVX2) end(d *dots, t int) VecVirtual {
+	sum, low := endBlocks256(d, t), XMM()
+	VMOVUPS(d.low.Offset(16*t), low)
+	VSUBSS(addUp4(low), sum, sum)
+	return sum
+}
 
 type q6_kAVX2 struct{}
 
@@ -395,4 +416,4 @@ func (q6_kAVX2) chunk(d *dots) {
 	endBlock(d, Mem{Base: d.w, Disp: 208})
 }
 
-func (q6_kAVX2) end(d *dots) [][2]VecVirtual { return endBlocks256(d) }
+func (q6_kAVX2) end(d *dots, t int) VecVirtual { return endBlocks256(d, t) }

@@ -11,14 +11,24 @@ import . "github.com/mmcloughlin/avo/build"
 func main() {
 	ConstraintExpr("!purego")
 	for _, width := range []int{1, 2, 4} {
-		dotsAVX2("F32", width, floatsAVX2{32})
-		dotsAVX2("F16", width, floatsAVX2{16})
-		dotsAVX2("BF16", width, floatsAVX2{-16})
-		dotsAVX2("Q8_0", width, blocks32AVX2{34})
-		dotsAVX2("Q4_0", width, blocks32AVX2{18})
-		dotsAVX2("Q4_K", width, q4_kAVX2{})
-		dotsAVX2("Q6_K", width, q6_kAVX2{})
+		dotsOf("F32", width, "AVX2", floatsAVX2{32})
+		dotsOf("F16", width, "AVX2", floatsAVX2{16})
+		dotsOf("BF16", width, "AVX2", floatsAVX2{-16})
+		dotsOf("Q8_0", width, "AVX2", blocks32AVX2{34})
+		dotsOf("Q4_0", width, "AVX2", blocks32AVX2{18})
+		dotsOf("Q4_K", width, "AVX2", q4_kAVX2{})
+		dotsOf("Q6_K", width, "AVX2", q6_kAVX2{})
 	}
+	for _, width := range []int{1, 2, 4, 8} {
+		dotsOf("F32", width, "AVX512", &floatsAVX512{bits: 32})
+		dotsOf("F16", width, "AVX512", &floatsAVX512{bits: 16})
+		dotsOf("BF16", width, "AVX512", &floatsAVX512{bits: -16})
+		dotsOf("Q8_0", width, "AVX512", &blocks32AVX512{bytes: 34})
+		dotsOf("Q4_0", width, "AVX512", &blocks32AVX512{bytes: 18})
+		dotsOf("Q4_K", width, "AVX512", &q4_kAVX512{})
+		dotsOf("Q6_K", width, "AVX512", &q6_kAVX512{})
+	}
+	offsetsAVX512()
 	sumSquaresAVX2()
 	quantiseAVX2()
 	swiGLUAVX2()
