@@ -318,29 +318,29 @@ chunk:
 	ORL          R13, R10
 	VMOVD        R10, X1
 	VPUNPCKLDQ   X1, X0, X0
-	VPMOVZXBW    X0, X0
-	VMOVDQU      X0, 64(SP)
 	SHRL         $0x04, R12
 	MOVL         R11, R13
 	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X0
+	VMOVD        R13, X1
 	SHRL         $0x02, R11
 	ANDL         $0x30303030, R11
 	MOVL         R12, R13
 	ANDL         $0x0f0f0f0f, R13
 	ORL          R13, R11
-	VMOVD        R11, X1
-	VPUNPCKLDQ   X1, X0, X0
+	VMOVD        R11, X2
+	VPUNPCKLDQ   X2, X1, X1
 	VPMOVZXBW    X0, X0
-	VPBROADCASTW 2(AX), X1
-	VCVTPH2PS    X1, X1
+	VMOVDQU      X0, 64(SP)
+	VPMOVZXBW    X1, X1
+	VPBROADCASTW 2(AX), X0
+	VCVTPH2PS    X0, X0
 	VMOVDQU      (R9), X2
 	VPHADDW      16(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
-	VBROADCASTSS (R8), X0
-	VMULPS       X1, X0, X0
-	VMULPS       X0, X2, X2
+	VBROADCASTSS (R8), X1
+	VMULPS       X0, X1, X1
+	VMULPS       X1, X2, X2
 	VADDPS       96(SP), X2, X2
 	VMOVUPS      X2, 96(SP)
 	VXORPS       Y0, Y0, Y0
@@ -1007,38 +1007,38 @@ chunk:
 	ORL          R13, R10
 	VMOVD        R10, X1
 	VPUNPCKLDQ   X1, X0, X0
-	VPMOVZXBW    X0, X0
-	VMOVDQU      X0, 128(SP)
 	SHRL         $0x04, R12
 	MOVL         R11, R13
 	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X0
+	VMOVD        R13, X1
 	SHRL         $0x02, R11
 	ANDL         $0x30303030, R11
 	MOVL         R12, R13
 	ANDL         $0x0f0f0f0f, R13
 	ORL          R13, R11
-	VMOVD        R11, X1
-	VPUNPCKLDQ   X1, X0, X0
+	VMOVD        R11, X2
+	VPUNPCKLDQ   X2, X1, X1
 	VPMOVZXBW    X0, X0
-	VPBROADCASTW 2(AX), X1
-	VCVTPH2PS    X1, X1
+	VMOVDQU      X0, 128(SP)
+	VPMOVZXBW    X1, X1
+	VPBROADCASTW 2(AX), X0
+	VCVTPH2PS    X0, X0
 	VMOVDQU      (R9), X2
 	VPHADDW      16(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
 	VBROADCASTSS (R8), X3
-	VMULPS       X1, X3, X3
+	VMULPS       X0, X3, X3
 	VMULPS       X3, X2, X2
 	VADDPS       160(SP), X2, X2
 	VMOVUPS      X2, 160(SP)
 	VMOVDQU      32(R9), X2
 	VPHADDW      48(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
-	VBROADCASTSS 4(R8), X0
-	VMULPS       X1, X0, X0
-	VMULPS       X0, X2, X2
+	VBROADCASTSS 4(R8), X1
+	VMULPS       X0, X1, X1
+	VMULPS       X1, X2, X2
 	VADDPS       176(SP), X2, X2
 	VMOVUPS      X2, 176(SP)
 	VXORPS       Y0, Y0, Y0
@@ -2012,56 +2012,56 @@ chunk:
 	ORL          R13, R10
 	VMOVD        R10, X1
 	VPUNPCKLDQ   X1, X0, X0
-	VPMOVZXBW    X0, X0
-	VMOVDQU      X0, 256(SP)
 	SHRL         $0x04, R12
 	MOVL         R11, R13
 	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X0
+	VMOVD        R13, X1
 	SHRL         $0x02, R11
 	ANDL         $0x30303030, R11
 	MOVL         R12, R13
 	ANDL         $0x0f0f0f0f, R13
 	ORL          R13, R11
-	VMOVD        R11, X1
-	VPUNPCKLDQ   X1, X0, X0
+	VMOVD        R11, X2
+	VPUNPCKLDQ   X2, X1, X1
 	VPMOVZXBW    X0, X0
-	VPBROADCASTW 2(AX), X1
-	VCVTPH2PS    X1, X1
+	VMOVDQU      X0, 256(SP)
+	VPMOVZXBW    X1, X1
+	VPBROADCASTW 2(AX), X0
+	VCVTPH2PS    X0, X0
 	VMOVDQU      (R9), X2
 	VPHADDW      16(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
 	VBROADCASTSS (R8), X3
-	VMULPS       X1, X3, X3
+	VMULPS       X0, X3, X3
 	VMULPS       X3, X2, X2
 	VADDPS       288(SP), X2, X2
 	VMOVUPS      X2, 288(SP)
 	VMOVDQU      32(R9), X2
 	VPHADDW      48(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
 	VBROADCASTSS 4(R8), X3
-	VMULPS       X1, X3, X3
+	VMULPS       X0, X3, X3
 	VMULPS       X3, X2, X2
 	VADDPS       304(SP), X2, X2
 	VMOVUPS      X2, 304(SP)
 	VMOVDQU      64(R9), X2
 	VPHADDW      80(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
 	VBROADCASTSS 8(R8), X3
-	VMULPS       X1, X3, X3
+	VMULPS       X0, X3, X3
 	VMULPS       X3, X2, X2
 	VADDPS       320(SP), X2, X2
 	VMOVUPS      X2, 320(SP)
 	VMOVDQU      96(R9), X2
 	VPHADDW      112(R9), X2, X2
-	VPMADDWD     X0, X2, X2
+	VPMADDWD     X1, X2, X2
 	VCVTDQ2PS    X2, X2
-	VBROADCASTSS 12(R8), X0
-	VMULPS       X1, X0, X0
-	VMULPS       X0, X2, X2
+	VBROADCASTSS 12(R8), X1
+	VMULPS       X0, X1, X1
+	VMULPS       X1, X2, X2
 	VADDPS       336(SP), X2, X2
 	VMOVUPS      X2, 336(SP)
 	VXORPS       Y0, Y0, Y0
@@ -2876,7 +2876,7 @@ GLOBL lowHighLowHigh<>(SB), RODATA|NOPTR, $64
 
 // func dotsQ4_Kx1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx1AVX512(SB), NOSPLIT, $48-80
+TEXT ·dotsQ4_Kx1AVX512(SB), NOSPLIT, $16-80
 	MOVQ w+16(FP), CX
 	MOVQ out+0(FP), DX
 	MOVQ rows+32(FP), BX
@@ -2905,32 +2905,30 @@ chunk:
 	ORL             R13, R10
 	VMOVD           R10, X2
 	VPUNPCKLDQ      X2, X1, X1
-	VPMOVZXBW       X1, X1
-	VMOVDQU         X1, 16(SP)
 	SHRL            $0x04, R12
 	MOVL            R11, R13
 	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X1
+	VMOVD           R13, X2
 	SHRL            $0x02, R11
 	ANDL            $0x30303030, R11
 	MOVL            R12, R13
 	ANDL            $0x0f0f0f0f, R13
 	ORL             R13, R11
-	VMOVD           R11, X2
-	VPUNPCKLDQ      X2, X1, X1
-	VPMOVZXBW       X1, X1
-	VPBROADCASTW    2(AX), X2
-	VCVTPH2PS       X2, X2
-	VMOVDQU         (R9), X3
-	VPHADDW         16(R9), X3, X3
-	VPMADDWD        X1, X3, X3
-	VCVTDQ2PS       X3, X3
-	VBROADCASTSS    (R8), X1
-	VMULPS          X2, X1, X1
-	VMULPS          X1, X3, X3
-	VADDPS          (SP), X3, X3
-	VMOVUPS         X3, (SP)
-	VPMOVZXWD       16(SP), Z1
+	VMOVD           R11, X3
+	VPUNPCKLDQ      X3, X2, X2
+	VPMOVZXBW       X2, X2
+	VPBROADCASTW    2(AX), X3
+	VCVTPH2PS       X3, X3
+	VMOVDQU         (R9), X4
+	VPHADDW         16(R9), X4, X4
+	VPMADDWD        X2, X4, X4
+	VCVTDQ2PS       X4, X4
+	VBROADCASTSS    (R8), X2
+	VMULPS          X3, X2, X2
+	VMULPS          X2, X4, X4
+	VADDPS          (SP), X4, X4
+	VMOVUPS         X4, (SP)
+	VPMOVZXBD       X1, Z1
 	VMOVDQU32       lowLowHighHigh<>+0(SB), Z3
 	VPBROADCASTB    bytes15<>+0(SB), Z2
 	VPXORD          Z4, Z4, Z4
@@ -3490,7 +3488,7 @@ chunk:
 
 // func dotsQ4_Kx2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx2AVX512(SB), NOSPLIT, $64-80
+TEXT ·dotsQ4_Kx2AVX512(SB), NOSPLIT, $32-80
 	MOVQ w+16(FP), CX
 	MOVQ out+0(FP), DX
 	MOVQ rows+32(FP), BX
@@ -3521,41 +3519,39 @@ chunk:
 	ORL             R13, R10
 	VMOVD           R10, X3
 	VPUNPCKLDQ      X3, X2, X2
-	VPMOVZXBW       X2, X2
-	VMOVDQU         X2, 32(SP)
 	SHRL            $0x04, R12
 	MOVL            R11, R13
 	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X2
+	VMOVD           R13, X3
 	SHRL            $0x02, R11
 	ANDL            $0x30303030, R11
 	MOVL            R12, R13
 	ANDL            $0x0f0f0f0f, R13
 	ORL             R13, R11
-	VMOVD           R11, X3
-	VPUNPCKLDQ      X3, X2, X2
-	VPMOVZXBW       X2, X2
-	VPBROADCASTW    2(AX), X3
-	VCVTPH2PS       X3, X3
-	VMOVDQU         (R9), X4
-	VPHADDW         16(R9), X4, X4
-	VPMADDWD        X2, X4, X4
-	VCVTDQ2PS       X4, X4
-	VBROADCASTSS    (R8), X5
+	VMOVD           R11, X4
+	VPUNPCKLDQ      X4, X3, X3
+	VPMOVZXBW       X3, X3
+	VPBROADCASTW    2(AX), X4
+	VCVTPH2PS       X4, X4
+	VMOVDQU         (R9), X5
+	VPHADDW         16(R9), X5, X5
+	VPMADDWD        X3, X5, X5
+	VCVTDQ2PS       X5, X5
+	VBROADCASTSS    (R8), X6
+	VMULPS          X4, X6, X6
+	VMULPS          X6, X5, X5
+	VADDPS          (SP), X5, X5
+	VMOVUPS         X5, (SP)
+	VMOVDQU         32(R9), X5
+	VPHADDW         48(R9), X5, X5
+	VPMADDWD        X3, X5, X5
+	VCVTDQ2PS       X5, X5
+	VBROADCASTSS    4(R8), X3
+	VMULPS          X4, X3, X3
 	VMULPS          X3, X5, X5
-	VMULPS          X5, X4, X4
-	VADDPS          (SP), X4, X4
-	VMOVUPS         X4, (SP)
-	VMOVDQU         32(R9), X4
-	VPHADDW         48(R9), X4, X4
-	VPMADDWD        X2, X4, X4
-	VCVTDQ2PS       X4, X4
-	VBROADCASTSS    4(R8), X2
-	VMULPS          X3, X2, X2
-	VMULPS          X2, X4, X4
-	VADDPS          16(SP), X4, X4
-	VMOVUPS         X4, 16(SP)
-	VPMOVZXWD       32(SP), Z2
+	VADDPS          16(SP), X5, X5
+	VMOVUPS         X5, 16(SP)
+	VPMOVZXBD       X2, Z2
 	VMOVDQU32       lowLowHighHigh<>+0(SB), Z4
 	VPBROADCASTB    bytes15<>+0(SB), Z3
 	VPXORD          Z5, Z5, Z5
@@ -4253,7 +4249,7 @@ chunk:
 
 // func dotsQ4_Kx4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx4AVX512(SB), NOSPLIT, $96-80
+TEXT ·dotsQ4_Kx4AVX512(SB), NOSPLIT, $64-80
 	MOVQ w+16(FP), CX
 	MOVQ out+0(FP), DX
 	MOVQ rows+32(FP), BX
@@ -4288,59 +4284,57 @@ chunk:
 	ORL             R13, R10
 	VMOVD           R10, X5
 	VPUNPCKLDQ      X5, X4, X4
-	VPMOVZXBW       X4, X4
-	VMOVDQU         X4, 64(SP)
 	SHRL            $0x04, R12
 	MOVL            R11, R13
 	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X4
+	VMOVD           R13, X5
 	SHRL            $0x02, R11
 	ANDL            $0x30303030, R11
 	MOVL            R12, R13
 	ANDL            $0x0f0f0f0f, R13
 	ORL             R13, R11
-	VMOVD           R11, X5
-	VPUNPCKLDQ      X5, X4, X4
-	VPMOVZXBW       X4, X4
-	VPBROADCASTW    2(AX), X5
-	VCVTPH2PS       X5, X5
-	VMOVDQU         (R9), X6
-	VPHADDW         16(R9), X6, X6
-	VPMADDWD        X4, X6, X6
-	VCVTDQ2PS       X6, X6
-	VBROADCASTSS    (R8), X7
+	VMOVD           R11, X6
+	VPUNPCKLDQ      X6, X5, X5
+	VPMOVZXBW       X5, X5
+	VPBROADCASTW    2(AX), X6
+	VCVTPH2PS       X6, X6
+	VMOVDQU         (R9), X7
+	VPHADDW         16(R9), X7, X7
+	VPMADDWD        X5, X7, X7
+	VCVTDQ2PS       X7, X7
+	VBROADCASTSS    (R8), X8
+	VMULPS          X6, X8, X8
+	VMULPS          X8, X7, X7
+	VADDPS          (SP), X7, X7
+	VMOVUPS         X7, (SP)
+	VMOVDQU         32(R9), X7
+	VPHADDW         48(R9), X7, X7
+	VPMADDWD        X5, X7, X7
+	VCVTDQ2PS       X7, X7
+	VBROADCASTSS    4(R8), X8
+	VMULPS          X6, X8, X8
+	VMULPS          X8, X7, X7
+	VADDPS          16(SP), X7, X7
+	VMOVUPS         X7, 16(SP)
+	VMOVDQU         64(R9), X7
+	VPHADDW         80(R9), X7, X7
+	VPMADDWD        X5, X7, X7
+	VCVTDQ2PS       X7, X7
+	VBROADCASTSS    8(R8), X8
+	VMULPS          X6, X8, X8
+	VMULPS          X8, X7, X7
+	VADDPS          32(SP), X7, X7
+	VMOVUPS         X7, 32(SP)
+	VMOVDQU         96(R9), X7
+	VPHADDW         112(R9), X7, X7
+	VPMADDWD        X5, X7, X7
+	VCVTDQ2PS       X7, X7
+	VBROADCASTSS    12(R8), X5
+	VMULPS          X6, X5, X5
 	VMULPS          X5, X7, X7
-	VMULPS          X7, X6, X6
-	VADDPS          (SP), X6, X6
-	VMOVUPS         X6, (SP)
-	VMOVDQU         32(R9), X6
-	VPHADDW         48(R9), X6, X6
-	VPMADDWD        X4, X6, X6
-	VCVTDQ2PS       X6, X6
-	VBROADCASTSS    4(R8), X7
-	VMULPS          X5, X7, X7
-	VMULPS          X7, X6, X6
-	VADDPS          16(SP), X6, X6
-	VMOVUPS         X6, 16(SP)
-	VMOVDQU         64(R9), X6
-	VPHADDW         80(R9), X6, X6
-	VPMADDWD        X4, X6, X6
-	VCVTDQ2PS       X6, X6
-	VBROADCASTSS    8(R8), X7
-	VMULPS          X5, X7, X7
-	VMULPS          X7, X6, X6
-	VADDPS          32(SP), X6, X6
-	VMOVUPS         X6, 32(SP)
-	VMOVDQU         96(R9), X6
-	VPHADDW         112(R9), X6, X6
-	VPMADDWD        X4, X6, X6
-	VCVTDQ2PS       X6, X6
-	VBROADCASTSS    12(R8), X4
-	VMULPS          X5, X4, X4
-	VMULPS          X4, X6, X6
-	VADDPS          48(SP), X6, X6
-	VMOVUPS         X6, 48(SP)
-	VPMOVZXWD       64(SP), Z4
+	VADDPS          48(SP), X7, X7
+	VMOVUPS         X7, 48(SP)
+	VPMOVZXBD       X4, Z4
 	VMOVDQU32       lowLowHighHigh<>+0(SB), Z6
 	VPBROADCASTB    bytes15<>+0(SB), Z5
 	VPXORD          Z7, Z7, Z7
@@ -5466,7 +5460,7 @@ chunk:
 
 // func dotsQ4_Kx8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
 // Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx8AVX512(SB), NOSPLIT, $160-80
+TEXT ·dotsQ4_Kx8AVX512(SB), NOSPLIT, $128-80
 	MOVQ w+16(FP), CX
 	MOVQ out+0(FP), DX
 	MOVQ rows+32(FP), BX
@@ -5509,95 +5503,93 @@ chunk:
 	ORL             R13, R10
 	VMOVD           R10, X9
 	VPUNPCKLDQ      X9, X8, X8
-	VPMOVZXBW       X8, X8
-	VMOVDQU         X8, 128(SP)
 	SHRL            $0x04, R12
 	MOVL            R11, R13
 	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X8
+	VMOVD           R13, X9
 	SHRL            $0x02, R11
 	ANDL            $0x30303030, R11
 	MOVL            R12, R13
 	ANDL            $0x0f0f0f0f, R13
 	ORL             R13, R11
-	VMOVD           R11, X9
-	VPUNPCKLDQ      X9, X8, X8
-	VPMOVZXBW       X8, X8
-	VPBROADCASTW    2(AX), X9
-	VCVTPH2PS       X9, X9
-	VMOVDQU         (R9), X10
-	VPHADDW         16(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    (R8), X11
+	VMOVD           R11, X10
+	VPUNPCKLDQ      X10, X9, X9
+	VPMOVZXBW       X9, X9
+	VPBROADCASTW    2(AX), X10
+	VCVTPH2PS       X10, X10
+	VMOVDQU         (R9), X11
+	VPHADDW         16(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    (R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          (SP), X11, X11
+	VMOVUPS         X11, (SP)
+	VMOVDQU         32(R9), X11
+	VPHADDW         48(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    4(R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          16(SP), X11, X11
+	VMOVUPS         X11, 16(SP)
+	VMOVDQU         64(R9), X11
+	VPHADDW         80(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    8(R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          32(SP), X11, X11
+	VMOVUPS         X11, 32(SP)
+	VMOVDQU         96(R9), X11
+	VPHADDW         112(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    12(R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          48(SP), X11, X11
+	VMOVUPS         X11, 48(SP)
+	VMOVDQU         128(R9), X11
+	VPHADDW         144(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    16(R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          64(SP), X11, X11
+	VMOVUPS         X11, 64(SP)
+	VMOVDQU         160(R9), X11
+	VPHADDW         176(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    20(R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          80(SP), X11, X11
+	VMOVUPS         X11, 80(SP)
+	VMOVDQU         192(R9), X11
+	VPHADDW         208(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    24(R8), X12
+	VMULPS          X10, X12, X12
+	VMULPS          X12, X11, X11
+	VADDPS          96(SP), X11, X11
+	VMOVUPS         X11, 96(SP)
+	VMOVDQU         224(R9), X11
+	VPHADDW         240(R9), X11, X11
+	VPMADDWD        X9, X11, X11
+	VCVTDQ2PS       X11, X11
+	VBROADCASTSS    28(R8), X9
+	VMULPS          X10, X9, X9
 	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          (SP), X10, X10
-	VMOVUPS         X10, (SP)
-	VMOVDQU         32(R9), X10
-	VPHADDW         48(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    4(R8), X11
-	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          16(SP), X10, X10
-	VMOVUPS         X10, 16(SP)
-	VMOVDQU         64(R9), X10
-	VPHADDW         80(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    8(R8), X11
-	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          32(SP), X10, X10
-	VMOVUPS         X10, 32(SP)
-	VMOVDQU         96(R9), X10
-	VPHADDW         112(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    12(R8), X11
-	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          48(SP), X10, X10
-	VMOVUPS         X10, 48(SP)
-	VMOVDQU         128(R9), X10
-	VPHADDW         144(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    16(R8), X11
-	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          64(SP), X10, X10
-	VMOVUPS         X10, 64(SP)
-	VMOVDQU         160(R9), X10
-	VPHADDW         176(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    20(R8), X11
-	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          80(SP), X10, X10
-	VMOVUPS         X10, 80(SP)
-	VMOVDQU         192(R9), X10
-	VPHADDW         208(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    24(R8), X11
-	VMULPS          X9, X11, X11
-	VMULPS          X11, X10, X10
-	VADDPS          96(SP), X10, X10
-	VMOVUPS         X10, 96(SP)
-	VMOVDQU         224(R9), X10
-	VPHADDW         240(R9), X10, X10
-	VPMADDWD        X8, X10, X10
-	VCVTDQ2PS       X10, X10
-	VBROADCASTSS    28(R8), X8
-	VMULPS          X9, X8, X8
-	VMULPS          X8, X10, X10
-	VADDPS          112(SP), X10, X10
-	VMOVUPS         X10, 112(SP)
-	VPMOVZXWD       128(SP), Z8
+	VADDPS          112(SP), X11, X11
+	VMOVUPS         X11, 112(SP)
+	VPMOVZXBD       X8, Z8
 	VMOVDQU32       lowLowHighHigh<>+0(SB), Z10
 	VPBROADCASTB    bytes15<>+0(SB), Z9
 	VPXORD          Z11, Z11, Z11

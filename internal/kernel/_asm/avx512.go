@@ -195,7 +195,7 @@ func (q *q4_kAVX512) sizes() sizes { return q4_kAVX2{}.sizes() }
 func (q *q4_kAVX512) begin(d *dots) {
 	q.lanesAVX512.begin(d)
 	if d.low.Base == nil {
-		d.low, d.scale = AllocLocal(16*d.width), AllocLocal(32)
+		d.low = AllocLocal(16 * d.width)
 	}
 	z := XMM()
 	VPXOR(z, z, z)
@@ -205,10 +205,10 @@ func (q *q4_kAVX512) begin(d *dots) {
 }
 
 func (q *q4_kAVX512) chunk(d *dots) {
-	minimum := q4_kScales(d)
+	scale, minimum := q4_kScales(d)
 	q4_kMinima(d, minimum)
 	scales, mask, shift := ZMM(), ZMM(), ZMM()
-	VPMOVZXWD(d.scale, scales) // the upper eight are not used
+	VPMOVZXBD(scale, scales) // the upper eight are not used
 	VMOVDQU32(shifts("lowLowHighHigh", 0, 0, 4, 4), shift)
 	VPBROADCASTB(repeatedBytes(15), mask)
 	totals := make([]VecVirtual, d.width)

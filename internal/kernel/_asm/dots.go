@@ -286,7 +286,9 @@ func (q4_kAVX2) sizes() sizes { return sizes{row: 144, x: 256, d: 4, sums: 32} }
 func (q4_kAVX2) begin(d *dots) { beginBlocks256(d, true) }
 
 func (q4_kAVX2) chunk(d *dots) {
-	minimum := q4_kScales(d)
+	scale, minimum := q4_kScales(d)
+	VPMOVZXBW(scale, scale)
+	VMOVDQU(scale, d.scale)
 	q4_kMinima(d, minimum)
 	for _, a := range d.total {
 		zero(a[0], a[1])
@@ -315,6 +317,7 @@ func (q4_kAVX2) chunk(d *dots) {
 // activations: four lanes of two groups each.
 func q4_kMinima(d *dots, minimum VecVirtual) {
 	dm := XMM()
+	VPMOVZXBW(minimum, minimum)
 	VPBROADCASTW(Mem{Base: d.w, Disp: 2}, dm)
 	VCVTPH2PS(dm, dm)
 	for t := range d.width {
@@ -331,16 +334,14 @@ func q4_kMinima(d *dots, minimum VecVirtual) {
 	}
 }
 
-// q4_kScales is scalesQ4_K: the scales as words in memory, the minima as words
-// in a register.
-func q4_kScales(d *dots) VecVirtual {
+// q4_kScales is scalesQ4_K: both as eight bytes.
+func q4_kScales(d *dots) (scale, minimum VecVirtual) {
 	a, b, c, e := GP32(), GP32(), GP32(), GP32()
-	low, high := XMM(), XMM()
 	MOVL(Mem{Base: d.w, Disp: 4}, a)
 	MOVL(Mem{Base: d.w, Disp: 8}, b)
 	MOVL(Mem{Base: d.w, Disp: 12}, c)
-	words := func(first, fourBits GPVirtual) VecVirtual {
-		out := XMM()
+	join := func(first, fourBits GPVirtual) VecVirtual {
+		low, high := XMM(), XMM()
 		MOVL(first, e)
 		ANDL(U32(0x3f3f3f3f), e)
 		VMOVD(e, low)
@@ -351,13 +352,11 @@ func q4_kScales(d *dots) VecVirtual {
 		ORL(e, first)
 		VMOVD(first, high)
 		VPUNPCKLDQ(high, low, low)
-		VPMOVZXBW(low, out)
-		return out
+		return low
 	}
-	s := words(a, c)
-	VMOVDQU(s, d.scale)
+	scale = join(a, c)
 	SHRL(U8(4), c)
-	return words(b, c)
+	return scale, join(b, c)
 }
 
 func (q4_kAVX2) end(d *dots, t int) VecVirtual {
