@@ -155,10 +155,14 @@ func (f *markupFile) check() error {
 	return nil
 }
 
+// delimiters are the texts that stand around messages.
+func (f *markupFile) delimiters() []string {
+	return []string{f.System.Prefix, f.System.Suffix, f.User.Prefix, f.User.Suffix, f.Assistant.Prefix, f.Assistant.Suffix}
+}
+
 // texts are all texts that the format writes or looks for.
 func (f *markupFile) texts() []string {
-	list := []string{f.Start, f.Between, f.System.Prefix, f.System.Suffix, f.System.Default,
-		f.User.Prefix, f.User.Suffix, f.Assistant.Prefix, f.Assistant.Suffix}
+	list := append(f.delimiters(), f.Start, f.Between, f.System.Default)
 	if f.Generation != nil {
 		list = append(list, *f.Generation)
 	}
@@ -227,5 +231,9 @@ func (m *Markup) Name() string { return m.name }
 func (m *Markup) About() string { return m.file.About }
 
 // Words reports whether the format marks turns with plain words, which a
-// client's text can imitate.
-func (m *Markup) Words() bool { return m.file.Words }
+// client's text can imitate: its file says so, or no user prefix holds
+// anything like a token.
+func (m *Markup) Words() bool {
+	prefix := m.file.User.Prefix
+	return m.file.Words || strings.TrimSpace(prefix) != "" && !tokenLike.MatchString(prefix)
+}

@@ -16,6 +16,12 @@ type Options struct {
 	Policy string           // for messages that the format cannot express; empty: auto
 	Media  chat.MediaPolicy // for pictures and sound that the model cannot take
 
+	// LookAlikes says what happens to text that imitates the format.
+	LookAlikes LookAlikes
+	// TextOnly says that the model takes nothing but the prompt's text, so
+	// that it cannot tell whose a control token is.
+	TextOnly bool
+
 	// Lookup finds a format by the name that a conversation asks for; nil:
 	// the built-in ones.
 	Lookup func(name string) (Format, error)
@@ -135,8 +141,19 @@ func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
 	if err != nil {
 		return nil, Rendering{}, err
 	}
+	var words, marks []string
 	if m, ok := f.(*Markup); ok {
 		laid.Prompt = r.begun(laid.Prompt, m.file.BOS)
+		words = m.words()
+	}
+	if r.options.TextOnly {
+		marks = laid.Prompt.Marks.Turn
+	}
+	if len(words)+len(marks) > 0 {
+		laid.Prompt, err = newGuard(r.options.LookAlikes, words, marks).apply(laid.Prompt, &laid.Report)
+		if err != nil {
+			return nil, Rendering{}, err
+		}
 	}
 	return f, laid, nil
 }

@@ -1,0 +1,172 @@
+package chatformat
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"parley/internal/textmatch"
+	"parley/llm"
+)
+
+// LookAlikes is what happens to a client's text that looks like the delimiters
+// of the format, where the model cannot tell the two apart: delimiters that
+// are plain words, or an engine that takes nothing but text.
+type LookAlikes string
+
+const (
+	LookAlikesDefault LookAlikes = ""       // report plain words, refuse what would become a control token
+	LookAlikesReport  LookAlikes = "report" // leave them, and say so
+	LookAlikesEscape  LookAlikes = "escape" // put an invisible word joiner (U+2060) behind their first character, and say so
+	LookAlikesRefuse  LookAlikes = "refuse" // refuse the request
+)
+
+const wordJoiner = "\u2060"
+
+// guard finds delimiters in text that the format did not write.
+type guard struct {
+	policy LookAlikes
+	words  *textmatch.Set // of plain words
+	marks  *textmatch.Set // that a text-only engine takes for control tokens; empty: the engine knows segments
+}
+
+func newGuard(policy LookAlikes, words, marks []string) guard {
+	return guard{policy, textmatch.New(words...), textmatch.New(marks...)}
+}
+
+// apply carries the policy out on a prompt.
+func (g guard) apply(p llm.Prompt, report *llm.Report) (llm.Prompt, error) {
+	var err error
+	if !g.words.Empty() {
+		if p, err = g.treat(p, g.words, g.or(LookAlikesReport), report); err != nil {
+			return p, err
+		}
+	}
+	if !g.marks.Empty() {
+		return g.treat(p, g.marks, g.or(LookAlikesRefuse), report)
+	}
+	return p, nil
+}
+
+func (g guard) or(otherwise LookAlikes) LookAlikes {
+	if g.policy == LookAlikesDefault {
+		return otherwise
+	}
+	return g.policy
+}
+
+// treat finds the strings of a set wherever a byte of them is a client's, also
+// where one begins in one message part and ends in another.
+func (g guard) treat(p llm.Prompt, set *textmatch.Set, policy LookAlikes, report *llm.Report) (llm.Prompt, error) {
+	cuts := map[int][]int{} // by segment: offsets at which a joiner goes in
+	for at, word := range occurrences(set, p.String()) {
+		i, offset := clientByte(p, at, len(word))
+		if i < 0 {
+			continue
+		}
+		field := fieldOf(p.Segments[i].Source)
+		switch policy {
+		case LookAlikesRefuse:
+			e := llm.Errorf(llm.Invalid, field, "the text holds %q, with which the chat format marks turns", word)
+			e.Hint = "write it differently, or have look-alikes escaped or reported"
+			return p, e
+		case LookAlikesEscape:
+			cuts[i] = append(cuts[i], offset)
+			report.Add(CodeLookAlike, field, fmt.Sprintf("%q, with which the chat format marks turns, was made unlike it by an invisible character", word))
+		default:
+			report.Add(CodeLookAlike, field, fmt.Sprintf("the text holds %q, with which the chat format marks turns", word))
+		}
+	}
+	return joined(p, cuts), nil
+}
+
+// occurrences yields where strings of a set begin in a text, and which.
+func occurrences(set *textmatch.Set, text string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		sc := set.NewScanner()
+		at := 0
+		safe, m := sc.Feed(text)
+		for {
+			if at += len(safe); m != nil {
+				if !yield(at, m.Text) {
+					return
+				}
+				at += len(m.Text)
+				safe, m = sc.Feed("")
+				continue
+			}
+			if safe, m = sc.Flush(); m == nil {
+				return
+			}
+		}
+	}
+}
+
+// clientByte finds the first byte of text[at:at+n] that a client wrote: its
+// segment, and where in it a joiner would break the string. The segment is -1
+// where all of it is the format's or the model's.
+func clientByte(p llm.Prompt, at, n int) (segment, offset int) {
+	start := 0
+	for i, s := range p.Segments {
+		end := start + len(s.Text)
+		if first := max(at, start); first < min(at+n, end) && !s.Control && s.Trust == llm.TrustClient {
+			if first == at {
+				_, size := utf8.DecodeRuneInString(s.Text[first-start:])
+				first += size
+			}
+			return i, first - start
+		}
+		start = end
+	}
+	return -1, 0
+}
+
+// joined is a prompt with joiners put in.
+func joined(p llm.Prompt, cuts map[int][]int) llm.Prompt {
+	if len(cuts) == 0 {
+		return p
+	}
+	p.Segments = slices.Clone(p.Segments)
+	for i, offsets := range cuts {
+		text := p.Segments[i].Text
+		for _, o := range slices.Backward(offsets) {
+			text = text[:o] + wordJoiner + text[o:]
+		}
+		p.Segments[i].Text = text
+	}
+	return p
+}
+
+func fieldOf(s llm.Source) string {
+	switch {
+	case s.Kind == llm.FromMessage && s.Field == fieldContent:
+		return fmt.Sprintf("messages[%d].content[%d]", s.Index, s.Part)
+	case s.Kind == llm.FromMessage:
+		return fmt.Sprintf("messages[%d].%s", s.Index, s.Field)
+	}
+	return fmt.Sprintf("%ss[%d]", s.Kind, s.Index)
+}
+
+// words are the delimiters of a format that are plain words: what a look-alike
+// would look like.
+func (m *Markup) words() []string {
+	if !m.Words() {
+		return nil
+	}
+	var list []string
+	for _, s := range m.file.delimiters() {
+		for _, p := range []string{userPlaceholder, assistantPlaceholder, roundPlaceholder} {
+			if strings.Contains(s, p) {
+				s = ""
+			}
+		}
+		s = strings.TrimSpace(s)
+		if len(s) > 2 && strings.ContainsFunc(s, unicode.IsLetter) && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
