@@ -9,7 +9,8 @@ type abilities struct {
 	systemRun      bool // several leading system messages
 	systemLater    bool // system messages at any later place
 	sameRole       bool // users, or assistants, several times in a row
-	assistantFirst bool // no user before the first assistant, or none at all
+	assistantFirst bool // no user before the first assistant
+	noUser         bool // no user at all
 	developer      bool // developer messages, told apart from system ones
 	tools          bool // results of tools as messages of their own
 	calls          bool // an assistant's tool calls

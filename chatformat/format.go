@@ -64,18 +64,23 @@ const (
 
 // The values of notes with CodeRepaired.
 const (
-	RepairSystemMerged   = "system_merged"     // leading system messages became one
-	RepairSystemToUser   = "system_to_user"    // a later system message became a user's, in place
-	RepairSystemHoisted  = "system_hoisted"    // system messages were moved to the front
-	RepairSystemFolded   = "system_folded"     // the system message was put in front of the first user message
-	RepairNeighbours     = "neighbours_merged" // messages of one role in a row became one
-	RepairVoidDropped    = "void_dropped"      // an assistant message without any content was left out
-	RepairPlaceholder    = "placeholder"       // a user message was put in where the format demands one
-	RepairNames          = "names_prefixed"    // a speaker's name was put before the text
-	RepairTools          = "tools_as_text"     // tool calls or results were written out as text
-	RepairSingle         = "single_user"       // the whole conversation became one user message
-	RepairParts          = "parts_joined"      // content parts were joined by blank lines
-	RepairDeveloper      = "developer_role"    // a developer message was laid out as a system message
+	RepairSystemMerged  = "system_merged"     // leading system messages became one
+	RepairSystemToUser  = "system_to_user"    // a later system message became a user's, in place
+	RepairSystemHoisted = "system_hoisted"    // system messages were moved to the front
+	RepairSystemFolded  = "system_folded"     // the system message was put in front of the first user message
+	RepairNeighbours    = "neighbours_merged" // messages of one role in a row became one
+	RepairVoidDropped   = "void_dropped"      // an assistant message without any content was left out
+	RepairPlaceholder   = "placeholder"       // a user message was put in where the format demands one
+	RepairNames         = "names_prefixed"    // a speaker's name was put before the text
+	RepairTools         = "tools_as_text"     // tool calls or results were written out as text
+	RepairSingle        = "single_user"       // the whole conversation became one user message
+	RepairParts         = "parts_joined"      // content parts were joined by blank lines
+	RepairDeveloper     = "developer_role"    // a developer message was laid out as a system message
+	RepairNetStrict     = "strict"            // the chat template refused the conversation and was given turns that alternate
+	RepairNetFold       = "fold"              // besides, without system messages and tool syntax
+)
+
+const (
 	placeholderText      = "Let's get started."
 	separator            = "\n\n"
 	unnamedTool          = "tool"

@@ -210,6 +210,7 @@ func newMarkup(f markupFile) *Markup {
 		systemSlot:     true,
 		sameRole:       !f.Alternate,
 		assistantFirst: !f.Alternate,
+		noUser:         !f.Alternate,
 		tools:          f.Tool != nil,
 		names:          strings.Contains(f.User.Prefix, userPlaceholder),
 	}

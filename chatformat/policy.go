@@ -95,9 +95,7 @@ func (n *normaliser) repair() {
 		n.dropVoid()
 		n.mergeNeighbours()
 	}
-	if !n.can.assistantFirst {
-		n.placeholder()
-	}
+	n.needUser()
 	if !n.can.systemSlot {
 		n.fold()
 	}
@@ -144,12 +142,38 @@ func (n *normaliser) mergeLeading() {
 // laterToUser makes user messages of system messages that are not at the
 // beginning. They stay in place, but never between a tool call and its result.
 func (n *normaliser) laterToUser() {
+	n.closeGroups()
 	for i := n.leading(); i < len(n.turns); i++ {
 		if n.system(i) {
 			n.turns[i].role = chat.User
 			n.repaired(RepairSystemToUser, "%s is a later system message, laid out as a user message in its place", n.turns[i].at())
 		}
 	}
+}
+
+// closeGroups moves system messages that stand between tool calls and their
+// results behind the results.
+func (n *normaliser) closeGroups() {
+	for i := 1; i < len(n.turns); i++ {
+		if !n.system(i) || len(n.turns[i-1].calls) == 0 && n.turns[i-1].role != chat.Tool {
+			continue
+		}
+		end, last := i, i // of the run of system messages and results; behind its last result
+		for ; end < len(n.turns) && (n.system(end) || n.turns[end].role == chat.Tool); end++ {
+			if n.turns[end].role == chat.Tool {
+				last = end + 1
+			}
+		}
+		slices.SortStableFunc(n.turns[i:last], func(a, b turn) int { return rank(a) - rank(b) })
+		i = max(i, last-1)
+	}
+}
+
+func rank(t turn) int {
+	if t.role == chat.Tool {
+		return 0
+	}
+	return 1
 }
 
 // dropVoid leaves out assistant messages that say nothing, so that their
@@ -185,6 +209,18 @@ func (n *normaliser) mergeNeighbours() {
 // mergeable: what surrounds tool calls is never torn or glued together.
 func mergeable(a, b turn) bool {
 	return a.role == b.role && a.role != chat.Tool && len(a.calls) == 0 && len(b.calls) == 0 && a.name == b.name
+}
+
+// needUser puts a user message in where the format demands one and there is
+// none.
+func (n *normaliser) needUser() {
+	if slices.ContainsFunc(n.turns, func(t turn) bool { return t.role == chat.User }) {
+		if !n.can.assistantFirst {
+			n.placeholder()
+		}
+	} else if !n.can.noUser {
+		n.placeholder()
+	}
 }
 
 // placeholder puts a user message in where the format wants one before
@@ -249,7 +285,7 @@ func (n *normaliser) postProcess() {
 		}
 	}
 	n.squash()
-	if n.policy == PolicySemi || n.policy == PolicyStrict {
+	if n.policy != PolicyMerge {
 		for i := 1; i < len(n.turns); i++ {
 			if t := &n.turns[i]; t.role == chat.System {
 				t.role = chat.User
