@@ -16,6 +16,9 @@ type Options struct {
 	Policy string           // for messages that the format cannot express; empty: auto
 	Media  chat.MediaPolicy // for pictures and sound that the model cannot take
 
+	// Fit says what happens to a conversation that is too long.
+	Fit Fit
+
 	// LookAlikes says what happens to text that imitates the format.
 	LookAlikes LookAlikes
 	// TextOnly says that the model takes nothing but the prompt's text, so
@@ -56,7 +59,7 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			yield(nil, err)
 			return
 		}
-		_, laid, err := r.lay(c)
+		_, laid, err := r.fitted(ctx, c, params)
 		if err != nil {
 			yield(nil, err)
 			return
@@ -109,7 +112,7 @@ func (r *Responder) Render(ctx context.Context, c chat.Conversation) (chat.Rende
 	if err := context.Cause(ctx); err != nil {
 		return chat.Rendered{}, err
 	}
-	f, laid, err := r.lay(c)
+	f, laid, err := r.fitted(ctx, c, llm.Params{})
 	if err != nil {
 		return chat.Rendered{}, err
 	}
