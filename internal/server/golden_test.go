@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,8 +60,14 @@ func talk(t *testing.T, file string) {
 			seen = ""
 			responder, model := chat.Script(events...), llm.Script(tokens(events)...)
 			responder.Err, model.Err = fails, fails
-			responder.Seen = func(c chat.Conversation, p llm.Params) { seen += showConversation(c) + showParams(p) }
-			model.Seen = func(q llm.Prompt, p llm.Params) { seen += showPrompt(q) + showParams(p) }
+			var mu sync.Mutex
+			note := func(s string) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen += s
+			}
+			responder.Seen = func(c chat.Conversation, p llm.Params) { note(showConversation(c) + showParams(p)) }
+			model.Seen = func(q llm.Prompt, p llm.Params) { note(showPrompt(q) + showParams(p)) }
 			models = one("tiny", rendering{responder}, model)
 			if _, ok := events[0].(chat.TextDelta); !ok || len(events[0].(chat.TextDelta).Tokens) == 0 {
 				continue

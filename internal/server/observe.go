@@ -82,6 +82,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		id := s.newID()
 		w.Header().Set("X-Request-Id", id)
 		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w)}
+		if r.ContentLength != 0 {
+			// Also a body that nobody wants is read for a while when the request
+			// is over, so that the deadline stands until the body has arrived.
+			_ = rec.rc.SetReadDeadline(time.Now().Add(seconds(limits.BodySeconds))) // not every connection has one
+		}
 		defer func() {
 			p := recover()
 			if p != nil && p != http.ErrAbortHandler {

@@ -10,7 +10,6 @@ import (
 
 	"parley/internal/limits"
 	"parley/internal/openai"
-	"parley/llm"
 )
 
 // errLeft ends a request whose client has gone: there is nobody to tell.
@@ -27,13 +26,13 @@ func (e *refusal) Error() string { return e.Message }
 // fail answers with an error.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	note(w, err)
-	if errors.Is(err, errLeft) || r.Context().Err() != nil {
-		noteStatus(w, statusLeft)
-		return
-	}
 	if e, ok := errors.AsType[*refusal](err); ok {
 		s.problem(w, r, openai.Problem(*e))
 		return
+	}
+	if errors.Is(err, errLeft) || r.Context().Err() != nil {
+		noteStatus(w, statusLeft)
+		panic(http.ErrAbortHandler) // cut the connection: returning would end the response as if it were whole
 	}
 	p := openai.Explain(err)
 	if p.Status == http.StatusServiceUnavailable {
@@ -71,16 +70,15 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > limits.BodyBytes.Int64() {
 		return nil, tooLarge()
 	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(seconds(limits.BodySeconds))) // not every connection has one
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limits.BodyBytes.Int64()))
-	_ = rc.SetReadDeadline(time.Time{})
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge()
 	}
 	if err != nil {
-		return nil, &llm.Error{Code: llm.Invalid, Message: "the body did not arrive whole", Err: err}
+		return nil, &refusal{Status: http.StatusRequestTimeout, Type: "invalid_request_error", Code: "incomplete_body",
+			Message: "the body did not arrive whole in time"}
 	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // see observe
 	return body, nil
 }
 

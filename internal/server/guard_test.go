@@ -1,0 +1,291 @@
+package server
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// serve sends one request past the network.
+func serve(s *Server, method, path, body string, headers ...string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r.Host = "127.0.0.1:7275"
+	r.RemoteAddr = "127.0.0.1:4321"
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+		}
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	rec := httptest.NewRecorder()
+	s.Handler(Own).ServeHTTP(rec, r)
+	return rec
+}
+
+func TestHosts(t *testing.T) {
+	s := New(one("tiny", nil, nil), Options{Hosts: []string{"Chat.Example:80", "other.example."}})
+	for host, want := range map[string]bool{
+		"localhost": true, "localhost:7275": true, "LOCALHOST": true, "a.localhost": true, "localhost.": true,
+		"127.0.0.1": true, "127.0.0.1:7275": true, "[::1]": true, "[::1]:7275": true, "192.168.1.5:7275": true, "8.8.8.8": true,
+		"[fe80::1%25eth0]:7275": true,
+		"box":                   true, "box:7275": true, "my_box": true, "box.local": true, "llm.internal:80": true,
+		"chat.example": true, "chat.example:7275": true, "CHAT.EXAMPLE": true, "other.example": true,
+
+		"": false, ":7275": false, "evil.example": false, "chat.example.evil.example": false, "evil-chat.example": false,
+		"localhost.evil.example": false, "127.0.0.1.evil.example": false, "127.0.0.1.nip.io": false, "0x7f.1": false, "127.1": false,
+		"local": true, ".local": false, "evil.local.example": false, "evilinternal.example": false,
+		"user@localhost": false, "localhost/x.example": false, "a b": false, "..": false, "évil": false,
+	} {
+		if got := s.hostAllowed(host); got != want {
+			t.Errorf("host %q: %v, want %v", host, got, want)
+		}
+		rec := serve(s, "GET", "/healthz", "", "Host", host)
+		if (rec.Code == http.StatusOK) != want {
+			t.Errorf("host %q: status %d", host, rec.Code)
+		}
+		if !want && !strings.Contains(rec.Body.String(), "--allow-host") {
+			t.Errorf("host %q: %s", host, rec.Body)
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	s := New(one("tiny", nil, nil), Options{Origins: []string{"https://page.example/", "chrome-extension://abc"}})
+	for origin, want := range map[string]bool{
+		"http://localhost": true, "http://localhost:3000": true, "https://127.0.0.1:1": true, "http://[::1]:8080": true, "http://tauri.localhost": true,
+		"app://obsidian.md": true, "tauri://localhost": true, "vscode-webview://abc": true,
+		"https://page.example": true, "HTTPS://PAGE.EXAMPLE": true, "chrome-extension://abc": true,
+		"http://192.168.1.5:7275": true, // the host that is asked
+
+		"null": false, "https://evil.example": false, "http://page.example": false, "https://page.example:8443": false,
+		"http://localhost.evil.example": false, "http://127.0.0.1.evil.example": false, "http://192.168.1.5:80": false,
+		"file://": false, "chrome-extension://evil": false, "http://": false, "http://evil@localhost": false, "://": false, "javascript:x": false,
+	} {
+		rec := serve(s, "GET", "/healthz", "", "Origin", origin, "Host", "192.168.1.5:7275")
+		if (rec.Code == http.StatusOK) != want {
+			t.Errorf("origin %q: status %d, want allowed %v", origin, rec.Code, want)
+		}
+		allow := rec.Header().Get("Access-Control-Allow-Origin")
+		if want && allow != origin || !want && (allow != "" || !strings.Contains(rec.Body.String(), "--allow-origin")) {
+			t.Errorf("origin %q: allowed %q, %s", origin, allow, rec.Body)
+		}
+		if !slices.Contains(rec.Header().Values("Vary"), "Origin") {
+			t.Errorf("origin %q: a cache could mix up answers", origin)
+		}
+	}
+}
+
+// The list of what is open is stated here once more on purpose.
+func TestEveryRouteWantsAKeyButThese(t *testing.T) {
+	open := map[string]bool{"/": true, "/healthz": true, "/readyz": true}
+	s := New(one("tiny", chat.Script(), llm.Script()), Options{Keys: []string{"k"}})
+	for _, r := range routes {
+		for _, p := range []string{r.path, "/" + r.path, r.path + "/", strings.ToUpper(r.path), strings.Replace(r.path, "/", "//", 2), "/x/.." + r.path} {
+			for _, method := range []string{"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE"} {
+				rec := serve(s, method, p, "{}")
+				isOpen := open[path.Clean(p)] && (method == "GET" || method == "HEAD")
+				if (rec.Code == http.StatusUnauthorized) == isOpen {
+					t.Errorf("%s %s: %d", method, p, rec.Code)
+				}
+			}
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	s := New(one("tiny", nil, nil), Options{Keys: []string{"one", "two"}, IsolateCache: true})
+	for _, c := range []struct {
+		headers []string
+		want    bool
+	}{
+		{nil, false},
+		{[]string{"Authorization", "Bearer one"}, true},
+		{[]string{"Authorization", "bearer  two "}, true},
+		{[]string{"Authorization", "Bearer "}, false},
+		{[]string{"Authorization", "Bearer"}, false},
+		{[]string{"Authorization", "Bearer undefined"}, false},
+		{[]string{"Authorization", "Basic one"}, false},
+		{[]string{"Authorization", "one"}, false},
+		{[]string{"Authorization", "Bearer on"}, false},
+		{[]string{"Authorization", "Bearer onetwo"}, false},
+		{[]string{"Authorization", "Bearer " + strings.Repeat("x", 50_000)}, false},
+		{[]string{"X-Api-Key", "one"}, true},
+		{[]string{"X-Api-Key", "one", "Authorization", "Bearer one"}, true},
+		{[]string{"X-Api-Key", "one", "Authorization", "Bearer two"}, false},
+	} {
+		rec := serve(s, "GET", "/v1/models", "", c.headers...)
+		if (rec.Code == http.StatusOK) != c.want || !c.want && rec.Code != http.StatusUnauthorized {
+			t.Errorf("%.60q: %d", c.headers, rec.Code)
+		}
+	}
+	scope := func(key string) string {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Header.Set("Authorization", "Bearer "+key)
+		return s.cacheScope(r)
+	}
+	if scope("one") == scope("two") || scope("one") != scope("one") || strings.Contains(scope("one"), "one") {
+		t.Error("caches are not kept apart by key")
+	}
+	// Without keys, whatever is sent is as good as nothing.
+	free := New(one("tiny", nil, nil), Options{})
+	for _, auth := range []string{"", "Bearer", "Bearer ", "Bearer undefined", "nonsense"} {
+		if rec := serve(free, "GET", "/v1/models", "", "Authorization", auth); rec.Code != http.StatusOK {
+			t.Errorf("Authorization %q without keys: %d", auth, rec.Code)
+		}
+	}
+}
+
+func TestBodies(t *testing.T) {
+	s := New(one("tiny", chat.Script(chat.TextDelta{Text: "Hello"}), nil), Options{})
+	const path = "/v1/chat/completions"
+	for name, c := range map[string]struct {
+		body    string
+		headers []string
+		want    int
+	}{
+		"curl -d":                  {whole, []string{"Content-Type", "application/x-www-form-urlencoded"}, 200},
+		"no content type":          {whole, nil, 200},
+		"a form from a page":       {whole, []string{"Content-Type", "text/plain", "Sec-Fetch-Site", "same-origin"}, 415},
+		"JSON from a page":         {whole, []string{"Content-Type", "application/json; charset=utf-8", "Sec-Fetch-Site", "same-origin"}, 200},
+		"identity":                 {whole, []string{"Content-Encoding", "identity"}, 200},
+		"gzip":                     {whole, []string{"Content-Encoding", "gzip"}, 415},
+		"as large as may be":       {whole + strings.Repeat(" ", limits.BodyBytes.Int()-len(whole)), nil, 200},
+		"larger":                   {whole + strings.Repeat(" ", limits.BodyBytes.Int()-len(whole)+1), nil, 413},
+		"no JSON":                  {"hello", nil, 400},
+		"a form":                   {"a=b", nil, 400},
+		"another Content-Encoding": {whole, []string{"Content-Encoding", "br, gzip"}, 415},
+	} {
+		if rec := serve(s, "POST", path, c.body, c.headers...); rec.Code != c.want {
+			t.Errorf("%s: %d %s", name, rec.Code, rec.Body)
+		}
+	}
+	// of unknown length
+	r := httptest.NewRequest("POST", path, strings.NewReader(strings.Repeat(" ", limits.BodyBytes.Int()+1)))
+	r.ContentLength = -1
+	r.Host = "localhost"
+	rec := httptest.NewRecorder()
+	if s.Handler(Own).ServeHTTP(rec, r); rec.Code != 413 {
+		t.Errorf("too large without a length: %d", rec.Code)
+	}
+}
+
+func TestFaces(t *testing.T) {
+	s := New(one("tiny", chat.Script(), llm.Script()), Options{})
+	mlc, ok := FaceNamed("mlc")
+	if !ok || mlc.Port != 8000 {
+		t.Fatalf("%+v", mlc)
+	}
+	for path, want := range map[string]int{"/v1/models": 200, "/readyz": 200, "/healthz": 200, "/parley/v1/models": 404, "/api/tags": 404} {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Host = "localhost"
+		rec := httptest.NewRecorder()
+		if s.Handler(mlc).ServeHTTP(rec, r); rec.Code != want {
+			t.Errorf("%s: %d, want %d", path, rec.Code, want)
+		}
+	}
+	if _, ok := FaceNamed("nobody"); ok {
+		t.Error("there is a face named nobody")
+	}
+}
+
+func TestOneAddressCannotTakeAll(t *testing.T) {
+	s := New(one("tiny", chat.Script(chat.TextDelta{Text: "Hello"}), nil), Options{})
+	r := httptest.NewRequest("POST", "/", nil)
+	r.RemoteAddr = "127.0.0.1:1"
+	var leave []func()
+	for range limits.Streams.Int() {
+		l, err := s.enter(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		leave = append(leave, l)
+	}
+	rec := serve(s, "POST", "/v1/chat/completions", whole)
+	if rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
+		t.Errorf("one too many: %d", rec.Code)
+	}
+	if rec := serve(s, "GET", "/healthz", ""); rec.Code != 200 {
+		t.Errorf("health: %d", rec.Code)
+	}
+	r.RemoteAddr = "[::1]:1"
+	if l, err := s.enter(r); err != nil {
+		t.Errorf("another address: %v", err)
+	} else {
+		l()
+	}
+	leave[0]()
+	if rec := serve(s, "POST", "/v1/chat/completions", whole); rec.Code != 200 {
+		t.Errorf("after one has left: %d %s", rec.Code, rec.Body)
+	}
+	for _, l := range leave[1:] {
+		l()
+	}
+	if len(s.perClient) != 0 {
+		t.Errorf("addresses stay behind: %v", s.perClient)
+	}
+}
+
+func TestNotReady(t *testing.T) {
+	m := one("tiny", nil, nil)
+	m.ready = &llm.Error{Code: llm.Unavailable, Message: "the model is being loaded"}
+	s := New(m, Options{})
+	if rec := serve(s, "GET", "/readyz", ""); rec.Code != 503 || !strings.Contains(rec.Body.String(), "being loaded") {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+	if rec := serve(s, "GET", "/healthz", ""); rec.Code != 200 {
+		t.Errorf("%d", rec.Code)
+	}
+}
+
+func TestErrorsOfModelsGetTheirStatus(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		status int
+		code   string
+	}{
+		{llm.Errorf(llm.NotFound, "model", "there is no model x"), 404, "model_not_found"},
+		{llm.TooLongError(9000, 4096), 400, "context_length_exceeded"},
+		{llm.Errorf(llm.Unsupported, "messages[1].content[0]", "no pictures"), 400, "unsupported"},
+		{llm.Errorf(llm.Unreadable, "messages[1]", "the template refuses"), 422, "unreadable"},
+		{llm.Errorf(llm.Forbidden, "", "not yours"), 403, "forbidden"},
+		{llm.Errorf(llm.Overloaded, "", "the queue is full"), 503, "overloaded"},
+		{llm.Errorf(llm.Unavailable, "", "the engine is away"), 503, "unavailable"},
+		{fmt.Errorf("wrapped: %w", llm.Errorf(llm.Invalid, "top_p", "out of range")), 400, "invalid_value"},
+		{errors.New("secret path /home/x"), 500, "broken"},
+	} {
+		m := one("tiny", nil, nil)
+		m.resolve = c.err
+		rec := serve(New(m, Options{}), "POST", "/v1/chat/completions", whole)
+		if rec.Code != c.status || !strings.Contains(rec.Body.String(), `"code":"`+c.code+`"`) || strings.Contains(rec.Body.String(), "secret") {
+			t.Errorf("%v: %d %s", c.err, rec.Code, rec.Body)
+		}
+		if (rec.Header().Get("Retry-After") != "") != (c.status == 503) {
+			t.Errorf("%v: Retry-After %q", c.err, rec.Header().Get("Retry-After"))
+		}
+	}
+}
+
+func TestTheLogHoldsNeitherKeysNorWords(t *testing.T) {
+	var log bytes.Buffer
+	r := chat.Script(chat.TextDelta{Text: "canary-reply"})
+	s := New(one("tiny", r, nil), Options{Keys: []string{"canary-key"}, Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	body := strings.Replace(whole, "a secret wish", "canary-wish", 1)
+	serve(s, "POST", "/v1/chat/completions?key=canary-query", body, "Authorization", "Bearer canary-key")
+	serve(s, "POST", "/v1/chat/completions", body, "Authorization", "Bearer canary-wrong")
+	serve(s, "POST", "/v1/chat/completions", `{"messages":[{"role":"canary-role"}]}`, "Authorization", "Bearer canary-key")
+	serve(s, "GET", "/a%0d%0ab%1b[31m", "", "Authorization", "Bearer canary-key")
+	if strings.Contains(log.String(), "canary") || strings.Count(log.String(), "\n") != 4 || strings.Contains(log.String(), "\x1b") {
+		t.Errorf("the log says\n%s", log.String())
+	}
+}
