@@ -65,12 +65,23 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q.Report.Merge(rendered.Report)
+	rendered.Report = q.Report
 	setReport(w.Header(), q.Report)
-	return writeValue(w, r, wireRendered{
-		Model: target.ID, Format: rendered.Format,
-		Text: rendered.Prompt.String(), Segments: wireSegments(rendered.Prompt),
-		Tokens: wireTokens(rendered.Tokens), Stops: orEmpty(rendered.Stop), Report: orEmpty(q.Report),
-	})
+	return writeValue(w, r, wireOf(target.ID, rendered))
+}
+
+func wireOf(model string, r chat.Rendered) wireRendered {
+	return wireRendered{
+		Model: model, Format: r.Format,
+		Text: r.Prompt.String(), Segments: wireSegments(r.Prompt),
+		Tokens: wireTokens(r.Tokens), Stops: orEmpty(r.Stop), Report: orEmpty(r.Report),
+	}
+}
+
+// EncodeRendered is a prompt as POST /parley/v1/render answers it, for those
+// who have it without asking a server.
+func EncodeRendered(model string, r chat.Rendered) ([]byte, error) {
+	return json.Marshal(wireOf(model, r))
 }
 
 func wireSegments(p llm.Prompt) []wireSegment {

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/signal"
+	"text/tabwriter"
+
+	"parley/engine"
+)
+
+type benchCmd struct {
+	modelFlags
+	Prompt    int  `short:"p" default:"256" help:"Tokens of the prompt."`
+	Generate  int  `short:"n" default:"64" help:"Tokens to generate."`
+	Sequences int  `short:"c" default:"1" help:"Sequences at a time."`
+	JSON      bool `name:"json" help:"Print one JSON object."`
+}
+
+func (*benchCmd) Help() string {
+	return `The model reads a prompt and generates. The ceiling is what
+reading the weights from memory once for each step would allow, were there
+nothing to compute.
+
+Example:
+
+    parley bench --model llama.gguf -p 512 -n 128 -c 4 --json`
+}
+
+func (c *benchCmd) Run(a *app) error {
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
+	defer stop()
+	m, cfg, err := c.choose(a)
+	if err != nil {
+		return err
+	}
+	cfg.Engine.Sequences = max(cfg.Engine.Sequences, c.Sequences)
+	loaded, err := m.open(cfg, nil)
+	if err != nil {
+		return err
+	}
+	defer loaded.Close()
+	result, err := loaded.Model.(*engine.Engine).Bench(ctx, engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences})
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(a.stdout).Encode(result)
+	}
+	w := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "model\t%s, %s\n", printable(result.Model), result.Type)
+	fmt.Fprintf(w, "threads\t%d, %s\n", result.Threads, result.Kernels)
+	fmt.Fprintf(w, "prompt\t%s tokens/s over %d\n", rate(result.PrefillTPS), result.Prompt)
+	fmt.Fprintf(w, "generation\t%s tokens/s over %d in %d sequences\n", rate(result.DecodeTPS), result.Generate, result.Sequences)
+	fmt.Fprintf(w, "memory\t%.1f GB/s, a ceiling of %s tokens/s\n", result.ReadGBPS, rate(result.DecodeCeilingTPS))
+	return w.Flush()
+}
+
+func rate(tps float64) string {
+	if tps < 100 {
+		return fmt.Sprintf("%.1f", tps)
+	}
+	return fmt.Sprintf("%.0f", tps)
+}

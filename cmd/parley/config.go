@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+
+	"github.com/pelletier/go-toml/v2"
+
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// config is the configuration file. parley.example.toml explains every key;
+// flags and environment variables go before what stands here.
+type config struct {
+	Server serverConfig  `toml:"server"`
+	Engine engineConfig  `toml:"engine"`
+	Models []modelConfig `toml:"models"`
+
+	path string // where it was read, "" for none
+}
+
+type serverConfig struct {
+	Listen       []string `toml:"listen"`
+	As           []string `toml:"as"`
+	Strict       bool     `toml:"strict"`
+	APIKeysFile  string   `toml:"api_keys_file"`
+	AllowHosts   []string `toml:"allow_hosts"`
+	AllowOrigins []string `toml:"allow_origins"`
+	Log          string   `toml:"log"`
+}
+
+type engineConfig struct {
+	Context   int `toml:"context"`
+	Threads   int `toml:"threads"`
+	Sequences int `toml:"sequences"`
+}
+
+type modelConfig struct {
+	Name     string         `toml:"name"`
+	Path     string         `toml:"path"`
+	Aliases  []string       `toml:"aliases"`
+	Format   string         `toml:"format"`
+	Context  int            `toml:"context"`
+	Sampling samplingConfig `toml:"sampling"`
+}
+
+type samplingConfig struct {
+	MaxTokens         *int     `toml:"max_tokens"`
+	Temperature       *float64 `toml:"temperature"`
+	TopK              *int     `toml:"top_k"`
+	TopP              *float64 `toml:"top_p"`
+	MinP              *float64 `toml:"min_p"`
+	RepetitionPenalty *float64 `toml:"repetition_penalty"`
+	RepetitionRange   *int     `toml:"repetition_range"`
+	PresencePenalty   *float64 `toml:"presence_penalty"`
+	FrequencyPenalty  *float64 `toml:"frequency_penalty"`
+}
+
+func (s samplingConfig) params() llm.Params {
+	return llm.Params{
+		MaxTokens:         s.MaxTokens,
+		Temperature:       s.Temperature,
+		TopK:              s.TopK,
+		TopP:              s.TopP,
+		MinP:              s.MinP,
+		RepetitionPenalty: s.RepetitionPenalty,
+		RepetitionRange:   s.RepetitionRange,
+		PresencePenalty:   s.PresencePenalty,
+		FrequencyPenalty:  s.FrequencyPenalty,
+	}
+}
+
+const configName = "parley.toml"
+
+// loadConfig reads the named file; with no name, parley.toml of the working
+// directory or of the user's configuration directory, if there is one.
+func loadConfig(path string) (config, error) {
+	if path != "" {
+		return readConfig(path)
+	}
+	candidates := []string{configName}
+	if dir, err := os.UserConfigDir(); err == nil {
+		candidates = append(candidates, filepath.Join(dir, "parley", configName))
+	}
+	for _, c := range candidates {
+		cfg, err := readConfig(c)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return cfg, err
+		}
+	}
+	return config{}, nil
+}
+
+func readConfig(path string) (config, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return config{}, fileError("configuration", path, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limits.ConfigBytes.Int64()+1))
+	if err != nil {
+		return config{}, fileError("configuration", path, err)
+	}
+	if err := limits.ConfigBytes.CheckInt(len(data)); err != nil {
+		return config{}, &userError{Message: fmt.Sprintf("%s: the configuration is too large", path), Hint: "is it the right file?", Err: err}
+	}
+	cfg := config{path: path}
+	if err := cfg.decode(data); err != nil {
+		return config{}, err
+	}
+	return cfg, nil
+}
+
+// decode reads TOML strictly: a key that means nothing is an error, since a
+// setting that is silently not applied is worse than none.
+func (c *config) decode(data []byte) error {
+	err := toml.NewDecoder(bytes.NewReader(data)).DisallowUnknownFields().Decode(c)
+	if missing, ok := errors.AsType[*toml.StrictMissingError](err); ok && len(missing.Errors) > 0 {
+		unknown := &missing.Errors[0]
+		row, _ := unknown.Position()
+		key := unknown.Key()
+		e := &userError{Message: fmt.Sprintf("%s:%d: there is no setting %q", c.path, row, strings.Join(key, "."))}
+		if known := keysBeside(reflect.TypeFor[config](), key); len(known) > 0 {
+			e.Hint = fmt.Sprintf("known here: %s", strings.Join(known, ", "))
+			if best := nearest(key[len(key)-1], known); best != "" {
+				e.Hint = fmt.Sprintf("did you mean %q? %s", best, e.Hint)
+			}
+		}
+		return e
+	}
+	if wrong, ok := errors.AsType[*toml.DecodeError](err); ok {
+		row, column := wrong.Position()
+		return &userError{
+			Message: fmt.Sprintf("%s:%d:%d: %s", c.path, row, column, strings.TrimPrefix(wrong.Error(), "toml: ")),
+			Hint:    "every setting is explained in parley.example.toml",
+		}
+	}
+	if err != nil {
+		return &userError{Message: fmt.Sprintf("%s: %v", c.path, err)}
+	}
+	return c.check()
+}
+
+// check refuses values that cannot be meant, and makes paths relative to the
+// file.
+func (c *config) check() error {
+	bad := func(key, format string, args ...any) error {
+		return &userError{Message: fmt.Sprintf("%s: %s %s", c.path, key, fmt.Sprintf(format, args...))}
+	}
+	if n := c.Engine.Context; n != 0 && limits.Context.CheckInt(n) != nil {
+		return bad("engine.context:", "%v", limits.Context.CheckInt(n))
+	}
+	if n := c.Engine.Sequences; n != 0 && limits.Sequences.CheckInt(n) != nil {
+		return bad("engine.sequences:", "%v", limits.Sequences.CheckInt(n))
+	}
+	if c.Engine.Threads < 0 {
+		return bad("engine.threads:", "%d is less than none", c.Engine.Threads)
+	}
+	switch c.Server.Log {
+	case "", "text", "json":
+	default:
+		return bad("server.log:", "%q is not one of text, json", c.Server.Log)
+	}
+	if c.Server.APIKeysFile != "" {
+		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
+	}
+	for i := range c.Models {
+		m := &c.Models[i]
+		at := fmt.Sprintf("models[%d]", i)
+		if m.Path == "" {
+			return bad(at, "has no path")
+		}
+		m.Path = c.beside(m.Path)
+		if m.Context != 0 && limits.Context.CheckInt(m.Context) != nil {
+			return bad(at+".context:", "%v", limits.Context.CheckInt(m.Context))
+		}
+		if err := m.Sampling.params().Check(); err != nil {
+			e := llm.AsError(err)
+			return bad(at+".sampling."+e.Field+":", "%s", e.Message)
+		}
+	}
+	return nil
+}
+
+// beside is a path as the configuration file means it.
+func (c *config) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(c.path), path)
+}
+
+// keysBeside lists the settings of the table in which an unknown key stands.
+func keysBeside(t reflect.Type, key []string) []string {
+	for _, part := range key[:max(len(key)-1, 0)] {
+		f, ok := fieldOf(t, part)
+		if !ok {
+			break
+		}
+		t = f
+	}
+	var names []string
+	for f := range fields(t) {
+		names = append(names, f.Tag.Get("toml"))
+	}
+	return names
+}
+
+func fieldOf(t reflect.Type, name string) (reflect.Type, bool) {
+	for f := range fields(t) {
+		if f.Tag.Get("toml") == name {
+			if f.Type.Kind() == reflect.Slice {
+				return f.Type.Elem(), true
+			}
+			return f.Type, true
+		}
+	}
+	return nil, false
+}
+
+// fields ranges over the settings of a table.
+func fields(t reflect.Type) func(func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		if t.Kind() != reflect.Struct {
+			return
+		}
+		for f := range t.Fields() {
+			if f.Tag.Get("toml") != "" && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// nearest is the name that a mistyped one was meant to be, or "" if none is
+// near.
+func nearest(name string, known []string) string {
+	best, least := "", 1+len(name)/3
+	for _, k := range known {
+		if d := editDistance(name, k); d <= least && (best == "" || d < least) {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// editDistance counts the insertions, deletions and replacements of bytes that
+// make a into b (Levenshtein).
+func editDistance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			above := row[j+1]
+			replaced := diagonal
+			if a[i] != b[j] {
+				replaced++
+			}
+			row[j+1] = min(replaced, above+1, row[j]+1)
+			diagonal = above
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"parley/chatformat"
+	"parley/internal/catalog"
+	"parley/internal/demo"
+	"parley/internal/gguf"
+)
+
+type modelsCmd struct {
+	List modelsListCmd `cmd:"" help:"List the models that there are."`
+	Info modelsInfoCmd `cmd:"" help:"Show what is in a model file."`
+}
+
+type modelsListCmd struct {
+	Folder string `arg:"" optional:"" help:"Also list the GGUF files in this folder."`
+}
+
+func (*modelsListCmd) Help() string {
+	return `Those of the configuration, those in a folder if one is given, and the built-in
+one.
+
+Example:
+
+    parley models list ~/models`
+}
+
+func (c *modelsListCmd) Run(a *app) error {
+	cfg, err := a.config()
+	if err != nil {
+		return err
+	}
+	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "NAME\tARCHITECTURE\tPARAMETERS\tTYPE\tSIZE\tCONTEXT\tFORMAT\tFILE")
+	seen := map[string]bool{}
+	for _, m := range cfg.Models {
+		seen[m.Path] = true
+		listFile(table, m.name(), m.Path)
+	}
+	if c.Folder != "" {
+		entries, err := os.ReadDir(c.Folder)
+		if err != nil {
+			return fileError("folder", c.Folder, err)
+		}
+		for _, e := range entries {
+			path := filepath.Join(c.Folder, e.Name())
+			if strings.EqualFold(filepath.Ext(path), ".gguf") && !seen[path] {
+				listFile(table, catalog.NameOf(path), path)
+			}
+		}
+	}
+	if f, err := gguf.Parse(demo.Model()); err == nil {
+		listSummary(table, catalog.BuiltInName, summarise(f), "built in")
+	}
+	return table.Flush()
+}
+
+func listFile(table io.Writer, name, path string) {
+	f, err := openGGUF(path)
+	if err != nil {
+		fmt.Fprintf(table, "%s\t\t\t\t\t\t\t%s\n", printable(name), printable(err.Error()))
+		return
+	}
+	defer f.Close()
+	listSummary(table, name, summarise(f), path)
+}
+
+func listSummary(table io.Writer, name string, s summary, where string) {
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(name), printable(s.Architecture),
+		short(s.Parameters), s.Quantisation, size(s.Bytes), count(int64(s.Trained)), detected(s), printable(where))
+}
+
+// detected is the chat format that a model would get, or "?".
+func detected(s summary) string {
+	format, err := chatformat.Detect(s.Info)
+	if err != nil {
+		return "?"
+	}
+	return format.Name()
+}
+
+type modelsInfoCmd struct {
+	File string `arg:"" optional:"" help:"A GGUF file, or the name of a model in the configuration. Default: the built-in model."`
+}
+
+func (*modelsInfoCmd) Help() string {
+	return `Its metadata, tokenizer, tensors and chat template, and the chat format that is
+found from them. Nothing is loaded.
+
+Example:
+
+    parley models info llama-3.2-3b-instruct-q4_k_m.gguf`
+}
+
+func (c *modelsInfoCmd) Run(a *app) error {
+	f, err := c.open(a)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	s := summarise(f)
+	o, out := a.out, a.stdout
+
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	line := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(table, "%s\t%s\n", name, printable(value))
+		}
+	}
+	line("name", s.Name)
+	line("description", s.Description)
+	line("architecture", fmt.Sprintf("%s, %d layers of %s", s.Architecture, s.layers, count(int64(s.embedding))))
+	line("parameters", short(s.Parameters))
+	line("weights", fmt.Sprintf("%s, %s", s.Quantisation, size(s.Bytes)))
+	line("trained for", count(int64(s.Trained))+" tokens")
+	line("vocabulary", fmt.Sprintf("%s tokens (%s)", count(int64(s.Vocabulary)), s.tokenizer))
+	line("BOS, EOS", strings.TrimSuffix(s.BOS+", "+s.EOS, ", "))
+	format, err := chatformat.Detect(s.Info)
+	if err == nil {
+		line("chat format", format.Name())
+	} else {
+		line("chat format", "none found: "+sentence(err))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+
+	fmt.Fprintf(out, "\n%s\n", o.bold(fmt.Sprintf("Metadata (%d)", len(f.Keys()))))
+	for _, key := range f.Keys() {
+		if v, ok := f.Value(key); ok && key != "tokenizer.chat_template" {
+			fmt.Fprintf(table, "  %s\t%s\n", printable(key), printable(v.String()))
+		}
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+
+	fmt.Fprintf(out, "\n%s\n", o.bold(fmt.Sprintf("Tensors (%d)", len(f.Tensors))))
+	for i := range f.Tensors {
+		t := &f.Tensors[i]
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\n", printable(t.Name), t.Type, shape(t.Shape), size(int64(len(t.Data))))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	if s.ChatTemplate != "" {
+		fmt.Fprintf(out, "\n%s\n%s\n", o.bold("Chat template"), printable(strings.TrimSuffix(s.ChatTemplate, "\n")))
+	}
+	return nil
+}
+
+func (c *modelsInfoCmd) open(a *app) (*gguf.File, error) {
+	if c.File == "" {
+		return gguf.Parse(demo.Model())
+	}
+	cfg, err := a.config()
+	if err != nil {
+		return nil, err
+	}
+	m, err := cfg.model(c.File)
+	if err != nil {
+		return nil, err
+	}
+	return openGGUF(m.Path)
+}
+
+func shape(dims []uint64) string {
+	text := make([]string, len(dims))
+	for i, d := range dims {
+		text[i] = fmt.Sprint(d)
+	}
+	return strings.Join(text, " × ")
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"parley/internal/catalog"
+	"parley/internal/server"
+)
+
+type serveCmd struct {
+	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file to serve, once for each. Default: the configuration's models, else the built-in one."`
+	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen; several are possible. Default: ${listen}."`
+	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
+	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, where the files' own are not the right ones."`
+	Ctx         int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
+	Threads     int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+	Strict      *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
+	APIKey      []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
+	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file, one a line."`
+	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
+	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
+	Log         string   `placeholder:"KIND" env:"PARLEY_LOG" help:"The log on standard error: text or json."`
+}
+
+func (*serveCmd) Help() string {
+	return `Clients speak OpenAI's protocol. Ctrl-C lets running requests end; a second one
+does not. Settings may also stand in parley.toml: parley.example.toml explains
+them.
+
+Example:
+
+    parley serve
+    parley serve --model llama.gguf --model small=qwen2.5-0.5b.gguf --as mlc
+    parley serve --listen 0.0.0.0:7275 --api-key-file keys.txt`
+}
+
+func (c *serveCmd) Run(a *app) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, endSignals...)
+	defer signal.Stop(signals)
+
+	cfg, err := c.settings(a)
+	if err != nil {
+		return err
+	}
+	keys, err := c.keys(cfg)
+	if err != nil {
+		return err
+	}
+	log := newLog(a, cfg.Server.Log)
+	where, err := places(cfg.Server.Listen, cfg.Server.As)
+	if err != nil {
+		return err
+	}
+	open, err := listen(context.Background(), where, len(keys) > 0)
+	if err != nil {
+		return err
+	}
+	models, err := loadAll(cfg, log, signals)
+	if err != nil {
+		return err
+	}
+	defer models.Close()
+	s := server.New(models, server.Options{
+		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Logger: log,
+	})
+	if cfg.path != "" {
+		log.Info("configured", "file", cfg.path)
+	}
+	announce(a, log, open, models, len(keys) > 0)
+	return serve(s, open, log, signals)
+}
+
+// settings lays the flags, which have the environment in them, over the
+// configuration file.
+func (c *serveCmd) settings(a *app) (config, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return cfg, err
+	}
+	if len(c.Model) > 0 {
+		var chosen []modelConfig
+		for _, arg := range c.Model {
+			m, err := cfg.model(arg)
+			if err != nil {
+				return cfg, err
+			}
+			chosen = append(chosen, m)
+		}
+		cfg.Models = chosen
+	}
+	if len(cfg.Models) == 0 {
+		cfg.Models = []modelConfig{{}}
+	}
+	flags := modelFlags{Format: c.Format, Ctx: c.Ctx, Threads: c.Threads}
+	for i := range cfg.Models {
+		if err := flags.over(&cfg.Models[i], &cfg); err != nil {
+			return cfg, err
+		}
+	}
+	s := &cfg.Server
+	for _, list := range []struct {
+		to   *[]string
+		from []string
+	}{{&s.Listen, c.Listen}, {&s.As, c.As}, {&s.AllowHosts, c.AllowHost}, {&s.AllowOrigins, c.AllowOrigin}} {
+		if len(list.from) > 0 {
+			*list.to = list.from
+		}
+	}
+	if len(s.Listen) == 0 {
+		s.Listen = []string{defaultListen}
+	}
+	if c.Strict != nil {
+		s.Strict = *c.Strict
+	}
+	if c.APIKeyFile != "" {
+		s.APIKeysFile = c.APIKeyFile
+	}
+	if c.Log != "" {
+		s.Log = c.Log
+	}
+	if !slices.Contains([]string{"", "text", "json"}, s.Log) {
+		return cfg, usageError("", "--log %s: the kinds are text and json", s.Log)
+	}
+	return cfg, nil
+}
+
+// keys are those of the flags and of the file.
+func (c *serveCmd) keys(cfg config) ([]string, error) {
+	keys := c.APIKey
+	if path := cfg.Server.APIKeysFile; path != "" {
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, fileError("file of API keys", path, err)
+		}
+		defer f.Close()
+		lines := bufio.NewScanner(f)
+		before := len(keys)
+		for lines.Scan() {
+			if key := strings.TrimSpace(lines.Text()); key != "" && !strings.HasPrefix(key, "#") {
+				keys = append(keys, key)
+			}
+		}
+		if err := lines.Err(); err != nil {
+			return nil, fileError("file of API keys", path, err)
+		}
+		if len(keys) == before {
+			return nil, &userError{Message: fmt.Sprintf("the file of API keys %s has no key in it", path), Hint: "write one key a line"}
+		}
+	}
+	if slices.Contains(keys, "") {
+		return nil, usageError("", "--api-key is empty")
+	}
+	return keys, nil
+}
+
+// newLog is a log for a person on a terminal, whose day has one date, and for
+// programs everywhere else.
+func newLog(a *app, kind string) *slog.Logger {
+	if kind == "json" {
+		return slog.New(slog.NewJSONHandler(a.stderr, nil))
+	}
+	var o slog.HandlerOptions
+	if isTerminal(a.stderr) {
+		o.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
+			if attr.Key == slog.TimeKey && len(groups) == 0 {
+				return slog.String(slog.TimeKey, attr.Value.Time().Format(time.TimeOnly))
+			}
+			return attr
+		}
+	}
+	return slog.New(slog.NewTextHandler(a.stderr, &o))
+}
+
+// loadAll makes a catalog of the models and loads them, so that what is wrong
+// with a file is said now and not to the first client.
+func loadAll(cfg config, log *slog.Logger, signals <-chan os.Signal) (*catalog.Catalog, error) {
+	var entries []catalog.Entry
+	for _, m := range cfg.Models {
+		entries = append(entries, catalog.Entry{
+			Name: m.name(), Aliases: m.Aliases, BuiltIn: m.Path == "",
+			Load: func(context.Context) (*catalog.Loaded, error) { return m.open(cfg, log) },
+		})
+	}
+	models, err := catalog.New(entries, catalog.Options{Strict: cfg.Server.Strict})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	loaded := make(chan error, 1)
+	go func() { loaded <- models.Load(ctx) }()
+	select {
+	case err = <-loaded:
+	case s := <-signals:
+		err = &userError{Message: "stopped by " + s.String() + " while models were loaded"}
+	}
+	if err != nil {
+		// Not waited for: a load that is under way ends with the program.
+		go models.Close()
+		return nil, err
+	}
+	return models, nil
+}
+
+// announce says where the server is: to a person with a command to try, to a
+// program in the log.
+func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog, keyed bool) {
+	listed, _ := models.List(context.Background())
+	var names []string
+	for _, m := range listed {
+		names = append(names, m.ID)
+	}
+	if !isTerminal(a.stderr) {
+		for _, l := range open {
+			log.Info("listening", "url", l.url(), "as", l.face.Name, "models", strings.Join(names, ", "))
+		}
+		return
+	}
+	s := a.err
+	var b strings.Builder
+	fmt.Fprintf(&b, "\n  %s %s\n\n", s.bold("Parley"), s.dim(release))
+	for _, m := range listed {
+		fmt.Fprintf(&b, "  %-8s  %s  %s\n", "model", s.cyan(printable(m.ID)),
+			s.dim(fmt.Sprintf("%s parameters, %s, context %s", short(m.Info.Parameters), m.Info.Quantisation, count(int64(m.Info.Context)))))
+	}
+	for _, l := range open {
+		label := "OpenAI"
+		if l.face.Name != server.Own.Name {
+			label = "as " + l.face.Name
+		}
+		fmt.Fprintf(&b, "  %-8s  %s\n", label, s.cyan(l.url()+"/v1"))
+	}
+	key := ""
+	if keyed {
+		key = ` -H "Authorization: Bearer $KEY"`
+	}
+	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n", "try", open[0].url(), key)
+	fmt.Fprintf(&b, "  %-8s  parley chat --server %s\n\n", "or", open[0].url())
+	io.WriteString(a.stderr, b.String())
+}
+
+// errHurried is why requests end that did not end in time after the second
+// signal.
+var errHurried = &userError{Message: "stopped before every request had ended"}
+
+// serve answers until a signal comes, lets what is running end, and gives up
+// on it at a second signal.
+func serve(s *server.Server, open []listener, log *slog.Logger, signals <-chan os.Signal) error {
+	failed := make(chan error, len(open))
+	for _, l := range open {
+		go func() { failed <- s.Serve(l.Listener, l.face) }()
+	}
+	ctx, hurry := context.WithCancel(context.Background())
+	defer hurry()
+	var failure error
+	select {
+	case err := <-failed:
+		failure = errors.Join(err, errors.New("a listener ended"))
+	case sig := <-signals:
+		log.Info("stopping: running requests may end, another signal stops them", "signal", sig.String())
+	}
+	drained := make(chan error, 1)
+	go func() { drained <- s.Shutdown(ctx) }()
+	select {
+	case err := <-drained:
+		return errors.Join(failure, err)
+	case <-signals:
+	}
+	hurry()
+	const patience = time.Second // for clients to be told
+	select {
+	case err := <-drained:
+		return errors.Join(failure, err)
+	case <-time.After(patience):
+		return errHurried
+	}
+}

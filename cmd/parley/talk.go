@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"parley/chat"
+	"parley/engine"
+	"parley/internal/catalog"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// modelFlags choose one model and how it runs.
+type modelFlags struct {
+	Model   string `short:"m" placeholder:"PATH" env:"PARLEY_MODEL" help:"GGUF file, or the name of a model in the configuration. Default: the configuration's first, else the built-in one."`
+	Format  string `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, where the file's own is not the right one."`
+	Ctx     int    `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
+	Threads int    `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+}
+
+// talkFlags are those of commands that answer: a model here, or a server.
+type talkFlags struct {
+	modelFlags
+	Server      string   `placeholder:"URL" env:"PARLEY_SERVER" help:"Talk to this server instead of a model in this process."`
+	APIKey      string   `name:"api-key" placeholder:"KEY" env:"PARLEY_API_KEY" help:"The server's key."`
+	Temperature *float64 `placeholder:"T" help:"Sampling temperature; 0 takes the likeliest token."`
+	Seed        *int64   `placeholder:"N" help:"Seed of the random numbers: the same seed gives the same answer."`
+	MaxTokens   *int     `placeholder:"N" help:"Length of a reply at most."`
+}
+
+func (f *talkFlags) params() llm.Params {
+	return llm.Params{Temperature: f.Temperature, Seed: f.Seed, MaxTokens: f.MaxTokens}
+}
+
+// A partner is whom a conversation is held with.
+type partner struct {
+	responder chat.Responder
+	name      string
+	about     string // one line
+	close     func() error
+}
+
+// partner finds out who answers, and gets it ready.
+func (f *talkFlags) partner(ctx context.Context, a *app) (*partner, error) {
+	if err := f.params().Check(); err != nil {
+		e := llm.AsError(err)
+		return nil, usageError("", "--%s: %s", strings.ReplaceAll(e.Field, "_", "-"), e.Message)
+	}
+	if f.Server != "" {
+		r, err := newRemote(f.Server, f.APIKey, f.Model)
+		if err != nil {
+			return nil, err
+		}
+		if err := r.choose(ctx); err != nil {
+			return nil, err
+		}
+		return &partner{r, printable(r.model), "at " + r.base, func() error { return nil }}, nil
+	}
+	loaded, name, err := f.load(a)
+	if err != nil {
+		return nil, err
+	}
+	about := fmt.Sprintf("%s parameters, %s, %s tokens, format %s", short(loaded.Info.Parameters), loaded.Info.Quantisation, count(int64(loaded.Info.Context)), loaded.Format)
+	return &partner{loaded.Responder, printable(name), printable(about), loaded.Close}, nil
+}
+
+// load loads the chosen model.
+func (f *modelFlags) load(a *app) (*catalog.Loaded, string, error) {
+	m, cfg, err := f.choose(a)
+	if err != nil {
+		return nil, "", err
+	}
+	loaded, err := m.open(cfg, nil)
+	return loaded, m.name(), err
+}
+
+// choose is the model that the flags mean, with the flags' settings in it.
+func (f *modelFlags) choose(a *app) (modelConfig, config, error) {
+	cfg, err := a.config()
+	if err != nil {
+		return modelConfig{}, cfg, err
+	}
+	m := modelConfig{Name: catalog.BuiltInName}
+	switch {
+	case f.Model != "":
+		if m, err = cfg.model(f.Model); err != nil {
+			return m, cfg, err
+		}
+	case len(cfg.Models) > 0:
+		m = cfg.Models[0]
+	}
+	if err := f.over(&m, &cfg); err != nil {
+		return m, cfg, err
+	}
+	return m, cfg, nil
+}
+
+// over lays what the flags say over what the configuration says.
+func (f *modelFlags) over(m *modelConfig, cfg *config) error {
+	if f.Ctx != 0 {
+		if err := limits.Context.CheckInt(f.Ctx); err != nil {
+			return usageError("", "--ctx: %v", err)
+		}
+		m.Context = f.Ctx
+	}
+	if f.Threads < 0 {
+		return usageError("", "--threads: %d is less than none", f.Threads)
+	}
+	if f.Threads != 0 {
+		cfg.Engine.Threads = f.Threads
+	}
+	if f.Format != "" {
+		m.Format = f.Format
+	}
+	return nil
+}
+
+// model finds what --model means: NAME=PATH, a file, or a model of the
+// configuration.
+func (c *config) model(arg string) (modelConfig, error) {
+	for _, m := range c.Models {
+		if m.name() == arg {
+			return m, nil
+		}
+		for _, alias := range m.Aliases {
+			if alias == arg {
+				return m, nil
+			}
+		}
+	}
+	if arg == catalog.BuiltInName && !isFile(arg) {
+		return modelConfig{Name: catalog.BuiltInName}, nil
+	}
+	name, path, named := strings.Cut(arg, "=")
+	if !named || isFile(arg) {
+		name, path = "", arg
+	}
+	if isFile(path) {
+		return modelConfig{Name: name, Path: path}, nil
+	}
+	e := &userError{Message: fmt.Sprintf("there is no model file at %s", path)}
+	var known []string
+	for _, m := range c.Models {
+		known = append(known, m.name())
+	}
+	if len(known) > 0 && !named {
+		e.Message = fmt.Sprintf("%s is neither a file nor a model of %s", arg, c.path)
+		e.Hint = "models there: " + strings.Join(known, ", ")
+	}
+	return modelConfig{}, e
+}
+
+func (m *modelConfig) name() string {
+	switch {
+	case m.Name != "":
+		return m.Name
+	case m.Path == "":
+		return catalog.BuiltInName
+	}
+	return catalog.NameOf(m.Path)
+}
+
+// open loads the model.
+func (m *modelConfig) open(cfg config, log *slog.Logger) (*catalog.Loaded, error) {
+	format, err := findFormat(m.Format)
+	if err != nil {
+		return nil, err
+	}
+	context := m.Context
+	if context == 0 {
+		context = cfg.Engine.Context
+	}
+	loaded, err := catalog.File{
+		Path:   m.Path,
+		Format: format,
+		Engine: engine.Options{
+			Name:      m.name(),
+			Context:   context,
+			Threads:   cfg.Engine.Threads,
+			Sequences: cfg.Engine.Sequences,
+			Sampling:  m.Sampling.params(),
+			Logger:    log,
+		},
+	}.Open()
+	if err != nil && m.Path != "" {
+		return nil, modelFileError(m.Path, err)
+	}
+	return loaded, err
+}
