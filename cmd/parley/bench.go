@@ -11,7 +11,7 @@ import (
 )
 
 type benchCmd struct {
-	modelFlags
+	engineFlags
 	Prompt    int  `short:"p" default:"256" help:"Tokens of the prompt."`
 	Generate  int  `short:"n" default:"64" help:"Tokens to generate."`
 	Sequences int  `short:"c" default:"1" help:"Sequences at a time."`

@@ -179,6 +179,9 @@ func (c *config) check() error {
 			return bad(at, "has no path")
 		}
 		m.Path = c.beside(m.Path)
+		if strings.HasSuffix(m.Format, ".toml") {
+			m.Format = c.beside(m.Format)
+		}
 		if m.Context != 0 && limits.Context.CheckInt(m.Context) != nil {
 			return bad(at+".context:", "%v", limits.Context.CheckInt(m.Context))
 		}

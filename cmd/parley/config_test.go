@@ -83,7 +83,7 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, []byte("[[models]]\npath = \"m.gguf\"\n"), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte("[[models]]\npath = \"m.gguf\"\nformat = \"f.toml\"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	cfg, err := readConfig(path)
@@ -92,6 +92,9 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 	}
 	if got, want := cfg.Models[0].Path, filepath.Join(dir, "sub", "m.gguf"); got != want {
 		t.Errorf("path %s, want %s", got, want)
+	}
+	if got, want := cfg.Models[0].Format, filepath.Join(dir, "sub", "f.toml"); got != want {
+		t.Errorf("format %s, want %s", got, want)
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -41,7 +43,7 @@ type formatsShowCmd struct {
 }
 
 func (*formatsShowCmd) Help() string {
-	return `The format of a short conversation.
+	return `Colours tell whose words are whose.
 
 Example:
 
@@ -76,7 +78,7 @@ type formatsCheckCmd struct {
 }
 
 func (*formatsCheckCmd) Help() string {
-	return `They are read as a server would read them.
+	return `Says what is wrong or suspicious in them, and what they leave open.
 
 Example:
 
@@ -84,22 +86,40 @@ Example:
 }
 
 func (c *formatsCheckCmd) Run(a *app) error {
-	var first error
+	wrong := 0
 	for _, path := range c.Files {
-		m, err := readFormat(path)
-		if err == nil {
-			_, err = m.Render(sample())
-		}
+		data, err := readFormatFile(path)
 		if err != nil {
-			if first != nil {
-				report(a.stderr, a.err, first)
-			}
-			first = err
-			continue
+			return err
 		}
-		fmt.Fprintf(a.stdout, "%s: %s, %s\n", path, m.Name(), a.out.green("good"))
+		findings := chatformat.Check(formatName(path), data)
+		for _, f := range findings {
+			where := path
+			if f.Line > 0 {
+				where = fmt.Sprintf("%s:%d", path, f.Line)
+			}
+			fmt.Fprintf(a.stdout, "%s: %s: %s\n", where, colourOfSeverity(a.out, f.Severity), f.Message)
+		}
+		if slices.ContainsFunc(findings, func(f chatformat.Finding) bool { return f.Severity == chatformat.SeverityError }) {
+			wrong++
+		} else {
+			fmt.Fprintf(a.stdout, "%s: %s\n", path, a.out.green("a format"))
+		}
 	}
-	return first
+	if wrong > 0 {
+		return &userError{Message: fmt.Sprintf("%d of %d files are no formats", wrong, len(c.Files)), Hint: "docs/formats.md describes these files"}
+	}
+	return nil
+}
+
+func colourOfSeverity(s style, severity chatformat.Severity) string {
+	switch severity {
+	case chatformat.SeverityError:
+		return s.red(string(severity))
+	case chatformat.SeverityWarning:
+		return s.yellow(string(severity))
+	}
+	return s.dim(string(severity))
 }
 
 // findFormat is what --format means: a TOML file, or a built-in format. ""
@@ -119,6 +139,20 @@ func findFormat(arg string) (chatformat.Format, error) {
 }
 
 func readFormat(path string) (*chatformat.Markup, error) {
+	data, err := readFormatFile(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := chatformat.ParseMarkup(formatName(path), data)
+	if err != nil {
+		return nil, &userError{Message: path + ": " + sentence(err), Hint: "parley formats check " + path, Err: err}
+	}
+	return m, nil
+}
+
+func formatName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".toml") }
+
+func readFormatFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fileError("chat format", path, err)
@@ -131,13 +165,5 @@ func readFormat(path string) (*chatformat.Markup, error) {
 	if err := limits.FormatFileBytes.CheckInt(len(data)); err != nil {
 		return nil, &userError{Message: fmt.Sprintf("%s: the file is too large for a chat format: %v", path, err), Err: err}
 	}
-	m, err := chatformat.ParseMarkup(strings.TrimSuffix(path, ".toml"), data)
-	if err != nil {
-		e := &userError{Message: sentence(err), Hint: "docs/formats.md describes these files", Err: err}
-		if !strings.Contains(e.Message, path) {
-			e.Message = path + ": " + e.Message
-		}
-		return nil, e
-	}
-	return m, nil
+	return data, nil
 }

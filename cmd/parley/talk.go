@@ -13,12 +13,17 @@ import (
 	"parley/llm"
 )
 
-// modelFlags choose one model and how it runs.
-type modelFlags struct {
+// engineFlags choose one model and how it runs.
+type engineFlags struct {
 	Model   string `short:"m" placeholder:"PATH" env:"PARLEY_MODEL" help:"GGUF file, or the name of a model in the configuration. Default: the configuration's first, else the built-in one."`
-	Format  string `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, where the file's own is not the right one."`
 	Ctx     int    `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads int    `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+}
+
+// modelFlags choose a model for conversations.
+type modelFlags struct {
+	engineFlags
+	Format string `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format or TOML file, where the model's own format is not the right one."`
 }
 
 // talkFlags are those of commands that answer: a model here, or a server.
@@ -73,17 +78,20 @@ func (f *modelFlags) load(a *app) (*catalog.Loaded, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
+	if f.Format != "" {
+		m.Format = f.Format
+	}
 	loaded, err := m.open(cfg, nil)
 	return loaded, m.name(), err
 }
 
 // choose is the model that the flags mean, with the flags' settings in it.
-func (f *modelFlags) choose(a *app) (modelConfig, config, error) {
+func (f *engineFlags) choose(a *app) (modelConfig, config, error) {
 	cfg, err := a.config()
 	if err != nil {
 		return modelConfig{}, cfg, err
 	}
-	m := modelConfig{Name: catalog.BuiltInName}
+	var m modelConfig
 	switch {
 	case f.Model != "":
 		if m, err = cfg.model(f.Model); err != nil {
@@ -92,14 +100,11 @@ func (f *modelFlags) choose(a *app) (modelConfig, config, error) {
 	case len(cfg.Models) > 0:
 		m = cfg.Models[0]
 	}
-	if err := f.over(&m, &cfg); err != nil {
-		return m, cfg, err
-	}
-	return m, cfg, nil
+	return m, cfg, f.over(&m, &cfg)
 }
 
 // over lays what the flags say over what the configuration says.
-func (f *modelFlags) over(m *modelConfig, cfg *config) error {
+func (f *engineFlags) over(m *modelConfig, cfg *config) error {
 	if f.Ctx != 0 {
 		if err := limits.Context.CheckInt(f.Ctx); err != nil {
 			return usageError("", "--ctx: %v", err)
@@ -111,9 +116,6 @@ func (f *modelFlags) over(m *modelConfig, cfg *config) error {
 	}
 	if f.Threads != 0 {
 		cfg.Engine.Threads = f.Threads
-	}
-	if f.Format != "" {
-		m.Format = f.Format
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (c *tokensCmd) Run(a *app) error {
 
 // tokenizer opens the vocabulary of the chosen model, not its weights.
 func (c *tokensCmd) tokenizer(a *app) (*engine.Tokenizer, error) {
-	m, _, err := (&modelFlags{Model: c.Model}).choose(a)
+	m, _, err := (&engineFlags{Model: c.Model}).choose(a)
 	if err != nil {
 		return nil, err
 	}
