@@ -168,22 +168,43 @@ func (c *serveCmd) keys(cfg config) ([]string, error) {
 	return keys, nil
 }
 
-// newLog is a log for a person on a terminal, whose day has one date, and for
-// programs everywhere else.
+// newLog is a log for programs, or a shorter one for a person at a terminal.
 func newLog(a *app, kind string) *slog.Logger {
 	if kind == "json" {
 		return slog.New(slog.NewJSONHandler(a.stderr, nil))
 	}
 	var o slog.HandlerOptions
-	if isTerminal(a.stderr) {
-		o.ReplaceAttr = func(groups []string, attr slog.Attr) slog.Attr {
-			if attr.Key == slog.TimeKey && len(groups) == 0 {
-				return slog.String(slog.TimeKey, attr.Value.Time().Format(time.TimeOnly))
-			}
-			return attr
-		}
+	if isTerminal(a.stderr) && kind == "" {
+		o.ReplaceAttr = forPerson
 	}
 	return slog.New(slog.NewTextHandler(a.stderr, &o))
+}
+
+// forPerson leaves out of the log what is the same in most lines, and what
+// finds a line again among thousands, so that one fits the terminal's width.
+func forPerson(groups []string, attr slog.Attr) slog.Attr {
+	if len(groups) > 0 {
+		return attr
+	}
+	switch attr.Key {
+	case slog.TimeKey:
+		return slog.String(slog.TimeKey, attr.Value.Time().Format(time.TimeOnly))
+	case slog.LevelKey:
+		if attr.Value.Any() == slog.LevelInfo {
+			return slog.Attr{}
+		}
+	case "id", "bytes":
+		return slog.Attr{}
+	case "client":
+		if isLoopback(attr.Value.String()) {
+			return slog.Attr{}
+		}
+	case "took":
+		if d, ok := attr.Value.Any().(time.Duration); ok {
+			return slog.String(attr.Key, d.Round(time.Millisecond/10).String())
+		}
+	}
+	return attr
 }
 
 // loadAll makes a catalog of the models and loads them, so that what is wrong
@@ -249,7 +270,7 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 	if keyed {
 		key = ` -H "Authorization: Bearer $KEY"`
 	}
-	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n", "try", open[0].url(), key)
+	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'\n", "try", open[0].url(), key)
 	fmt.Fprintf(&b, "  %-8s  parley chat --server %s\n\n", "or", open[0].url())
 	io.WriteString(a.stderr, b.String())
 }

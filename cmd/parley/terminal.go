@@ -17,13 +17,12 @@ func (s style) wrap(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-func (s style) bold(t string) string    { return s.wrap("1", t) }
-func (s style) dim(t string) string     { return s.wrap("2", t) }
-func (s style) red(t string) string     { return s.wrap("1;31", t) }
-func (s style) green(t string) string   { return s.wrap("32", t) }
-func (s style) yellow(t string) string  { return s.wrap("33", t) }
-func (s style) cyan(t string) string    { return s.wrap("36", t) }
-func (s style) magenta(t string) string { return s.wrap("35", t) }
+func (s style) bold(t string) string   { return s.wrap("1", t) }
+func (s style) dim(t string) string    { return s.wrap("2", t) }
+func (s style) red(t string) string    { return s.wrap("1;31", t) }
+func (s style) green(t string) string  { return s.wrap("32", t) }
+func (s style) yellow(t string) string { return s.wrap("33", t) }
+func (s style) cyan(t string) string   { return s.wrap("36", t) }
 
 // styleFor decides whether a stream shows colours: a terminal does, unless
 // NO_COLOR (no-color.org) is set or it calls itself dumb.
@@ -35,18 +34,4 @@ func styleFor(w io.Writer) style {
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// width is how many columns a terminal has; 80 where nobody knows.
-func width(stream any) int {
-	const usual = 80
-	f, ok := stream.(*os.File)
-	if !ok {
-		return usual
-	}
-	w, _, err := term.GetSize(int(f.Fd()))
-	if err != nil || w <= 0 {
-		return usual
-	}
-	return w
 }
