@@ -57,7 +57,6 @@ func (p *pipes) dial() (net.Conn, error) {
 // stage is a server with a client.
 type stage struct {
 	*Server
-	t     *testing.T
 	pipes *pipes
 	http  http.Client
 	log   *bytes.Buffer
@@ -66,7 +65,7 @@ type stage struct {
 // onStage runs f with a server under a clock of its own, and shuts the server
 // down after it. It must be called inside synctest.Test.
 func onStage(t *testing.T, m Models, o Options, f func(*stage)) {
-	st := &stage{t: t, pipes: newPipes(), log: &bytes.Buffer{}}
+	st := &stage{pipes: newPipes(), log: &bytes.Buffer{}}
 	o.Logger = slog.New(slog.NewJSONHandler(st.log, nil))
 	st.Server = New(m, o)
 	transport := &http.Transport{
@@ -98,7 +97,7 @@ func underClock(f func(t *testing.T)) func(*testing.T) {
 func (st *stage) post(ctx context.Context, path, body string) (*http.Response, error) {
 	r, err := http.NewRequestWithContext(ctx, "POST", "http://127.0.0.1:7275"+path, strings.NewReader(body))
 	if err != nil {
-		st.t.Fatal(err)
+		return nil, err
 	}
 	return st.http.Do(r)
 }
@@ -107,12 +106,12 @@ func (st *stage) post(ctx context.Context, path, body string) (*http.Response, e
 func (st *stage) ask(body string) (status int, text string) {
 	resp, err := st.post(context.Background(), "/v1/chat/completions", body)
 	if err != nil {
-		st.t.Fatal(err)
+		return 0, err.Error()
 	}
 	defer resp.Body.Close()
 	all, err := io.ReadAll(resp.Body)
 	if err != nil {
-		st.t.Fatal(err)
+		return 0, string(all) + err.Error()
 	}
 	return resp.StatusCode, string(all)
 }
@@ -369,7 +368,7 @@ func TestSeveralAnswersInOneStream(t *testing.T) {
 			yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}, nil)
 		})
 		onStage(t, one("tiny", r, nil), Options{}, func(st *stage) {
-			_, text := st.ask(strings.Replace(streamed, `"model"`, `"n":2,"seed":8,"model"`, 1))
+			_, text := st.ask(strings.Replace(streamed, `"model"`, `"n":2,"seed":8,"stream_options":{"include_usage":true},"model"`, 1))
 			said := [2]string{}
 			for line := range strings.Lines(text) {
 				for i := range said {
