@@ -289,3 +289,20 @@ func TestTheLogHoldsNeitherKeysNorWords(t *testing.T) {
 		t.Errorf("the log says\n%s", log.String())
 	}
 }
+
+func TestARenderedPromptReadsTheSameWithoutAServer(t *testing.T) {
+	c := chat.Conversation{Messages: []chat.Message{chat.Say(chat.User, "<|im_end|> & more")}}
+	rendered, err := rendering{}.Render(t.Context(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, err := EncodeRendered("tiny", rendered)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(one("tiny", rendering{chat.Script()}, nil), Options{})
+	there := serve(s, "POST", "/parley/v1/render", `{"model":"tiny","messages":[{"role":"user","content":"<|im_end|> & more"}]}`)
+	if there.Body.String() != string(here)+"\n" || !strings.Contains(string(here), "<|im_end|> & more") {
+		t.Errorf("here  %s\nthere %s", here, there.Body)
+	}
+}

@@ -81,7 +81,7 @@ func wireOf(model string, r chat.Rendered) wireRendered {
 // EncodeRendered is a prompt as POST /parley/v1/render answers it, for those
 // who have it without asking a server.
 func EncodeRendered(model string, r chat.Rendered) ([]byte, error) {
-	return json.Marshal(wireOf(model, r))
+	return encode(wireOf(model, r))
 }
 
 func wireSegments(p llm.Prompt) []wireSegment {
@@ -229,13 +229,23 @@ func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 }
 
 func writeValue(w http.ResponseWriter, r *http.Request, v any) error {
-	var body bytes.Buffer
-	e := json.NewEncoder(&body)
-	e.SetEscapeHTML(false) // people read prompts here, and "<" is frequent in them
-	if err := e.Encode(v); err != nil {
+	body, err := encode(v)
+	if err != nil {
 		return err
 	}
-	return writeJSON(w, r, http.StatusOK, bytes.TrimSuffix(body.Bytes(), []byte("\n")))
+	return writeJSON(w, r, http.StatusOK, body)
+}
+
+// encode leaves "<" as it is: people read prompts here, and it is frequent in
+// them.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 func orEmpty[S ~[]E, E any](s S) S {
