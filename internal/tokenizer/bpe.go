@@ -62,8 +62,7 @@ type bpe struct {
 	ids     map[string]int32 // by the bytes that they stand for
 	pairs   map[uint64]merged
 	bytes   [256]int32
-	unknown int32 // for a byte without token, or -1: it is lost
-	whole   bool  // a word that is a token is that token
+	whole   bool // a word that is a token is that token
 	mergers sync.Pool
 }
 
@@ -78,7 +77,7 @@ func newBPE(v *Vocab) (*bpe, error) {
 		return nil, err
 	}
 	m := &bpe{
-		words: p.words, tokens: len(v.Tokens), unknown: int32(v.UNK), whole: v.IgnoreMerges,
+		words: p.words, tokens: len(v.Tokens), whole: v.IgnoreMerges,
 		ids: make(map[string]int32, len(v.Tokens)), pairs: make(map[uint64]merged, len(v.Merges)),
 	}
 	m.mergers.New = func() any { return new(merger) }
@@ -159,10 +158,7 @@ func (m *bpe) word(out []Token, g *merger, word string, base int, class []class)
 		}
 		for j := range int(s.n) { // no token: byte by byte
 			id := m.bytes[word[int(s.at)+j]]
-			if int(id) >= m.tokens || !usable(id) {
-				id = m.unknown
-			}
-			if id >= 0 {
+			if int(id) < m.tokens && usable(id) {
 				out = append(out, Token{ID: int(id), Start: start + j, End: start + j + 1})
 			}
 		}

@@ -85,6 +85,14 @@ func (c *chars) run(i, hi int, any kind) int {
 	return i
 }
 
+// digits gives the end of \p{N}{1,most} at i, or i; most 0 is any number.
+func (c *chars) digits(i, hi, most int) int {
+	if most > 0 {
+		hi = min(hi, i+most)
+	}
+	return c.run(i, hi, number)
+}
+
 // others gives the end of the characters from i on that have none of these properties.
 func (c *chars) others(i, hi int, none kind) int {
 	for i < hi && c.k[i]&none == 0 {

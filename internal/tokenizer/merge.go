@@ -32,18 +32,20 @@ func (m *merger) add(at, n, id int32) {
 // run merges. pair says what two neighbours would become and how good that is, smaller being
 // better; equally good pairs are merged from left to right.
 func (m *merger) run(pair func(left, right *symbol) (id int32, rank uint32, ok bool)) {
-	try := func(left, right int32) {
+	entryOf := func(left, right int32) (entry, bool) {
 		if left < 0 || right < 0 {
-			return
+			return entry{}, false
 		}
 		l, r := &m.symbols[left], &m.symbols[right]
-		if id, rank, ok := pair(l, r); ok {
-			m.queue.push(entry{key: uint64(rank)<<32 | uint64(left), right: right, size: l.n + r.n, id: id})
-		}
+		id, rank, ok := pair(l, r)
+		return entry{key: uint64(rank)<<32 | uint64(left), right: right, size: l.n + r.n, id: id}, ok
 	}
 	for i := 1; i < len(m.symbols); i++ {
-		try(int32(i-1), int32(i))
+		if e, ok := entryOf(int32(i-1), int32(i)); ok {
+			m.queue = append(m.queue, e)
+		}
 	}
+	m.queue.init()
 	for len(m.queue) > 0 {
 		e := m.queue.pop()
 		left := int32(e.key & (1<<32 - 1))
@@ -56,7 +58,11 @@ func (m *merger) run(pair func(left, right *symbol) (id int32, rank uint32, ok b
 		if l.next >= 0 {
 			m.symbols[l.next].prev = left
 		}
-		try(l.prev, left)
-		try(left, l.next)
+		if e, ok := entryOf(l.prev, left); ok {
+			m.queue.push(e)
+		}
+		if e, ok := entryOf(left, l.next); ok {
+			m.queue.push(e)
+		}
 	}
 }

@@ -13,36 +13,35 @@ const spaceMark = "▁" // how SentencePiece writes a space
 // spm merges characters to the tokens of the highest score.
 type spm struct {
 	ids     map[string]int32
-	ranks   []uint32 // by id: the score, so that smaller is better
-	longest int      // bytes of the longest token
-	bytes   [256]int32
+	ranks   []uint32   // by id: the score, so that smaller is better
+	longest int        // bytes of the longest token
+	bytes   [256]int32 // the token of a byte, or the unknown token, or -1
 	prefix  bool
 	mergers sync.Pool
 }
 
-func newSPM(v *Vocab, ids map[string]int32) (*spm, error) {
+func newSPM(v *Vocab, ids map[string]int32) *spm {
 	m := &spm{ids: ids, ranks: make([]uint32, len(v.Tokens)), prefix: v.AddSpacePrefix}
 	m.mergers.New = func() any { return new(merger) }
 	for id, s := range v.Tokens {
 		m.ranks[id] = rankOf(v.Scores[id])
 		m.longest = max(m.longest, len(s))
 	}
-	missing := 0
+	unknown := int32(-1)
+	if v.UNK >= 0 && v.typeOf(v.UNK) == Unknown && v.UNK != v.EOS {
+		unknown = int32(v.UNK)
+	}
 	for b := range m.bytes {
 		id, ok := ids[fmt.Sprintf("<0x%02X>", b)]
 		if !ok {
 			id, ok = ids[string([]byte{byte(b)})]
 		}
 		if !ok {
-			id = int32(v.UNK) // -1 where there is none: the byte is lost
-			missing++
+			id = unknown
 		}
 		m.bytes[b] = id
 	}
-	if missing > 0 && v.UNK < 0 {
-		return nil, fmt.Errorf("%d bytes have no token, and there is no unknown token for them", missing)
-	}
-	return m, nil
+	return m
 }
 
 // rankOf maps scores to integers so that a higher score is a smaller integer.

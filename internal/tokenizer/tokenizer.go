@@ -94,7 +94,7 @@ func New(v Vocab) (*Tokenizer, error) {
 		t.model, err = newBPE(&v)
 	} else {
 		t.pieces = spacePieces(&v)
-		t.model, err = newSPM(&v, t.ids)
+		t.model = newSPM(&v, t.ids)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
@@ -163,7 +163,9 @@ type Token struct {
 	Control    bool // a control token or a mark, matched as such
 }
 
-// Encode tokenises the spans as one text. Nothing is added before or after; see Vocab.AddBOS.
+// Encode tokenises the spans as one text. Nothing is added before or after; see Vocab.AddBOS. Bytes
+// that the vocabulary cannot write become its unknown token or, as in the reference, are left out;
+// only old vocabularies lack some, and of those that occur in UTF-8 mostly control characters.
 func (t *Tokenizer) Encode(spans []Span) []Token {
 	var b strings.Builder
 	for _, s := range spans {

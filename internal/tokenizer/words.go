@@ -123,11 +123,7 @@ func (w lineWords) splitter() splitter {
 			return c.run(i+1, hi, w.letters)
 		}
 		if c.is(i, hi, number) {
-			end := c.run(i, hi, number)
-			if w.digits > 0 {
-				end = min(end, i+w.digits)
-			}
-			return end
+			return c.digits(i, hi, w.digits)
 		}
 		j := i
 		if c.r[i] == ' ' {
@@ -209,13 +205,7 @@ func upperOnly(c *chars, i, hi int) int {
 
 // digitGroups matches \p{N}{1,n}; n 0 is any number.
 func digitGroups(n int) splitter {
-	return matches(func(c *chars, i, hi int) int {
-		end := c.run(i, hi, number)
-		if n > 0 {
-			end = min(end, i+n)
-		}
-		return end
-	})
+	return matches(func(c *chars, i, hi int) int { return c.digits(i, hi, n) })
 }
 
 // threeDigits matches [0-9][0-9][0-9].

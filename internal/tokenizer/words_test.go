@@ -1,0 +1,91 @@
+package tokenizer
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func wordsOf(p pre, text string) []string {
+	c := newChars(text)
+	var words []string
+	at := 0
+	for _, end := range split(c, p.words) {
+		words = append(words, text[at:c.offset(end)])
+		at = c.offset(end)
+	}
+	return words
+}
+
+// TestWords compares the scanners with the regular expressions that they stand for.
+func TestWords(t *testing.T) {
+	f, err := os.Open("testdata/words.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	n := 0
+	for ; lines.Scan(); n++ {
+		var x struct {
+			Pre   string
+			Words []string
+		}
+		if err := json.Unmarshal(lines.Bytes(), &x); err != nil {
+			t.Fatal(err)
+		}
+		if got := wordsOf(pres[x.Pre], strings.Join(x.Words, "")); !slices.Equal(got, x.Words) {
+			t.Errorf("%s cuts\n\t%q\nwant\t%q", x.Pre, got, x.Words)
+		}
+	}
+	if lines.Err() != nil || n < 100 {
+		t.Fatalf("%d lines, %v", n, lines.Err())
+	}
+}
+
+// TestWordsOfDeepSeekLLM has an expression with a long list of letters, and one of signs whose range
+// from : to ~ takes the letters of ASCII out of words again. The reference's ids, of vectors_test.go,
+// check it too.
+func TestWordsOfDeepSeekLLM(t *testing.T) {
+	for text, want := range map[string][]string{
+		"Hello, world!\n\n  x": {"Hello", ",", " world", "!", "\n", "\n", " ", " x"},
+		"été 中文abc 12345 ":     {"é", "t", "é", " ", "中文", "abc", " ", "12345", " "},
+		"ʔa ƻƻ Ωmega":          {"ʔ", "a", " ƻƻ", " Ω", "mega"},
+	} {
+		if got := wordsOf(pres["deepseek-llm"], text); !slices.Equal(got, want) {
+			t.Errorf("%q is cut into %q, want %q", text, got, want)
+		}
+	}
+}
+
+// hostile are texts that make careless scanners and mergers take quadratic time.
+func hostile(n int) map[string]string {
+	texts := map[string]string{"space, then a letter": strings.Repeat(" ", n) + "x", "no UTF-8": strings.Repeat("\xff", n)}
+	for _, s := range []string{
+		"a", "A", "中", " ", "\n", "\t", "1", "!", "'", "\u0301", "\u3000", "ab", "a ", "\n ", " \n", " !", "A中", "aB", "\u0301A",
+		"<|im_end|", "[PAD32025", "▁", "１", "'l", ". ", "  a", "\xe4\xb8", "/\n", "٣",
+	} {
+		texts[s] = strings.Repeat(s, n/len(s))
+	}
+	return texts
+}
+
+// TestWordsOfHostileText would take days if a scanner looked at a run again for each place in it.
+func TestWordsOfHostileText(t *testing.T) {
+	for _, name := range []string{"default", "gpt-2", "starcoder", "falcon", "llama-bpe", "qwen35", "seed-coder", "laguna", "minicpm5", "gpt-4o", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3", "viking"} {
+		p, err := preOf(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, text := range hostile(1 << 17) {
+			c := newChars(text)
+			ends := split(c, p.words)
+			if ends[len(ends)-1] != len(c.r) || !slices.IsSorted(ends) {
+				t.Errorf("%s does not cover %q", name, what)
+			}
+		}
+	}
+}
