@@ -89,19 +89,14 @@ func TestABadFileIsRefusedByLine(t *testing.T) {
 }
 
 func TestDetect(t *testing.T) {
-	for template, want := range map[string]string{
-		"{% for m in messages %}{{'<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' + '\n'}}{% endfor %}": "chatml",
-		"{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' }}":                                       "llama3",
-		"{{ '<start_of_turn>' + role + '\n' }}":                                                                   "gemma",
-		"{{ '[INST] <<SYS>>\n' + system + '\n<</SYS>>' }}":                                                        "llama2",
-		"{{ '<|user|>\n' + c + '<|end|>\n<|assistant|>\n' }}":                                                     "phi3",
-	} {
-		f, err := chatformat.Detect(llm.Info{ChatTemplate: template})
-		if err != nil || f.Name() != want {
-			t.Errorf("%s: got %v, %v", want, f, err)
-		}
+	f, err := chatformat.Detect(llm.Info{ChatTemplate: plainTemplate, BOS: "<s>"})
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, template := range []string{"", "{{ messages }}"} {
+	if r, err := f.Render(hello()); err != nil || r.Prompt.String() != "<s><|system|>Be brief.<|end|><|user|>Hello!<|end|><|assistant|>" {
+		t.Errorf("got %q, %v", r.Prompt.String(), err)
+	}
+	for _, template := range []string{"", " \n", "{% if %}", "no messages"} {
 		_, err := chatformat.Detect(llm.Info{ChatTemplate: template})
 		if e := llm.AsError(err); e.Code != llm.Unsupported || !strings.Contains(e.Hint, "--format") || !strings.Contains(e.Hint, "chatml") {
 			t.Errorf("%q: got %v", template, err)

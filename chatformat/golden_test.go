@@ -258,6 +258,11 @@ func TestCases(t *testing.T) {
 			var f chatformat.Format
 			for _, file := range a.Files {
 				switch kind, name, _ := strings.Cut(file.Name, " "); kind {
+				case "template":
+					f, err = chatformat.NewTemplate(name, strings.TrimSuffix(string(file.Data), "\n"), chatformat.SpecialTokens{BOS: "<s>", EOS: "</s>"})
+					if err != nil {
+						t.Fatal(err)
+					}
 				case "format":
 					f = formatOf(t, name, file.Data)
 				case "conversation":

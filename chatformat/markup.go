@@ -39,7 +39,6 @@ type markupFile struct {
 	Alternate  bool       `toml:"alternate"`
 	Words      bool       `toml:"words"`
 	Marks      []string   `toml:"marks"`
-	Detect     []string   `toml:"detect"`
 	System     *systemTag `toml:"system"`
 	User       *roleTag   `toml:"user"`
 	Assistant  *roleTag   `toml:"assistant"`

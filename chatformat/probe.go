@@ -1,0 +1,345 @@
+package chatformat
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// An axis is what templates branch on besides the messages: whether there are
+// tools, and whether thinking was switched on or off. What a template can
+// express is found out for each.
+type axis struct {
+	tools    bool
+	thinking string // name=value of the argument; "" where there is none
+}
+
+var thinkingArguments = []string{"enable_thinking", "thinking"}
+
+func axisOf(c chat.Conversation) axis {
+	a := axis{tools: len(c.Tools) > 0}
+	for _, name := range thinkingArguments {
+		if v := string(c.Layout.Arguments[name]); v == "true" || v == "false" {
+			a.thinking += name + "=" + v + " "
+		}
+	}
+	return a
+}
+
+// conversation is an empty conversation on an axis.
+func (a axis) conversation() chat.Conversation {
+	var c chat.Conversation
+	if a.tools {
+		c.Tools = []chat.ToolSpec{{
+			Name: "lookup", Description: "Look a word up.",
+			Parameters: json.RawMessage(`{"type": "object", "properties": {"word": {"type": "string", "description": "The word."}}, "required": ["word"]}`),
+		}}
+	}
+	for _, s := range strings.Fields(a.thinking) {
+		name, value, _ := strings.Cut(s, "=")
+		if c.Layout.Arguments == nil {
+			c.Layout.Arguments = map[string]json.RawMessage{}
+		}
+		c.Layout.Arguments[name] = json.RawMessage(value)
+	}
+	return c
+}
+
+// probeTurns makes turns of letters: s system, d developer, u user, n a user
+// with a name, a assistant, r an assistant with thoughts, c an assistant that
+// calls a tool, t the tool's result.
+func probeTurns(shape string) []turn {
+	var list []turn
+	for i, what := range shape {
+		t := turn{role: chat.User, index: i}
+		trust := llm.TrustClient
+		switch what {
+		case 's':
+			t.role = chat.System
+		case 'd':
+			t.role = chat.Developer
+		case 'n':
+			t.name = "Zachary"
+		case 'a', 'r', 'c':
+			t.role, trust = chat.Assistant, llm.TrustModel
+		case 't':
+			t.role, t.callID = chat.Tool, "call00001"
+		}
+		text := fmt.Sprintf("Sentence number %d of this talk.", i)
+		if what == 'c' {
+			t.calls = []chat.ToolCall{{ID: "call00001", Name: "lookup", Arguments: `{"word": "bread"}`}}
+		} else {
+			t.content = []run{{text: text, trust: trust, source: source(i, 0, fieldContent)}}
+		}
+		if what == 'r' {
+			t.reasoning = []run{{text: "A thought.", trust: trust, source: source(i, 0, fieldReasoning)}}
+		}
+		list = append(list, t)
+	}
+	return list
+}
+
+// takes reports whether a template expresses a shape faithfully.
+func (t *Template) takes(a axis, shapes ...string) bool {
+	for _, s := range shapes {
+		if t.try(a, s) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Template) try(a axis, shape string) error {
+	turns := probeTurns(shape)
+	out, err := t.execute(turns, a.conversation(), true)
+	if err != nil {
+		return err
+	}
+	return out.faithful(turns)
+}
+
+// abilities finds out what the template can express on an axis, once.
+func (t *Template) abilities(a axis) abilities {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	can, ok := t.probed[a]
+	if !ok {
+		can = t.find(a)
+		t.probed[a] = can
+	}
+	return can
+}
+
+func (t *Template) find(a axis) abilities {
+	can := abilities{
+		systemSlot: t.takes(a, "su", "suau"),
+		sameRole:   t.takes(a, "uu", "uau", "uuau", "uaau", "uauu"),
+		developer:  t.developer && t.takes(a, "du", "duau"),
+		calls:      t.takes(a, "uctau", "uct"),
+		names:      t.showsNames(a),
+	}
+	can.tools = can.calls
+	s := ""
+	if can.systemSlot {
+		s = "s"
+	}
+	can.sameRole = can.sameRole && t.takes(a, s+"uu", s+"uuau", s+"uaau")
+	can.assistantFirst = t.takes(a, "au", s+"au", s+"auau")
+	can.noUser = t.takes(a, "s", "sa", "a") && can.systemSlot
+	can.systemRun = can.systemSlot && t.takes(a, "ssu", "sssu", "ssuau")
+	can.systemLater = can.systemSlot && t.takes(a, "suasu", "susu", "suaus", "us", "uas", "uasu", "suauasu", "sussu") &&
+		t.setsApart(a, "suasu", 3) && t.setsApart(a, "suaus", 4) && t.setsApart(a, "susu", 2)
+	return can
+}
+
+// setsApart reports whether more than white space stands between a system
+// message and its neighbours, so that it is not taken for theirs.
+func (t *Template) setsApart(a axis, shape string, index int) bool {
+	turns := probeTurns(shape)
+	out, err := t.execute(turns, a.conversation(), true)
+	if err != nil {
+		return false
+	}
+	return strings.TrimSpace(out.between(turns[index-1], turns[index])) != "" &&
+		(index+1 == len(turns) || strings.TrimSpace(out.between(turns[index], turns[index+1])) != "")
+}
+
+// between is the text from the end of one turn's content to the beginning of
+// another's.
+func (o output) between(a, b turn) string {
+	places := o.places()
+	_, from, err := o.find(a, places)
+	if err != nil {
+		return ""
+	}
+	to, _, err := o.find(b, places)
+	if err != nil || from < 0 || to < from {
+		return ""
+	}
+	return o.text[from:to]
+}
+
+// after is the text behind a turn's content.
+func (o output) after(t turn) string {
+	_, from, err := o.find(t, o.places())
+	if err != nil || from < 0 {
+		return ""
+	}
+	return o.text[from:]
+}
+
+func (t *Template) showsNames(a axis) bool {
+	turns := probeTurns("n")
+	out, err := t.execute(turns, a.conversation(), true)
+	return err == nil && out.has(run{source: source(0, 0, fieldName)})
+}
+
+// thinkMarks are the marks of reasoning that models are known to use.
+var thinkMarks = []thinkTag{
+	{"<think>", "</think>"},
+	{"[THINK]", "[/THINK]"},
+	{"<thought>", "</thought>"},
+	{"<thinking>", "</thinking>"},
+	{"<seed:think>", "</seed:think>"},
+	{"<|START_THINKING|>", "<|END_THINKING|>"},
+	{"◁think▷", "◁/think▷"},
+}
+
+// callMarks are the marks of tool calls that an assistant writes itself.
+var callMarks = []string{
+	"<tool_call>", "</tool_call>", "<tool_calls>", "</tool_calls>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<|tool_call|>", "<|tool_calls|>",
+	"<|python_tag|>", "<function_call>", "</function_call>", "<|tool_call_start|>", "<|tool_call_end|>",
+	"<|START_ACTION|>", "<|END_ACTION|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>",
+}
+
+// probe finds out all that is needed to use the template: an error is one for
+// a single user message.
+func (t *Template) probe(source string) error {
+	for _, m := range thinkMarks {
+		if strings.Contains(source, m.Close) {
+			t.think = &m
+			break
+		}
+	}
+	t.developer = strings.Contains(source, "developer")
+	if err := t.first(); err != nil {
+		return err
+	}
+	if t.think != nil {
+		for _, key := range []string{"reasoning_content", "thinking", "reasoning"} {
+			t.reasoningKey = key
+			turns := probeTurns("ur")
+			out, err := t.execute(turns, chat.Conversation{}, false)
+			if err == nil && out.has(turns[1].reasoning[0]) {
+				break
+			}
+			t.reasoningKey = ""
+		}
+	}
+	t.ends(source)
+	return nil
+}
+
+// first finds a way in which the template shows one user message.
+func (t *Template) first() error {
+	err := t.try(axis{}, "u")
+	if err == nil {
+		return nil
+	}
+	for _, way := range []*bool{&t.parts, &t.toolList} {
+		*way = true
+		if t.try(axis{}, "u") == nil {
+			return nil
+		}
+		*way = false
+	}
+	return err
+}
+
+// ends derives from what the template writes around assistant messages how a
+// reply begins and ends, and collects its delimiters.
+func (t *Template) ends(source string) {
+	asked, closed := probeTurns("u"), probeTurns("uau")
+	begin, err := t.execute(asked, chat.Conversation{}, true)
+	var prompt string
+	if err == nil {
+		prompt = begin.after(asked[0])
+	}
+	out, err := t.execute(closed, chat.Conversation{}, true)
+	if err == nil {
+		prefix, suffix := out.between(closed[0], closed[1]), out.between(closed[1], closed[2])
+		if lead, ok := strings.CutPrefix(prefix, prompt); ok && prompt != "" && strings.TrimSpace(lead) == "" {
+			t.lead = lead
+		}
+		opening := prompt
+		if bare, err := t.execute(asked, chat.Conversation{}, false); err == nil {
+			opening = strings.TrimPrefix(begin.text, bare.text)
+		}
+		t.addStop(endMark(suffix), opening)
+		if tail, err := t.execute(probeTurns("ua"), chat.Conversation{}, false); err == nil {
+			t.addStop(endMark(tail.after(probeTurns("ua")[1])), opening)
+		}
+	}
+	if channelled(source) {
+		t.stop = []string{"<|return|>", "<|call|>"}
+	}
+	if t.tokens.EOS != "" && !slices.Contains(t.stop, t.tokens.EOS) {
+		t.stop = append(t.stop, t.tokens.EOS)
+	}
+	t.collectMarks(source, begin, out)
+}
+
+// channelled reports whether replies come in several channels, each ended like
+// a message: the mark between them must not end the reply.
+func channelled(source string) bool { return strings.Contains(source, "<|channel|>") }
+
+// addStop adds a stop string, unless a reply itself begins with it.
+func (t *Template) addStop(stop, opening string) {
+	if stop != "" && !strings.Contains(opening, stop) && !slices.Contains(t.stop, stop) {
+		t.stop = append(t.stop, stop)
+	}
+}
+
+// endMark is the string by which the text behind an assistant message can be
+// recognised: a token at its beginning, or the words of its first line.
+func endMark(suffix string) string {
+	text := strings.TrimLeftFunc(suffix, unicode.IsSpace)
+	if at := tokenLike.FindStringIndex(text); at != nil && at[0] == 0 {
+		return text[:at[1]]
+	}
+	line, _, _ := strings.Cut(text, "\n")
+	if at := tokenLike.FindStringIndex(line); at != nil {
+		line = line[:at[0]]
+	}
+	line = strings.TrimRightFunc(line, unicode.IsSpace)
+	if len(line) < 3 {
+		return ""
+	}
+	if len(suffix) > len(text) { // only at the beginning of a line, if that is where it stands
+		return suffix[:len(suffix)-len(text)] + line
+	}
+	return line
+}
+
+// sourceMark finds what is written out as a token in a template's source.
+var sourceMark = regexp.MustCompile(`<[|｜]?[^<>\s'"{}%]{1,64}[|｜]?>|\[/?[A-Z_]{2,32}\]`)
+
+func (t *Template) collectMarks(source string, outputs ...output) {
+	add := func(mark string) {
+		reply := slices.Contains(callMarks, mark) || slices.ContainsFunc(thinkMarks, func(m thinkTag) bool { return mark == m.Open || mark == m.Close })
+		list := &t.marks.Turn
+		if reply {
+			list = &t.marks.Reply
+		}
+		if !slices.Contains(*list, mark) {
+			*list = append(*list, mark)
+		}
+	}
+	for _, m := range sourceMark.FindAllString(source, -1) {
+		add(m)
+	}
+	for _, o := range outputs {
+		for _, s := range o.segments() {
+			if s.Control {
+				for _, m := range tokenLike.FindAllString(s.Text, -1) {
+					add(m)
+				}
+			}
+		}
+	}
+	for _, m := range []string{t.tokens.BOS, t.tokens.EOS} {
+		if m != "" {
+			add(m)
+		}
+	}
+	if t.think != nil {
+		add(t.think.Open)
+		add(t.think.Close)
+	}
+}
