@@ -142,8 +142,11 @@ func (r *repl) take(ctx context.Context, text string) error {
 // answer that was interrupted is kept as far as it went; errStopped is one
 // that went nowhere.
 func (r *repl) reply(ctx context.Context) error {
-	ctx, cancel := signal.NotifyContext(ctx, os.Interrupt)
-	defer cancel()
+	if !r.quiet {
+		var cancel context.CancelFunc
+		ctx, cancel = signal.NotifyContext(ctx, os.Interrupt)
+		defer cancel()
+	}
 	p := &printer{out: r.out, style: r.style, quiet: r.quiet}
 	var text strings.Builder
 	for event, err := range r.responder.Respond(ctx, r.talk, r.params) {

@@ -9,10 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
 
+	"parley/chat"
+	"parley/chatformat"
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -22,6 +25,7 @@ import (
 type config struct {
 	Server serverConfig  `toml:"server"`
 	Engine engineConfig  `toml:"engine"`
+	Chat   chatConfig    `toml:"chat"`
 	Models []modelConfig `toml:"models"`
 
 	path string // where it was read, "" for none
@@ -34,7 +38,32 @@ type serverConfig struct {
 	APIKeysFile  string   `toml:"api_keys_file"`
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
+	IsolateCache bool     `toml:"isolate_cache"`
 	Log          string   `toml:"log"`
+}
+
+type chatConfig struct {
+	Policy     string `toml:"policy"`
+	Fit        string `toml:"fit"`
+	Media      string `toml:"media"`
+	LookAlikes string `toml:"look_alikes"`
+}
+
+// options are the settings as chatformat has them; the words are the same,
+// but for those of the defaults.
+func (c chatConfig) options() chatformat.Options {
+	unless := func(word, usual string) string {
+		if word == usual {
+			return ""
+		}
+		return word
+	}
+	return chatformat.Options{
+		Policy:     c.Policy,
+		Fit:        chatformat.Fit(unless(c.Fit, "refuse")),
+		Media:      chat.MediaPolicy(unless(c.Media, "refuse")),
+		LookAlikes: chatformat.LookAlikes(unless(c.LookAlikes, "default")),
+	}
 }
 
 type engineConfig struct {
@@ -50,6 +79,8 @@ type modelConfig struct {
 	Format   string         `toml:"format"`
 	Context  int            `toml:"context"`
 	Sampling samplingConfig `toml:"sampling"`
+
+	builtIn bool // it leaves when there is another
 }
 
 type samplingConfig struct {
@@ -164,10 +195,19 @@ func (c *config) check() error {
 	if c.Engine.Threads < 0 {
 		return bad("engine.threads:", "%d is less than none", c.Engine.Threads)
 	}
-	switch c.Server.Log {
-	case "", "text", "json":
-	default:
-		return bad("server.log:", "%q is not one of text, json", c.Server.Log)
+	for _, setting := range []struct {
+		key, value string
+		words      []string
+	}{
+		{"server.log", c.Server.Log, []string{"text", "json"}},
+		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
+		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chatformat.FitDropOldest)}},
+		{"chat.media", c.Chat.Media, []string{"refuse", string(chat.MediaPlaceholder)}},
+		{"chat.look_alikes", c.Chat.LookAlikes, []string{"default", string(chatformat.LookAlikesReport), string(chatformat.LookAlikesEscape), string(chatformat.LookAlikesRefuse)}},
+	} {
+		if setting.value != "" && !slices.Contains(setting.words, setting.value) {
+			return bad(setting.key+":", "%q is not one of %s", setting.value, strings.Join(setting.words, ", "))
+		}
 	}
 	if c.Server.APIKeysFile != "" {
 		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)

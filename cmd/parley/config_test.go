@@ -60,6 +60,7 @@ func TestConfigErrors(t *testing.T) {
 		{"negative threads", "[engine]\nthreads = -1\n", "engine.threads:"},
 		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] has no path"},
 		{"sampling out of range", "[[models]]\npath = \"a\"\n[models.sampling]\ntop_p = 2\n", "models[0].sampling.top_p:"},
+		{"policy", "[chat]\npolicy = \"strcit\"\n", `chat.policy: "strcit" is not one of auto, `},
 		{"log", "[server]\nlog = \"xml\"\n", `"xml" is not one of`},
 	}
 	for _, tt := range tests {

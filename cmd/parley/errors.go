@@ -13,8 +13,9 @@ import (
 
 // Exit codes.
 const (
-	exitFailed = 1
-	exitUsage  = 2
+	exitFailed      = 1
+	exitUsage       = 2
+	exitInterrupted = 130 // as shells have it
 )
 
 // A userError is a sentence for whoever typed the command, and a way out.

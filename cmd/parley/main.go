@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -79,7 +80,11 @@ func (a *app) run(args []string) int {
 		return report(a.stderr, a.err, asUsage(err))
 	}
 	a.configPath = c.Config
-	if err := parsed.Run(a); err != nil {
+	err = parsed.Run(a)
+	switch {
+	case errors.Is(err, context.Canceled):
+		return exitInterrupted // he who pressed Ctrl-C knows
+	case err != nil:
 		return report(a.stderr, a.err, err)
 	}
 	return 0

@@ -72,7 +72,8 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	defer models.Close()
 	s := server.New(models, server.Options{
-		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Logger: log,
+		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
+		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
 	})
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
@@ -99,8 +100,8 @@ func (c *serveCmd) settings(a *app) (config, error) {
 		}
 		cfg.Models = chosen
 	}
-	if len(cfg.Models) == 0 {
-		cfg.Models = []modelConfig{{}}
+	if !slices.ContainsFunc(cfg.Models, func(m modelConfig) bool { return m.name() == catalog.BuiltInName }) {
+		cfg.Models = append(cfg.Models, modelConfig{builtIn: true})
 	}
 	flags := engineFlags{Ctx: c.Ctx, Threads: c.Threads}
 	for i := range cfg.Models {
@@ -213,7 +214,7 @@ func loadAll(cfg config, log *slog.Logger, signals <-chan os.Signal) (*catalog.C
 	var entries []catalog.Entry
 	for _, m := range cfg.Models {
 		entries = append(entries, catalog.Entry{
-			Name: m.name(), Aliases: m.Aliases, BuiltIn: m.Path == "",
+			Name: m.name(), Aliases: m.Aliases, BuiltIn: m.builtIn,
 			Load: func(context.Context) (*catalog.Loaded, error) { return m.open(cfg, log) },
 		})
 	}

@@ -178,6 +178,7 @@ func (m *modelConfig) open(cfg config, log *slog.Logger) (*catalog.Loaded, error
 	loaded, err := catalog.File{
 		Path:   m.Path,
 		Format: format,
+		Chat:   cfg.Chat.options(),
 		Engine: engine.Options{
 			Name:      m.name(),
 			Context:   context,

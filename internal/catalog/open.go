@@ -14,6 +14,7 @@ type File struct {
 	Path   string            // of a GGUF file; "" is the built-in model
 	Format chatformat.Format // nil finds it from the file
 	Engine engine.Options
+	Chat   chatformat.Options
 }
 
 // Open loads the file and finds its chat format. The caller closes what it
@@ -23,7 +24,7 @@ func (f File) Open() (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := talking(e, f.Format)
+	loaded, err := talking(e, f.Format, f.Chat)
 	if err != nil {
 		e.Close()
 		return nil, err
@@ -39,7 +40,7 @@ func (f File) open() (*engine.Engine, error) {
 }
 
 // talking makes an engine into something that answers conversations.
-func talking(e *engine.Engine, format chatformat.Format) (*Loaded, error) {
+func talking(e *engine.Engine, format chatformat.Format, o chatformat.Options) (*Loaded, error) {
 	info := e.Describe()
 	if format == nil {
 		var err error
@@ -51,7 +52,7 @@ func talking(e *engine.Engine, format chatformat.Format) (*Loaded, error) {
 		Info:      info,
 		Format:    format.Name(),
 		Model:     e,
-		Responder: chatformat.NewResponder(e, format, chatformat.Options{}),
+		Responder: chatformat.NewResponder(e, format, o),
 		Close:     e.Close,
 	}, nil
 }
