@@ -142,6 +142,10 @@ func (st *state) attribute(obj Value, name string) (Value, error) {
 		case "catch_varargs":
 			return boolean(o.def.usesArgs), nil
 		}
+	case self:
+		if b := st.t.blocks[name]; b != nil {
+			return bound(name, func(st *state, a *args) (Value, error) { return st.callBlock(b, st.root, a) }), nil
+		}
 	case *cycler:
 		if v := o.attribute(name); v != nil {
 			return v, nil

@@ -203,10 +203,16 @@ type (
 		body    []stmt
 		scope   *scope
 	}
-	scopeStmt struct { // {% block %}, {% autoescape false %}
+	scopeStmt struct { // {% autoescape false %}
 		body  []stmt
 		scope *scope
-		block bool
+	}
+	// blockStmt is {% block %}: its body sees the template's variables, and
+	// those around it where it is scoped.
+	blockStmt struct {
+		pos    int
+		scoped bool
+		body   *macroDef
 	}
 	breakStmt    struct{ pos int }
 	continueStmt struct{ pos int }

@@ -184,6 +184,25 @@ func (s *scopeStmt) exec(st *state, fr *frame, out *builder) (signal, error) {
 	return st.run(s.body, fr, out)
 }
 
+func (s *blockStmt) exec(st *state, fr *frame, out *builder) (signal, error) {
+	if !s.scoped {
+		fr = st.root
+	}
+	t, err := st.callMacro(&macro{s.body, fr}, noArgs)
+	if err != nil {
+		return done, st.at(s.pos, err)
+	}
+	return done, st.write(out, t)
+}
+
+// callBlock is {{ self.name() }}.
+func (st *state) callBlock(s *blockStmt, root *frame, a *args) (Value, error) {
+	if s.scoped {
+		return nil, failf(KindRuntime, "self.%s: a scoped block cannot be called here", s.body.name)
+	}
+	return value(st.callMacro(&macro{s.body, root}, a))
+}
+
 func (s *macroStmt) exec(st *state, fr *frame, _ *builder) (signal, error) {
 	fr.vars[s.target.slot] = &macro{s.macro, fr}
 	return done, st.step()

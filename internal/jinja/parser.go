@@ -169,7 +169,7 @@ func (p *parser) statement() ([]stmt, error) {
 	case "continue":
 		return []stmt{&continueStmt{t.pos}}, nil
 	case "block":
-		return one(p.blockStatement())
+		return one(p.blockStatement(t.pos))
 	case "autoescape":
 		return one(p.autoescapeStatement(t.pos))
 	case "include", "import", "from", "extends":
@@ -430,7 +430,7 @@ func (p *parser) printStatement() ([]stmt, error) {
 	return out, nil
 }
 
-func (p *parser) blockStatement() (stmt, error) {
+func (p *parser) blockStatement(pos int) (stmt, error) {
 	name, err := p.expect(tokName)
 	if err != nil {
 		return nil, err
@@ -439,7 +439,7 @@ func (p *parser) blockStatement() (stmt, error) {
 	p.skipName("required")
 	body, _, err := p.block("endblock")
 	p.skipName(name.text)
-	return &scopeStmt{body: body, block: !scoped}, err
+	return &blockStmt{pos, scoped, &macroDef{name: name.text, body: body}}, err
 }
 
 func (p *parser) autoescapeStatement(pos int) (stmt, error) {

@@ -9,6 +9,7 @@ type resolver struct {
 	height  int
 	max     int // of height
 	root    *symbols
+	blocks  map[string]*blockStmt
 	pos     int // of the error that stops it
 }
 
@@ -146,14 +147,12 @@ func (r *resolver) stmt(s stmt, w where) error {
 	case *withStmt:
 		return r.with(s, w)
 	case *scopeStmt:
-		outer := w.sym
-		if s.block {
-			outer = r.root
-		}
-		sym := newSymbols(outer, w.sym.proc)
+		sym := newSymbols(w.sym, w.sym.proc)
 		sym.analyse(s.body)
 		s.scope = r.finish(sym)
 		return r.body(s.body, w.within(sym))
+	case *blockStmt:
+		return r.block(s, w)
 	case *breakStmt:
 		if !w.inLoop {
 			return r.fail(s.pos, KindSyntax, "'break' outside loop")
@@ -256,6 +255,17 @@ func (r *resolver) with(s *withStmt, w where) error {
 		}
 	}
 	return r.body(s.body, w.within(sym))
+}
+
+func (r *resolver) block(s *blockStmt, w where) error {
+	if r.blocks[s.body.name] != nil {
+		return r.fail(s.pos, KindSyntax, "block %s defined twice", reprOf(s.body.name))
+	}
+	r.blocks[s.body.name] = s
+	if !s.scoped {
+		w.sym = r.root
+	}
+	return r.macro(s.body, w)
 }
 
 func (r *resolver) macro(m *macroDef, w where) error {
@@ -437,6 +447,10 @@ func mention(body []stmt, name string) (read, assigned bool) {
 			parts = append(parts, part{exprs: s.values}, part{body: s.body})
 		case *scopeStmt:
 			parts = append(parts, part{body: s.body})
+		case *blockStmt:
+			if s.scoped {
+				parts = append(parts, part{body: s.body.body})
+			}
 		}
 	}
 	for _, p := range parts {

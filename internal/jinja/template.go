@@ -17,6 +17,7 @@ type Template struct {
 	scope  *scope
 	proc   *proc
 	names  []string // of the variables that it takes from a render
+	blocks map[string]*blockStmt
 }
 
 // Parse compiles a template. The name stands in error messages.
@@ -48,7 +49,7 @@ func Parse(name, source string, lim Limits) (t *Template, err error) {
 		pos = p.cur().pos
 		return nil, err
 	}
-	r := &resolver{globals: map[string]int{}, max: heightPerDepth * lim.Depth}
+	r := &resolver{globals: map[string]int{}, blocks: map[string]*blockStmt{}, max: heightPerDepth * lim.Depth}
 	sym := newSymbols(nil, t.proc)
 	r.root = sym
 	sym.analyse(t.body)
@@ -57,7 +58,7 @@ func Parse(name, source string, lim Limits) (t *Template, err error) {
 		pos = r.pos
 		return nil, err
 	}
-	t.names = r.names
+	t.names, t.blocks = r.names, r.blocks
 	return t, nil
 }
 
@@ -99,12 +100,10 @@ func (t *Template) Render(ctx context.Context, vars *Dict, now time.Time) (out O
 	}
 	st.globals = make([]Value, len(t.names))
 	for i, name := range t.names {
-		st.globals[i] = vars.Get(name)
-		if st.globals[i] == nil {
-			st.globals[i] = builtin(name)
-		}
+		st.globals[i] = st.variable(name, vars)
 	}
 	fr := newFrame(t.proc, nil)
+	st.root = fr
 	t.scope.enter(st, fr)
 	if _, err := st.run(t.body, fr, st.out); err != nil {
 		return Output{}, err
@@ -121,6 +120,17 @@ func (t *Template) Render(ctx context.Context, vars *Dict, now time.Time) (out O
 	return out, nil
 }
 
+// variable is what a name stands for that the template does not define itself.
+func (st *state) variable(name string, vars *Dict) Value {
+	if name == "self" {
+		return self{}
+	}
+	if v := vars.Get(name); v != nil {
+		return v
+	}
+	return builtin(name)
+}
+
 func canceled(err error) error {
 	return &Error{Kind: KindCanceled, Msg: "the render was cancelled", Cause: err}
 }
@@ -133,6 +143,7 @@ type state struct {
 	now        time.Time
 	deadline   time.Time
 	globals    []Value
+	root       *frame   // of the template
 	out        *builder // the output, and the blocks that are captured
 	free       []*builder
 	scratch    builder // where sums are put together

@@ -70,6 +70,8 @@ type (
 		method bool
 		call   func(st *state, a *args) (Value, error)
 	}
+	// self is the template; its attributes are its blocks, to be called.
+	self   struct{}
 	cycler struct {
 		items []Value
 		pos   int
@@ -101,6 +103,7 @@ func (*pyRange) typeName() string   { return "range" }
 func (v *view) typeName() string    { return viewNames[v.what] }
 func (*generator) typeName() string { return "generator" }
 func (*namespace) typeName() string { return "Namespace" }
+func (self) typeName() string       { return "TemplateReference" }
 func (*cycler) typeName() string    { return "Cycler" }
 func (*joiner) typeName() string    { return "Joiner" }
 
@@ -130,7 +133,7 @@ func (f *function) typeName() string {
 
 // modules of the types that are not Python's own, for messages.
 var modules = map[string]string{
-	"Undefined": "jinja2.runtime", "Namespace": "jinja2.utils", "Cycler": "jinja2.utils", "Joiner": "jinja2.utils",
+	"Undefined": "jinja2.runtime", "Namespace": "jinja2.utils", "Cycler": "jinja2.utils", "TemplateReference": "jinja2.runtime", "Joiner": "jinja2.utils",
 	"LoopContext": "jinja2.runtime", "Macro": "jinja2.runtime", "Markup": "markupsafe", "_GroupTuple": "jinja2.filters",
 }
 

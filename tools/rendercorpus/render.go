@@ -76,8 +76,11 @@ func renderOne(t template, compiled *jinja.Template, err error, c *conversation)
 			user = append(user, span)
 		}
 	}
-	chars = counter{text: out.Text}
+	// Where the prompt was cut, the reference has no such spans.
 	for _, g := range out.Generation {
+		if c.ContinueFinal {
+			break
+		}
 		r.Gen = append(r.Gen, [2]int{chars.at(g.Start), chars.at(g.End)})
 	}
 	r.OK, r.Out, r.User = true, &text, &user
