@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+
+	"parley/internal/limits"
 )
 
 // File is a parsed GGUF file. It is safe for concurrent use until it is closed.
@@ -62,6 +64,9 @@ func Open(path string) (*File, error) {
 	}
 	if st.Size() < headerBytes {
 		return nil, fmt.Errorf("gguf: %s: %w: it has only %s bytes", path, ErrNotGGUF, decimal(uint64(st.Size())))
+	}
+	if err := limits.GGUFBytes.Check(float64(st.Size())); err != nil {
+		return nil, fmt.Errorf("gguf: %s: %w", path, err)
 	}
 	if uint64(st.Size()) > math.MaxInt {
 		return nil, fmt.Errorf("gguf: %s is too large for this machine's address space", path)

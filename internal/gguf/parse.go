@@ -10,16 +10,17 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"parley/internal/limits"
 )
 
-// Limits on what a file may declare. The largest real files stay far below: a vocabulary of 256
+// Limits on what a file may declare, beside those of the table in internal/limits. The largest real files stay far below: a vocabulary of 256
 // thousand tokens, some two thousand tensors, a hundred keys.
 const (
 	maxPairs       = 1 << 16 // metadata keys
 	maxTensors     = 1 << 16
 	maxKeyBytes    = 1<<16 - 1 // as the specification says
 	maxNameBytes   = 64        // of a tensor, likewise
-	maxStringBytes = 16 << 20
 	maxArrayLen    = 64 << 20
 	maxArrayDepth  = 4
 	maxMetadata    = 512 << 20 // bytes before the tensors' data
@@ -222,7 +223,7 @@ func (p *parser) value() (Value, error) {
 	v := Value{Kind: Kind(kind), offset: p.at}
 	switch n := v.Kind.size(); {
 	case v.Kind == String:
-		v.raw, err = p.text(maxStringBytes)
+		v.raw, err = p.text(uint64(limits.GGUFStringBytes.Int64()))
 	case n > 0:
 		v.raw, err = p.take(n)
 	default:
@@ -262,7 +263,7 @@ func (p *parser) array(depth int) (Value, error) {
 	switch v.Elem {
 	case String:
 		for range v.Len {
-			if _, err := p.text(maxStringBytes); err != nil {
+			if _, err := p.text(uint64(limits.GGUFStringBytes.Int64())); err != nil {
 				return Value{}, err
 			}
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func wordsOf(p pre, text string) []string {
@@ -73,7 +74,16 @@ func hostile(n int) map[string]string {
 	return texts
 }
 
-// TestWordsOfHostileText would take days if a scanner looked at a run again for each place in it.
+// inTime fails if work takes so long that something in it must be quadratic: a hundred times what
+// it should take.
+func inTime(t *testing.T, what string, bound time.Duration, work func()) {
+	t.Helper()
+	begun := time.Now()
+	if work(); time.Since(begun) > bound {
+		t.Errorf("%s took %v", what, time.Since(begun))
+	}
+}
+
 func TestWordsOfHostileText(t *testing.T) {
 	for _, name := range []string{"default", "gpt-2", "starcoder", "falcon", "llama-bpe", "qwen35", "seed-coder", "laguna", "minicpm5", "gpt-4o", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3", "viking"} {
 		p, err := preOf(name)
@@ -81,11 +91,13 @@ func TestWordsOfHostileText(t *testing.T) {
 			t.Fatal(err)
 		}
 		for what, text := range hostile(1 << 17) {
-			c := newChars(text)
-			ends := split(c, p.words)
-			if ends[len(ends)-1] != len(c.r) || !slices.IsSorted(ends) {
-				t.Errorf("%s does not cover %q", name, what)
-			}
+			inTime(t, name+" on "+what, 4*time.Second, func() {
+				c := newChars(text)
+				ends := split(c, p.words)
+				if ends[len(ends)-1] != len(c.r) || !slices.IsSorted(ends) {
+					t.Errorf("%s does not cover %q", name, what)
+				}
+			})
 		}
 	}
 }
