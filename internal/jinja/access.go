@@ -227,7 +227,9 @@ func (st *state) slice(obj Value, parts [3]Value) (Value, error) {
 		}
 		return &List{items: items, tuple: o.tuple}, nil
 	case *pyRange:
-		return &pyRange{o.start + int64(start)*o.step, o.step * int64(step), int64(count)}, nil
+		r := &pyRange{start: o.start + int64(start)*o.step, step: o.step * int64(step), n: int64(count)}
+		r.stop = r.start + r.n*r.step
+		return r, nil
 	}
 	return st.sliceStr(obj.(*Str), start, step, count, n)
 }

@@ -103,7 +103,7 @@ type (
 		rest []expr
 	}
 	condExpr struct {
-		pos                   int
+		pos, line             int
 		cond, then, otherwise expr // otherwise may be nil
 	}
 )

@@ -1,5 +1,7 @@
 package jinja
 
+import "strconv"
+
 func (e *constExpr) eval(*state, *frame) (Value, error) { return e.v, nil }
 
 func (e *nameExpr) eval(st *state, fr *frame) (Value, error) {
@@ -137,7 +139,7 @@ func (e *condExpr) eval(st *state, fr *frame) (Value, error) {
 		return e.then.eval(st, fr)
 	}
 	if e.otherwise == nil {
-		return &undefined{hint: "the inline if-expression evaluated to false and no else section was defined."}, nil
+		return &undefined{hint: "the inline if-expression on line " + strconv.Itoa(e.line) + " evaluated to false and no else section was defined."}, nil
 	}
 	return e.otherwise.eval(st, fr)
 }

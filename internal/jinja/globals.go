@@ -57,7 +57,7 @@ func globalRange(st *state, a *args) (Value, error) {
 	if size > int64(st.lim.Range) {
 		return nil, valueErrorf("Range too big. The sandbox blocks ranges larger than MAX_RANGE (%d).", st.lim.Range)
 	}
-	return &pyRange{start, step, size}, nil
+	return &pyRange{start, stop, step, size}, nil
 }
 
 func globalDict(st *state, a *args) (Value, error) {

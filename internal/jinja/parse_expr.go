@@ -12,7 +12,7 @@ func (p *parser) expression() (expr, error) {
 		if n > maxChain {
 			return nil, failf(KindLimit, "more than %d inline ifs in a row (limit template_depth)", maxChain)
 		}
-		c := &condExpr{pos: pos, then: e}
+		c := &condExpr{pos: pos, line: p.lines.of(pos), then: e}
 		if c.cond, err = p.or(); err != nil {
 			return nil, err
 		}

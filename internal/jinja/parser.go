@@ -12,6 +12,22 @@ type parser struct {
 	i     int
 	depth int
 	max   int // of depth
+	lines lineCounter
+}
+
+// lineCounter gives the lines of positions; it is quick where they grow.
+type lineCounter struct {
+	src       string
+	pos, line int
+}
+
+func (c *lineCounter) of(pos int) int {
+	if pos < c.pos {
+		c.pos, c.line = 0, 0
+	}
+	c.line += strings.Count(c.src[c.pos:pos], "\n")
+	c.pos = pos
+	return c.line + 1
 }
 
 func (p *parser) cur() token { return p.toks[p.i] }

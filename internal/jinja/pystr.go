@@ -97,10 +97,9 @@ func (st *state) repr(b *builder, v Value, depth int) error {
 		}
 		b.add(">", FromTemplate)
 	case *pyRange:
-		stop := v.start + v.n*v.step
-		s := fmt.Sprintf("range(%d, %d)", v.start, stop)
+		s := fmt.Sprintf("range(%d, %d)", v.start, v.stop)
 		if v.step != 1 {
-			s = fmt.Sprintf("range(%d, %d, %d)", v.start, stop, v.step)
+			s = fmt.Sprintf("range(%d, %d, %d)", v.start, v.stop, v.step)
 		}
 		b.add(s, FromTemplate)
 	case *macro:

@@ -43,7 +43,7 @@ func Parse(name, source string, lim Limits) (t *Template, err error) {
 		pos = at
 		return nil, err
 	}
-	p := &parser{toks: toks, max: lim.Depth}
+	p := &parser{toks: toks, max: lim.Depth, lines: lineCounter{src: source}}
 	t = &Template{name: name, source: source, lim: lim, proc: &proc{}}
 	if t.body, err = p.body(); err != nil {
 		pos = p.cur().pos

@@ -51,7 +51,7 @@ type (
 		kind Kind // of the error that its use raises
 	}
 	// pyRange is range(start, stop, step).
-	pyRange struct{ start, step, n int64 }
+	pyRange struct{ start, stop, step, n int64 }
 	// view is dict.keys(), dict.values() or dict.items().
 	view struct {
 		dict *Dict
