@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -321,6 +323,30 @@ func BenchmarkMultiply(b *testing.B) {
 				}
 				b.ReportMetric(float64(b.N)*rows*cols*float64(tokens)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 			})
+		}
+	}
+}
+
+func TestPoolPanicsWhereItCanBeRecoveredFrom(t *testing.T) {
+	p := NewPool(3)
+	defer p.Close()
+	for round := range 50 {
+		func() {
+			defer func() {
+				if v := recover(); v == nil || !strings.Contains(fmt.Sprint(v), "item 7") {
+					t.Errorf("round %d: recovered %v", round, v)
+				}
+			}()
+			p.Run(16, func(i int) {
+				if i == 7 {
+					panic("item 7")
+				}
+			})
+		}()
+		var ran atomic.Int32
+		p.Run(16, func(int) { ran.Add(1) })
+		if ran.Load() != 16 {
+			t.Fatalf("round %d: after a panic %d of 16 ran", round, ran.Load())
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -22,6 +24,13 @@ type job struct {
 	next  atomic.Int64
 	done  atomic.Int64
 	group sync.WaitGroup // the same as done, to sleep on
+	fault atomic.Pointer[fault]
+}
+
+// A fault is a panic on a worker, where nobody could recover from it.
+type fault struct {
+	value any
+	stack []byte
 }
 
 // A worker that has nothing to do looks for work so often before it sleeps, a
@@ -52,7 +61,8 @@ func (p *Pool) Close() {
 }
 
 // Run calls do(0) to do(n-1), each once, in any order and on any thread, and
-// returns when all have returned. One Run at a time.
+// returns when all have returned. One Run at a time. If some of them panic, Run
+// panics with the first one's value, on the caller's thread.
 func (p *Pool) Run(n int, do func(i int)) {
 	if n <= 1 || p.threads == 1 {
 		for i := range n {
@@ -73,6 +83,9 @@ func (p *Pool) Run(n int, do func(i int)) {
 		j.group.Wait()
 	}
 	p.current.Store(nil)
+	if f := j.fault.Load(); f != nil {
+		panic(fmt.Sprintf("%v\n\non a worker:\n%s", f.value, f.stack))
+	}
 }
 
 // take does what is left of a job. A worker that comes late finds nothing.
@@ -82,10 +95,19 @@ func (j *job) take() {
 		if i >= j.n {
 			return
 		}
-		j.do(int(i))
+		j.one(int(i))
+	}
+}
+
+func (j *job) one(i int) {
+	defer func() {
+		if v := recover(); v != nil {
+			j.fault.CompareAndSwap(nil, &fault{v, debug.Stack()})
+		}
 		j.done.Add(1)
 		j.group.Done()
-	}
+	}()
+	j.do(i)
 }
 
 func (p *Pool) work() {
