@@ -1,9 +1,11 @@
 package chatformat_test
 
 import (
+	"bufio"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -11,37 +13,48 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/chat"
 	"parley/chatformat"
 	"parley/llm"
 )
 
-// corpus reads real models' templates, which are not ours and not in the
-// repository.
-func corpus(t *testing.T) map[string]*chatformat.Template {
+// testdata opens a file of real models' templates, which are not ours and not
+// in the repository.
+func testdata(t *testing.T, name string) io.Reader {
 	t.Helper()
 	dir := os.Getenv("PARLEY_TESTDATA")
 	if dir == "" {
 		dir = "../../shared/data"
 	}
-	f, err := os.Open(filepath.Join(dir, "chat-templates", "templates.dev.json.gz"))
+	f, err := os.Open(filepath.Join(dir, "chat-templates", name))
 	if err != nil {
 		if os.Getenv("CI") != "" {
 			t.Fatal(err)
 		}
 		t.Skip("no chat templates to test with: ", err)
 	}
-	defer f.Close()
+	t.Cleanup(func() { f.Close() })
+	if !strings.HasSuffix(name, ".gz") {
+		return f
+	}
 	z, err := gzip.NewReader(f)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return z
+}
+
+// corpus makes formats of the templates. What transformers renders was
+// rendered at the time at which their clock stands.
+func corpus(t *testing.T) map[string]*chatformat.Template {
+	t.Helper()
 	var files map[string]struct {
 		Template string         `json:"template"`
 		Tokens   map[string]any `json:"special_tokens"`
 	}
-	if err := json.NewDecoder(z).Decode(&files); err != nil {
+	if err := json.NewDecoder(testdata(t, "templates.dev.json.gz")).Decode(&files); err != nil {
 		t.Fatal(err)
 	}
 	templates := map[string]*chatformat.Template{}
@@ -53,6 +66,7 @@ func corpus(t *testing.T) map[string]*chatformat.Template {
 			t.Logf("refused: %s", llm.AsError(err).Message)
 			continue
 		}
+		f.SetClock(time.Date(2026, 1, 5, 9, 8, 7, 0, time.UTC))
 		templates[name] = f
 	}
 	return templates
@@ -132,4 +146,67 @@ func TestNothingIsLostInAnyTemplate(t *testing.T) {
 		}
 	}
 	t.Logf("%d conversations, repairs: %v", each*len(templates), repaired)
+}
+
+// TestWhatNeedsNoRepairIsAsTransformersRendersIt compares whole prompts.
+func TestWhatNeedsNoRepairIsAsTransformersRendersIt(t *testing.T) {
+	templates := corpus(t)
+	var list []struct {
+		ID       string                     `json:"id"`
+		Messages json.RawMessage            `json:"messages"`
+		Tools    json.RawMessage            `json:"tools"`
+		Kwargs   map[string]json.RawMessage `json:"kwargs"`
+	}
+	if err := json.NewDecoder(testdata(t, "conversations.json")).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	conversations := map[string]chat.Conversation{}
+	for _, c := range list {
+		switch c.ID {
+		case "simple", "system", "multi", "multi_nosystem", "tools", "tools_system", "reasoning", "thinking_on", "special_tokens", "long":
+			data, err := json.Marshal(map[string]any{"messages": c.Messages, "tools": c.Tools, "chat_template_kwargs": c.Kwargs})
+			if err != nil {
+				t.Fatal(err)
+			}
+			conversations[c.ID] = readConversation(t, data)
+		}
+	}
+	if len(conversations) != 10 {
+		t.Fatalf("%d conversations, want 10", len(conversations))
+	}
+	same, lines := 0, bufio.NewScanner(testdata(t, "golden.dev.jsonl.gz"))
+	lines.Buffer(nil, 1<<24)
+	for lines.Scan() {
+		var golden struct {
+			T, C, Out string
+			OK        bool
+		}
+		if err := json.Unmarshal(lines.Bytes(), &golden); err != nil {
+			t.Fatal(err)
+		}
+		f := templates[golden.T]
+		c, ok := conversations[golden.C]
+		if f == nil || !ok || !golden.OK {
+			continue
+		}
+		r, err := f.Render(c)
+		if err != nil || len(r.Report) > 0 {
+			continue // refused or repaired: told, not silent
+		}
+		if first := c.Messages[0].Text(); golden.C == "simple" && !strings.Contains(golden.Out, first) {
+			continue // the template takes no plain text, and loses it there
+		}
+		if got := r.Prompt.String(); got != golden.Out {
+			t.Errorf("%s, %s:\n got %q\nwant %q", golden.T, golden.C, got, golden.Out)
+			continue
+		}
+		same++
+	}
+	if err := lines.Err(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d prompts are the same", same)
+	if same < 1700 {
+		t.Errorf("only %d prompts could be compared", same)
+	}
 }

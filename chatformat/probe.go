@@ -261,9 +261,9 @@ func (t *Template) ends(source string) {
 		if bare, err := t.execute(asked, chat.Conversation{}, false); err == nil {
 			opening = strings.TrimPrefix(begin.text, bare.text)
 		}
-		t.addStop(endMark(suffix), opening)
+		t.addStop(endMark(suffix), opening, prompt)
 		if tail, err := t.execute(probeTurns("ua"), chat.Conversation{}, false); err == nil {
-			t.addStop(endMark(tail.after(probeTurns("ua")[1])), opening)
+			t.addStop(endMark(tail.after(probeTurns("ua")[1])), opening, prompt)
 		}
 	}
 	if channelled(source) {
@@ -280,14 +280,17 @@ func (t *Template) ends(source string) {
 func channelled(source string) bool { return strings.Contains(source, "<|channel|>") }
 
 // addStop adds a stop string, unless a reply itself begins with it.
-func (t *Template) addStop(stop, opening string) {
-	if stop != "" && !strings.Contains(opening, stop) && !slices.Contains(t.stop, stop) {
-		t.stop = append(t.stop, stop)
+func (t *Template) addStop(stop, opening, prompt string) {
+	if stop == "" || slices.Contains(t.stop, stop) || strings.Contains(opening, stop) ||
+		strings.HasSuffix(strings.TrimSpace(prompt), strings.TrimSpace(stop)) {
+		return
 	}
+	t.stop = append(t.stop, stop)
 }
 
 // endMark is the string by which the text behind an assistant message can be
-// recognised: a token at its beginning, or the words of its first line.
+// recognised: a token at its beginning, or the words at the beginning of its
+// first line, up to a colon.
 func endMark(suffix string) string {
 	text := strings.TrimLeftFunc(suffix, unicode.IsSpace)
 	if at := tokenLike.FindStringIndex(text); at != nil && at[0] == 0 {
@@ -297,12 +300,15 @@ func endMark(suffix string) string {
 	if at := tokenLike.FindStringIndex(line); at != nil {
 		line = line[:at[0]]
 	}
+	if i := strings.IndexByte(line, ':'); i >= 0 {
+		line = line[:i+1]
+	}
 	line = strings.TrimRightFunc(line, unicode.IsSpace)
 	if len(line) < 3 {
 		return ""
 	}
-	if len(suffix) > len(text) { // only at the beginning of a line, if that is where it stands
-		return suffix[:len(suffix)-len(text)] + line
+	if strings.Contains(suffix[:len(suffix)-len(text)], "\n") {
+		return "\n" + line // words count only where a line begins with them
 	}
 	return line
 }

@@ -220,15 +220,18 @@ func (t *Template) run(turns []turn, c chat.Conversation) (output, error) {
 		turns = turns[:len(turns)-1] // nothing of the reply is there yet
 	}
 	out, err := t.execute(turns, c, !open)
-	if err != nil || !open {
+	if !open {
 		return out, err
 	}
 	last := turns[len(turns)-1]
-	if cut, ok := out.cut(last); ok {
-		return cut, nil
+	if err == nil && out.faithful(turns) == nil {
+		if cut, ok := out.cut(last); ok {
+			return cut, nil
+		}
 	}
-	// The template writes the last message in a way in which it cannot be
-	// found again: it goes behind the generation prompt as it is.
+	// A template that refuses an assistant message at the end, or writes it
+	// in a way in which it cannot be found again: it goes behind the
+	// generation prompt as it is.
 	if out, err = t.execute(turns[:len(turns)-1], c, true); err == nil {
 		for _, r := range last.content {
 			out.append(r)
