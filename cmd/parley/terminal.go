@@ -27,7 +27,10 @@ func (s style) cyan(t string) string   { return s.wrap("36", t) }
 // styleFor decides whether a stream shows colours: a terminal does, unless
 // NO_COLOR (no-color.org) is set or it calls itself dumb.
 func styleFor(w io.Writer) style {
-	return style{isTerminal(w) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+	if !isTerminal(w) || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return style{}
+	}
+	return style{enableEscapes(w.(*os.File))}
 }
 
 // isTerminal reports whether a stream is a person.
