@@ -6,7 +6,6 @@ import (
 	"unicode"
 
 	"parley/chat"
-	"parley/llm"
 )
 
 // A lostError is a template that renders and leaves something out, or puts it
@@ -22,10 +21,10 @@ func (e *lostError) Error() string { return e.what }
 // order, and something stands between two messages. A template that renders
 // without an error may still have dropped, moved or welded them.
 func (o output) faithful(turns []turn) error {
-	places := o.places()
+	where := o.places()
 	at := 0
 	for i, t := range turns {
-		first, last, err := o.find(t, places)
+		first, last, err := o.find(t, where)
 		if err != nil {
 			return err
 		}
@@ -47,47 +46,69 @@ func lost(t turn, format string, args ...any) error {
 	return &lostError{t.at(), fmt.Sprintf(format, args...)}
 }
 
-// A place is where the text of one run came out.
-type place struct {
-	first, last int // offsets in the output
-	letters     int // letters and digits
+// places are where the runs came out, by label.
+type places struct {
+	list []place
+	next int // label where the search for the next run begins
 }
 
-// places finds each run by its source and text.
-func (o output) places() map[placeKey]place {
-	m := map[placeKey]place{}
+type place struct {
+	first, last int // offsets in the output; last is 0 for a run that did not come out
+	bytes       int
+	letters     int // letters and digits, counted only where bytes are missing
+}
+
+func (o output) places() *places {
+	p := &places{list: make([]place, len(o.labels.runs))}
 	for _, s := range o.spans {
 		r, ok := o.labels.run(s.Origin)
 		if !ok {
 			continue
 		}
-		k := placeKey{r.source, r.text}
-		p, seen := m[k]
-		if !seen {
-			p.first = s.Start
+		at := &p.list[s.Origin-1]
+		if at.last == 0 {
+			at.first = s.Start
 		}
-		p.last = s.End
-		p.letters += letters(o.text[s.Start:s.End])
-		m[k] = p
+		at.last = s.End
+		at.bytes += s.End - s.Start
+		if s.End-s.Start != len(r.text) {
+			at.letters += letters(o.text[s.Start:s.End])
+		}
 	}
-	return m
+	return p
 }
 
-type placeKey struct {
-	source llm.Source
-	text   string
+// of finds the place of a run. Labels were given in the order of the turns, so
+// that the next one asked for is mostly the next one there.
+func (p *places) of(r run, l *labels) (place, bool) {
+	for range l.runs {
+		i := p.next % len(l.runs)
+		p.next = i + 1
+		if l.runs[i].source == r.source && l.runs[i].text == r.text {
+			return p.list[i], p.list[i].last > 0
+		}
+	}
+	return place{}, false
+}
+
+// whole reports whether all letters of a run came out.
+func (at place) whole(r run, role chat.Role) bool {
+	if at.bytes >= len(r.text) && at.letters == 0 {
+		return true
+	}
+	return at.letters >= letters(withoutSwitches.Replace(r.text)) || role == chat.Assistant && thoughtsDropped(r.text, at.letters)
 }
 
 // find gives the extent of a turn's content in the output, -1 if it has none
 // to look for, or an error where some of it is missing.
-func (o output) find(t turn, places map[placeKey]place) (first, last int, err error) {
+func (o output) find(t turn, where *places) (first, last int, err error) {
 	first, last = -1, -1
 	for _, r := range t.content {
 		if r.ours || strings.TrimSpace(r.text) == "" {
 			continue
 		}
-		p, ok := places[placeKey{r.source, r.text}]
-		if !ok || p.letters < letters(withoutSwitches.Replace(r.text)) && !(t.role == chat.Assistant && thoughtsDropped(r.text, p.letters)) {
+		p, ok := where.of(r, o.labels)
+		if !ok || !p.whole(r, t.role) {
 			return 0, 0, lost(t, "the chat template leaves out text of %s", t.at())
 		}
 		if first < 0 || p.first < first {

@@ -122,4 +122,9 @@ func join(a, b []run) []run {
 }
 
 // at names the message that a turn began as.
-func (t turn) at() string { return fmt.Sprintf("%s[%d]", messagesField, t.index) }
+func (t turn) at() string {
+	if t.index < 0 {
+		return "the user message put in"
+	}
+	return fmt.Sprintf("%s[%d]", messagesField, t.index)
+}
