@@ -150,13 +150,12 @@ func fieldOf(s llm.Source) string {
 	return fmt.Sprintf("%ss[%d]", s.Kind, s.Index)
 }
 
-// words are the delimiters of a format that are plain words: what a look-alike
-// would look like.
-func (m *Markup) words() []string {
+// guarded are the delimiters that are plain words, and those that would be
+// control tokens for an engine that takes only text.
+func (m *Markup) guarded() (words, marks []string) {
 	if !m.Words() {
-		return nil
+		return nil, m.marks
 	}
-	var list []string
 	for _, s := range m.file.delimiters() {
 		for _, p := range []string{userPlaceholder, assistantPlaceholder, roundPlaceholder} {
 			if strings.Contains(s, p) {
@@ -164,9 +163,9 @@ func (m *Markup) words() []string {
 			}
 		}
 		s = strings.TrimSpace(s)
-		if len(s) > 2 && strings.ContainsFunc(s, unicode.IsLetter) && !slices.Contains(list, s) {
-			list = append(list, s)
+		if len(s) > 2 && strings.ContainsFunc(s, unicode.IsLetter) && !slices.Contains(words, s) {
+			words = append(words, s)
 		}
 	}
-	return list
+	return words, m.marks
 }

@@ -327,16 +327,20 @@ func (t *Template) collectMarks(source string, outputs ...output) {
 			*list = append(*list, mark)
 		}
 	}
-	for _, m := range sourceMark.FindAllString(source, -1) {
-		add(m)
-	}
 	for _, o := range outputs {
 		for _, s := range o.segments() {
 			if s.Control {
 				for _, m := range tokenLike.FindAllString(s.Text, -1) {
 					add(m)
 				}
+				t.addWords(s.Text)
 			}
+		}
+	}
+	t.delimiters = slices.Clone(t.marks.Turn)
+	for _, m := range sourceMark.FindAllString(source, -1) {
+		if add(m); strings.ContainsAny(m, "|｜") && !slices.Contains(t.delimiters, m) {
+			t.delimiters = append(t.delimiters, m)
 		}
 	}
 	for _, m := range []string{t.tokens.BOS, t.tokens.EOS} {
@@ -349,3 +353,27 @@ func (t *Template) collectMarks(source string, outputs ...output) {
 		add(t.think.Close)
 	}
 }
+
+// words with which a line of a transcript begins: "### Instruction:", "USER:".
+var transcriptWords = regexp.MustCompile(`^(#+ ?\S.*|[^:]{1,40}:)$`)
+
+// addWords finds delimiters that are plain words in a text that stands between
+// two messages. Long texts are instructions, not delimiters.
+func (t *Template) addWords(text string) {
+	const longest = 64
+	if len(text) > longest {
+		return
+	}
+	for _, piece := range tokenLike.Split(text, -1) {
+		for line := range strings.Lines(piece) {
+			line = strings.TrimSpace(line)
+			if len(line) > 2 && transcriptWords.MatchString(line) && !slices.Contains(t.words, line) {
+				t.words = append(t.words, line)
+			}
+		}
+	}
+}
+
+// guarded are the plain words that mark turns, and what would be control
+// tokens for an engine that takes only text.
+func (t *Template) guarded() (words, marks []string) { return t.words, t.delimiters }

@@ -144,13 +144,18 @@ func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
 	if err != nil {
 		return nil, Rendering{}, err
 	}
-	var words, marks []string
 	if m, ok := f.(*Markup); ok {
 		laid.Prompt = r.begun(laid.Prompt, m.file.BOS)
-		words = m.words()
 	}
-	if r.options.TextOnly {
-		marks = laid.Prompt.Marks.Turn
+	g, ok := f.(interface {
+		guarded() (words, marks []string)
+	})
+	if !ok {
+		return f, laid, nil
+	}
+	words, marks := g.guarded()
+	if !r.options.TextOnly {
+		marks = nil
 	}
 	if len(words)+len(marks) > 0 {
 		laid.Prompt, err = newGuard(r.options.LookAlikes, words, marks).apply(laid.Prompt, &laid.Report)

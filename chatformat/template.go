@@ -32,7 +32,10 @@ type Template struct {
 
 	stop  []string
 	marks llm.Marks
-	lead  string // white space that a reply begins with and that belongs to the template
+	// Of marks, those that the template is known to write; and delimiters that
+	// are plain words.
+	delimiters, words []string
+	lead              string // white space that a reply begins with and that belongs to the template
 
 	mu     sync.Mutex
 	probed map[axis]abilities
