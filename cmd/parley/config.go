@@ -219,7 +219,7 @@ func (c *config) check() error {
 			return bad(at, "has no path")
 		}
 		m.Path = c.beside(m.Path)
-		if strings.HasSuffix(m.Format, ".toml") {
+		if isFormatFile(m.Format) {
 			m.Format = c.beside(m.Format)
 		}
 		if m.Context != 0 && limits.Context.CheckInt(m.Context) != nil {

@@ -12,12 +12,13 @@ import (
 	"parley/chat"
 	"parley/chatformat"
 	"parley/internal/limits"
+	"parley/llm"
 )
 
 type formatsCmd struct {
 	List  formatsListCmd  `cmd:"" help:"List the built-in chat formats."`
 	Show  formatsShowCmd  `cmd:"" help:"Show how a chat format lays a conversation out."`
-	Check formatsCheckCmd `cmd:"" help:"Check chat formats in TOML files."`
+	Check formatsCheckCmd `cmd:"" help:"Check files with chat formats."`
 }
 
 type formatsListCmd struct{}
@@ -39,7 +40,7 @@ func (c *formatsListCmd) Run(a *app) error {
 }
 
 type formatsShowCmd struct {
-	Format string `arg:"" help:"Name of a format, or a TOML file."`
+	Format string `arg:"" help:"Name of a format, or a TOML or Jinja file."`
 }
 
 func (*formatsShowCmd) Help() string {
@@ -52,7 +53,7 @@ Example:
 }
 
 func (c *formatsShowCmd) Run(a *app) error {
-	format, err := findFormat(c.Format)
+	format, err := formatAlone(c.Format)
 	if err != nil {
 		return err
 	}
@@ -74,7 +75,7 @@ func sample() chat.Conversation {
 }
 
 type formatsCheckCmd struct {
-	Files []string `arg:"" help:"TOML files."`
+	Files []string `arg:"" help:"TOML or Jinja files."`
 }
 
 func (*formatsCheckCmd) Help() string {
@@ -92,7 +93,7 @@ func (c *formatsCheckCmd) Run(a *app) error {
 		if err != nil {
 			return err
 		}
-		findings := chatformat.Check(formatName(path), data)
+		findings := checkFormat(path, data)
 		for _, f := range findings {
 			where := path
 			if f.Line > 0 {
@@ -112,6 +113,18 @@ func (c *formatsCheckCmd) Run(a *app) error {
 	return nil
 }
 
+// checkFormat looks into a file of either kind. A template is wrong or it is
+// not: what it lays out only a conversation can tell.
+func checkFormat(path string, data []byte) []chatformat.Finding {
+	if filepath.Ext(path) == ".toml" {
+		return chatformat.Check(formatName(path), data)
+	}
+	if _, err := chatformat.NewTemplate(formatName(path), string(data), chatformat.SpecialTokens{}); err != nil {
+		return []chatformat.Finding{{Severity: chatformat.SeverityError, Message: sentence(err)}}
+	}
+	return nil
+}
+
 func colourOfSeverity(s style, severity chatformat.Severity) string {
 	switch severity {
 	case chatformat.SeverityError:
@@ -122,35 +135,64 @@ func colourOfSeverity(s style, severity chatformat.Severity) string {
 	return s.dim(string(severity))
 }
 
-// findFormat is what --format means: a TOML file, or a built-in format. ""
-// gives nil: the model's own.
-func findFormat(arg string) (chatformat.Format, error) {
-	if arg == "" {
-		return nil, nil
-	}
-	if strings.HasSuffix(arg, ".toml") {
-		return readFormat(arg)
-	}
-	m, err := chatformat.Lookup(arg)
+// formatAlone is a format without a model.
+func formatAlone(arg string) (chatformat.Format, error) {
+	find, err := findFormat(arg)
 	if err != nil {
 		return nil, err
 	}
-	return m, nil
+	return find(llm.Info{})
 }
 
-func readFormat(path string) (*chatformat.Markup, error) {
+// A layout gives the chat format that is meant, once the model is known:
+// templates spell out the model's own tokens.
+type layout = func(llm.Info) (chatformat.Format, error)
+
+// findFormat is what --format means: a file with a format in TOML or a Jinja
+// template, or a built-in format. "" gives nil: the model's own. What can be
+// wrong without a model is said before one is loaded.
+func findFormat(arg string) (layout, error) {
+	switch {
+	case arg == "":
+		return nil, nil
+	case isFormatFile(arg):
+		find, err := formatInFile(arg)
+		if err == nil {
+			_, err = find(llm.Info{})
+		}
+		return find, err
+	}
+	m, err := chatformat.Lookup(arg)
+	return func(llm.Info) (chatformat.Format, error) { return m, nil }, err
+}
+
+func isFormatFile(arg string) bool { return slices.Contains(formatFiles, filepath.Ext(arg)) }
+
+// formatFiles are the endings of files with chat formats.
+var formatFiles = []string{".toml", ".jinja", ".j2"}
+
+func formatInFile(path string) (layout, error) {
 	data, err := readFormatFile(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := chatformat.ParseMarkup(formatName(path), data)
-	if err != nil {
-		return nil, &userError{Message: path + ": " + sentence(err), Hint: "parley formats check " + path, Err: err}
-	}
-	return m, nil
+	name := formatName(path)
+	return func(info llm.Info) (f chatformat.Format, err error) {
+		if filepath.Ext(path) == ".toml" {
+			f, err = chatformat.ParseMarkup(name, data)
+		} else {
+			f, err = chatformat.NewTemplate(name, string(data), chatformat.SpecialTokens{BOS: info.BOS, EOS: info.EOS})
+		}
+		if err != nil {
+			return nil, &userError{Message: path + ": " + sentence(err), Hint: "parley formats check " + path, Err: err}
+		}
+		return f, nil
+	}, nil
 }
 
-func formatName(path string) string { return strings.TrimSuffix(filepath.Base(path), ".toml") }
+func formatName(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
 
 func readFormatFile(path string) ([]byte, error) {
 	f, err := os.Open(path)

@@ -83,7 +83,14 @@ func detected(s summary) string {
 	if err != nil {
 		return "?"
 	}
-	return format.Name()
+	return formatOf(format)
+}
+
+func formatOf(f chatformat.Format) string {
+	if _, ok := f.(*chatformat.Template); ok {
+		return "its template"
+	}
+	return f.Name()
 }
 
 type modelsInfoCmd struct {
@@ -124,7 +131,7 @@ func (c *modelsInfoCmd) Run(a *app) error {
 	line("BOS, EOS", strings.TrimSuffix(s.BOS+", "+s.EOS, ", "))
 	format, err := chatformat.Detect(s.Info)
 	if err == nil {
-		line("chat format", format.Name())
+		line("chat format", formatOf(format))
 	} else {
 		line("chat format", "none found: "+sentence(err))
 	}

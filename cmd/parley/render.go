@@ -84,7 +84,7 @@ func (c *renderCmd) conversation(stdin io.Reader) (*openai.Request, error) {
 // format alone.
 func (c *renderCmd) render(ctx context.Context, a *app, talk chat.Conversation) (r chat.Rendered, name string, err error) {
 	if c.Format != "" && c.Model == "" {
-		format, err := findFormat(c.Format)
+		format, err := formatAlone(c.Format)
 		if err != nil {
 			return r, "", err
 		}

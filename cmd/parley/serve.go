@@ -21,7 +21,7 @@ type serveCmd struct {
 	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file to serve, once for each. Default: the configuration's models, else the built-in one."`
 	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen; several are possible. Default: ${listen}."`
 	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
-	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format or TOML file, where the models' own are not the right ones."`
+	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
 	Ctx         int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads     int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
 	Strict      *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`

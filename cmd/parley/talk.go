@@ -23,7 +23,7 @@ type engineFlags struct {
 // modelFlags choose a model for conversations.
 type modelFlags struct {
 	engineFlags
-	Format string `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format or TOML file, where the model's own format is not the right one."`
+	Format string `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the model's own format is not the right one."`
 }
 
 // talkFlags are those of commands that answer: a model here, or a server.

@@ -4,6 +4,7 @@ import (
 	"parley/chatformat"
 	"parley/engine"
 	"parley/internal/demo"
+	"parley/llm"
 )
 
 // BuiltInName is what the built-in model is called.
@@ -11,10 +12,12 @@ const BuiltInName = "parley-demo"
 
 // A File is a model to run in this process.
 type File struct {
-	Path   string            // of a GGUF file; "" is the built-in model
-	Format chatformat.Format // nil finds it from the file
+	Path   string // of a GGUF file; "" is the built-in model
 	Engine engine.Options
 	Chat   chatformat.Options
+
+	// Format gives the chat format of a model; nil is chatformat.Detect.
+	Format func(llm.Info) (chatformat.Format, error)
 }
 
 // Open loads the file and finds its chat format. The caller closes what it
@@ -24,7 +27,7 @@ func (f File) Open() (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
-	loaded, err := talking(e, f.Format, f.Chat)
+	loaded, err := f.talking(e)
 	if err != nil {
 		e.Close()
 		return nil, err
@@ -40,19 +43,21 @@ func (f File) open() (*engine.Engine, error) {
 }
 
 // talking makes an engine into something that answers conversations.
-func talking(e *engine.Engine, format chatformat.Format, o chatformat.Options) (*Loaded, error) {
+func (f File) talking(e *engine.Engine) (*Loaded, error) {
 	info := e.Describe()
-	if format == nil {
-		var err error
-		if format, err = chatformat.Detect(info); err != nil {
-			return nil, err
-		}
+	find := f.Format
+	if find == nil {
+		find = chatformat.Detect
+	}
+	format, err := find(info)
+	if err != nil {
+		return nil, err
 	}
 	return &Loaded{
 		Info:      info,
 		Format:    format.Name(),
 		Model:     e,
-		Responder: chatformat.NewResponder(e, format, o),
+		Responder: chatformat.NewResponder(e, format, f.Chat),
 		Close:     e.Close,
 	}, nil
 }
