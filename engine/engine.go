@@ -136,7 +136,6 @@ func (e *Engine) setUp(o Options) error {
 	e.describe(o, contextSize)
 	e.loop = &loop{
 		model: &transformerModel{Model: e.model, size: size},
-		ends:  e.words.endIDs(),
 		slots: o.Sequences,
 		log:   o.Logger,
 	}
@@ -207,6 +206,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 			return nil, nil, llm.Errorf(llm.Invalid, fmt.Sprintf("logit_bias.%d", id), "the vocabulary has tokens 0 to %d", e.words.vocab.Size()-1)
 		}
 	}
+	params.LogitBias = e.words.biasWords(params)
 	tokens, err := e.words.read(p)
 	if err != nil {
 		return nil, nil, err
@@ -220,6 +220,9 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		settings:  settle(params),
 		stop:      params.Stop,
 		stopAfter: params.StopAfter,
+		banned:    params.BannedStrings,
+		ends:      e.words.endIDs(),
+		closers:   e.words.closers(params.Stop),
 		words:     e.words.view(p.Marks),
 		scope:     params.CacheScope,
 	}

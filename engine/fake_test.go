@@ -96,12 +96,14 @@ func (w fakeWords) Text(id int) (string, bool) {
 
 func (w fakeWords) Ends(id int) bool { return id == w.size-2 }
 
+func (w fakeWords) Size() int { return w.size }
+
 const fakeSize = 50
 
 func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
 	m := &fakeModel{size: fakeSize}
 	l := &loop{
-		model: m, ends: []int32{fakeSize - 2},
+		model: m,
 		slots: 8, budget: 1 << 40, log: slog.New(slog.DiscardHandler),
 	}
 	if change != nil {
@@ -115,7 +117,8 @@ func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
 // ask makes a request for a prompt of token ids.
 func (l *loop) ask(prompt []int32, maxTokens int, p llm.Params) *request {
 	return &request{
-		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, scope: p.CacheScope, words: fakeWords{size: fakeSize},
+		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, banned: p.BannedStrings,
+		ends: []int32{fakeSize - 2}, closers: []int32{fakeSize - 1}, scope: p.CacheScope, words: fakeWords{size: fakeSize},
 		need: l.model.CacheBytes(len(prompt) + maxTokens),
 	}
 }

@@ -45,15 +45,15 @@ type step struct {
 type vocabulary interface {
 	Text(id int) (text string, control bool)
 	Ends(id int) bool // the token ends a reply
+	Size() int        // the number of tokens
 }
 
 // A loop serves requests. One goroutine owns the model, the caches and the
 // sequences; what others share with it is under mu, or in a request.
 type loop struct {
 	model    model
-	ends     []int32 // the tokens that end a reply
-	slots    int     // sequences at a time
-	budget   int64   // bytes for caches, promised and kept
+	slots    int   // sequences at a time
+	budget   int64 // bytes for caches, promised and kept
 	maxQueue int
 	log      *slog.Logger
 

@@ -9,29 +9,58 @@ import (
 )
 
 // An output turns tokens into pieces of text. It holds back the bytes of an
-// unfinished rune and what may become a stop string, and nothing else.
+// unfinished rune, what may become a stop string, and from the token on in
+// which it begins what may become a banned phrase; nothing else.
 type output struct {
+	reading
+	banned  *bans  // nil: there are none
+	waiting string // text that no stop string can take back, not yet given away
+	passed  int    // bytes of text that have been given away
+	pending []placed
+
+	back int    // tokens to be taken back, after push
+	ban  string // because of this phrase
+}
+
+// reading is what an output knows of the text so far, and what is restored
+// where tokens are taken back.
+type reading struct {
 	stops *textmatch.Scanner // nil: there are none
 	after *textmatch.Scanner // finds the marker that arms stops; nil: they are armed
+	bans  *textmatch.Scanner // nil: there are none
 
 	partial []byte // of a rune whose other bytes have not come
 	broken  bool   // the text so far ends in U+FFFD for bytes that are no UTF-8
 
 	decoded int // bytes of text that the tokens make so far
-	passed  int // bytes of text that have been given away
-	pending []placed
+	cleared int // bytes of them that no stop string can take back
 }
 
 // placed is a token that has not been given away, with the place in the text
-// at which it begins.
+// at which it begins, and, where it might be taken back, what was known before.
 type placed struct {
-	token llm.Token
-	start int
+	token  llm.Token
+	start  int
+	before *reading
 }
 
-// newOutput prepares to find stops, once the text has had the marker after.
-func newOutput(stops []string, after string) *output {
-	o := &output{}
+func (r *reading) clone() *reading {
+	c := *r
+	for _, s := range []**textmatch.Scanner{&c.stops, &c.after, &c.bans} {
+		if *s != nil {
+			*s = (*s).Clone()
+		}
+	}
+	return &c
+}
+
+// newOutput prepares to find stops, once the text has had the marker after,
+// and banned phrases.
+func newOutput(stops []string, after string, banned *bans) *output {
+	o := &output{banned: banned}
+	if banned != nil {
+		o.bans = banned.set.NewScanner()
+	}
 	// Output is UTF-8: what is not cannot occur in it, and looking for it might
 	// divide a rune.
 	set := textmatch.New(valid(stops)...)
@@ -55,37 +84,113 @@ func valid(strs []string) (ok []string) {
 }
 
 // push adds a token and gives what can be passed on. If a stop string was
-// found the piece is the last, up to the stop exactly.
+// found the piece is the last, up to the stop exactly. If a banned phrase was
+// found, o.back is how many tokens must be taken back.
 func (o *output) push(t llm.Token) (piece llm.Piece, stop string) {
-	o.pending = append(o.pending, placed{t, o.decoded})
+	p := placed{token: t, start: o.decoded}
+	if o.bans != nil {
+		p.before = o.clone()
+	}
+	o.pending = append(o.pending, p)
+	o.back = 0
 	if t.Control {
 		return llm.Piece{}, ""
 	}
 	text := o.decode(t.Text)
 	o.decoded += len(text)
-	return o.match(text)
+	start, end, found := o.forbidden(text)
+	stop = o.match(text)
+	switch {
+	case found && (stop == "" || end <= o.cleared):
+		o.back = len(o.pending) - o.holding(start)
+		return llm.Piece{}, ""
+	case stop != "":
+		return o.release(o.cleared), stop
+	}
+	return o.release(o.free()), ""
 }
 
-func (o *output) match(text string) (llm.Piece, string) {
-	if o.stops == nil {
-		return o.pass(text), ""
+// forbidden looks for a banned phrase in the text and gives its place.
+func (o *output) forbidden(text string) (start, end int, found bool) {
+	if o.bans == nil {
+		return 0, 0, false
 	}
-	free := ""
+	_, m := o.bans.Feed(fold(text))
+	if m == nil {
+		return 0, 0, false
+	}
+	o.ban = o.banned.phrases[m.Index]
+	end = o.decoded - o.bans.Held()
+	return end - len(m.Text), end, true
+}
+
+// holding is the index of the pending token in which a place in the text lies.
+// Of tokens that begin there it is the last: those before have no text.
+func (o *output) holding(at int) int {
+	i := len(o.pending) - 1
+	for i > 0 && o.pending[i].start > at {
+		i--
+	}
+	return i
+}
+
+// revocable is how many of the last tokens may still be taken back.
+func (o *output) revocable() int {
+	if o.bans == nil || o.bans.Held() == 0 {
+		return 0
+	}
+	return len(o.pending) - o.holding(o.decoded-o.bans.Held())
+}
+
+// free is how much of the text can be given away. What a stop string can no
+// longer take back only because of a token that may itself be taken back has
+// to wait with it.
+func (o *output) free() int {
+	if n := o.revocable(); n > 0 {
+		return o.pending[len(o.pending)-n].before.cleared
+	}
+	return o.cleared
+}
+
+// takeBack undoes the last n pushes.
+func (o *output) takeBack(n int) {
+	first := len(o.pending) - n
+	o.reading = *o.pending[first].before
+	o.pending = o.pending[:first]
+	o.waiting = o.waiting[:o.cleared-o.passed]
+	o.back = 0
+}
+
+// match looks for stop strings in the text, and clears what is before one or
+// cannot become one.
+func (o *output) match(text string) (stop string) {
+	if o.stops == nil {
+		o.clear(text)
+		return ""
+	}
 	if o.after != nil {
 		_, m := o.after.Feed(text)
 		if m == nil {
-			return o.pass(text), ""
+			o.clear(text)
+			return ""
 		}
 		// One string alone is found at its last byte: what the scanner still
 		// holds is the text behind it.
 		n := len(text) - o.after.Held()
-		free, text, o.after = text[:n], text[n:], nil
+		o.clear(text[:n])
+		text, o.after = text[n:], nil
 	}
 	safe, m := o.stops.Feed(text)
+	o.clear(safe)
 	if m != nil {
-		return o.pass(free + safe), m.Text
+		return m.Text
 	}
-	return o.pass(free + safe), ""
+	return ""
+}
+
+func (o *output) clear(text string) {
+	o.waiting += text
+	o.cleared += len(text)
 }
 
 // armed reports whether stop strings count already.
@@ -100,16 +205,19 @@ func (o *output) finish() (piece llm.Piece, stop string) {
 	}
 	o.partial = nil
 	o.decoded += len(text)
-	piece, stop = o.match(text)
+	start, end, banned := o.forbidden(text)
+	stop = o.match(text)
 	if stop == "" && o.stops != nil && o.after == nil {
 		rest, m := o.stops.Flush()
-		more := o.pass(rest)
-		piece.Text += more.Text
-		piece.Tokens = append(piece.Tokens, more.Tokens...)
+		o.clear(rest)
 		if m != nil {
 			stop = m.Text
 		}
 	}
+	if banned && end <= o.cleared { // it ends in the character that was not finished
+		return o.release(start), o.ban
+	}
+	piece = o.release(o.cleared)
 	if stop == "" { // tokens without text at the very end
 		for _, p := range o.pending {
 			piece.Tokens = append(piece.Tokens, p.token)
@@ -119,9 +227,14 @@ func (o *output) finish() (piece llm.Piece, stop string) {
 	return piece, stop
 }
 
-// pass gives text away, with the tokens that begin in it.
-func (o *output) pass(text string) llm.Piece {
-	o.passed += len(text)
+// release gives the text up to a place away, with the tokens that begin in it.
+func (o *output) release(end int) llm.Piece {
+	if end <= o.passed {
+		return llm.Piece{}
+	}
+	text := o.waiting[:end-o.passed]
+	o.waiting = o.waiting[len(text):]
+	o.passed = end
 	n := 0
 	for n < len(o.pending) && o.pending[n].start < o.passed {
 		n++

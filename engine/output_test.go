@@ -36,7 +36,7 @@ func whole(tokens []string, stops []string, after string) (text, stop string) {
 // play pushes tokens and checks each piece.
 func play(t *testing.T, tokens, stops []string, after string) (text, stop string, ids []int) {
 	t.Helper()
-	o := newOutput(stops, after)
+	o := newOutput(stops, after, nil)
 	add := func(p llm.Piece) {
 		if !utf8.ValidString(p.Text) {
 			t.Fatalf("tokens %q: piece %q is not UTF-8", tokens, p.Text)
@@ -96,7 +96,7 @@ func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
 }
 
 func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
-	o := newOutput([]string{"\nUser:"}, "")
+	o := newOutput([]string{"\nUser:"}, "", nil)
 	for _, c := range []struct{ token, want string }{
 		{"Hi", "Hi"}, {"\n", ""}, {"\n", "\n"}, {"Use", ""}, {" it", "\nUse it"}, {"\xf0\x9f", ""}, {"\x8d\x8f!", "🍏!"},
 	} {
@@ -111,7 +111,7 @@ func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
 }
 
 func TestTokensStandWhereTheirTextBegins(t *testing.T) {
-	o := newOutput([]string{"END"}, "")
+	o := newOutput([]string{"END"}, "", nil)
 	o.push(llm.Token{ID: 1, Text: "a"})
 	o.push(llm.Token{ID: 2, Text: "E"})
 	o.push(llm.Token{ID: 3, Text: "<ctl>", Control: true})

@@ -4,124 +4,74 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"parley/llm"
 )
 
-// settings are the parts of llm.Params that choose tokens, with nothing left
-// open.
-type settings struct {
-	temperature float64
-	topK        int // 0: all
-	topP        float64
-	minP        float64
-
-	repetition float64
-	lookBack   int // tokens that repetition looks at; -1: all
-	presence   float64
-	frequency  float64
-
-	bias      map[int]float64
-	ignoreEOS bool
-	logProbs  int // alternatives to report; -1: no probabilities at all
-
-	seed   int64
-	choice int
-}
-
-// settle fills in the neutral value of everything that p leaves open.
-func settle(p llm.Params) settings {
-	s := settings{
-		temperature: value(p.Temperature, 1),
-		topK:        max(0, value(p.TopK, 0)),
-		topP:        value(p.TopP, 1),
-		minP:        value(p.MinP, 0),
-		repetition:  value(p.RepetitionPenalty, 1),
-		lookBack:    value(p.RepetitionRange, 64),
-		presence:    value(p.PresencePenalty, 0),
-		frequency:   value(p.FrequencyPenalty, 0),
-		bias:        p.LogitBias,
-		ignoreEOS:   p.IgnoreEOS,
-		logProbs:    value(p.LogProbs, -1),
-		choice:      p.Choice,
-	}
-	if p.Seed != nil {
-		s.seed = *p.Seed
-	} else {
-		s.seed = rand.Int64N(1 << 53) // every JSON reader can hold it
-	}
-	return s
-}
-
-func value[T any](p *T, otherwise T) T {
-	if p == nil {
-		return otherwise
-	}
-	return *p
-}
-
-// A sampler chooses the tokens of one sequence. The order of its steps is
-// llama.cpp's: bias, penalties, top-k, top-p, min-p, temperature, chance.
+// A sampler chooses the tokens of one sequence: bias first, then the steps of
+// its plan, then chance. What it chooses is a function of its settings, the
+// tokens before and the logits, and of nothing else.
 type sampler struct {
 	settings
 	chance *rand.ChaCha8
-	ends   []int32 // tokens that ignoreEOS forbids
 
-	window    []int32       // the last lookBack tokens, prompt included; unused for -1
-	seen      map[int32]int // how often each token occurs in the window
-	generated map[int32]int
+	ends    []int32 // tokens that end a reply: ignoreEOS and minTokens forbid them
+	closers []int32 // others that end it: minTokens forbids them
+	barred  []int32 // tokens that must not come next, whatever happens
+	never   []int32 // tokens that must never come
+
+	penalties *penalties
+	dry       *dry      // nil: off
+	surprise  []float64 // mirostat's bound, at first and after each token; nil: off
+	count     int       // tokens accepted
+	prompt    []int32
 }
 
-func newSampler(s settings, prompt, ends []int32) *sampler {
+func newSampler(s settings, prompt, ends []int32, words vocabulary) *sampler {
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[0:], uint64(s.seed))
 	binary.LittleEndian.PutUint64(key[8:], uint64(s.choice))
 	copy(key[16:], "parley engine v1")
-	sm := &sampler{
-		settings: s, chance: rand.NewChaCha8(key), ends: ends,
-		seen: map[int32]int{}, generated: map[int32]int{},
+	sm := &sampler{settings: s, chance: rand.NewChaCha8(key), ends: ends, prompt: prompt}
+	sm.penalties = newPenalties(&sm.settings, prompt)
+	if s.does(llm.SampleDRY) {
+		sm.dry = newDRY(s.dry, prompt, words)
 	}
-	if s.repetition != 1 {
-		if s.lookBack >= 0 {
-			prompt = prompt[max(0, len(prompt)-s.lookBack):]
-		}
-		for _, id := range prompt {
-			sm.see(id)
-		}
+	if s.mirostat {
+		sm.surprise = []float64{2 * s.tau}
 	}
 	return sm
 }
 
 // accept takes note of a token that was chosen.
 func (s *sampler) accept(id int32) {
-	if s.presence != 0 || s.frequency != 0 {
-		s.generated[id]++
+	s.count++
+	s.penalties.accept(id)
+	if s.dry != nil {
+		s.dry.accept(id)
 	}
-	if s.repetition != 1 {
-		s.see(id)
-	}
-}
-
-func (s *sampler) see(id int32) {
-	if s.lookBack == 0 {
-		return
-	}
-	s.seen[id]++
-	if s.lookBack < 0 {
-		return
-	}
-	s.window = append(s.window, id)
-	if len(s.window) > s.lookBack {
-		old := s.window[0]
-		s.window = s.window[1:]
-		if s.seen[old]--; s.seen[old] == 0 {
-			delete(s.seen, old)
-		}
+	if n := len(s.surprise); n > 0 && n <= s.count {
+		s.surprise = append(s.surprise, s.surprise[n-1]) // nothing was drawn
 	}
 }
 
-// A candidate is a token that may still be chosen.
+// rewind goes back to where only the given tokens had been accepted. The
+// random numbers go on.
+func (s *sampler) rewind(accepted []int32) {
+	s.count = len(accepted)
+	s.penalties = newPenalties(&s.settings, s.prompt)
+	for _, id := range accepted {
+		s.penalties.accept(id)
+	}
+	if s.dry != nil {
+		s.dry.rewind(len(s.prompt) + len(accepted))
+	}
+	if s.surprise != nil {
+		s.surprise = s.surprise[:len(accepted)+1]
+	}
+}
+
+// A candidate is a token that may still be chosen. Its logit is finite.
 type candidate struct {
 	logit float32
 	id    int32
@@ -139,60 +89,99 @@ type scratch struct {
 	weights    []float64
 }
 
-// pick chooses a token. It fails where no logit is a number.
+// pick chooses a token. It fails where no logit is a number, and where all
+// that are belong to barred tokens.
 func (s *sampler) pick(raw []float32, b *scratch) (id int32, ok bool) {
 	logits := b.clean(raw)
-	for id, bias := range s.bias {
-		logits[id] += float32(bias)
+	for _, x := range s.bias {
+		logits[x.id] += x.by
 	}
-	if s.ignoreEOS {
-		for _, id := range s.ends {
-			logits[id] = float32(math.Inf(-1))
+	for _, step := range s.plan.first {
+		if step == llm.SamplePenalties {
+			s.penalties.apply(logits)
+		} else {
+			s.dry.apply(logits)
 		}
 	}
-	s.penalise(logits)
+	s.forbid(logits)
 	best := argmax(logits)
-	if math.IsInf(float64(best.logit), -1) {
+	switch {
+	case math.IsInf(float64(best.logit), -1):
 		return 0, false
-	}
-	if s.temperature == 0 {
+	case s.plan.greedy:
 		return best.id, true
+	case s.plan.plain:
+		return s.draw(s.cut(logits, best, b), best, s.temperature, b), true
 	}
-	return s.draw(s.cut(logits, best, b), best, b), true
+	return s.follow(logits, b), true
 }
 
-// clean copies logits and leaves neither NaN nor +Inf among them.
+// most bounds logits, so that whatever is done to a finite one, it stays
+// finite: penalties multiply by 100 and subtract no more than this.
+const most = 1e30
+
+// last is the logit of a token that is forbidden, but not impossible: it comes
+// where there is nothing else.
+const last = -math.MaxFloat32
+
+// clean copies logits and leaves neither NaN nor +Inf nor very great numbers
+// among them.
 func (b *scratch) clean(raw []float32) []float32 {
 	b.logits = append(b.logits[:0], raw...)
+	bound := math.Float32bits(most)
 	for i, x := range b.logits {
-		if !(x <= math.MaxFloat32) { // NaN or +Inf
-			if x != x {
+		if math.Float32bits(x)&^(1<<31) > bound {
+			switch {
+			case x > 0:
+				b.logits[i] = most
+			case x >= -math.MaxFloat32:
+				b.logits[i] = -most
+			default: // -Inf or NaN
 				b.logits[i] = float32(math.Inf(-1))
-			} else {
-				b.logits[i] = math.MaxFloat32
 			}
 		}
 	}
 	return b.logits
 }
 
-// penalise lowers what was said before. Which map comes first matters, the
-// order within a map does not.
-func (s *sampler) penalise(logits []float32) {
-	if s.repetition != 1 {
-		p := float32(s.repetition)
-		for id := range s.seen {
-			if logits[id] > 0 {
-				logits[id] /= p
-			} else {
-				logits[id] *= p
-			}
+// held bounds the logit of a candidate.
+func held(logit float64) float32 {
+	return float32(max(last, min(-last, logit)))
+}
+
+// forbid takes away what settings and banned phrases forbid.
+func (s *sampler) forbid(logits []float32) {
+	for _, x := range s.bias {
+		if x.forbid {
+			lower(logits, x.id)
 		}
 	}
-	for id, n := range s.generated {
-		logits[id] -= float32(s.presence + float64(n)*s.frequency)
+	early := s.count < s.minTokens
+	if s.ignoreEOS || early {
+		for _, id := range s.ends {
+			lower(logits, id)
+		}
+	}
+	if early {
+		for _, id := range s.closers {
+			lower(logits, id)
+		}
+	}
+	for _, id := range s.never {
+		logits[id] = float32(math.Inf(-1))
+	}
+	for _, id := range s.barred {
+		logits[id] = float32(math.Inf(-1))
 	}
 }
+
+func lower(logits []float32, id int32) {
+	if logits[id] > last {
+		logits[id] = last
+	}
+}
+
+func isNumber(x float32) bool { return x >= last } // +Inf is cut to one
 
 func argmax(logits []float32) candidate {
 	best := candidate{float32(math.Inf(-1)), 0}
@@ -204,165 +193,73 @@ func argmax(logits []float32) candidate {
 	return best
 }
 
-// cut applies top-k, top-p and min-p.
-func (s *sampler) cut(logits []float32, best candidate, b *scratch) []candidate {
-	floor := float32(math.Inf(-1))
-	if s.minP > 0 {
-		floor = best.logit + float32(math.Log(s.minP))
-	}
-	var kept []candidate
-	switch {
-	case s.topK > 0 && s.topK < len(logits):
-		kept = b.top(logits, s.topK)
-		if s.topP < 1 {
-			kept = kept[:reach(kept, s.topP*mass(kept, best.logit), best.logit)]
-		}
-	case s.topP < 1:
-		kept = b.nucleus(logits, s.topP, best.logit)
-	default:
-		kept = b.candidates[:0]
-		for i, x := range logits {
-			if x >= floor {
-				kept = append(kept, candidate{x, int32(i)})
-			}
-		}
-		b.candidates = kept
-		return kept
-	}
-	n := 0
-	for _, c := range kept {
-		if c.logit >= floor {
-			kept[n] = c
-			n++
+// follow goes through the steps of the plan with whatever is left of the
+// vocabulary after each. There is always something left.
+func (s *sampler) follow(logits []float32, b *scratch) int32 {
+	cs := b.gather(logits)
+	for _, step := range s.plan.rest {
+		switch step {
+		case llm.SamplePenalties:
+			s.penalties.applyTo(cs)
+		case llm.SampleDRY:
+			s.dry.applyTo(cs)
+		case llm.SampleTopNSigma:
+			cs = withinSigmas(cs, s.sigmas)
+		case llm.SampleTopK:
+			cs = topOf(cs, s.topK)
+		case llm.SampleTypicalP:
+			cs = b.typical(cs, s.typicalP)
+		case llm.SampleTopP:
+			cs = b.topP(cs, s.topP)
+		case llm.SampleMinP:
+			cs = above(cs, s.minP)
+		case llm.SampleXTC:
+			cs = s.excludeTop(cs)
+		case llm.SampleTemperature:
+			cs = s.heat(cs)
 		}
 	}
-	return kept[:n]
+	if s.mirostat {
+		return s.drawSurprising(cs, b)
+	}
+	return s.draw(cs, greatest(cs), 1, b)
 }
 
-// top gives the k best candidates in falling order. A heap of k with its worst
-// on top makes that one comparison for nearly every logit.
-func (b *scratch) top(logits []float32, k int) []candidate {
-	h := b.candidates[:0]
-	for i, x := range logits[:k] {
-		h = append(h, candidate{x, int32(i)})
-	}
-	for i := k/2 - 1; i >= 0; i-- {
-		sink(h, i)
-	}
-	for i := k; i < len(logits); i++ {
-		// Equal logits: the lower id, which is in the heap already, is better.
-		if x := logits[i]; x > h[0].logit {
-			h[0] = candidate{x, int32(i)}
-			sink(h, 0)
-		}
-	}
-	fall(h)
-	b.candidates = h
-	return h
-}
-
-// fall sorts candidates, the best first.
-func fall(cs []candidate) {
-	slices.SortFunc(cs, func(a, b candidate) int {
-		if better(a, b) {
-			return -1
-		}
-		return 1
-	})
-}
-
-func sink(h []candidate, i int) {
-	for {
-		worst := i
-		for c := 2*i + 1; c <= 2*i+2 && c < len(h); c++ {
-			if better(h[worst], h[c]) {
-				worst = c
-			}
-		}
-		if worst == i {
-			return
-		}
-		h[i], h[worst] = h[worst], h[i]
-		i = worst
-	}
-}
-
-// The likelihood of tokens is sorted into buckets of equal ratio, as far down
-// as matters: e⁻³² is below what a float64 adds to 1.
-const (
-	buckets     = 1024
-	bucketDepth = 32
-)
-
-// bucket is where a logit lies below the greatest.
-func bucket(greatest, logit float32) int {
-	d := greatest - logit
-	if !(d < bucketDepth) {
-		return buckets - 1
-	}
-	return int(d * (buckets / bucketDepth))
-}
-
-// nucleus is top-p over all logits, in no order. Only the bucket in which the
-// nucleus ends has to be sorted.
-func (b *scratch) nucleus(logits []float32, p float64, greatest float32) []candidate {
-	var masses [buckets]float64
-	total := 0.0
-	for _, x := range logits {
-		w := math.Exp(float64(x) - float64(greatest))
-		masses[bucket(greatest, x)] += w
-		total += w
-	}
-	last, before := 0, 0.0
-	for last < buckets-1 && before+masses[last] < p*total {
-		before += masses[last]
-		last++
-	}
-	in, edge := b.candidates[:0], b.edge[:0]
+// gather lists the tokens that are possible.
+func (b *scratch) gather(logits []float32) []candidate {
+	cs := b.candidates[:0]
 	for i, x := range logits {
-		switch k := bucket(greatest, x); {
-		case k < last:
-			in = append(in, candidate{x, int32(i)})
-		case k == last:
-			edge = append(edge, candidate{x, int32(i)})
+		if x >= last {
+			cs = append(cs, candidate{x, int32(i)})
 		}
 	}
-	fall(edge)
-	b.candidates, b.edge = append(in, edge[:reach(edge, p*total-before, greatest)]...), edge
-	return b.candidates
+	b.candidates = cs
+	return cs
 }
 
-// reach is the size of the smallest beginning of the candidates whose mass is
-// at least wanted; all of them if there is none.
-func reach(cs []candidate, wanted float64, greatest float32) int {
-	sum := 0.0
-	for i, c := range cs {
-		sum += math.Exp(float64(c.logit) - float64(greatest))
-		if sum >= wanted {
-			return i + 1
+func greatest(cs []candidate) candidate {
+	best := cs[0]
+	for _, c := range cs[1:] {
+		if better(c, best) {
+			best = c
 		}
 	}
-	return len(cs)
+	return best
 }
 
-func mass(cs []candidate, greatest float32) (total float64) {
-	for _, c := range cs {
-		total += math.Exp(float64(c.logit) - float64(greatest))
-	}
-	return total
-}
+// uniform is a number in [0, 1) of 53 bits.
+func (s *sampler) uniform() float64 { return float64(s.chance.Uint64()>>11) / (1 << 53) }
 
-// draw takes one of the candidates by chance, at the sampler's temperature.
-func (s *sampler) draw(cs []candidate, best candidate, b *scratch) int32 {
+// draw takes one of the candidates by chance, at a temperature.
+func (s *sampler) draw(cs []candidate, best candidate, temperature float64, b *scratch) int32 {
 	b.weights = b.weights[:0]
 	total := 0.0
 	for _, c := range cs {
-		w := math.Exp((float64(c.logit) - float64(best.logit)) / s.temperature)
+		w := math.Exp((float64(c.logit) - float64(best.logit)) / temperature)
 		b.weights = append(b.weights, w)
 		total += w
 	}
-	// 53 bits, uniform in [0, 1).
-	at := float64(s.chance.Uint64()>>11) / (1 << 53) * total
+	at := s.uniform() * total
 	for i, w := range b.weights {
 		if at < w {
 			return cs[i].id
@@ -370,26 +267,4 @@ func (s *sampler) draw(cs []candidate, best candidate, b *scratch) int32 {
 		at -= w
 	}
 	return best.id // rounding took the sum beyond the last
-}
-
-// leastLogProb stands for the logarithm of zero, which JSON cannot hold.
-const leastLogProb = -9999
-
-// probabilities gives the logarithm of the model's own probability of a token,
-// before bias, penalties and cuts, and of the most likely tokens.
-func probabilities(raw []float32, id int32, top int, b *scratch) (of float64, best []candidate, logProb func(float32) float64) {
-	logits := b.clean(raw)
-	greatest := float64(argmax(logits).logit)
-	sum := 0.0
-	for _, x := range logits {
-		sum += math.Exp(float64(x) - greatest)
-	}
-	norm := greatest + math.Log(sum)
-	logProb = func(logit float32) float64 {
-		return max(leastLogProb, min(0, float64(logit)-norm))
-	}
-	if top > 0 {
-		best = b.top(logits, min(top, len(logits)))
-	}
-	return logProb(logits[id]), best, logProb
 }

@@ -86,7 +86,7 @@ func TestDrawsFollowTheDistributionAskedFor(t *testing.T) {
 		p.Seed = new(int64(5))
 		set := settle(p)
 		want := expected(logits, set)
-		sm := newSampler(set, nil, nil)
+		sm := newSampler(set, nil, nil, nil)
 		const draws = 40000
 		count := map[int32]int{}
 		for range draws {
@@ -124,7 +124,7 @@ func TestCutsKeepWhatSortingKeeps(t *testing.T) {
 			}
 		}
 		s := settings{temperature: 1, topK: r.IntN(2) * r.IntN(n+10), topP: []float64{1, 0.3, 0.9, 0.999}[r.IntN(4)], minP: []float64{0, 0.01, 0.5}[r.IntN(3)]}
-		sm := newSampler(s, nil, nil)
+		sm := newSampler(s, nil, nil, nil)
 		clean := sc.clean(logits)
 		var got []int32
 		for _, c := range sm.cut(clean, argmax(clean), &sc) {
@@ -161,7 +161,7 @@ func TestGreedyTakesTheFirstOfTheGreatest(t *testing.T) {
 		{[]float32{-inf, -1000}, 1, true},
 	}
 	for _, c := range cases {
-		sm := newSampler(settle(llm.Params{Temperature: new(0.0)}), nil, nil)
+		sm := newSampler(settle(llm.Params{Temperature: new(0.0)}), nil, nil, nil)
 		if id, ok := sm.pick(c.logits, new(scratch)); ok != c.ok || ok && id != c.want {
 			t.Errorf("%v: got %d, %v", c.logits, id, ok)
 		}
@@ -173,12 +173,12 @@ func TestNumbersThatAreNoneAreNeverDrawn(t *testing.T) {
 	for _, p := range []llm.Params{{}, {TopK: new(3)}, {TopP: new(0.9)}, {MinP: new(0.1)}, {Temperature: new(1e-300)}, {Temperature: new(100.0), TopP: new(0.0)}} {
 		for _, logits := range [][]float32{{nan, 2, -inf, nan}, {-inf, math.MaxFloat32, 0, nan}, {-inf, inf, -inf, 1}, {nan, -math.MaxFloat32, nan, -inf}} {
 			for range 20 {
-				if id, ok := newSampler(settle(p), nil, nil).pick(logits, new(scratch)); !ok || id != 1 {
+				if id, ok := newSampler(settle(p), nil, nil, nil).pick(logits, new(scratch)); !ok || id != 1 {
 					t.Errorf("%+v of %v: got %d, %v", settle(p), logits, id, ok)
 				}
 			}
 		}
-		if _, ok := newSampler(settle(p), nil, nil).pick([]float32{nan, -inf}, new(scratch)); ok {
+		if _, ok := newSampler(settle(p), nil, nil, nil).pick([]float32{nan, -inf}, new(scratch)); ok {
 			t.Errorf("%+v: something was drawn of nothing", settle(p))
 		}
 	}
@@ -188,12 +188,12 @@ func TestPenalties(t *testing.T) {
 	prompt := []int32{0, 0, 1, 2}
 	logits := []float32{4, -4, 4, 4, 4}
 	after := func(p llm.Params, generated ...int32) []float32 {
-		sm := newSampler(settle(p), prompt, []int32{4})
+		sm := newSampler(settle(p), prompt, []int32{4}, nil)
 		for _, id := range generated {
 			sm.accept(id)
 		}
 		l := slices.Clone(logits)
-		sm.penalise(l)
+		sm.penalties.apply(l)
 		return l
 	}
 	cases := []struct {
@@ -222,7 +222,7 @@ func TestBiasAndIgnoreEOS(t *testing.T) {
 	logits := []float32{1, 2, 3}
 	pick := func(p llm.Params) int32 {
 		p.Temperature = new(0.0)
-		id, _ := newSampler(settle(p), nil, []int32{2}).pick(logits, new(scratch))
+		id, _ := newSampler(settle(p), nil, []int32{2}, nil).pick(logits, new(scratch))
 		return id
 	}
 	if got := pick(llm.Params{LogitBias: map[int]float64{0: 5}}); got != 0 {
@@ -239,7 +239,7 @@ func TestBiasAndIgnoreEOS(t *testing.T) {
 func TestSeedAndChoiceMakeTheStream(t *testing.T) {
 	logits := make([]float32, 1000)
 	draw := func(seed int64, choice int) (ids []int32) {
-		sm := newSampler(settle(llm.Params{Seed: &seed, Choice: choice}), nil, nil)
+		sm := newSampler(settle(llm.Params{Seed: &seed, Choice: choice}), nil, nil, nil)
 		for range 20 {
 			id, _ := sm.pick(logits, new(scratch))
 			ids = append(ids, id)
@@ -274,7 +274,7 @@ func TestSamplingAllocatesNothing(t *testing.T) {
 	var sc scratch
 	logits := randomLogits(3, 5000, 2)
 	for _, p := range []llm.Params{{}, {TopK: new(40), TopP: new(0.9), MinP: new(0.05)}, {TopP: new(0.95)}} {
-		sm := newSampler(settle(p), []int32{1, 2, 3}, nil)
+		sm := newSampler(settle(p), []int32{1, 2, 3}, nil, nil)
 		sm.pick(logits, &sc)
 		if n := testing.AllocsPerRun(20, func() { sm.pick(logits, &sc) }); n > 0 {
 			t.Errorf("%v allocations", n)
@@ -294,7 +294,7 @@ func BenchmarkSampler(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			var sc scratch
-			sm := newSampler(settle(p), nil, nil)
+			sm := newSampler(settle(p), nil, nil, nil)
 			for b.Loop() {
 				sm.pick(logits, &sc)
 			}

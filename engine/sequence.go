@@ -16,6 +16,9 @@ type request struct {
 	settings  settings
 	stop      []string
 	stopAfter string
+	banned    []string
+	ends      []int32 // tokens that end a reply
+	closers   []int32 // control tokens that are stop strings
 	words     vocabulary
 	scope     string
 	need      int64 // memory for all its tokens
@@ -74,6 +77,9 @@ type sequence struct {
 	cache   cache   // nil: not begun; it has read the beginning of tokens
 	sampler *sampler
 	output  *output
+	guard   loopGuard
+	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
+	rewound int             // how often tokens were taken back
 
 	cached int // tokens that were in memory
 	begunAt,
@@ -81,14 +87,22 @@ type sequence struct {
 }
 
 // newSequence makes ready what takes time, before the loop is troubled.
-func newSequence(r *request, ends []int32) *sequence {
+func newSequence(r *request) *sequence {
 	r.ready = make(chan struct{}, 1)
-	return &sequence{
+	banned := newBans(r.banned)
+	s := &sequence{
 		request: r,
 		tokens:  slices.Clone(r.prompt),
-		sampler: newSampler(r.settings, r.prompt, ends),
-		output:  newOutput(r.stop, r.stopAfter),
+		sampler: newSampler(r.settings, r.prompt, r.ends, r.words),
+		output:  newOutput(r.stop, r.stopAfter, banned),
+		guard:   loopGuard{bound: r.settings.loopGuard},
 	}
+	s.sampler.closers = r.closers
+	if banned != nil {
+		s.sampler.never = banned.within(r.words)
+		s.tried = map[int][]int32{}
+	}
+	return s
 }
 
 func (s *sequence) length() int {
@@ -109,8 +123,13 @@ func (s *sequence) generated() int { return len(s.tokens) - len(s.prompt) }
 // next chooses a token and passes on what it makes. It reports whether the
 // sequence has ended; an error ends it too.
 func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
+	s.sampler.barred = s.tried[len(s.tokens)]
 	id, ok := s.sampler.pick(logits, b)
-	if !ok {
+	switch {
+	case !ok && s.tried != nil && slices.ContainsFunc(logits, isNumber):
+		s.giveUp()
+		return true, nil
+	case !ok:
 		return true, &llm.Error{
 			Code: llm.Broken, Message: "the model's output is not a number",
 			Hint: "its file may be damaged",
@@ -131,26 +150,36 @@ func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 		return true, nil
 	}
 	piece, stop := s.output.push(s.token(id, text, control, logits, b))
+	if n := s.output.back; n > 0 {
+		return s.takeBack(n), nil
+	}
 	switch {
 	case stop != "":
 		piece.Finish = s.end(llm.ReasonStop, stop)
 		s.put(piece)
 		return true, nil
 	case s.generated() >= s.maxTokens:
-		last := piece
-		piece, stop = s.output.finish()
-		piece.Text = last.Text + piece.Text
-		piece.Tokens = append(last.Tokens, piece.Tokens...)
-		piece.Finish = s.end(llm.ReasonLength, "")
-		if stop != "" {
-			piece.Finish = s.end(llm.ReasonStop, stop)
-		}
-		s.put(piece)
+		s.finishWith(piece, llm.ReasonLength, "")
+		return true, nil
+	case s.loops():
+		s.finishWith(piece, llm.ReasonLoop, "")
 		return true, nil
 	case piece.Text != "":
 		s.put(piece)
 	}
 	return false, nil
+}
+
+// loops shows the guard the tokens that stay and reports whether the reply
+// only repeats itself.
+func (s *sequence) loops() bool {
+	stay := s.generated() - s.output.revocable()
+	for s.guard.seen < stay && s.guard.bound > 0 {
+		if s.guard.see(s.tokens[len(s.prompt)+s.guard.seen]) && s.generated() >= s.settings.minTokens {
+			return true
+		}
+	}
+	return false
 }
 
 func (s *sequence) token(id int32, text string, control bool, logits []float32, b *scratch) llm.Token {
@@ -169,11 +198,16 @@ func (s *sequence) token(id int32, text string, control bool, logits []float32, 
 
 // finish ends a sequence whose output ends of itself. A stop string that was
 // still open to become longer counts first.
-func (s *sequence) finish(why llm.Reason, by string) {
+func (s *sequence) finish(why llm.Reason, by string) { s.finishWith(llm.Piece{}, why, by) }
+
+// finishWith is finish with a piece that was not yet passed on.
+func (s *sequence) finishWith(before llm.Piece, why llm.Reason, by string) {
 	piece, stop := s.output.finish()
 	if stop != "" {
 		why, by = llm.ReasonStop, stop
 	}
+	piece.Text = before.Text + piece.Text
+	piece.Tokens = append(before.Tokens, piece.Tokens...)
 	piece.Finish = s.end(why, by)
 	s.put(piece)
 }

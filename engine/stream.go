@@ -15,7 +15,7 @@ const waitingEvery = time.Second
 // cancelled; in each case nothing of the request remains in the loop after its
 // present step.
 func (l *loop) stream(ctx context.Context, r *request, accepted *llm.Accepted, yield func(llm.Piece, error) bool) {
-	s := newSequence(r, l.ends)
+	s := newSequence(r)
 	if err := l.submit(s); err != nil {
 		yield(llm.Piece{}, err)
 		return

@@ -2,6 +2,8 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 
@@ -200,4 +202,24 @@ func (w *Tokenizer) endIDs() (ids []int32) {
 		ids = append(ids, int32(id))
 	}
 	return ids
+}
+
+// closers lists the control tokens that are stop strings.
+func (w *Tokenizer) closers(stops []string) (ids []int32) {
+	for _, s := range stops {
+		if id, ok := w.vocab.ID(s); ok && w.vocab.IsControl(id) {
+			ids = append(ids, int32(id))
+		}
+	}
+	return ids
+}
+
+// biasWords is the bias of tokens with that of words added to the tokens of
+// which they consist, each as often as it stands there.
+func (w *Tokenizer) biasWords(p llm.Params) map[int]float64 {
+	to := p.LogitBias
+	for _, word := range slices.Sorted(maps.Keys(p.WordBias)) {
+		to = addBias(to, p.WordBias[word], w.vocab.EncodeText(word, false))
+	}
+	return to
 }

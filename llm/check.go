@@ -2,6 +2,7 @@ package llm
 
 import (
 	"fmt"
+	"slices"
 
 	"parley/internal/limits"
 )
@@ -20,10 +21,25 @@ func (p Params) Check() error {
 		{"top_k", limits.TopK, number(p.TopK)},
 		{"top_p", limits.TopP, p.TopP},
 		{"min_p", limits.MinP, p.MinP},
+		{"typical_p", limits.TypicalP, p.TypicalP},
+		{"top_n_sigma", limits.TopNSigma, p.TopNSigma},
+		{"dynatemp_range", limits.DynamicTemperatureRange, p.DynamicTemperatureRange},
+		{"dynatemp_exponent", limits.DynamicTemperatureExponent, p.DynamicTemperatureExponent},
+		{"xtc_probability", limits.XTCProbability, p.XTCProbability},
+		{"xtc_threshold", limits.XTCThreshold, p.XTCThreshold},
+		{"mirostat", limits.Mirostat, number(p.Mirostat)},
+		{"mirostat_tau", limits.MirostatTau, p.MirostatTau},
+		{"mirostat_eta", limits.MirostatEta, p.MirostatEta},
 		{"repetition_penalty", limits.RepetitionPenalty, p.RepetitionPenalty},
 		{"repetition_range", limits.RepetitionRange, number(p.RepetitionRange)},
 		{"presence_penalty", limits.PresencePenalty, p.PresencePenalty},
 		{"frequency_penalty", limits.FrequencyPenalty, p.FrequencyPenalty},
+		{"dry_multiplier", limits.DRYMultiplier, p.DRYMultiplier},
+		{"dry_base", limits.DRYBase, p.DRYBase},
+		{"dry_allowed_length", limits.DRYAllowedLength, number(p.DRYAllowedLength)},
+		{"dry_penalty_last_n", limits.DRYRange, number(p.DRYRange)},
+		{"min_tokens", limits.MinTokens, number(p.MinTokens)},
+		{"loop_guard", limits.LoopGuard, number(p.LoopGuard)},
 		{"logprobs", limits.LogProbs, number(p.LogProbs)},
 	}
 	for _, c := range checks {
@@ -34,20 +50,67 @@ func (p Params) Check() error {
 			return outOfRange(c.field, err)
 		}
 	}
-	if err := limits.Stops.CheckInt(len(p.Stop)); err != nil {
-		return outOfRange("stop", err)
+	if p.Mirostat != nil && *p.Mirostat == 1 {
+		return Errorf(Unsupported, "mirostat", "there is no version 1 of mirostat here, only 2")
 	}
-	for i, s := range p.Stop {
-		if err := limits.StopBytes.CheckInt(len(s)); err != nil {
-			return outOfRange(fmt.Sprintf("stop[%d]", i), err)
+	for _, c := range []struct {
+		field       string
+		count, size *limits.Limit
+		strings     []string
+	}{
+		{"stop", limits.Stops, limits.StopBytes, p.Stop},
+		{"dry_sequence_breakers", limits.DRYBreakers, limits.DRYBreakerBytes, p.DRYBreakers},
+		{"banned_strings", limits.BannedStrings, limits.BannedStringBytes, p.BannedStrings},
+	} {
+		if err := checkStrings(c.field, c.strings, c.count, c.size); err != nil {
+			return err
 		}
 	}
-	if err := limits.LogitBiases.CheckInt(len(p.LogitBias)); err != nil {
+	if err := p.checkSamplers(); err != nil {
+		return err
+	}
+	return p.checkBias()
+}
+
+func checkStrings(field string, strings []string, count, size *limits.Limit) error {
+	if err := count.CheckInt(len(strings)); err != nil {
+		return outOfRange(field, err)
+	}
+	for i, s := range strings {
+		if err := size.CheckInt(len(s)); err != nil {
+			return outOfRange(fmt.Sprintf("%s[%d]", field, i), err)
+		}
+	}
+	return nil
+}
+
+func (p Params) checkSamplers() error {
+	for i, s := range p.Samplers {
+		if !s.Valid() {
+			return Errorf(Invalid, fmt.Sprintf("samplers[%d]", i), "there is no sampler %q; there are %v", s, usualSamplers)
+		}
+		if slices.Contains(p.Samplers[:i], s) {
+			return Errorf(Invalid, fmt.Sprintf("samplers[%d]", i), "%q stands twice", s)
+		}
+	}
+	return nil
+}
+
+func (p Params) checkBias() error {
+	if err := limits.LogitBiases.CheckInt(len(p.LogitBias) + len(p.WordBias)); err != nil {
 		return outOfRange("logit_bias", err)
 	}
 	for id, bias := range p.LogitBias {
 		if err := limits.LogitBias.Check(bias); err != nil {
 			return outOfRange(fmt.Sprintf("logit_bias.%d", id), err)
+		}
+	}
+	for word, bias := range p.WordBias {
+		if err := limits.LogitBiasWordBytes.CheckInt(len(word)); err != nil {
+			return outOfRange("logit_bias", err)
+		}
+		if err := limits.LogitBias.Check(bias); err != nil {
+			return outOfRange("logit_bias."+word, err)
 		}
 	}
 	return nil

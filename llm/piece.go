@@ -70,6 +70,7 @@ const (
 	ReasonEnd    Reason = "end"    // the model ended it
 	ReasonStop   Reason = "stop"   // a stop string matched
 	ReasonLength Reason = "length" // Params.MaxTokens, or the context is full
+	ReasonLoop   Reason = "loop"   // Params.LoopGuard: the output only repeated itself
 )
 
 // Finish tells how output ended.
@@ -87,7 +88,7 @@ type Finish struct {
 type Usage struct {
 	PromptTokens     int // all tokens of the prompt
 	CachedTokens     int // those of them that did not have to be read again
-	CompletionTokens int // tokens generated, the one that ended the output included
+	CompletionTokens int // tokens generated, the one that ended the output included, those taken back not
 
 	Queued  time.Duration // from acceptance to the first work on it
 	Prefill time.Duration // reading the prompt

@@ -21,6 +21,13 @@ var (
 	PromptsPerCall = row("prompts", 1, 256, "prompts", "prompts of one completion request")
 	LogProbs       = row("logprobs", 0, 20, "tokens", "alternatives reported for each token")
 	LogitBiases    = row("logit_bias", 0, 4096, "tokens", "entries of logit_bias")
+
+	LogitBiasWordBytes = row("logit_bias_word_bytes", 1, 256, "bytes", "a word of logit_bias")
+	BannedStrings      = row("banned_strings", 0, 1024, "strings", "phrases that the output must not contain")
+	BannedStringBytes  = row("banned_string_bytes", 1, 256, "bytes", "one banned phrase")
+	DRYBreakers        = row("dry_breakers", 0, 64, "strings", "strings across which DRY does not count")
+	DRYBreakerBytes    = row("dry_breaker_bytes", 1, 64, "bytes", "one of them")
+	Samplers           = row("samplers", 0, 64, "names", "names in a request's order of samplers")
 )
 
 // What a number of a request may be.
@@ -30,12 +37,34 @@ var (
 	TopK              = row("top_k", -1, 1<<30, "tokens", "top-k; 0 and -1 keep all")
 	TopP              = row("top_p", 0, 1, "", "nucleus")
 	MinP              = row("min_p", 0, 1, "", "least probability relative to the greatest")
+	TypicalP          = row("typical_p", 0, 1, "", "locally typical sampling")
+	TopNSigma         = row("top_n_sigma", -1, 100, "", "standard deviations below the greatest logit; 0 and less keep all")
 	RepetitionPenalty = row("repetition_penalty", 0.01, 100, "", "divisor of repeated tokens' logits")
 	RepetitionRange   = row("repetition_range", -1, 1<<30, "tokens", "tokens looked back on; -1 is all")
 	PresencePenalty   = row("presence_penalty", -100, 100, "", "subtracted once")
 	FrequencyPenalty  = row("frequency_penalty", -100, 100, "", "subtracted for each occurrence")
 	LogitBias         = row("logit_bias_value", -1000, 1000, "", "one entry of logit_bias")
+	MinTokens         = row("min_tokens", 0, 1<<30, "tokens", "tokens before the model may end")
+	LoopGuard         = row("loop_guard", 0, 1<<30, "tokens", "tokens of mere repetition that end a reply; 0 is off")
 	Seed              = row("seed", -1<<63, 1<<63, "", "seed; any 64-bit integer")
+)
+
+// What shapes the less usual samplers.
+var (
+	DynamicTemperatureRange    = row("dynatemp_range", 0, 100, "", "dynamic temperature: how far from the temperature")
+	DynamicTemperatureExponent = row("dynatemp_exponent", 0, 100, "", "dynamic temperature: power of the entropy")
+
+	XTCProbability = row("xtc_probability", 0, 1, "", "XTC: how often it applies")
+	XTCThreshold   = row("xtc_threshold", 0, 1, "", "XTC: least probability that counts")
+
+	Mirostat    = row("mirostat", 0, 2, "", "mirostat's version; 0 is off")
+	MirostatTau = row("mirostat_tau", 0, 100, "bits", "mirostat: surprise aimed at")
+	MirostatEta = row("mirostat_eta", 0, 10, "", "mirostat: learning rate")
+
+	DRYMultiplier    = row("dry_multiplier", 0, 100, "", "DRY: factor; 0 is off")
+	DRYBase          = row("dry_base", 0, 100, "", "DRY: base; less than 1 is off")
+	DRYAllowedLength = row("dry_allowed_length", 0, 1<<30, "tokens", "DRY: longest repetition without penalty")
+	DRYRange         = row("dry_penalty_last_n", -1, 1<<30, "tokens", "DRY: tokens looked back on; -1 is all")
 )
 
 // What the server holds at a time.

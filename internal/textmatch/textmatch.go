@@ -143,6 +143,13 @@ type Scanner struct {
 	end   int
 }
 
+// Clone makes a scanner that goes on from the same place.
+func (sc *Scanner) Clone() *Scanner {
+	c := *sc
+	c.buf = slices.Clone(sc.buf)
+	return &c
+}
+
 // Feed reads the next piece of the text and gives the text that can be passed
 // on. If a string was found, match tells which, safe is the text before it,
 // and the text behind it is kept: it comes with further calls, so call
