@@ -3,8 +3,9 @@
 //
 // A [Format] is how one family of models was trained to read a conversation:
 // [Markup] is a format described in TOML by what stands before and behind each
-// message. One value, [Rendering], holds the prompt and the reader of its
-// reply, since how a reply begins depends on how the prompt ended.
+// message, [Template] the chat template that a model is shipped with. One
+// value, [Rendering], holds the prompt and the reader of its reply, since how
+// a reply begins depends on how the prompt ended.
 //
 // The contract: every message of the conversation is in the prompt, in order,
 // or Render fails with an *llm.Error that names the message; what had to be
