@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"parley/engine"
+	"parley/internal/demo"
 )
 
 type benchCmd struct {
@@ -36,12 +37,12 @@ func (c *benchCmd) Run(a *app) error {
 		return err
 	}
 	cfg.Engine.Sequences = max(cfg.Engine.Sequences, c.Sequences)
-	loaded, err := m.open(cfg, nil)
+	e, err := m.run(cfg)
 	if err != nil {
 		return err
 	}
-	defer loaded.Close()
-	result, err := loaded.Model.(*engine.Engine).Bench(ctx, engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences})
+	defer e.Close()
+	result, err := e.Bench(ctx, engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences})
 	if err != nil {
 		return err
 	}
@@ -55,6 +56,18 @@ func (c *benchCmd) Run(a *app) error {
 	fmt.Fprintf(w, "generation\t%s tokens/s over %d in %d sequences\n", rate(result.DecodeTPS), result.Generate, result.Sequences)
 	fmt.Fprintf(w, "memory\t%.1f GB/s, a ceiling of %s tokens/s\n", result.ReadGBPS, rate(result.DecodeCeilingTPS))
 	return w.Flush()
+}
+
+// run starts the model alone: a benchmark needs no chat format.
+func (m *modelConfig) run(cfg config) (*engine.Engine, error) {
+	if m.Path == "" {
+		return engine.OpenBytes(demo.Model(), m.engine(cfg, nil))
+	}
+	e, err := engine.Open(m.Path, m.engine(cfg, nil))
+	if err != nil {
+		return nil, modelFileError(m.Path, err)
+	}
+	return e, nil
 }
 
 func rate(tps float64) string {

@@ -165,31 +165,31 @@ func (m *modelConfig) name() string {
 	return catalog.NameOf(m.Path)
 }
 
-// open loads the model.
+// open loads the model, with its chat format.
 func (m *modelConfig) open(cfg config, log *slog.Logger) (*catalog.Loaded, error) {
 	format, err := findFormat(m.Format)
 	if err != nil {
 		return nil, err
 	}
-	context := m.Context
-	if context == 0 {
-		context = cfg.Engine.Context
-	}
-	loaded, err := catalog.File{
-		Path:   m.Path,
-		Format: format,
-		Chat:   cfg.Chat.options(),
-		Engine: engine.Options{
-			Name:      m.name(),
-			Context:   context,
-			Threads:   cfg.Engine.Threads,
-			Sequences: cfg.Engine.Sequences,
-			Sampling:  m.Sampling.params(),
-			Logger:    log,
-		},
-	}.Open()
+	loaded, err := catalog.File{Path: m.Path, Engine: m.engine(cfg, log), Chat: cfg.Chat.options(), Format: format}.Open()
 	if err != nil && m.Path != "" {
 		return nil, modelFileError(m.Path, err)
 	}
 	return loaded, err
+}
+
+// engine is how the model runs.
+func (m *modelConfig) engine(cfg config, log *slog.Logger) engine.Options {
+	context := m.Context
+	if context == 0 {
+		context = cfg.Engine.Context
+	}
+	return engine.Options{
+		Name:      m.name(),
+		Context:   context,
+		Threads:   cfg.Engine.Threads,
+		Sequences: cfg.Engine.Sequences,
+		Sampling:  m.Sampling.params(),
+		Logger:    log,
+	}
 }
