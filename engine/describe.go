@@ -65,6 +65,11 @@ func recommended(f *gguf.File, log *slog.Logger) (p llm.Params) {
 	float("top_p", func(q *llm.Params, v *float64) { q.TopP = v })
 	float("min_p", func(q *llm.Params, v *float64) { q.MinP = v })
 	float("penalty_repeat", func(q *llm.Params, v *float64) { q.RepetitionPenalty = v })
+	float("xtc_probability", func(q *llm.Params, v *float64) { q.XTCProbability = v })
+	float("xtc_threshold", func(q *llm.Params, v *float64) { q.XTCThreshold = v })
+	whole("mirostat", func(q *llm.Params, v *int) { q.Mirostat = v })
+	float("mirostat_tau", func(q *llm.Params, v *float64) { q.MirostatTau = v })
+	float("mirostat_eta", func(q *llm.Params, v *float64) { q.MirostatEta = v })
 	whole("penalty_last_n", func(q *llm.Params, v *int) { q.RepetitionRange = v })
 	return p
 }

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,6 +210,9 @@ func (s *sequence) finishWith(before llm.Piece, why llm.Reason, by string) {
 	piece.Text = before.Text + piece.Text
 	piece.Tokens = append(before.Tokens, piece.Tokens...)
 	piece.Finish = s.end(why, by)
+	if why == llm.ReasonLoop {
+		piece.Finish.Report.Add("loop", strconv.Itoa(s.guard.bound), "the reply only repeated itself for so many tokens and was ended")
+	}
 	s.put(piece)
 }
 

@@ -20,6 +20,7 @@ func FuzzParse(f *testing.F) {
 		`{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":{}}}]}],"continue_final_message":true,"logit_bias":[[1,false]]}`,
 		`{"prompt":[[1,2],[3]],"echo":true,"max_tokens":"5","seed":1e3,"text":"x","special":true}`,
 		`{"prompt":"a","grammar":"","mirostat":2,"documents":["d"],"chat_template_kwargs":{"a":[]},"stream_options":{}}`,
+		`{"prompt":"a","samplers":"ktx","dry_sequence_breakers":"[\\"a\\"]","banned_strings":"b","logit_bias":[["a",false]],"custom_token_bans":"1","dynamic_temperature":true,"dynatemp_low":1,"dynatemp_high":2,"loop_guard":false}`,
 		"\ufeff[\"\\ud83c\",{}]", `{"a":1,"a":2}`, `{"\u0061":"\"}],"}`,
 	} {
 		f.Add([]byte(s))

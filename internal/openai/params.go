@@ -4,7 +4,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"parley/internal/limits"
 	"parley/llm"
@@ -33,7 +32,8 @@ func (o *object) params(p *llm.Params) {
 	p.Seed = o.seed()
 	p.IgnoreEOS = o.isSet("ignore_eos", "ban_eos_token")
 	p.Stop = o.stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
-	p.LogitBias = o.logitBias()
+	o.bias(p)
+	o.sampling(p)
 }
 
 // seed takes any 64-bit integer; -1 is a random one, as everywhere outside
@@ -93,58 +93,6 @@ func (o *object) stops(names ...string) (stops []string) {
 	return stops
 }
 
-// logitBias reads OpenAI's map from ids, and llama.cpp's list of pairs, in
-// which false forbids a token.
-func (o *object) logitBias() map[int]float64 {
-	v, ok := o.take("logit_bias")
-	if !ok || v.empty() {
-		return nil
-	}
-	bias := map[int]float64{}
-	set := func(path, id string, v value) {
-		n, err := strconv.ParseInt(id, 10, 32)
-		if err != nil || n < 0 {
-			o.unsupported(path, strconv.Quote(short(id))+" is no token id", "tokenize the text and name the ids")
-			return
-		}
-		f := limits.LogitBias.Min
-		if string(v) != "false" {
-			f, _ = o.number(path, v, limits.LogitBias)
-		}
-		bias[int(n)] = f
-	}
-	switch v.kind() {
-	case '{':
-		n := 0
-		for id, v := range v.fields() {
-			if n++; n > limits.LogitBiases.Int() {
-				o.invalid("logit_bias", "%v", limits.LogitBiases.CheckInt(n))
-				break
-			}
-			set("logit_bias."+short(id), id, v)
-		}
-	case '[':
-		o.list("logit_bias", v, limits.LogitBiases, func(path string, v value) {
-			var pair []value
-			if v.kind() == '[' {
-				for i, e := range v.elements() {
-					if i < 3 {
-						pair = append(pair, e)
-					}
-				}
-			}
-			if len(pair) != 2 {
-				o.invalid(path, "must be a pair of a token id and a number")
-				return
-			}
-			set(path, strings.Trim(string(pair[0]), `"`), pair[1])
-		})
-	default:
-		o.invalid("logit_bias", "must be an object, not %s", v.what())
-	}
-	return bias
-}
-
 // chatLogProbs reads logprobs (a boolean) and top_logprobs (a number).
 func (o *object) chatLogProbs() *int {
 	top, _ := o.integer(limits.LogProbs, "top_logprobs")
@@ -187,26 +135,18 @@ var refused = map[string]string{
 // neutral are the values at which a field that we do not have changes
 // nothing. A field with none here is neutral only when it is empty.
 var neutral = map[string][]float64{
-	"typical_p": {1}, "typical": {1}, "typ_p": {1},
 	"tfs_z": {1}, "tfs": {1},
 	"top_a": {0}, "epsilon_cutoff": {0}, "eta_cutoff": {0},
-	"top_n_sigma": {0, -1}, "nsigma": {0, -1},
 	"rep_pen_slope": {0, 1}, "encoder_repetition_penalty": {1}, "no_repeat_ngram_size": {0},
-	"mirostat": {0}, "mirostat_mode": {0},
-	"dynatemp_range": {0}, "smoothing_factor": {0}, "dry_multiplier": {0}, "xtc_probability": {0},
+	"smoothing_factor": {0},
 	"adaptive_target": {0, -1}, "guidance_scale": {1}, "penalty_alpha": {0},
-	"min_tokens": {0}, "min_length": {0}, "length_penalty": {1}, "num_beams": {1}, "n_probs": {0}, "n_keep": {0, -1},
+	"length_penalty": {1}, "num_beams": {1}, "n_probs": {0}, "n_keep": {0, -1},
 	"id_slot": {-1}, "slot_id": {-1}, "priority": {0}, "prompt_logprobs": {0}, "prompt_lookup_num_tokens": {0},
 	"thinking_budget_tokens": {-1}, "sse_ping_interval": {0, -1},
 }
 
 // shapes only shape another sampler that is reported itself when it is on.
-var shapes = map[string]bool{
-	"mirostat_tau": true, "mirostat_eta": true,
-	"dynatemp_exponent": true, "dynatemp_low": true, "dynatemp_high": true, "smoothing_curve": true,
-	"dry_base": true, "dry_allowed_length": true, "dry_penalty_last_n": true, "dry_sequence_breakers": true,
-	"xtc_threshold": true, "adaptive_decay": true,
-}
+var shapes = map[string]bool{"smoothing_curve": true, "adaptive_decay": true}
 
 // words are texts and booleans at which a field changes nothing here. A field
 // with true among them says something when it is false.
@@ -215,7 +155,7 @@ var words = map[string][]string{
 	"spaces_between_special_tokens": {"true"}, "cache_prompt": {"true"}, "do_sample": {"true"},
 	"trim_stop":    {"true"},
 	"service_tier": {`"auto"`, `"default"`}, "truncation": {`"disabled"`}, "verbosity": {`"medium"`},
-	"reasoning_format": {`"auto"`, `"deepseek"`}, "logit_bias_type": {`"input_ids"`},
+	"reasoning_format": {`"auto"`, `"deepseek"`}, "temperature_last": {"true"},
 	"mode": {`"instruct"`},
 }
 

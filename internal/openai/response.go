@@ -78,9 +78,10 @@ type completionDetails struct {
 
 // details are what Parley says beyond OpenAI's contract, for those who ask.
 type details struct {
-	Seed    int64      `json:"seed"` // of the first choice
-	Report  llm.Report `json:"report"`
-	Timings timings    `json:"timings"` // of the first choice
+	Seed       int64      `json:"seed"` // of the first choice, as are the others
+	StopReason llm.Reason `json:"stop_reason"`
+	Report     llm.Report `json:"report"`
+	Timings    timings    `json:"timings"`
 }
 
 type timings struct {
@@ -93,7 +94,7 @@ func detailsOf(f llm.Finish, report llm.Report) *details {
 	if report == nil {
 		report = llm.Report{}
 	}
-	return &details{Seed: f.Seed, Report: report, Timings: timings{
+	return &details{Seed: f.Seed, StopReason: f.Reason, Report: report, Timings: timings{
 		QueuedMS:  f.Usage.Queued.Seconds() * 1000,
 		PrefillMS: f.Usage.Prefill.Seconds() * 1000,
 		DecodeMS:  f.Usage.Decode.Seconds() * 1000,
