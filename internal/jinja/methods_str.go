@@ -133,14 +133,24 @@ func strip(t *Str, chars Value, left, right bool) (Value, error) {
 
 // runeSet is the test for the characters of s.
 func runeSet(s string) func(rune) bool {
-	if len(s) <= 16 {
-		return func(r rune) bool { return strings.ContainsRune(s, r) }
-	}
-	set := make(map[rune]bool, len(s))
+	var ascii [utf8.RuneSelf]bool
+	var others map[rune]bool
 	for _, r := range s {
-		set[r] = true
+		if r < utf8.RuneSelf {
+			ascii[r] = true
+			continue
+		}
+		if others == nil {
+			others = map[rune]bool{}
+		}
+		others[r] = true
 	}
-	return func(r rune) bool { return set[r] }
+	return func(r rune) bool {
+		if r < utf8.RuneSelf {
+			return ascii[r]
+		}
+		return others[r]
+	}
 }
 
 // pieces is a list of parts of a string.

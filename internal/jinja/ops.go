@@ -1,6 +1,7 @@
 package jinja
 
 import (
+	"cmp"
 	"math"
 	"math/big"
 	"strings"
@@ -16,6 +17,9 @@ func (st *state) add(l, r Value) (Value, error) {
 		if !ok {
 			if u, ok := r.(*undefined); ok {
 				return nil, u.err()
+			}
+			if a.safe {
+				return nil, operandError("+", l, r)
 			}
 			return nil, typeErrorf("can only concatenate str (not \"%s\") to str", r.typeName())
 		}
@@ -454,6 +458,11 @@ func numbersEqual(l, r Value) bool {
 
 // numberOrder compares numbers exactly.
 func numberOrder(l, r Value) (int, bool) {
+	if a, ok := l.(Int); ok {
+		if b, ok := r.(Int); ok {
+			return cmp.Compare(a.N, b.N), true
+		}
+	}
 	x, xok := bigOf(l)
 	y, yok := bigOf(r)
 	if xok && yok {

@@ -449,6 +449,9 @@ func (p *parser) subscribed(obj expr, pos int) (expr, error) {
 
 func (p *parser) call(fn expr) (expr, error) {
 	c := &callExpr{pos: p.cur().pos, fn: fn}
+	if n, ok := fn.(*nameExpr); ok {
+		c.pos = n.pos
+	}
 	return c, p.arguments(&c.args)
 }
 

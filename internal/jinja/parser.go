@@ -13,9 +13,25 @@ type parser struct {
 	depth int
 	max   int // of depth
 	lines lineCounter
+	open  []opened // blocks that are not closed yet
 }
 
-// lineCounter gives the lines of positions; it is quick where they grow.
+// opened is a block and the tags that may follow it.
+type opened struct {
+	tag  string
+	ends []string
+}
+
+// wanted says which tags the parser was looking for, for messages.
+func (p *parser) wanted() string {
+	if len(p.open) == 0 {
+		return ""
+	}
+	o := p.open[len(p.open)-1]
+	return " Jinja was looking for the following tags: '" + strings.Join(o.ends, "' or '") + "'. The innermost block that needs to be closed is '" + o.tag + "'."
+}
+
+// lineCounter gives the lines of positions; it is quick where they are near each other.
 type lineCounter struct {
 	src       string
 	pos, line int
@@ -23,9 +39,10 @@ type lineCounter struct {
 
 func (c *lineCounter) of(pos int) int {
 	if pos < c.pos {
-		c.pos, c.line = 0, 0
+		c.line -= strings.Count(c.src[pos:c.pos], "\n")
+	} else {
+		c.line += strings.Count(c.src[c.pos:pos], "\n")
 	}
-	c.line += strings.Count(c.src[c.pos:pos], "\n")
 	c.pos = pos
 	return c.line + 1
 }
@@ -98,7 +115,7 @@ func (p *parser) body(ends ...string) ([]stmt, error) {
 			if len(ends) == 0 {
 				return out, nil
 			}
-			return nil, failf(KindSyntax, "Unexpected end of template. Jinja was looking for the following tags: '%s'.", strings.Join(ends, "' or '"))
+			return nil, failf(KindSyntax, "Unexpected end of template.%s", p.wanted())
 		case tokData:
 			p.i++
 			out = append(out, &dataStmt{text(t.text)})
@@ -141,7 +158,9 @@ func (p *parser) block(ends ...string) ([]stmt, string, error) {
 		return nil, "", err
 	}
 	defer p.leave()
+	p.open = append(p.open, opened{strings.TrimPrefix(ends[len(ends)-1], "end"), ends})
 	body, err := p.body(ends...)
+	p.open = p.open[:len(p.open)-1]
 	if err != nil {
 		return nil, "", err
 	}
@@ -195,7 +214,7 @@ func (p *parser) statement() ([]stmt, error) {
 		return []stmt{&failStmt{t.pos, "{% " + t.text + " %} has nothing to load from: a chat template stands alone"}}, nil
 	}
 	p.i--
-	return nil, failf(KindSyntax, "Encountered unknown tag '%s'.", t.text)
+	return nil, failf(KindSyntax, "Encountered unknown tag '%s'.%s", t.text, p.wanted())
 }
 
 func (p *parser) ifStatement() (stmt, error) {
@@ -248,7 +267,7 @@ func (p *parser) forStatement(pos int) (stmt, error) {
 	}
 	s.recursive = p.skipName("recursive")
 	var ended string
-	if s.body, ended, err = p.block("endfor", "else"); err != nil {
+	if s.body, ended, err = p.block("else", "endfor"); err != nil {
 		return nil, err
 	}
 	if ended == "else" {

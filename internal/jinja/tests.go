@@ -98,6 +98,9 @@ func isSequence(v Value) bool {
 }
 
 func isIterable(st *state, v Value, a *args) (bool, error) {
+	if _, err := a.bind("iterable", 0); err != nil {
+		return false, err
+	}
 	if _, isLoop := v.(*loop); isLoop {
 		return true, nil
 	}
