@@ -206,7 +206,7 @@ func (b *scratch) fewest(cs []candidate, p float64, best float32, rank func(cand
 		total += w
 	}
 	end, before := 0, 0.0
-	for end < buckets-1 && before+masses[end] < p*total {
+	for end < buckets-1 && (before+masses[end] < p*total || before+masses[end] == 0) {
 		before += masses[end]
 		end++
 	}

@@ -125,7 +125,9 @@ func (o *output) forbidden(text string) (start, end int, found bool) {
 }
 
 // holding is the index of the pending token in which a place in the text lies.
-// Of tokens that begin there it is the last: those before have no text.
+// Of tokens that begin there it is the last: those before have no text. Where
+// that token was given away, because one that was since taken back had made it
+// harmless, it is the first pending one.
 func (o *output) holding(at int) int {
 	i := len(o.pending) - 1
 	for i > 0 && o.pending[i].start > at {
@@ -134,22 +136,22 @@ func (o *output) holding(at int) int {
 	return i
 }
 
-// revocable is how many of the last tokens may still be taken back.
+// revocable is how many of the last tokens might still be taken back.
 func (o *output) revocable() int {
 	if o.bans == nil || o.bans.Held() == 0 {
 		return 0
 	}
-	return len(o.pending) - o.holding(o.decoded-o.bans.Held())
+	return len(o.pending)
 }
 
 // free is how much of the text can be given away. What a stop string can no
 // longer take back only because of a token that may itself be taken back has
 // to wait with it.
 func (o *output) free() int {
-	if n := o.revocable(); n > 0 {
-		return o.pending[len(o.pending)-n].before.cleared
+	if o.bans == nil || o.bans.Held() == 0 {
+		return o.cleared
 	}
-	return o.cleared
+	return o.pending[o.holding(o.decoded-o.bans.Held())].before.cleared
 }
 
 // takeBack undoes the last n pushes.
