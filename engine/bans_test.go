@@ -355,3 +355,33 @@ func TestEverySamplerIsTheSameAloneAndInCompany(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+func TestWhereNothingElseIsLeftTheOutputEnds(t *testing.T) {
+	words := listWords{"a", "b", "<end>"}
+	for _, p := range []llm.Params{
+		{BannedStrings: []string{"aa", "AB", "ba", "bb"}, IgnoreEOS: true, LogitBias: map[int]float64{2: -1000}},
+		{BannedStrings: []string{"a", "b"}},
+	} {
+		s := newSequence(&request{prompt: []int32{0}, maxTokens: 9, settings: settle(p), banned: p.BannedStrings, words: words})
+		s.cache = &fakeCache{}
+		inf := float32(math.Inf(-1))
+		for range 9 {
+			s.cache.(*fakeCache).tokens = slices.Clone(s.tokens)
+			if ended, err := s.next([]float32{2, 1, inf}, new(scratch)); err != nil {
+				t.Fatal(err)
+			} else if ended {
+				break
+			}
+		}
+		pieces, _ := s.fetch()
+		f := pieces[len(pieces)-1].Finish
+		if f == nil || f.Reason != llm.ReasonStop || !slices.Contains(p.BannedStrings, f.Stop) || len(f.Report) != 1 || f.Report[0].Code != "banned_unavoidable" {
+			t.Errorf("%q banned: %+v", p.BannedStrings, f)
+		}
+	}
+	// A model that says nothing at all is another matter.
+	s := newSequence(&request{prompt: []int32{0}, maxTokens: 9, settings: settle(llm.Params{}), banned: []string{"a"}, words: words})
+	if _, err := s.next([]float32{float32(math.NaN()), float32(math.Inf(-1)), float32(math.Inf(-1))}, new(scratch)); llm.AsError(err).Code != llm.Broken {
+		t.Errorf("not a number: %v", err)
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -302,6 +303,69 @@ func TestLogProbs(t *testing.T) {
 	}
 }
 
+func TestWordsAreBiasedByTheirTokens(t *testing.T) {
+	e := tiny{}.open(t, Options{})
+	p := llm.Params{Temperature: new(0.0), MaxTokens: new(6), WordBias: map[string]float64{" the": 1000}}
+	if r := complete(t, e, llm.Text("a"), p); r.text != strings.Repeat(" the", 6) {
+		t.Errorf("biased: %q", r.text)
+	}
+	ids := e.words.vocab.EncodeText("hat", false)
+	got := e.words.biasWords(llm.Params{WordBias: map[string]float64{"hat": 2, "h": 1}, LogitBias: map[int]float64{ids[0]: 4, 1: 7}})
+	want := map[int]float64{1: 7}
+	for _, id := range append(ids, e.words.vocab.EncodeText("h", false)...) {
+		want[id] = 2
+	}
+	want[ids[0]] = 7 // 4 + 2 + 1
+	if len(ids) != 3 || !maps.Equal(got, want) {
+		t.Errorf("biases %v, want %v", got, want)
+	}
+	if p.LogitBias != nil {
+		t.Error("the caller's map was written to")
+	}
+}
+
+// The end comes by an end token, or a control token that is a stop string.
+func TestNoEndBeforeTheLeastLength(t *testing.T) {
+	e := tiny{}.open(t, Options{})
+	eos, mark := e.words.vocab.EOS(), "<|im_start|>"
+	id, _ := e.words.vocab.ID(mark)
+	for _, p := range []llm.Params{{LogitBias: map[int]float64{eos: 500}}, {LogitBias: map[int]float64{id: 500}, Stop: []string{mark}}} {
+		p.Seed = new(int64(1))
+		if r := complete(t, e, llm.Text("a"), p); r.finish.Usage.CompletionTokens != 1 {
+			t.Errorf("%+v", r.finish)
+		}
+		p.MinTokens = new(5)
+		if r := complete(t, e, llm.Text("a"), p); r.finish.Usage.CompletionTokens != 6 || r.finish.Reason == llm.ReasonLength {
+			t.Errorf("at least 5: %+v", r.finish)
+		}
+	}
+}
+
+// On a real model: banned phrases cost no determinism and leave the caches
+// usable.
+func TestBannedPhrasesOnAModel(t *testing.T) {
+	e := tiny{}.open(t, Options{})
+	p := llm.Params{Temperature: new(0.0), MaxTokens: new(60), IgnoreEOS: true}
+	plain := complete(t, e, llm.Text("the cat"), p)
+	p.BannedStrings = []string{strings.ToUpper(plain.text[3:6]), plain.text[20:23], plain.text[40:42]}
+	banned := complete(t, tiny{}.open(t, Options{}), llm.Text("the cat"), p)
+	for _, b := range p.BannedStrings {
+		if strings.Contains(strings.ToLower(banned.text), strings.ToLower(b)) {
+			t.Errorf("%q contains %q", banned.text, b)
+		}
+	}
+	if banned.text[:2] != plain.text[:2] || banned.text == plain.text {
+		t.Errorf("%q, without %q", banned.text, plain.text)
+	}
+	if again := complete(t, e, llm.Text("the cat"), p); again.String() != banned.String() {
+		t.Errorf("warm %s\ncold %s", again, banned)
+	}
+	p.BannedStrings = []string{"no such thing"}
+	if r := complete(t, e, llm.Text("the cat"), p); r.text != plain.text {
+		t.Errorf("%q, without %q", r.text, plain.text)
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	var log bytes.Buffer
 	m := tiny{meta: []gguf.KV{
@@ -311,6 +375,9 @@ func TestDescribe(t *testing.T) {
 		{Key: "general.sampling.top_p", Value: gguf.ValueOf(float32(7))},
 		{Key: "general.sampling.penalty_repeat", Value: gguf.ValueOf(float32(1.5))},
 		{Key: "general.sampling.penalty_last_n", Value: gguf.ValueOf(int32(32))},
+		{Key: "general.sampling.xtc_threshold", Value: gguf.ValueOf(float32(0.25))},
+		{Key: "general.sampling.mirostat", Value: gguf.ValueOf(int32(1))},
+		{Key: "general.sampling.mirostat_tau", Value: gguf.ValueOf(float32(4))},
 	}}
 	e := m.open(t, Options{Context: 100_000, Sampling: llm.Params{TopK: new(7)}, Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	i := e.Describe()
@@ -319,10 +386,11 @@ func TestDescribe(t *testing.T) {
 		!slices.Contains(i.EndTokens, "<|im_end|>") || i.Bytes != 4*i.Parameters || i.Parameters < 50_000 {
 		t.Errorf("%+v", i)
 	}
-	if s := i.Sampling; *s.Temperature != 0 || *s.TopK != 7 || s.TopP != nil || *s.RepetitionPenalty != 1.5 || *s.RepetitionRange != 32 {
+	if s := i.Sampling; *s.Temperature != 0 || *s.TopK != 7 || s.TopP != nil || *s.RepetitionPenalty != 1.5 || *s.RepetitionRange != 32 ||
+		*s.XTCThreshold != 0.25 || s.Mirostat != nil || *s.MirostatTau != 4 {
 		t.Errorf("recommended %+v", s)
 	}
-	for _, want := range []string{"trained=512", "general.sampling.top_p"} {
+	for _, want := range []string{"trained=512", "general.sampling.top_p", "general.sampling.mirostat"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s: %s", want, &log)
 		}

@@ -40,19 +40,39 @@ func TestParamsOutsideTheTableAreNamed(t *testing.T) {
 		p     llm.Params
 		limit *limits.Limit
 	}{
-		"max_tokens":         {llm.Params{MaxTokens: new(-2)}, limits.MaxTokens},
-		"temperature":        {llm.Params{Temperature: new(math.NaN())}, limits.Temperature},
-		"top_k":              {llm.Params{TopK: new(-2)}, limits.TopK},
-		"top_p":              {llm.Params{TopP: new(1.5)}, limits.TopP},
-		"min_p":              {llm.Params{MinP: new(-0.1)}, limits.MinP},
-		"repetition_penalty": {llm.Params{RepetitionPenalty: new(0.0)}, limits.RepetitionPenalty},
-		"repetition_range":   {llm.Params{RepetitionRange: new(-2)}, limits.RepetitionRange},
-		"presence_penalty":   {llm.Params{PresencePenalty: new(math.Inf(1))}, limits.PresencePenalty},
-		"frequency_penalty":  {llm.Params{FrequencyPenalty: new(-101.0)}, limits.FrequencyPenalty},
-		"logprobs":           {llm.Params{LogProbs: new(21)}, limits.LogProbs},
-		"stop":               {llm.Params{Stop: make([]string, limits.Stops.Int()+1)}, limits.Stops},
-		"stop[1]":            {llm.Params{Stop: []string{"ok", ""}}, limits.StopBytes},
-		"logit_bias.5":       {llm.Params{LogitBias: map[int]float64{5: 2000}}, limits.LogitBias},
+		"max_tokens":               {llm.Params{MaxTokens: new(-2)}, limits.MaxTokens},
+		"temperature":              {llm.Params{Temperature: new(math.NaN())}, limits.Temperature},
+		"top_k":                    {llm.Params{TopK: new(-2)}, limits.TopK},
+		"top_p":                    {llm.Params{TopP: new(1.5)}, limits.TopP},
+		"min_p":                    {llm.Params{MinP: new(-0.1)}, limits.MinP},
+		"repetition_penalty":       {llm.Params{RepetitionPenalty: new(0.0)}, limits.RepetitionPenalty},
+		"repetition_range":         {llm.Params{RepetitionRange: new(-2)}, limits.RepetitionRange},
+		"presence_penalty":         {llm.Params{PresencePenalty: new(math.Inf(1))}, limits.PresencePenalty},
+		"frequency_penalty":        {llm.Params{FrequencyPenalty: new(-101.0)}, limits.FrequencyPenalty},
+		"logprobs":                 {llm.Params{LogProbs: new(21)}, limits.LogProbs},
+		"stop":                     {llm.Params{Stop: make([]string, limits.Stops.Int()+1)}, limits.Stops},
+		"stop[1]":                  {llm.Params{Stop: []string{"ok", ""}}, limits.StopBytes},
+		"typical_p":                {llm.Params{TypicalP: new(1.5)}, limits.TypicalP},
+		"top_n_sigma":              {llm.Params{TopNSigma: new(-2.0)}, limits.TopNSigma},
+		"dynatemp_range":           {llm.Params{DynamicTemperatureRange: new(-1.0)}, limits.DynamicTemperatureRange},
+		"dynatemp_exponent":        {llm.Params{DynamicTemperatureExponent: new(math.NaN())}, limits.DynamicTemperatureExponent},
+		"xtc_probability":          {llm.Params{XTCProbability: new(2.0)}, limits.XTCProbability},
+		"xtc_threshold":            {llm.Params{XTCThreshold: new(-1.0)}, limits.XTCThreshold},
+		"mirostat":                 {llm.Params{Mirostat: new(3)}, limits.Mirostat},
+		"mirostat_tau":             {llm.Params{MirostatTau: new(math.Inf(1))}, limits.MirostatTau},
+		"mirostat_eta":             {llm.Params{MirostatEta: new(-1.0)}, limits.MirostatEta},
+		"dry_multiplier":           {llm.Params{DRYMultiplier: new(-1.0)}, limits.DRYMultiplier},
+		"dry_base":                 {llm.Params{DRYBase: new(101.0)}, limits.DRYBase},
+		"dry_allowed_length":       {llm.Params{DRYAllowedLength: new(-1)}, limits.DRYAllowedLength},
+		"dry_penalty_last_n":       {llm.Params{DRYRange: new(-2)}, limits.DRYRange},
+		"min_tokens":               {llm.Params{MinTokens: new(-1)}, limits.MinTokens},
+		"loop_guard":               {llm.Params{LoopGuard: new(-1)}, limits.LoopGuard},
+		"dry_sequence_breakers[0]": {llm.Params{DRYBreakers: []string{""}}, limits.DRYBreakerBytes},
+		"banned_strings":           {llm.Params{BannedStrings: make([]string, limits.BannedStrings.Int()+1)}, limits.BannedStrings},
+		"banned_strings[1]":        {llm.Params{BannedStrings: []string{"a", ""}}, limits.BannedStringBytes},
+		"logit_bias.the":           {llm.Params{WordBias: map[string]float64{"the": -2000}}, limits.LogitBias},
+		"logit_bias":               {llm.Params{WordBias: map[string]float64{"": 1}}, limits.LogitBiasWordBytes},
+		"logit_bias.5":             {llm.Params{LogitBias: map[int]float64{5: 2000}}, limits.LogitBias},
 	}
 	for field, c := range cases {
 		e := llm.AsError(c.p.Check())
@@ -68,10 +88,29 @@ func TestParamsOutsideTheTableAreNamed(t *testing.T) {
 	}
 }
 
+func TestSamplersThatCannotBeAreNamed(t *testing.T) {
+	for field, p := range map[string]llm.Params{
+		"samplers[1]": {Samplers: []llm.Sampler{llm.SampleTopK, "top-k"}},
+		"samplers[2]": {Samplers: []llm.Sampler{llm.SampleTopK, llm.SampleTopP, llm.SampleTopK}},
+		"mirostat":    {Mirostat: new(1)},
+	} {
+		if e := llm.AsError(p.Check()); e.Field != field || e.Code != llm.Invalid && e.Code != llm.Unsupported {
+			t.Errorf("%s: got %v", field, e)
+		}
+	}
+	if err := (llm.Params{Samplers: llm.DefaultSamplers()}).Check(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWhatIsLeftOpenComesFromTheDefaults(t *testing.T) {
 	p := llm.Params{Temperature: new(0.0)}.WithDefaults(llm.Params{Temperature: new(0.8), TopK: new(40)})
 	if *p.Temperature != 0 || *p.TopK != 40 || p.TopP != nil {
 		t.Errorf("got temperature %v, top_k %v, top_p %v", *p.Temperature, *p.TopK, p.TopP)
+	}
+	p = llm.Params{Samplers: []llm.Sampler{}}.WithDefaults(llm.Params{Samplers: llm.DefaultSamplers(), DRYBreakers: []string{"x"}, LoopGuard: new(7)})
+	if len(p.Samplers) != 0 || len(p.DRYBreakers) != 1 || *p.LoopGuard != 7 {
+		t.Errorf("got %+v", p)
 	}
 }
 

@@ -139,7 +139,7 @@ var neutral = map[string][]float64{
 	"top_a": {0}, "epsilon_cutoff": {0}, "eta_cutoff": {0},
 	"rep_pen_slope": {0, 1}, "encoder_repetition_penalty": {1}, "no_repeat_ngram_size": {0},
 	"smoothing_factor": {0},
-	"adaptive_target": {0, -1}, "guidance_scale": {1}, "penalty_alpha": {0},
+	"adaptive_target":  {0, -1}, "guidance_scale": {1}, "penalty_alpha": {0},
 	"length_penalty": {1}, "num_beams": {1}, "n_probs": {0}, "n_keep": {0, -1},
 	"id_slot": {-1}, "slot_id": {-1}, "priority": {0}, "prompt_logprobs": {0}, "prompt_lookup_num_tokens": {0},
 	"thinking_budget_tokens": {-1}, "sse_ping_interval": {0, -1},

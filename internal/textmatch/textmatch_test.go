@@ -177,3 +177,15 @@ func FuzzScanner(f *testing.F) {
 		}
 	})
 }
+
+func TestACloneGoesOnByItself(t *testing.T) {
+	sc := New("abc").NewScanner()
+	sc.Feed("xab")
+	c := sc.Clone()
+	if safe, m := sc.Feed("dd"); safe != "abdd" || m != nil {
+		t.Errorf("the first: %q, %v", safe, m)
+	}
+	if safe, m := c.Feed("c"); safe != "" || m == nil {
+		t.Errorf("the clone: %q, %v", safe, m)
+	}
+}
