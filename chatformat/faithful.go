@@ -54,8 +54,8 @@ type places struct {
 
 type place struct {
 	first, last int // offsets in the output; last is 0 for a run that did not come out
-	bytes       int
-	letters     int // letters and digits, counted only where bytes are missing
+	full        bool // all of it came out at once, whatever came out besides
+	letters     int  // letters and digits of what came out in pieces
 }
 
 func (o output) places() *places {
@@ -70,8 +70,9 @@ func (o output) places() *places {
 			at.first = s.Start
 		}
 		at.last = s.End
-		at.bytes += s.End - s.Start
-		if s.End-s.Start != len(r.text) {
+		if s.End-s.Start == len(r.text) {
+			at.full = true
+		} else {
 			at.letters += letters(o.text[s.Start:s.End])
 		}
 	}
@@ -93,7 +94,7 @@ func (p *places) of(r run, l *labels) (place, bool) {
 
 // whole reports whether all letters of a run came out.
 func (at place) whole(r run, role chat.Role) bool {
-	if at.bytes >= len(r.text) && at.letters == 0 {
+	if at.full {
 		return true
 	}
 	return at.letters >= letters(withoutSwitches.Replace(r.text)) || role == chat.Assistant && thoughtsDropped(r.text, at.letters)

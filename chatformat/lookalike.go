@@ -29,7 +29,7 @@ const wordJoiner = "\u2060"
 // guard finds delimiters in text that the format did not write.
 type guard struct {
 	policy LookAlikes
-	words  *textmatch.Set // of plain words
+	words  *textmatch.Set // that no client may write: plain words, and reply marks for a text-only engine
 	marks  *textmatch.Set // that a text-only engine takes for control tokens; empty: the engine knows segments
 }
 
@@ -41,12 +41,12 @@ func newGuard(policy LookAlikes, words, marks []string) guard {
 func (g guard) apply(p llm.Prompt, report *llm.Report) (llm.Prompt, error) {
 	var err error
 	if !g.words.Empty() {
-		if p, err = g.treat(p, g.words, g.or(LookAlikesReport), report); err != nil {
+		if p, err = g.treat(p, g.words, clients, g.or(LookAlikesReport), report); err != nil {
 			return p, err
 		}
 	}
 	if !g.marks.Empty() {
-		return g.treat(p, g.marks, g.or(LookAlikesRefuse), report)
+		return g.treat(p, g.marks, foreign, g.or(LookAlikesRefuse), report)
 	}
 	return p, nil
 }
@@ -58,26 +58,32 @@ func (g guard) or(otherwise LookAlikes) LookAlikes {
 	return g.policy
 }
 
-// treat finds the strings of a set wherever a byte of them is a client's, also
-// where one begins in one message part and ends in another.
-func (g guard) treat(p llm.Prompt, set *textmatch.Set, policy LookAlikes, report *llm.Report) (llm.Prompt, error) {
+// Whose words may not hold a string. An assistant's history may hold reply
+// marks and a transcript's words, but no more than a client's may it hold turn
+// marks: it too is sent by the client.
+func clients(s llm.Segment) bool { return !s.Control && s.Trust == llm.TrustClient }
+func foreign(s llm.Segment) bool { return !s.Control }
+
+// treat finds the strings of a set wherever a byte of them is in a segment of
+// those named, also where one begins in one message part and ends in another.
+func (g guard) treat(p llm.Prompt, set *textmatch.Set, whose func(llm.Segment) bool, policy LookAlikes, report *llm.Report) (llm.Prompt, error) {
 	cuts := map[int][]int{} // by segment: offsets at which a joiner goes in
 	for at, word := range occurrences(set, p.String()) {
-		i, offset := clientByte(p, at, len(word))
+		i, offset := byteOf(p, whose, at, len(word))
 		if i < 0 {
 			continue
 		}
 		field := fieldOf(p.Segments[i].Source)
 		switch policy {
 		case LookAlikesRefuse:
-			e := llm.Errorf(llm.Invalid, field, "the text holds %q, with which the chat format marks turns", word)
+			e := llm.Errorf(llm.Invalid, field, "the text holds %q, a mark of the chat format", word)
 			e.Hint = "write it differently, or have look-alikes escaped or reported"
 			return p, e
 		case LookAlikesEscape:
 			cuts[i] = append(cuts[i], offset)
-			report.Add(CodeLookAlike, field, fmt.Sprintf("%q, with which the chat format marks turns, was made unlike it by an invisible character", word))
+			report.Add(CodeLookAlike, field, fmt.Sprintf("%q, a mark of the chat format, was made unlike it by an invisible character", word))
 		default:
-			report.Add(CodeLookAlike, field, fmt.Sprintf("the text holds %q, with which the chat format marks turns", word))
+			report.Add(CodeLookAlike, field, fmt.Sprintf("the text holds %q, a mark of the chat format", word))
 		}
 	}
 	return joined(p, cuts), nil
@@ -105,14 +111,14 @@ func occurrences(set *textmatch.Set, text string) iter.Seq2[int, string] {
 	}
 }
 
-// clientByte finds the first byte of text[at:at+n] that a client wrote: its
-// segment, and where in it a joiner would break the string. The segment is -1
-// where all of it is the format's or the model's.
-func clientByte(p llm.Prompt, at, n int) (segment, offset int) {
+// byteOf finds the first byte of text[at:at+n] that is in one of the segments
+// named: its segment, and where in it a joiner would break the string. The
+// segment is -1 where there is none.
+func byteOf(p llm.Prompt, whose func(llm.Segment) bool, at, n int) (segment, offset int) {
 	start := 0
 	for i, s := range p.Segments {
 		end := start + len(s.Text)
-		if first := max(at, start); first < min(at+n, end) && !s.Control && s.Trust == llm.TrustClient {
+		if first := max(at, start); first < min(at+n, end) && whose(s) {
 			if first == at {
 				_, size := utf8.DecodeRuneInString(s.Text[first-start:])
 				first += size
@@ -154,7 +160,7 @@ func fieldOf(s llm.Source) string {
 // control tokens for an engine that takes only text.
 func (m *Markup) guarded() (words, marks []string) {
 	if !m.Words() {
-		return nil, m.marks
+		return nil, m.marks.Turn
 	}
 	for _, s := range m.file.delimiters() {
 		for _, p := range []string{userPlaceholder, assistantPlaceholder, roundPlaceholder} {
@@ -167,5 +173,5 @@ func (m *Markup) guarded() (words, marks []string) {
 			words = append(words, s)
 		}
 	}
-	return words, m.marks
+	return words, m.marks.Turn
 }

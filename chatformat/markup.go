@@ -10,6 +10,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 
 	"parley/internal/limits"
+	"parley/llm"
 )
 
 // Markup is a format that is described by what stands before and behind each
@@ -20,8 +21,8 @@ type Markup struct {
 
 	generation string
 	stop       []string
-	marks      []string // delimiters that look like tokens
-	lead       string   // what a reply begins with that history writes as part of the prefix
+	marks      llm.Marks // delimiters that look like tokens
+	lead       string    // what a reply begins with that history writes as part of the prefix
 	abilities  abilities
 }
 
@@ -195,14 +196,7 @@ func newMarkup(f markupFile) *Markup {
 	if lead, ok := strings.CutPrefix(f.Assistant.Prefix, m.generation); ok {
 		m.lead = lead
 	}
-	m.marks = slices.Clone(f.Marks)
-	for _, s := range f.texts() {
-		for _, mark := range tokenLike.FindAllString(s, -1) {
-			if !m.thinks(mark) && !slices.Contains(m.marks, mark) {
-				m.marks = append(m.marks, mark)
-			}
-		}
-	}
+	m.marks = f.allMarks()
 	m.abilities = abilities{
 		systemRun:      f.System.Place == placeAnywhere,
 		systemLater:    f.System.Place == placeAnywhere,
@@ -220,8 +214,30 @@ func newMarkup(f markupFile) *Markup {
 // [INST]. To call more strings marks than a vocabulary knows does no harm.
 var tokenLike = regexp.MustCompile(`<[^<>\s]{1,64}>|\[[^\[\]\s]{1,64}\]`)
 
-func (m *Markup) thinks(mark string) bool {
-	return m.file.Reasoning != nil && (mark == m.file.Reasoning.Open || mark == m.file.Reasoning.Close)
+// allMarks are those that the file lists, those that its texts hold, and those
+// of replies. What stands around a message is a turn mark, even if other
+// formats use it in replies.
+func (f *markupFile) allMarks() llm.Marks {
+	m := llm.Marks{Turn: slices.Clone(f.Marks)}
+	if t := f.Reasoning; t != nil {
+		m.Reply = append(m.Reply, t.Open, t.Close)
+	}
+	for _, s := range f.texts() {
+		for _, mark := range tokenLike.FindAllString(s, -1) {
+			if !slices.Contains(m.Reply, mark) && !slices.Contains(m.Turn, mark) {
+				m.Turn = append(m.Turn, mark)
+			}
+		}
+	}
+	if f.BOS != "" && !slices.Contains(m.Turn, f.BOS) {
+		m.Turn = append(m.Turn, f.BOS)
+	}
+	for _, mark := range replyMarks {
+		if !slices.Contains(m.Reply, mark) && !slices.Contains(m.Turn, mark) {
+			m.Reply = append(m.Reply, mark)
+		}
+	}
+	return m
 }
 
 // Name is the format's name.

@@ -28,7 +28,7 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 	w := markupWriter{m: m, turns: turns, report: &report}
 	w.conversation(c.Continue)
 	r := Rendering{
-		Prompt: llm.Prompt{Segments: w.out.segments, Marks: llm.Marks{Turn: m.marks}},
+		Prompt: llm.Prompt{Segments: w.out.segments, Marks: m.marks},
 		Stop:   w.stops(),
 		Report: report,
 	}
@@ -36,7 +36,6 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 	if t := m.file.Reasoning; t != nil {
 		o.open, o.close = t.Open, t.Close
 		o.inside = insideReasoning(r.Prompt, t.Open, t.Close)
-		r.Prompt.Marks.Reply = []string{t.Open, t.Close}
 		if o.inside {
 			r.StopAfter = t.Close
 		}

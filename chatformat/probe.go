@@ -316,11 +316,21 @@ func endMark(suffix string) string {
 // sourceMark finds what is written out as a token in a template's source.
 var sourceMark = regexp.MustCompile(`<[|｜]?[^<>\s'"{}%]{1,64}[|｜]?>|\[/?[A-Z_]{2,32}\]`)
 
+// replyMarks are the marks that an assistant's own words may contain. Those of
+// all models are in it, since a model may think and call tools in a format
+// that knows nothing of either, and its history must then read as it wrote it.
+var replyMarks = func() []string {
+	marks := slices.Clone(callMarks)
+	for _, m := range thinkMarks {
+		marks = append(marks, m.Open, m.Close)
+	}
+	return marks
+}()
+
 func (t *Template) collectMarks(source string, outputs ...output) {
 	add := func(mark string) {
-		reply := slices.Contains(callMarks, mark) || slices.ContainsFunc(thinkMarks, func(m thinkTag) bool { return mark == m.Open || mark == m.Close })
 		list := &t.marks.Turn
-		if reply {
+		if slices.Contains(replyMarks, mark) {
 			list = &t.marks.Reply
 		}
 		if !slices.Contains(*list, mark) {
@@ -344,13 +354,15 @@ func (t *Template) collectMarks(source string, outputs ...output) {
 		}
 	}
 	for _, m := range []string{t.tokens.BOS, t.tokens.EOS} {
-		if m != "" {
-			add(m)
+		if m == "" {
+			continue
+		}
+		if add(m); !slices.Contains(t.delimiters, m) {
+			t.delimiters = append(t.delimiters, m)
 		}
 	}
-	if t.think != nil {
-		add(t.think.Open)
-		add(t.think.Close)
+	for _, m := range replyMarks {
+		add(m)
 	}
 }
 

@@ -154,7 +154,9 @@ func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
 		return f, laid, nil
 	}
 	words, marks := g.guarded()
-	if !r.options.TextOnly {
+	if r.options.TextOnly {
+		words = union(words, laid.Prompt.Marks.Reply)
+	} else {
 		marks = nil
 	}
 	if len(words)+len(marks) > 0 {
