@@ -37,11 +37,11 @@ func TestHostile(t *testing.T) {
 		{"tensor count 2^63", head(3, 1<<63, 0), "tensor_count", nil},
 		{"tensor count over the bytes", head(3, 10, 0), "more than the 8 bytes that follow", ErrTruncated},
 		{"pair count 2^64-1", head(3, 0, huge), "metadata_kv_count at byte 0x10", nil},
-		{"pair count over the limit", head(3, 0, maxPairs+1).zeros(20 * maxPairs), "at most 65,536", nil},
+		{"pair count over the limit", head(3, 0, uint64(limits.GGUFPairs.Max)+1).zeros(20 * limits.GGUFPairs.Int()), "at most 65,536 can be read (limit gguf_pairs)", nil},
 		{"pair count over the bytes", head(3, 0, 2).zeros(25), "metadata_kv_count", ErrTruncated},
 
 		{"key empty", head(3, 0, 1).key("", Uint8).zeros(10), "metadata[0].key at byte 0x18: is empty", nil},
-		{"key too long", head(3, 0, 1).u64(maxKeyBytes + 1).zeros(1 << 17), "length 65,536", nil},
+		{"key too long", head(3, 0, 1).u64(uint64(limits.GGUFKeyBytes.Max) + 1).zeros(1 << 17), "length 65,536", nil},
 		{"key length 2^64-1", head(3, 0, 1).u64(huge).zeros(10), "metadata[0].key", nil},
 		{"key past the end", head(3, 0, 1).u64(100).zeros(10), "needs 100 bytes", ErrTruncated},
 		{"key not UTF-8", head(3, 0, 1).key("a\xff", Uint8).bytes(1), "not valid UTF-8", nil},
@@ -59,13 +59,13 @@ func TestHostile(t *testing.T) {
 		{"array of kind 13", head(3, 0, 1).key("a", Array).u32(13).u64(0), "unknown array element type 13", nil},
 		{"array count 2^64-1", head(3, 0, 1).key("a", Array).u32(uint32(Uint64)).u64(huge).zeros(9), "18,446,744,073,709,551,615 declared", nil},
 		{"array count×size wraps", head(3, 0, 1).key("a", Array).u32(uint32(Uint64)).u64(1 << 61).zeros(9), "declared", nil},
-		{"array over the limit", head(3, 0, 1).key("a", Array).u32(uint32(Uint8)).u64(maxArrayLen + 1), "at most 67,108,864", nil},
+		{"array over the limit", head(3, 0, 1).key("a", Array).u32(uint32(Uint8)).u64(uint64(limits.GGUFArrayItems.Max) + 1), "at most 67,108,864 can be read (limit gguf_array_items)", nil},
 		{"array over the bytes", head(3, 0, 1).key("a", Array).u32(uint32(Uint16)).u64(3).zeros(5), "3 declared", ErrTruncated},
 		{"strings over the bytes", head(3, 0, 1).key("a", Array).u32(uint32(String)).u64(2).zeros(15), "2 declared", ErrTruncated},
 		{"string in array past the end", head(3, 0, 1).key("a", Array).u32(uint32(String)).u64(1).u64(9).zeros(8), "needs 9 bytes", ErrTruncated},
 		{"bool in array", head(3, 0, 1).key("a", Array).u32(uint32(Bool)).u64(2).bytes(1, 9), "at byte 0x32: 9 is not a boolean", nil},
-		{"arrays five deep", nest(5), "nested more than 4 deep", nil},
-		{"arrays ten thousand deep", nest(10_000), "nested more than 4 deep", nil},
+		{"arrays five deep", nest(5), "5 is more than the 4 levels allowed (limit gguf_array_depth)", nil},
+		{"arrays ten thousand deep", nest(10_000), "5 is more than the 4 levels allowed (limit gguf_array_depth)", nil},
 
 		{"alignment 0", alignment(0), "general.alignment at byte 0x35: alignment 0", nil},
 		{"alignment 3", alignment(3), "alignment 3", nil},
@@ -228,4 +228,24 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestFilesAreReadUpToTheirLimits has what the limits just allow; TestHostile has one more.
+func TestFilesAreReadUpToTheirLimits(t *testing.T) {
+	key := strings.Repeat("k", limits.GGUFKeyBytes.Int())
+	name := func(n int) *build {
+		return head(3, 1, 0).tensor(strings.Repeat("n", n), F32, 0, 1).pad(32).zeros(4)
+	}
+	for what, file := range map[string]*build{
+		"key":   head(3, 0, 1).key(key, Uint8).bytes(1),
+		"name":  name(limits.GGUFNameBytes.Int()),
+		"depth": nest(limits.GGUFArrayDepth.Int()),
+	} {
+		if _, err := Parse(file.b); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if _, err := Parse(name(limits.GGUFNameBytes.Int() + 1).b); err == nil || !strings.Contains(err.Error(), limits.GGUFNameBytes.Name) {
+		t.Errorf("a name too long: %v", err)
+	}
 }

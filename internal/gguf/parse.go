@@ -14,16 +14,7 @@ import (
 	"parley/internal/limits"
 )
 
-// Limits on what a file may declare, beside those of the table in internal/limits. The largest real files stay far below: a vocabulary of 256
-// thousand tokens, some two thousand tensors, a hundred keys.
 const (
-	maxPairs       = 1 << 16 // metadata keys
-	maxTensors     = 1 << 16
-	maxKeyBytes    = 1<<16 - 1 // as the specification says
-	maxNameBytes   = 64        // of a tensor, likewise
-	maxArrayLen    = 64 << 20
-	maxArrayDepth  = 4
-	maxMetadata    = 512 << 20 // bytes before the tensors' data
 	headerBytes    = 24
 	minPairBytes   = 8 + 0 + 4 + 1         // key length, key, kind, smallest value
 	minTensorBytes = 8 + 0 + 4 + 8 + 4 + 8 // name length, dimensions, one of them, type, offset
@@ -77,8 +68,8 @@ func (p *parser) take(n uint64) ([]byte, error) {
 	}
 	b := p.data[p.at : p.at+n : p.at+n]
 	p.at += n
-	if p.at > maxMetadata {
-		return nil, p.fail(p.at, "metadata is longer than %s bytes", decimal(maxMetadata))
+	if err := limits.GGUFMetadataBytes.Check(float64(p.at)); err != nil {
+		return nil, p.fail(p.at, "metadata: %w", err)
 	}
 	return b, nil
 }
@@ -100,14 +91,14 @@ func (p *parser) uint64() (uint64, error) {
 }
 
 // count reads a number of things, each of which takes at least so many bytes of the file.
-func (p *parser) count(limit, minBytes uint64) (uint64, error) {
+func (p *parser) count(limit *limits.Limit, minBytes uint64) (uint64, error) {
 	at := p.at
 	n, err := p.uint64()
 	if err != nil {
 		return 0, err
 	}
-	if n > limit {
-		return 0, p.fail(at, "%s declared, at most %s can be read", decimal(n), decimal(limit))
+	if n > uint64(limit.Max) {
+		return 0, p.fail(at, "%s declared, at most %s can be read (limit %s)", decimal(n), decimal(uint64(limit.Max)), limit.Name)
 	}
 	if n > p.left()/minBytes {
 		return 0, p.fail(at, "%s declared, more than the %s bytes that follow can hold: %w", decimal(n), decimal(p.left()), ErrTruncated)
@@ -116,20 +107,20 @@ func (p *parser) count(limit, minBytes uint64) (uint64, error) {
 }
 
 // text reads a length and so many bytes.
-func (p *parser) text(limit uint64) ([]byte, error) {
+func (p *parser) text(limit *limits.Limit) ([]byte, error) {
 	at := p.at
 	n, err := p.uint64()
 	if err != nil {
 		return nil, err
 	}
-	if n > limit {
-		return nil, p.fail(at, "length %s, at most %s can be read", decimal(n), decimal(limit))
+	if n > uint64(limit.Max) {
+		return nil, p.fail(at, "length %s, at most %s can be read (limit %s)", decimal(n), decimal(uint64(limit.Max)), limit.Name)
 	}
 	return p.take(n)
 }
 
 // name reads a text that identifies something and shows up in messages.
-func (p *parser) name(limit uint64) (string, error) {
+func (p *parser) name(limit *limits.Limit) (string, error) {
 	at := p.at
 	b, err := p.text(limit)
 	if err != nil {
@@ -180,11 +171,11 @@ func (p *parser) header(f *File) (pairs, tensors uint64, err error) {
 		return 0, 0, p.fail(4, "%w: it is version %s, and versions 2 and 3 are known", ErrVersion, decimal(uint64(f.Version)))
 	}
 	p.field = "tensor_count"
-	if tensors, err = p.count(maxTensors, minTensorBytes); err != nil {
+	if tensors, err = p.count(limits.GGUFTensors, minTensorBytes); err != nil {
 		return 0, 0, err
 	}
 	p.field = "metadata_kv_count"
-	pairs, err = p.count(maxPairs, minPairBytes)
+	pairs, err = p.count(limits.GGUFPairs, minPairBytes)
 	return pairs, tensors, err
 }
 
@@ -194,7 +185,7 @@ func (p *parser) metadata(f *File, n uint64) error {
 	for i := range n {
 		p.field = fmt.Sprintf("metadata[%d].key", i)
 		at := p.at
-		key, err := p.name(maxKeyBytes)
+		key, err := p.name(limits.GGUFKeyBytes)
 		if err != nil {
 			return err
 		}
@@ -223,7 +214,7 @@ func (p *parser) value() (Value, error) {
 	v := Value{Kind: Kind(kind), offset: p.at}
 	switch n := v.Kind.size(); {
 	case v.Kind == String:
-		v.raw, err = p.text(uint64(limits.GGUFStringBytes.Int64()))
+		v.raw, err = p.text(limits.GGUFStringBytes)
 	case n > 0:
 		v.raw, err = p.take(n)
 	default:
@@ -238,8 +229,8 @@ func (p *parser) value() (Value, error) {
 // array reads an array's header and walks over its elements, so that later readers can trust them.
 func (p *parser) array(depth int) (Value, error) {
 	at := p.at
-	if depth > maxArrayDepth {
-		return Value{}, p.fail(at, "arrays nested more than %d deep", maxArrayDepth)
+	if err := limits.GGUFArrayDepth.CheckInt(depth); err != nil {
+		return Value{}, p.fail(at, "arrays within arrays: %w", err)
 	}
 	elem, err := p.uint32()
 	if err != nil {
@@ -256,14 +247,14 @@ func (p *parser) array(depth int) (Value, error) {
 	if least == 0 {
 		return Value{}, p.fail(at, "unknown array element type %d", elem)
 	}
-	if v.Len, err = p.count(maxArrayLen, least); err != nil {
+	if v.Len, err = p.count(limits.GGUFArrayItems, least); err != nil {
 		return Value{}, err
 	}
 	begin := p.at
 	switch v.Elem {
 	case String:
 		for range v.Len {
-			if _, err := p.text(uint64(limits.GGUFStringBytes.Int64())); err != nil {
+			if _, err := p.text(limits.GGUFStringBytes); err != nil {
 				return Value{}, err
 			}
 		}
@@ -274,7 +265,7 @@ func (p *parser) array(depth int) (Value, error) {
 			}
 		}
 	default:
-		b, err := p.take(v.Len * least) // cannot overflow: Len ≤ maxArrayLen
+		b, err := p.take(v.Len * least) // cannot overflow: Len ≤ limits.GGUFArrayItems
 		if err != nil {
 			return Value{}, err
 		}
@@ -327,7 +318,7 @@ func (p *parser) tensorInfos(f *File, n uint64) (offsetsAt []uint64, err error) 
 		t := &f.Tensors[i]
 		at := p.at
 		p.field = fmt.Sprintf("tensor_infos[%d].name", i)
-		if t.Name, err = p.name(maxNameBytes); err != nil {
+		if t.Name, err = p.name(limits.GGUFNameBytes); err != nil {
 			return nil, err
 		}
 		if first, ok := f.tensors[t.Name]; ok {

@@ -32,12 +32,6 @@ func DefaultLimits() Limits {
 }
 
 const (
-	// maxIntBits bounds integers: as long as those that Python still prints
-	// (4,300 digits).
-	maxIntBits = 14_284
-	// maxChain bounds what a parser loop may stack on one expression: a.b.c,
-	// a|f|g, a-b-c.
-	maxChain = 256
 	// heightPerDepth: a syntax tree may be so many times higher than its
 	// brackets and blocks are deep.
 	heightPerDepth = 4
@@ -46,3 +40,12 @@ const (
 	// checkEvery so many steps the clock and the context are asked.
 	checkEvery = 2048
 )
+
+// chain bounds what a parser's loop may stack on one expression: a.b.c, a|f|g,
+// a-b-c.
+func chain(n int, what string) error {
+	if err := limits.TemplateChain.CheckInt(n); err != nil {
+		return failf(KindLimit, "%s in a row: %v", what, err)
+	}
+	return nil
+}

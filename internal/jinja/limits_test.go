@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/internal/limits"
 )
 
 // TestLimits holds what ends other engines: each is refused, with its kind,
@@ -162,6 +164,33 @@ func TestEveryLimitIsInTheMessage(t *testing.T) {
 		}
 		if err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: got %v, want a message that names %s", source, err, name)
+		}
+	}
+}
+
+func TestChainsAreReadUpToTheirLimit(t *testing.T) {
+	most := limits.TemplateChain.Int()
+	for name, link := range map[string]struct{ begin, link string }{
+		"filters":      {"1", "|string"},
+		"filter block": {"", "|string"},
+		"accesses":     {"ns", ".a"},
+		"operators":    {"1", "-1"},
+		"inline ifs":   {"1", " if 1"},
+	} {
+		source := func(n int) string {
+			chain := link.begin + strings.Repeat(link.link, n)
+			if name == "filter block" {
+				return "{% filter " + chain[1:] + " %}x{% endfilter %}"
+			}
+			return "{{ " + chain + " }}"
+		}
+		if _, err := Parse("", source(most), DefaultLimits()); err != nil {
+			t.Errorf("%d %s: %v", most, name, err)
+		}
+		_, err := Parse("", source(most+1), DefaultLimits())
+		var e *Error
+		if !errors.As(err, &e) || e.Kind != KindLimit || !strings.Contains(e.Msg, limits.TemplateChain.Name) {
+			t.Errorf("%d %s: %v, want an error that names the limit", most+1, name, err)
 		}
 	}
 }

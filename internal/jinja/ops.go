@@ -5,6 +5,8 @@ import (
 	"math"
 	"math/big"
 	"strings"
+
+	"parley/internal/limits"
 )
 
 // add is Python's l + r.
@@ -186,7 +188,7 @@ func bigArithmetic(op string, x, y *big.Int, org Origin) (Value, error) {
 		if y.Sign() < 0 {
 			return bigPowNegative(x, y, org)
 		}
-		if x.CmpAbs(big.NewInt(1)) > 0 && (!y.IsInt64() || y.Int64() > maxIntBits || y.Int64()*int64(x.BitLen()-1) > maxIntBits) {
+		if x.CmpAbs(big.NewInt(1)) > 0 && (!y.IsInt64() || y.Int64() > limits.TemplateIntBits.Int64() || y.Int64()*int64(x.BitLen()-1) > limits.TemplateIntBits.Int64()) {
 			return nil, failf(KindLimit, "an integer has more than 4300 digits")
 		}
 		if x.CmpAbs(big.NewInt(1)) <= 0 {

@@ -9,8 +9,8 @@ func (p *parser) expression() (expr, error) {
 	pos := p.cur().pos
 	e, err := p.or()
 	for n := 0; err == nil && p.skipName("if"); n++ {
-		if n > maxChain {
-			return nil, failf(KindLimit, "more than %d inline ifs in a row (limit template_depth)", maxChain)
+		if err := chain(n+1, "inline ifs"); err != nil {
+			return nil, err
 		}
 		c := &condExpr{pos: pos, line: p.lines.of(pos), then: e}
 		if c.cond, err = p.or(); err != nil {
@@ -162,8 +162,8 @@ func (p *parser) chain(operand func() (expr, error), ops ...string) (expr, error
 		if op.kind != tokOperator || !contains(ops, op.text) {
 			return l, nil
 		}
-		if n > maxChain {
-			return nil, failf(KindLimit, "more than %d operators in a row (limit template_depth)", maxChain)
+		if err := chain(n+1, "operators"); err != nil {
+			return nil, err
 		}
 		p.i++
 		r, err := operand()
@@ -239,8 +239,8 @@ func (p *parser) unary(withFilter bool) (expr, error) {
 		return e, err
 	}
 	for n := 0; ; n++ {
-		if n > maxChain {
-			return nil, failf(KindLimit, "more than %d filters in a row (limit template_depth)", maxChain)
+		if err := chain(n, "filters"); err != nil {
+			return nil, err
 		}
 		switch c := p.cur(); {
 		case c.isOp("|"):
@@ -355,8 +355,8 @@ func (p *parser) dict(pos int) (expr, error) {
 
 func (p *parser) postfix(e expr) (expr, error) {
 	for n := 0; ; n++ {
-		if n > maxChain {
-			return nil, failf(KindLimit, "more than %d accesses in a row (limit template_depth)", maxChain)
+		if err := chain(n, "accesses"); err != nil {
+			return nil, err
 		}
 		var err error
 		switch c := p.cur(); {

@@ -322,8 +322,8 @@ func (p *parser) blockFilter(pipe bool) (*filterExpr, error) {
 	}
 	var e expr
 	for n := 0; ; n++ {
-		if n > maxChain {
-			return nil, failf(KindLimit, "more than %d filters in a row (limit template_depth)", maxChain)
+		if err := chain(n+1, "filters"); err != nil {
+			return nil, err
 		}
 		f, err := p.filter(e)
 		if err != nil {

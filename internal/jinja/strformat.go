@@ -451,8 +451,8 @@ func (f *formatter) lookup(path string) (Value, error) {
 		return nil, err
 	}
 	for n := 0; rest != ""; n++ {
-		if n > maxChain {
-			return nil, failf(KindLimit, "more than %d accesses in a row (limit template_depth)", maxChain)
+		if err := chain(n+1, "accesses"); err != nil {
+			return nil, err
 		}
 		isAttr := rest[0] == '.'
 		rest = rest[1:]

@@ -4,6 +4,8 @@ import (
 	"iter"
 	"math"
 	"math/big"
+
+	"parley/internal/limits"
 )
 
 // A Value is what a template computes with: one of the types below, each named
@@ -303,7 +305,7 @@ func fromBig(n *big.Int, org Origin) (Value, error) {
 		}
 		return Int{n.Int64(), org}, nil
 	}
-	if n.BitLen() > maxIntBits {
+	if n.BitLen() > limits.TemplateIntBits.Int() {
 		return nil, failf(KindLimit, "an integer has more than 4300 digits")
 	}
 	return &bigInt{n, org}, nil

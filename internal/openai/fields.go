@@ -11,14 +11,6 @@ import (
 	"parley/llm"
 )
 
-// Bounds on what is remembered of a request's fields, so that a body full of
-// invented names costs no more than its reading.
-const (
-	maxFields  = 1024 // fields of one object
-	maxIgnored = 32   // ignored fields that are reported by name
-	maxName    = 64   // bytes of a field's name in a report
-)
-
 // A reader takes a body apart. The first error stays, and everything read
 // after it is zero.
 type reader struct {
@@ -43,11 +35,9 @@ func (r *reader) unsupported(path, message, hint string) {
 
 // ignore notes that a field was not carried out.
 func (r *reader) ignore(path string) {
-	if len(path) > maxName {
-		path = strings.ToValidUTF8(path[:maxName], "") + "…"
-	}
+	path = short(path)
 	before := len(r.report)
-	if r.ignored < maxIgnored {
+	if r.ignored < limits.IgnoredFields.Int() {
 		r.report.Add("ignored", path, "not supported; the answer was made without it")
 	} else {
 		r.report.Add("ignored", "others", "more fields than are listed")
@@ -76,8 +66,8 @@ func (r *reader) object(path string, v value) *object {
 			r.invalid(o.at(short(name)), "the field stands twice in the same object")
 			break
 		}
-		if len(o.names) == maxFields {
-			r.invalid(path, "the object has more than %d fields", maxFields)
+		if err := limits.Fields.CheckInt(len(o.names) + 1); err != nil {
+			r.invalid(path, "the object's fields: %v", err)
 			break
 		}
 		o.names = append(o.names, name)
@@ -86,11 +76,12 @@ func (r *reader) object(path string, v value) *object {
 	return o
 }
 
-func short(name string) string {
-	if len(name) > maxName {
-		return strings.ToValidUTF8(name[:maxName], "") + "…"
+// short is a client's word as an error or a report repeats it.
+func short(word string) string {
+	if most := limits.QuotedBytes.Int(); len(word) > most {
+		return strings.ToValidUTF8(word[:most], "") + "…"
 	}
-	return name
+	return word
 }
 
 // at is the path of a field.

@@ -131,9 +131,6 @@ func (r *reader) part(path string, v value) chat.Part {
 	return p
 }
 
-// Bound on one decoded picture or sound.
-const maxMediaBytes = 20 << 20
-
 func (o *object) image() *llm.Media {
 	v, ok := o.take("image_url")
 	path := o.at("image_url")
@@ -186,11 +183,12 @@ func dataURL(url string) (mime, data string, ok bool) {
 }
 
 func (o *object) media(path, mime, data string) *llm.Media {
-	if n := base64.RawStdEncoding.DecodedLen(len(data)); n > maxMediaBytes {
-		o.invalid(path, "%d bytes are more than the %d allowed for one part", n, maxMediaBytes)
+	data = strings.TrimRight(data, "=")
+	if err := limits.MediaBytes.CheckInt(base64.RawStdEncoding.DecodedLen(len(data))); err != nil {
+		o.invalid(path, "%v", err)
 		return nil
 	}
-	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(data, "="))
+	decoded, err := base64.RawStdEncoding.DecodeString(data)
 	if err != nil || len(decoded) == 0 {
 		o.invalid(path, "the data is not base64")
 		return nil

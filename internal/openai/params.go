@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"math"
 	"slices"
 	"strconv"
@@ -68,14 +69,20 @@ func (o *object) seed() *int64 {
 // doubles add nothing.
 func (o *object) stops(names ...string) (stops []string) {
 	seen := map[string]bool{"": true}
+	size := 0
 	add := func(path string, v value) {
 		s := o.textOf(path, v)
 		if err := limits.StopBytes.CheckInt(len(s)); err != nil && s != "" {
 			o.invalid(path, "%v", err)
 		}
-		if !seen[s] {
-			seen[s] = true
-			stops = append(stops, s)
+		if seen[s] {
+			return
+		}
+		seen[s] = true
+		stops = append(stops, s)
+		size += len(s)
+		if err := cmp.Or(limits.Stops.CheckInt(len(stops)), limits.StopsBytes.CheckInt(size)); err != nil {
+			o.invalid(path, "%v", err)
 		}
 	}
 	for _, name := range names {
@@ -167,11 +174,7 @@ func (o *object) leftover(name string, v value) {
 		o.responseFormat(v)
 		return
 	case "modalities":
-		for _, m := range elementsOf(v) {
-			if string(m) != `"text"` {
-				o.unsupported(name, "this server answers in text", `leave it out or send ["text"]`)
-			}
-		}
+		o.modalities(v)
 		return
 	case "metadata":
 		if !v.empty() {
@@ -205,15 +208,14 @@ func (o *object) responseFormat(v value) {
 	}
 }
 
-func elementsOf(v value) []value {
-	var all []value
-	if v.kind() == '[' {
-		for i, e := range v.elements() {
-			if i == maxFields {
-				break
-			}
-			all = append(all, e)
+func (o *object) modalities(v value) {
+	if v.kind() != '[' {
+		return
+	}
+	for _, m := range v.elements() {
+		if string(m) != `"text"` {
+			o.unsupported("modalities", "this server answers in text", `leave it out or send ["text"]`)
+			return
 		}
 	}
-	return all
 }

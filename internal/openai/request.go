@@ -159,10 +159,7 @@ func (o *object) continuation(q *Request) {
 	}
 }
 
-// Bounds on arguments of templates, and the names that templates get from the
-// server itself.
-const maxKwargsBytes = 64 << 10
-
+// reservedKwargs are the names that templates get from the server itself.
 var reservedKwargs = map[string]bool{
 	"messages": true, "tools": true, "documents": true, "bos_token": true, "eos_token": true,
 	"add_generation_prompt": true, "continue_final_message": true, "tokenize": true, "chat_template": true,
@@ -180,8 +177,8 @@ func (o *object) layout(q *Request) {
 		}
 	}
 	if v, ok := o.take("chat_template_kwargs"); ok {
-		if len(v) > maxKwargsBytes {
-			o.invalid("chat_template_kwargs", "%d bytes are more than the %d allowed", len(v), maxKwargsBytes)
+		if err := limits.KwargsBytes.CheckInt(len(v)); err != nil {
+			o.invalid("chat_template_kwargs", "%v", err)
 		}
 		args := o.object("chat_template_kwargs", v)
 		args.rest(func(name string, v value) {

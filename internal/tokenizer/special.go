@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"cmp"
 	"slices"
+
+	"parley/internal/limits"
 )
 
-// A trie finds special tokens. Each byte of text starts a walk of at most maxSpecial steps.
+// A trie finds special tokens. Each byte of text starts a walk of at most limits.SpecialTokenBytes steps.
 type trie struct{ nodes []trieNode }
 
 type trieNode struct {
@@ -17,14 +19,10 @@ type trieNode struct {
 	short int32 // the nearest node above at which a token ends, or -1
 }
 
-// maxSpecial bounds the length of a special token that is matched. The longest real ones have
-// some forty bytes.
-const maxSpecial = 256
-
 func newTrie() *trie { return &trie{nodes: []trieNode{{id: -1, short: -1}}} }
 
 func (tr *trie) add(s string, id int32) {
-	if s == "" || len(s) > maxSpecial {
+	if s == "" || limits.SpecialTokenBytes.CheckInt(len(s)) != nil {
 		return
 	}
 	at := int32(0)
@@ -102,7 +100,7 @@ func (tr *trie) find(text string, spans []Span, class []class) []match {
 
 // candidate orders the matches that are tried: the longest first, then by place.
 func (tr *trie) candidate(pos int, node int32) entry {
-	return entry{key: uint64(maxSpecial-tr.nodes[node].depth)<<48 | uint64(pos), id: node}
+	return entry{key: uint64(limits.SpecialTokenBytes.Int()-int(tr.nodes[node].depth))<<48 | uint64(pos), id: node}
 }
 
 // candidates finds at each place the longest token that may arise there.

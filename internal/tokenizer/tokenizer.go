@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"parley/internal/limits"
 )
 
 // TokenType is what a model's file says a token is, numbered as in tokenizer.ggml.token_type.
@@ -109,11 +111,11 @@ func check(v *Vocab) error {
 	n := len(v.Tokens)
 	switch {
 	case v.Model != "llama" && v.Model != "gpt2":
-		return fmt.Errorf("the model %q is not supported; supported are llama (SentencePiece) and gpt2 (byte-level BPE)", v.Model)
+		return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)", v.Model)
 	case n == 0:
 		return fmt.Errorf("the vocabulary is empty")
-	case n > maxTokens:
-		return fmt.Errorf("the vocabulary has %d tokens, at most %d can be used", n, maxTokens)
+	case limits.Vocabulary.CheckInt(n) != nil:
+		return fmt.Errorf("the vocabulary: %w", limits.Vocabulary.CheckInt(n))
 	case v.Model == "llama" && len(v.Scores) != n:
 		return fmt.Errorf("%d scores for %d tokens", len(v.Scores), n)
 	case len(v.Types) != 0 && len(v.Types) != n:
@@ -138,9 +140,6 @@ func check(v *Vocab) error {
 	}
 	return nil
 }
-
-// maxTokens bounds what is allocated for a vocabulary. The largest real ones have 262 thousand.
-const maxTokens = 1 << 24
 
 func (v *Vocab) typeOf(id int) TokenType {
 	if len(v.Types) == 0 {

@@ -178,7 +178,7 @@ func TestNewRefuses(t *testing.T) {
 		change func(*Vocab)
 		want   string
 	}{
-		"model":         {func(v *Vocab) { v.Model = "bert" }, `the model "bert" is not supported; supported are llama`},
+		"model":         {func(v *Vocab) { v.Model = "bert" }, `the vocabulary is of kind "bert", which is not supported; supported: llama`},
 		"pre-tokenizer": {func(v *Vocab) { v.Pre = "new-one" }, `the pre-tokenizer "new-one" is not supported; supported are a.x-4.0, `},
 		"empty":         {func(v *Vocab) { v.Tokens, v.Types = nil, nil }, "empty"},
 		"types":         {func(v *Vocab) { v.Types = v.Types[1:] }, "token types"},

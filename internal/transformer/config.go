@@ -23,10 +23,6 @@ type Config struct {
 	layers []layerSpec
 }
 
-// maxWidth bounds every width and count of the metadata: well above all models,
-// and small enough that a product of two is a number.
-const maxWidth = 1 << 24
-
 // readConfig checks each number as it is read. Vocab is left to the embedding's
 // shape.
 func readConfig(f *gguf.File) (*Config, error) {
@@ -109,7 +105,7 @@ func (r *reader) fail(key, format string, args ...any) {
 	}
 }
 
-// count reads a number from 1 to maxWidth; absent is otherwise, or an error where
+// count reads a number from 1 to limits.ModelWidth; absent is otherwise, or an error where
 // that is negative.
 func (r *reader) count(key string, otherwise int) int {
 	n := r.optional(key, otherwise)
@@ -123,7 +119,7 @@ func (r *reader) count(key string, otherwise int) int {
 	return n
 }
 
-// optional reads a number from 0 to maxWidth.
+// optional reads a number from 0 to limits.ModelWidth.
 func (r *reader) optional(key string, otherwise int) int {
 	n, ok, err := r.f.Uint(r.prefix + key)
 	switch {
@@ -132,8 +128,8 @@ func (r *reader) optional(key string, otherwise int) int {
 		r.err = err
 	case !ok:
 		return otherwise
-	case n > maxWidth:
-		r.fail(key, "is %d: more than %d is not supported", n, maxWidth)
+	case limits.ModelWidth.Check(float64(n)) != nil:
+		r.fail(key, "%v", limits.ModelWidth.Check(float64(n)))
 	default:
 		return int(n)
 	}
@@ -156,8 +152,8 @@ func (r *reader) perLayer(key string, layers int, otherwise []int) []int {
 		}
 		out := make([]int, layers)
 		for i, n := range list {
-			if n <= 0 || n > maxWidth {
-				r.fail(key, "[%d] is %d: from 1 to %d is supported", i, n, maxWidth)
+			if n <= 0 || n > limits.ModelWidth.Int64() {
+				r.fail(key, "[%d] is %d: from 1 to %d is supported (limit %s)", i, n, limits.ModelWidth.Int(), limits.ModelWidth.Name)
 			}
 			out[i] = int(n)
 		}

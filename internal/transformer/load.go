@@ -7,6 +7,7 @@ import (
 
 	"parley/internal/gguf"
 	"parley/internal/kernel"
+	"parley/internal/limits"
 )
 
 // Options are what a caller decides of a model.
@@ -171,7 +172,7 @@ func (l *loader) embedding(name string, cols int) kernel.Matrix {
 		l.fail("tensor %s is missing", name)
 		return kernel.Matrix{}
 	}
-	if len(t.Shape) != 2 || t.Shape[1] > maxWidth {
+	if len(t.Shape) != 2 || limits.ModelWidth.Check(float64(t.Shape[1])) != nil {
 		l.fail("tensor %s has shape %v, not [%d vocabulary]", name, t.Shape, cols)
 		return kernel.Matrix{}
 	}
