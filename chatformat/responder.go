@@ -64,10 +64,6 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			yield(nil, err)
 			return
 		}
-		if err := params.Check(); err != nil { // before the format's stop strings join the client's
-			yield(nil, err)
-			return
-		}
 		params.Stop = union(params.Stop, laid.Stop)
 		if params.StopAfter == "" {
 			params.StopAfter = laid.StopAfter

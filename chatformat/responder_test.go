@@ -1,6 +1,7 @@
 package chatformat_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -8,6 +9,7 @@ import (
 	"parley/chat"
 	"parley/chat/chattest"
 	"parley/chatformat"
+	"parley/internal/limits"
 	"parley/llm"
 )
 
@@ -52,6 +54,18 @@ func TestTheFormatsStopsJoinTheClients(t *testing.T) {
 	}
 	if want := []string{"\nUser:", "<|im_end|>"}; !slices.Equal(seen.Stop, want) {
 		t.Errorf("the model saw the stops %q, want %q", seen.Stop, want)
+	}
+}
+
+func TestAsManyStopsAsAClientMaySendLeaveRoomForTheFormats(t *testing.T) {
+	var client []string
+	for i := range limits.Stops.Int() {
+		client = append(client, fmt.Sprintf("stop %d", i))
+	}
+	r := chatformat.NewResponder(llm.Script("Hi", "<|im_end|>"), lookup(t, "chatml"), chatformat.Options{})
+	reply, err := chat.Collect(r.Respond(t.Context(), hello(), llm.Params{Stop: client}))
+	if err != nil || reply.Message.Text() != "Hi" {
+		t.Errorf("got %q, %v", reply.Message.Text(), err)
 	}
 }
 

@@ -58,7 +58,7 @@ func (p Params) Check() error {
 		count, size *limits.Limit
 		strings     []string
 	}{
-		{"stop", limits.Stops, limits.StopBytes, p.Stop},
+		{"stop", limits.AllStops, limits.StopBytes, p.Stop},
 		{"dry_sequence_breakers", limits.DRYBreakers, limits.DRYBreakerBytes, p.DRYBreakers},
 		{"banned_strings", limits.BannedStrings, limits.BannedStringBytes, p.BannedStrings},
 	} {

@@ -50,7 +50,7 @@ func TestParamsOutsideTheTableAreNamed(t *testing.T) {
 		"presence_penalty":         {llm.Params{PresencePenalty: new(math.Inf(1))}, limits.PresencePenalty},
 		"frequency_penalty":        {llm.Params{FrequencyPenalty: new(-101.0)}, limits.FrequencyPenalty},
 		"logprobs":                 {llm.Params{LogProbs: new(21)}, limits.LogProbs},
-		"stop":                     {llm.Params{Stop: make([]string, limits.Stops.Int()+1)}, limits.Stops},
+		"stop":                     {llm.Params{Stop: make([]string, limits.AllStops.Int()+1)}, limits.AllStops},
 		"stop[1]":                  {llm.Params{Stop: []string{"ok", ""}}, limits.StopBytes},
 		"typical_p":                {llm.Params{TypicalP: new(1.5)}, limits.TypicalP},
 		"top_n_sigma":              {llm.Params{TopNSigma: new(-2.0)}, limits.TopNSigma},
