@@ -39,23 +39,38 @@ func corpusJSON(t testing.TB, name string, to any) {
 	}
 }
 
-// The templates whose speed is followed, on a chat of 30 messages.
+// wellKnown are the templates whose speed is followed, on the corpus's long
+// chat of 30 messages; testdata/bench.py measures jinja2 on the same.
 var wellKnown = []string{
-	"chatml-teknium-openhermes-2.5", "meta-llama-llama-2-70b-chat-hf", "llama-3.1-8b-instruct", "mistral-7b-instruct-v0.3", "gemma-3-4b-it",
-	"qwen-qwen2.5-3b-instruct", "qwen-qwen3.5-4b", "deepseek-ai-deepseek-v3.1", "ibm-granite-granite-3.3-2b-instruct", "openai-gpt-oss-120b",
+	"unsloth-chatml_template", "meta-llama-llama-2-70b-chat-hf", "meta-llama-llama-3.2-3b-instruct", "mistralai-mistral-7b-instruct-v0.3-json-schema",
+	"qwen-qwen2.5-vl-7b-instruct", "llamacpppython-qwen3.5-0.8b", "deepseek-ai-deepseek-v3.2", "ibm-granite-granite-3.3-2b-instruct",
+	"openai-gpt-oss-120b", "contrapuntal-gemma4-upstream-12b-it",
 }
 
 func BenchmarkCorpus(b *testing.B) {
 	var templates map[string]struct{ Template string }
 	corpusJSON(b, "templates.dev.json.gz", &templates)
+	var conversations []struct {
+		ID       string
+		Messages json.RawMessage
+	}
+	if err := json.NewDecoder(corpusFile(b, "conversations.json")).Decode(&conversations); err != nil {
+		b.Fatal(err)
+	}
 	vars := longChat()
-	for _, name := range wellKnown {
-		src, ok := templates[name+".jinja"]
-		if !ok {
+	for _, c := range conversations {
+		if c.ID != "long" {
 			continue
 		}
+		messages, err := FromJSON(c.Messages, DefaultLimits(), func([]PathStep, bool) Origin { return 1 })
+		if err != nil {
+			b.Fatal(err)
+		}
+		vars.Set("messages", messages)
+	}
+	for _, name := range wellKnown {
 		b.Run(name, func(b *testing.B) {
-			t, err := Parse(name, src.Template, DefaultLimits())
+			t, err := Parse(name, templates[name+".jinja"].Template, DefaultLimits())
 			if err != nil {
 				b.Fatal(err)
 			}

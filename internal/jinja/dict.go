@@ -120,17 +120,6 @@ func (d *Dict) put(key, v Value) error {
 	return nil
 }
 
-func (d *Dict) clone() *Dict {
-	c := &Dict{keys: append([]Value(nil), d.keys...), vals: append([]Value(nil), d.vals...)}
-	if d.index != nil {
-		c.index = make(map[dictKey]int, len(d.index))
-		for k, i := range d.index {
-			c.index[k] = i
-		}
-	}
-	return c
-}
-
 func hashKey(v Value, depth int) (dictKey, error) {
 	switch v := v.(type) {
 	case *Str:

@@ -160,9 +160,6 @@ func filterReverse(st *state, v Value, a *args) (Value, error) {
 	for i, item := range items {
 		back[len(items)-1-i] = item
 	}
-	if l, ok := v.(*List); ok && !l.tuple {
-		return &generator{name: "reversed", next: over(back)}, nil
-	}
 	return &generator{name: "reversed", next: over(back)}, nil
 }
 

@@ -220,12 +220,8 @@ func filterStriptags(st *state, v Value, a *args) (Value, error) {
 	}
 	t = cutTags(cutTags(t, "<!--", "-->"), "<", ">")
 	// Runs of white space become one space.
-	var words []*Str
-	for _, w := range fields(t, -1) {
-		words = append(words, w)
-	}
 	var b builder
-	for i, w := range words {
+	for i, w := range fields(t, -1) {
 		if i > 0 {
 			b.add(" ", FromTemplate)
 		}

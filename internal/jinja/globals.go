@@ -30,9 +30,6 @@ func globalRange(st *state, a *args) (Value, error) {
 		}
 		k, ok := smallInt(v)
 		if !ok {
-			if u, ok := v.(*undefined); ok {
-				return nil, typeErrorf("'%s' object cannot be interpreted as an integer", u.typeName())
-			}
 			return nil, typeErrorf("'%s' object cannot be interpreted as an integer", v.typeName())
 		}
 		const most = math.MaxInt64 / 4

@@ -27,11 +27,11 @@ func (p *parser) expression() (expr, error) {
 }
 
 // tuple parses expressions separated by commas; a single one stays itself.
-func (p *parser) tuple(withIf, parens bool, end ...string) (expr, error) {
+func (p *parser) tuple(withIf, parens bool) (expr, error) {
 	pos := p.cur().pos
 	var items []expr
 	isTuple := false
-	for !p.tupleEnd(end) {
+	for !p.tupleEnd() {
 		var e expr
 		var err error
 		if withIf {
@@ -59,12 +59,9 @@ func (p *parser) tuple(withIf, parens bool, end ...string) (expr, error) {
 	return &listExpr{pos: pos, items: items, tuple: true}, nil
 }
 
-func (p *parser) tupleEnd(end []string) bool {
+func (p *parser) tupleEnd() bool {
 	c := p.cur()
-	if c.kind == tokVariableEnd || c.kind == tokBlockEnd || c.isOp(")") {
-		return true
-	}
-	return len(end) > 0 && c.isName(end[0])
+	return c.kind == tokVariableEnd || c.kind == tokBlockEnd || c.isOp(")")
 }
 
 func (p *parser) or() (expr, error) {

@@ -245,19 +245,19 @@ func (p *parser) forStatement(pos int) (stmt, error) {
 	s := &forStmt{pos: pos}
 	start := p.i
 	var err error
-	if s.target, err = p.targets(false, "in"); err != nil {
+	if s.target, err = p.targets(false); err != nil {
 		return nil, err
 	}
 	end := p.i
 	p.i = start // once more: the test has variables of its own
-	if s.testTarget, err = p.targets(false, "in"); err != nil {
+	if s.testTarget, err = p.targets(false); err != nil {
 		return nil, err
 	}
 	p.i = end
 	if !p.skipName("in") {
 		return nil, failf(KindSyntax, "expected token 'in', got '%s'", p.cur().describe())
 	}
-	if s.iter, err = p.tuple(false, false, "recursive"); err != nil {
+	if s.iter, err = p.tuple(false, false); err != nil {
 		return nil, err
 	}
 	if p.skipName("if") {
@@ -498,8 +498,8 @@ func reserved(name string) bool {
 }
 
 // targets parses what is assigned to: a name, a tuple of names, and where
-// spaces is set ns.attribute too. An end name ends a tuple.
-func (p *parser) targets(spaces bool, end ...string) (target, error) {
+// spaces is set ns.attribute too.
+func (p *parser) targets(spaces bool) (target, error) {
 	if err := p.enter(); err != nil {
 		return nil, err
 	}
@@ -509,7 +509,7 @@ func (p *parser) targets(spaces bool, end ...string) (target, error) {
 	isTuple := false
 	for {
 		c := p.cur()
-		if len(items) > 0 && (c.isOp(")") || c.isOp("=") || c.kind == tokBlockEnd || c.kind == tokName && slices.Contains(end, c.text)) {
+		if len(items) > 0 && (c.isOp(")") || c.isOp("=") || c.kind == tokBlockEnd) {
 			break
 		}
 		t, err := p.target(spaces)

@@ -4,11 +4,12 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 )
 
-// A Template is a compiled chat template. It never changes.
+// A Template is a compiled chat template. It means the same for ever.
 type Template struct {
 	name   string
 	source string // with \n for newlines
@@ -18,6 +19,7 @@ type Template struct {
 	proc   *proc
 	names  []string // of the variables that it takes from a render
 	blocks map[string]*blockStmt
+	size   atomic.Int64 // of the last output, to begin the next with
 }
 
 // Parse compiles a template. The name stands in error messages.
@@ -85,6 +87,8 @@ func (t *Template) Variables() []string { return append([]string(nil), t.names..
 // *Error. The variables may be shared by renders that run at the same time.
 func (t *Template) Render(ctx context.Context, vars *Dict, now time.Time) (out Output, err error) {
 	st := &state{t: t, lim: &t.lim, ctx: ctx, now: now, nextCheck: checkEvery, out: &builder{}}
+	const most = 1 << 20 // bytes to begin with
+	st.out.buf = make([]byte, 0, min(t.size.Load()+t.size.Load()/8, most))
 	st.deadline = time.Now().Add(t.lim.Time)
 	st.nextCheck = min(st.nextCheck, t.lim.Steps)
 	defer func() {
@@ -111,6 +115,7 @@ func (t *Template) Render(ctx context.Context, vars *Dict, now time.Time) (out O
 	if err := st.writable(st.out, 0); err != nil {
 		return Output{}, err
 	}
+	t.size.Store(int64(st.out.len()))
 	out.Text = string(st.out.buf)
 	out.Spans = st.out.spans()
 	for _, g := range st.generation {
@@ -171,15 +176,6 @@ func (st *state) step() error {
 // work counts the steps of going through n bytes.
 func (st *state) work(n int) error {
 	st.steps += n / bytesPerStep
-	if st.steps >= st.nextCheck {
-		return st.check()
-	}
-	return nil
-}
-
-// count counts n steps.
-func (st *state) count(n int) error {
-	st.steps += min(n, st.lim.Steps+1)
 	if st.steps >= st.nextCheck {
 		return st.check()
 	}
