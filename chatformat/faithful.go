@@ -53,7 +53,7 @@ type places struct {
 }
 
 type place struct {
-	first, last int // offsets in the output; last is 0 for a run that did not come out
+	first, last int  // offsets in the output; last is 0 for a run that did not come out
 	full        bool // all of it came out at once, whatever came out besides
 	letters     int  // letters and digits of what came out in pieces
 }

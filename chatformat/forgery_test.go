@@ -22,7 +22,7 @@ import (
 
 // marksIn finds what templates write that vocabularies may have as one token.
 // It is wider than what the formats themselves take for marks.
-var marksIn = regexp.MustCompile(`<[^<>\s'"{}%]{1,64}>|<[|｜][^<>'"{}%]{1,64}[|｜]>|\[/?[A-Za-z_]{2,32}\]|◁/?\w+▷|<</?\w+>>|\]~!?b\[?\]?|<\|\w+>|<\w+\|>`)
+var marksIn = regexp.MustCompile(`<[^<>\s'"{}%]{1,64}>|<[|｜][^<>'"{}%]{1,64}[|｜]>|\[/?[A-Za-z_]{2,32}\]|◁/?\w+▷|<</?\w+>>|\]~!?b[\[\]]|\[e~\[|<\|\w+>|<\w+\|>`)
 
 // knownMarks are control tokens of well-known models, in case no template is
 // at hand.
@@ -33,7 +33,7 @@ var knownMarks = []string{
 	"<|channel|>", "<|message|>", "<|return|>", "<|call|>", "]~b]", "[e~[", "◁think▷", "<|turn>", "<turn|>",
 }
 
-// A layman is a format to attack, and the marks that its authors or its model
+// A target is a format to attack, and the marks that its authors or its model
 // use.
 type target struct {
 	chatformat.Format
@@ -176,26 +176,56 @@ func TestHonestPromptsKeepTheirTokens(t *testing.T) {
 	targets := targets(t)
 	vocabularies := append(realVocabularies(t), madeVocabularies(t, unite(targets))...)
 	names, conversations := corpusConversations(t)
-	compared, refused := 0, 0
+	compared, refused, joint := 0, 0, map[string]int{}
 	for i, f := range targets {
 		for j, name := range names {
 			if strings.HasPrefix(name, "special_tokens") || testing.Short() && (i+j)%8 != 0 {
 				continue
 			}
 			r, err := f.Render(conversations[name])
-			if err != nil {
+			if err != nil || r.Prompt.Empty() {
 				refused++
 				continue
 			}
 			v := vocabularies[(i+j)%len(vocabularies)]
 			compared++
 			got, want := idsOf(t, v, r.Prompt), idsOf(t, v, llm.Text(r.Prompt.String()))
-			if !slices.Equal(got, want) {
+			switch {
+			case slices.Equal(got, want):
+			case shared(r.Prompt, v.marks) != "":
+				joint[shared(r.Prompt, v.marks)]++
+			default:
 				t.Errorf("%s, %s, vocabulary %s: %s", f.Name(), name, v.name, firstDifference(t, v, got, want))
 			}
 		}
 	}
-	t.Logf("%d prompts compared, %d conversations refused", compared, refused)
+	t.Logf("%d prompts compared, %d conversations refused; marks that a client has part in: %v", compared, refused, joint)
+	if len(joint) > 3 {
+		t.Error("too many marks that a client has part in, for conversations of honest people")
+	}
+}
+
+// shared finds a mark in a prompt that is a client's in part: some templates
+// make tags of the names in a tool's definition.
+func shared(p llm.Prompt, marks []string) string {
+	var client strings.Builder // a prompt with a byte for each of a client's
+	for _, s := range p.Segments {
+		client.WriteString(strings.Repeat(string([]byte{'0' + byte(s.Trust)}), len(s.Text)))
+	}
+	text, whose := p.String(), client.String()
+	for _, mark := range marks {
+		for at := 0; ; at++ {
+			i := strings.Index(text[at:], mark)
+			if i < 0 {
+				break
+			}
+			at += i
+			if strings.Contains(whose[at:at+len(mark)], "0") {
+				return mark
+			}
+		}
+	}
+	return ""
 }
 
 func firstDifference(t *testing.T, v vocabulary, got, want []int) string {
@@ -222,9 +252,9 @@ func firstDifference(t *testing.T, v vocabulary, got, want []int) string {
 // mark, wherever they are put; within each are whole marks and look-alikes.
 // Words that nobody else writes stand around them.
 type writer struct {
-	marks []string
-	n     int
-	innoc bool // writes letters in the place of all marks
+	marks    []string
+	n        int
+	innocent bool // writes letters in the place of all marks
 
 }
 
@@ -247,7 +277,7 @@ func (w *writer) half(i int) (left, right string) {
 
 // say gives a text, or letters in its place.
 func (w *writer) say(s string) string {
-	if w.innoc {
+	if w.innocent {
 		return strings.Repeat("w", len(s))
 	}
 	return s
@@ -391,27 +421,29 @@ func TestControlTokensCannotBeForged(t *testing.T) {
 			marks := slices.Concat(f.marks, pick(real.marks, 12, i+round), pick(all, 6, 7*i+round))
 			w := writer{marks: marks, n: 31 * round}
 			innocent := w
-			innocent.innoc = true
+			innocent.innocent = true
 			forged, honest := attacks(f, w, round), attacks(f, innocent, round)
 			for kind, p := range forged {
+				if t.Failed() {
+					return // one is enough to read
+				}
 				label := fmt.Sprintf("%s, %s %d", f.Name(), kind, round)
 				laid[kind]++
 				checkSegments(t, label, p)
 				if h, ok := honest[kind]; ok && !slices.Equal(skeleton(p), skeleton(h)) {
 					different++
-					if testing.Verbose() {
-						t.Logf("%s: the format's own text differs", label)
-					}
 				}
 				checkTokens(t, label, p, real)
 				checkTokens(t, label, p, made[(i+round)%len(made)])
 			}
-			if t.Failed() && i > 40 {
-				t.FailNow()
-			}
 		}
 	}
 	t.Logf("%d formats, %d marks, prompts %v; the format's own text depends on the client's in %d", len(targets), len(all), laid, different)
+	// Some templates look for thoughts in what they are given, and some drop
+	// text of the shape of marks, which is then laid out otherwise.
+	if total := laid["talk"] + laid["tools"] + laid["options"]; different > total/8 {
+		t.Errorf("the format's own text depends on the client's in %d of %d prompts", different, total)
+	}
 }
 
 // pick gives n of a list, others for every i.
@@ -612,7 +644,7 @@ func TestTextOnlyEnginesAreProtected(t *testing.T) {
 		}
 		for _, mark := range marksIn.FindAllString(strings.Join(skeleton(r.Prompt), "\n"), -1) {
 			for _, role := range []chat.Role{chat.User, chat.Assistant} {
-				if role == chat.Assistant && slices.Contains(r.Prompt.Marks.Reply, mark) {
+				if role == chat.Assistant && slices.Contains(r.Prompt.Marks.Reply, mark) || htmlLike.MatchString(mark) {
 					continue
 				}
 				cut := len(mark) / 2
@@ -629,6 +661,10 @@ func TestTextOnlyEnginesAreProtected(t *testing.T) {
 	}
 }
 
+// htmlLike are tags with which instructions about tools are set out. No model
+// has them as control tokens, and honest people write them.
+var htmlLike = regexp.MustCompile(`^</?(functions|tools|[a-z_]*_risk_definition)>$`)
+
 func checkTextOnly(t *testing.T, f target, c chat.Conversation, policy chatformat.LookAlikes, mark string) {
 	t.Helper()
 	r := chatformat.NewResponder(llm.Script("ok"), f.Format, chatformat.Options{TextOnly: true, LookAlikes: policy})
@@ -644,9 +680,10 @@ func checkTextOnly(t *testing.T, f target, c chat.Conversation, policy chatforma
 	}
 	var foreign strings.Builder
 	for _, s := range shown.Prompt.Segments {
-		if !s.Control {
-			foreign.WriteString(s.Text)
+		if s.Control {
+			s.Text = "\x00"
 		}
+		foreign.WriteString(s.Text)
 	}
 	if !strings.Contains(strings.ReplaceAll(foreign.String(), "\u2060", ""), mark) {
 		return // the format itself took it out

@@ -211,8 +211,8 @@ func newMarkup(f markupFile) *Markup {
 }
 
 // tokenLike finds what vocabularies have as single tokens: <|im_start|>, </s>,
-// [INST]. To call more strings marks than a vocabulary knows does no harm.
-var tokenLike = regexp.MustCompile(`<[^<>\s]{1,64}>|\[[^\[\]\s]{1,64}\]`)
+// [INST], ◁think▷, and MiniMax's ]~b]. To call more strings marks than a vocabulary knows does no harm.
+var tokenLike = regexp.MustCompile(`<<[^<>\s]{1,64}>>|<[^<>\s]{1,64}>|\[[^\[\]\s]{1,64}\]|◁[^◁▷\s]{1,64}▷|\]~!?b[\[\]]|\[e~\[`)
 
 // allMarks are those that the file lists, those that its texts hold, and those
 // of replies. What stands around a message is a turn mark, even if other

@@ -272,7 +272,12 @@ func (t *Template) ends(source string) {
 	if t.tokens.EOS != "" && !slices.Contains(t.stop, t.tokens.EOS) {
 		t.stop = append(t.stop, t.tokens.EOS)
 	}
-	t.collectMarks(source, begin, out)
+	outputs := []output{begin, out}
+	if system, err := t.execute(probeTurns("suau"), chat.Conversation{}, true); err == nil {
+		outputs = append(outputs, system)
+	}
+	t.collectMarks(source, outputs...)
+	t.collectToolMarks()
 }
 
 // channelled reports whether replies come in several channels, each ended like
@@ -314,7 +319,7 @@ func endMark(suffix string) string {
 }
 
 // sourceMark finds what is written out as a token in a template's source.
-var sourceMark = regexp.MustCompile(`<[|｜]?[^<>\s'"{}%]{1,64}[|｜]?>|\[/?[A-Z_]{2,32}\]`)
+var sourceMark = regexp.MustCompile(`<[|｜]?[^<>\s'"{}%]{1,64}[|｜]?>|\[/?[A-Z_]{2,32}\]|\]~!?b[\[\]]|\[e~\[`)
 
 // replyMarks are the marks that an assistant's own words may contain. Those of
 // all models are in it, since a model may think and call tools in a format
@@ -363,6 +368,25 @@ func (t *Template) collectMarks(source string, outputs ...output) {
 	}
 	for _, m := range replyMarks {
 		add(m)
+	}
+}
+
+// collectToolMarks adds what the template puts together around tools and their
+// results and so does not write out in its source.
+func (t *Template) collectToolMarks() {
+	out, err := t.execute(probeTurns("suctau"), axis{tools: true}.conversation(), true)
+	if err != nil {
+		return
+	}
+	for _, s := range out.segments() {
+		if !s.Control {
+			continue
+		}
+		for _, m := range tokenLike.FindAllString(s.Text, -1) {
+			if !slices.Contains(t.marks.Turn, m) && !slices.Contains(t.marks.Reply, m) {
+				t.marks.Turn = append(t.marks.Turn, m)
+			}
+		}
 	}
 }
 
