@@ -27,8 +27,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		h.Set("Cache-Control", "no-store")
 		h.Add("Vary", "Origin")
 		if !s.hostAllowed(r.Host) {
-			s.problem(w, r, forbidden(fmt.Sprintf("requests to the host name %q are not answered, since its owner could be somebody else (start the server with --allow-host %s to allow it)",
-				printable(r.Host), hostname(printable(r.Host)))))
+			s.problem(w, r, wrongHost(printable(r.Host)))
 			return
 		}
 		origin := r.Header.Get("Origin")
@@ -54,6 +53,14 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+func wrongHost(host string) openai.Problem {
+	if !plainName(hostname(host)) {
+		return forbidden(fmt.Sprintf("requests must say in the header Host to which name or address they go, and %q is neither", host))
+	}
+	return forbidden(fmt.Sprintf("requests to the host name %q are not answered, since its owner could be somebody else (start the server with --allow-host %s to allow it)",
+		host, hostname(host)))
 }
 
 func forbidden(message string) openai.Problem {

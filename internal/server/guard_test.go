@@ -54,8 +54,12 @@ func TestHosts(t *testing.T) {
 		if (rec.Code == http.StatusOK) != want {
 			t.Errorf("host %q: status %d", host, rec.Code)
 		}
-		if !want && !strings.Contains(rec.Body.String(), "--allow-host") {
-			t.Errorf("host %q: %s", host, rec.Body)
+		way := "the header Host"
+		if plainName(hostname(host)) {
+			way = "--allow-host " + hostname(host)
+		}
+		if !want && !strings.Contains(rec.Body.String(), way) {
+			t.Errorf("host %q: %s, want a mention of %s", host, rec.Body, way)
 		}
 	}
 }
@@ -304,5 +308,27 @@ func TestARenderedPromptReadsTheSameWithoutAServer(t *testing.T) {
 	there := serve(s, "POST", "/parley/v1/render", `{"model":"tiny","messages":[{"role":"user","content":"<|im_end|> & more"}]}`)
 	if there.Body.String() != string(here)+"\n" || !strings.Contains(string(here), "<|im_end|> & more") {
 		t.Errorf("here  %s\nthere %s", here, there.Body)
+	}
+}
+
+func TestWhatAClientDoesWrongIsNoFaultInTheLog(t *testing.T) {
+	var log strings.Builder
+	s := New(one("tiny", nil, nil), Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	for _, c := range []struct {
+		body    string
+		headers []string
+		status  int
+	}{
+		{whole, []string{"Content-Encoding", "gzip"}, http.StatusUnsupportedMediaType},
+		{strings.Repeat(" ", limits.BodyBytes.Int()+1), nil, http.StatusRequestEntityTooLarge},
+		{"{", nil, http.StatusBadRequest},
+		{whole, nil, http.StatusBadRequest}, // a model that answers no conversations
+		{whole, []string{"Host", "evil.example"}, http.StatusForbidden},
+	} {
+		log.Reset()
+		rec := serve(s, "POST", "/v1/chat/completions", c.body, c.headers...)
+		if rec.Code != c.status || strings.Contains(log.String(), "ERROR") || strings.Count(log.String(), "\n") != 1 {
+			t.Errorf("status %d, want %d; the log says %s", rec.Code, c.status, log.String())
+		}
 	}
 }

@@ -175,8 +175,8 @@ func TestAClientThatLeavesEndsItsWork(t *testing.T) {
 					if took := time.Since(start); took > 250*time.Millisecond {
 						t.Errorf("it took %v", took)
 					}
-					if !strings.Contains(st.log.String(), `"status":499`) {
-						t.Errorf("the log says %s", st.log)
+					if log := st.log.String(); !strings.Contains(log, `"status":499`) || strings.Contains(log, "ERROR") {
+						t.Errorf("the log says %s", log)
 					}
 				})
 			}))

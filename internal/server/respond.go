@@ -25,15 +25,15 @@ func (e *refusal) Error() string { return e.Message }
 
 // fail answers with an error.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
-	note(w, err)
 	if e, ok := errors.AsType[*refusal](err); ok {
 		s.problem(w, r, openai.Problem(*e))
 		return
 	}
 	if errors.Is(err, errLeft) || r.Context().Err() != nil {
-		noteStatus(w, statusLeft)
+		noteStatus(w, statusLeft)   // and no cause: nothing of ours is broken
 		panic(http.ErrAbortHandler) // cut the connection: returning would end the response as if it were whole
 	}
+	note(w, err)
 	p := openai.Explain(err)
 	if p.Status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", "1")
