@@ -245,7 +245,7 @@ func TestClosing(t *testing.T) {
 }
 
 func TestListAndReady(t *testing.T) {
-	c := catalogOf(t, Options{}, fake("a"), fake("b"))
+	c := catalogOf(t, Options{}, fake("a", "other"), fake("b"))
 	if err := c.Ready(); err == nil {
 		t.Error("ready before anything is loaded")
 	}
@@ -256,7 +256,7 @@ func TestListAndReady(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(list) != 2 || list[0].ID != "a" || list[1].ID != "b" || list[0].Info.Name != "a" || list[1].Info.Name != "" || list[0].Created.IsZero() {
+	if len(list) != 2 || list[0].ID != "a" || !slices.Equal(list[0].Aliases, []string{"other"}) || list[1].ID != "b" || list[0].Info.Name != "a" || list[1].Info.Name != "" || list[0].Created.IsZero() {
 		t.Errorf("listed %+v", list)
 	}
 	if err := c.Ready(); err == nil {

@@ -14,7 +14,7 @@ var _ server.Models = (*Catalog)(nil)
 func (c *Catalog) List(context.Context) ([]server.Listed, error) {
 	list := make([]server.Listed, len(c.slots))
 	for i, s := range c.slots {
-		list[i] = server.Listed{ID: s.Name, Created: c.created}
+		list[i] = server.Listed{ID: s.Name, Aliases: s.Aliases, Created: c.created}
 		if loaded := s.get(); loaded != nil {
 			list[i].Info = loaded.Info
 		}

@@ -23,7 +23,7 @@ func one(id string, r chat.Responder, m llm.Model) *single {
 
 func (s *single) List(context.Context) ([]Listed, error) {
 	return []Listed{{
-		ID: s.target.ID, Created: time.Unix(1690000000, 0),
+		ID: s.target.ID, Aliases: []string{"other/name"}, Created: time.Unix(1690000000, 0),
 		Info: llm.Info{Name: "Tiny", Architecture: "llama", Quantisation: "Q8_0", Context: 4096, Trained: 8192, Vocabulary: 300},
 	}}, nil
 }

@@ -28,6 +28,7 @@ type Models interface {
 // Listed is a model that can be asked for.
 type Listed struct {
 	ID      string
+	Aliases []string // other names that find it
 	Created time.Time
 	Info    llm.Info
 }

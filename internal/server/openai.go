@@ -5,6 +5,7 @@ import (
 	"iter"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 
 	"parley/chat"
@@ -197,20 +198,26 @@ func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
 	}
 	all := make([]openai.Model, len(listed))
 	for i, m := range listed {
-		all[i] = openai.Model{ID: m.ID, Created: m.Created.Unix(), Info: m.Info}
+		all[i] = m.wire()
 	}
 	return writeJSON(w, r, http.StatusOK, openai.ModelList(all))
 }
 
+func (m Listed) wire() openai.Model {
+	return openai.Model{ID: m.ID, Created: m.Created.Unix(), Info: m.Info}
+}
+
+// oneModel describes a model under its own name, also to those who ask for it
+// by another.
 func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) error {
-	id := strings.TrimPrefix(r.URL.Path, "/v1/models/")
+	id := strings.TrimPrefix(clean(r.URL.Path), "/v1/models/")
 	listed, err := s.models.List(r.Context())
 	if err != nil {
 		return err
 	}
 	for _, m := range listed {
-		if m.ID == id {
-			return writeJSON(w, r, http.StatusOK, openai.Model{ID: m.ID, Created: m.Created.Unix(), Info: m.Info}.JSON())
+		if m.ID == id || slices.Contains(m.Aliases, id) {
+			return writeJSON(w, r, http.StatusOK, m.wire().JSON())
 		}
 	}
 	return llm.Errorf(llm.NotFound, "model", "there is no model %q", printable(id))

@@ -73,10 +73,13 @@ var routes = []route{
 	{Health, "GET", "/", true, false, (*Server).home},
 }
 
-// match finds the routes of a path. Doubled and trailing slashes come from
-// base URLs that were put together carelessly; they mean nothing.
+// clean is a path without doubled and trailing slashes: they come from base
+// URLs that were put together carelessly and mean nothing.
+func clean(p string) string { return path.Clean("/" + p) }
+
+// match finds the routes of a path.
 func (f Face) match(p string) (found []route) {
-	p = path.Clean("/" + p)
+	p = clean(p)
 	for _, r := range routes {
 		if r.dialect != Health && !slices.Contains(f.Dialects, r.dialect) {
 			continue
