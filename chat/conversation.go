@@ -50,6 +50,10 @@ type Layout struct {
 	Policy    string                     // how messages that the format cannot express are made expressible
 	Media     MediaPolicy                // what to do with pictures for a model that takes none
 	Arguments map[string]json.RawMessage // arguments of the model's template (chat_template_kwargs)
+
+	// StopInReasoning says whether stop strings count inside of the model's
+	// thoughts; nil leaves it to the configuration.
+	StopInReasoning *bool
 }
 
 // MediaPolicy is what happens to a picture or sound that a model cannot take.

@@ -25,6 +25,9 @@ type Rendering struct {
 	// StopAfter is set where the prompt ends inside of reasoning: the marker
 	// that ends it, before which no stop string counts.
 	StopAfter string
+	// StopOpen is set where the model may open its reasoning itself: the
+	// marker with which a reply then begins. StopAfter is its end.
+	StopOpen string
 
 	// Reply begins to read a reply; each reply needs a parser of its own.
 	Reply func() Parser

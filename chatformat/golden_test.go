@@ -121,7 +121,10 @@ func show(r chatformat.Rendering, err error) string {
 	if len(r.Stop) > 0 {
 		fmt.Fprintf(&b, "stop %s\n", quote(r.Stop...))
 	}
-	if r.StopAfter != "" {
+	switch {
+	case r.StopOpen != "":
+		fmt.Fprintf(&b, "stop after %s, if the reply begins with %s\n", quote(r.StopAfter), quote(r.StopOpen))
+	case r.StopAfter != "":
 		fmt.Fprintf(&b, "stop after %s\n", quote(r.StopAfter))
 	}
 	for _, n := range r.Report {

@@ -36,9 +36,7 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 	if t := m.file.Reasoning; t != nil {
 		o.open, o.close = t.Open, t.Close
 		o.inside = insideReasoning(r.Prompt, t.Open, t.Close)
-		if o.inside {
-			r.StopAfter = t.Close
-		}
+		r.StopAfter, r.StopOpen = o.sleep()
 	}
 	r.Reply = func() Parser { return newReply(o) }
 	return r, nil

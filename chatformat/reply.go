@@ -18,6 +18,18 @@ type replyOptions struct {
 	begun       bool   // the prompt ends with the beginning of the reply
 }
 
+// sleep are the marks between which stop strings do not count: of a reply that
+// goes on inside of reasoning, or that may begin with it.
+func (o replyOptions) sleep() (after, open string) {
+	switch {
+	case o.inside:
+		return o.close, ""
+	case o.begun:
+		return "", ""
+	}
+	return o.close, o.open
+}
+
 // A reply is the Parser of all formats here: text, with thoughts before it
 // where the format marks them.
 //

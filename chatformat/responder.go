@@ -25,6 +25,10 @@ type Options struct {
 	// that it cannot tell whose a control token is.
 	TextOnly bool
 
+	// StopInReasoning has stop strings count inside of the model's thoughts,
+	// where a conversation does not say itself.
+	StopInReasoning bool
+
 	// Lookup finds a format by the name that a conversation asks for; nil:
 	// the built-in ones.
 	Lookup func(name string) (Format, error)
@@ -65,8 +69,8 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			return
 		}
 		params.Stop = union(params.Stop, laid.Stop)
-		if params.StopAfter == "" {
-			params.StopAfter = laid.StopAfter
+		if params.StopAfter == "" && !r.stopsInReasoning(c.Layout) {
+			params.StopAfter, params.StopOpen = laid.StopAfter, laid.StopOpen
 		}
 		parser := laid.Reply()
 		for piece, err := range r.model.Complete(ctx, laid.Prompt, params) {
@@ -81,6 +85,13 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			}
 		}
 	}
+}
+
+func (r *Responder) stopsInReasoning(l chat.Layout) bool {
+	if l.StopInReasoning != nil {
+		return *l.StopInReasoning
+	}
+	return r.options.StopInReasoning
 }
 
 // events turns a piece into the events that it stands for.

@@ -96,6 +96,35 @@ func TestStopsSleepWhileThePromptIsInsideReasoning(t *testing.T) {
 	}
 }
 
+func TestStopsSleepInReasoningThatTheModelOpens(t *testing.T) {
+	template, err := chatformat.NewTemplate("thinks", "{% for m in messages %}<|{{ m.role }}|>{{ m.content.split('</think>')[-1] }}{% endfor %}"+
+		"{% if add_generation_prompt %}<|assistant|>{% endif %}", chatformat.SpecialTokens{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range map[string]chatformat.Format{"markup": lookup(t, "qwen3"), "template": template} {
+		for _, c := range []struct {
+			said          []string
+			inReasoning   bool
+			thought, text string
+		}{
+			{[]string{"<think>", "\n", "one", " two", "</think>", "\n\n", "three", " two"}, false, "one two", "three"},
+			{[]string{"\n<th", "ink>one two</think>", "three", " two", " more"}, false, "one two", "three"},
+			{[]string{"<think>", "one", " two", "</think>", "three"}, true, "one", ""},
+			{[]string{"one", " two", " three"}, false, "", "one"},
+			{[]string{"one", " two <think> two </think>"}, false, "", "one"},
+		} {
+			r := chatformat.NewResponder(llm.Script(c.said...), f, chatformat.Options{StopInReasoning: true})
+			talk := hello()
+			talk.Layout.StopInReasoning = &c.inReasoning
+			reply, err := chat.Collect(r.Respond(t.Context(), talk, llm.Params{Stop: []string{" two"}}))
+			if err != nil || reply.Message.Reasoning != c.thought || reply.Message.Text() != c.text {
+				t.Errorf("%s, %q: thought %q, said %q, %v", name, c.said, reply.Message.Reasoning, reply.Message.Text(), err)
+			}
+		}
+	}
+}
+
 func TestAConversationChoosesItsFormatAndIsReported(t *testing.T) {
 	r := chatformat.NewResponder(llm.Script("ok"), lookup(t, "chatml"), chatformat.Options{})
 	c := hello()

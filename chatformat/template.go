@@ -179,9 +179,7 @@ func (t *Template) rendering(out output, turns []turn, c chat.Conversation, repo
 	if t.think != nil {
 		o.open, o.close = t.think.Open, t.think.Close
 		o.inside = insideReasoning(r.Prompt, o.open, o.close)
-		if o.inside {
-			r.StopAfter = o.close
-		}
+		r.StopAfter, r.StopOpen = o.sleep()
 	}
 	r.Reply = func() Parser { return newReply(o) }
 	return r, nil

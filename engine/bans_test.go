@@ -91,7 +91,7 @@ func twin(prompt []int32, seed uint64, maxTokens int, p llm.Params) (kept []int3
 		return out
 	}
 	decoded := func(ids []int32) string { // whole characters only
-		o := newOutput(nil, "", nil)
+		o := newOutput(nil, "", "", nil)
 		text := ""
 		for _, s := range texts(ids) {
 			text += o.decode(s)
@@ -194,7 +194,7 @@ func TestBannedPhrasesNeverCome(t *testing.T) {
 		sp := speak(start, seed, n, p)
 		text, ids, f := sp.say(t)
 		kept, gaveUp := twin(start, seed, n, p)
-		want, _ := whole(spellList(kept), nil, "")
+		want, _ := whole(spellList(kept), nil, "", "")
 		if gaveUp != (f.Reason == llm.ReasonStop) {
 			// A character that was not finished may make the last phrase.
 			if last := strings.ToLower(text + "\ufffd"); gaveUp || !strings.Contains(last, f.Stop) {
@@ -263,7 +263,7 @@ func TestBansBesideStopsAndSeeds(t *testing.T) {
 		if f.Reason == llm.ReasonEnd {
 			all = all[:len(all)-1]
 		}
-		want, stop := whole(spellList(all), p.Stop, p.StopAfter)
+		want, stop := whole(spellList(all), p.Stop, p.StopAfter, p.StopOpen)
 		if f.Report != nil || f.Reason == llm.ReasonStop && stop == "" {
 			want, stop = text, f.Stop // it had to end before a phrase
 		}
@@ -292,7 +292,7 @@ func TestBansBesideStopsAndSeeds(t *testing.T) {
 }
 
 func TestBansHoldBackFromTheTokenOn(t *testing.T) {
-	o := newOutput([]string{"\nU"}, "", newBans([]string{"Down her spine"}))
+	o := newOutput([]string{"\nU"}, "", "", newBans([]string{"Down her spine"}))
 	for _, c := range []struct{ token, want string }{
 		{"It ran", "It ran"}, {" DOWN", ""}, {" her", ""}, {" back", " DOWN her back"}, {".\n", "."}, {"x", "\nx"}, {"a do", ""}, {"\n", "a do"}, {"b", "\nb"},
 	} {

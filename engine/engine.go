@@ -220,6 +220,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		settings:  settle(params),
 		stop:      params.Stop,
 		stopAfter: params.StopAfter,
+		stopOpen:  params.StopOpen,
 		banned:    params.BannedStrings,
 		ends:      e.words.endIDs(),
 		closers:   e.words.closers(params.Stop),

@@ -29,6 +29,9 @@ type reading struct {
 	after *textmatch.Scanner // finds the marker that arms stops; nil: they are armed
 	bans  *textmatch.Scanner // nil: there are none
 
+	open string // what the text must begin with for after to hold; "" once that is known
+	head string // the text while it is not
+
 	partial []byte // of a rune whose other bytes have not come
 	broken  bool   // the text so far ends in U+FFFD for bytes that are no UTF-8
 
@@ -54,9 +57,10 @@ func (r *reading) clone() *reading {
 	return &c
 }
 
-// newOutput prepares to find stops, once the text has had the marker after,
-// and banned phrases.
-func newOutput(stops []string, after string, banned *bans) *output {
+// newOutput prepares to find stops and banned phrases. Stops count once the
+// text has had the marker after, if that is set; if open is, too, after holds
+// only for a text that begins with it.
+func newOutput(stops []string, after, open string, banned *bans) *output {
 	o := &output{banned: banned}
 	if banned != nil {
 		o.bans = banned.set.NewScanner()
@@ -70,6 +74,7 @@ func newOutput(stops []string, after string, banned *bans) *output {
 	o.stops = set.NewScanner()
 	if after != "" {
 		o.after = textmatch.New(after).NewScanner()
+		o.open = open
 	}
 	return o
 }
@@ -170,6 +175,14 @@ func (o *output) match(text string) (stop string) {
 		o.clear(text)
 		return ""
 	}
+	if o.open != "" {
+		opens, known := llm.Params{StopOpen: o.open}.Opens(o.head + text)
+		if !known {
+			o.head += text
+			return ""
+		}
+		text = o.begun(opens) + text
+	}
 	if o.after != nil {
 		_, m := o.after.Feed(text)
 		if m == nil {
@@ -190,13 +203,25 @@ func (o *output) match(text string) (stop string) {
 	return ""
 }
 
+// begun says whether the text begins with the marker that it might have begun
+// with, and gives what was kept of it until this was known.
+func (o *output) begun(opens bool) (head string) {
+	if !opens {
+		o.after = nil
+	}
+	head = o.head
+	o.open, o.head = "", ""
+	return head
+}
+
 func (o *output) clear(text string) {
 	o.waiting += text
 	o.cleared += len(text)
 }
 
-// armed reports whether stop strings count already.
-func (o *output) armed() bool { return o.after == nil }
+// armed reports whether a token that is a stop string ends the output. Where
+// the opening marker may still come, one that is not it does.
+func (o *output) armed() bool { return o.after == nil || o.open != "" }
 
 // finish gives the rest when the output ends of itself. A stop string that
 // might have grown into a longer one is decided now.
@@ -209,6 +234,9 @@ func (o *output) finish() (piece llm.Piece, stop string) {
 	o.decoded += len(text)
 	start, end, banned := o.forbidden(text)
 	stop = o.match(text)
+	if o.open != "" { // the text is too short to begin with the marker
+		stop = o.match(o.begun(false))
+	}
 	if stop == "" && o.stops != nil && o.after == nil {
 		rest, m := o.stops.Flush()
 		o.clear(rest)

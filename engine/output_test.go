@@ -10,10 +10,10 @@ import (
 )
 
 // whole is the slow twin of output: it looks at the whole text.
-func whole(tokens []string, stops []string, after string) (text, stop string) {
+func whole(tokens []string, stops []string, after, open string) (text, stop string) {
 	text = strings.ToValidUTF8(strings.Join(tokens, ""), "\ufffd")
 	from := 0
-	if after != "" {
+	if after != "" && strings.HasPrefix(strings.TrimSpace(text), open) {
 		i := strings.Index(text, after)
 		if i < 0 {
 			return text, ""
@@ -34,9 +34,9 @@ func whole(tokens []string, stops []string, after string) (text, stop string) {
 }
 
 // play pushes tokens and checks each piece.
-func play(t *testing.T, tokens, stops []string, after string) (text, stop string, ids []int) {
+func play(t *testing.T, tokens, stops []string, after, open string) (text, stop string, ids []int) {
 	t.Helper()
-	o := newOutput(stops, after, nil)
+	o := newOutput(stops, after, open, nil)
 	add := func(p llm.Piece) {
 		if !utf8.ValidString(p.Text) {
 			t.Fatalf("tokens %q: piece %q is not UTF-8", tokens, p.Text)
@@ -59,7 +59,7 @@ func play(t *testing.T, tokens, stops []string, after string) (text, stop string
 }
 
 func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
-	alphabet := []string{"a", "a", "b", "ü", "\xc3", "\xbc", "\xff", "🍏", "\xf0\x9f", ""}
+	alphabet := []string{"a", "a", "b", "ü", "\xc3", "\xbc", "\xff", "🍏", "\xf0\x9f", "", " "}
 	for i := range uint64(30000) {
 		r := rand.New(rand.NewPCG(i, 3))
 		word := func(n int) (s string) {
@@ -79,10 +79,14 @@ func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
 		if r.IntN(3) == 0 {
 			after = strings.ToValidUTF8(word(2), "")
 		}
-		wantText, wantStop := whole(tokens, stops, after)
-		text, stop, ids := play(t, tokens, stops, after)
+		open := ""
+		if r.IntN(2) == 0 {
+			open = strings.TrimSpace(strings.ToValidUTF8(word(r.IntN(3)), ""))
+		}
+		wantText, wantStop := whole(tokens, stops, after, open)
+		text, stop, ids := play(t, tokens, stops, after, open)
 		if text != wantText || stop != wantStop {
-			t.Fatalf("tokens %q, stops %q after %q:\n got %q, %q\nwant %q, %q", tokens, stops, after, text, stop, wantText, wantStop)
+			t.Fatalf("tokens %q, stops %q after %q opened by %q:\n got %q, %q\nwant %q, %q", tokens, stops, after, open, text, stop, wantText, wantStop)
 		}
 		for k, id := range ids {
 			if k != id {
@@ -96,7 +100,7 @@ func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
 }
 
 func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
-	o := newOutput([]string{"\nUser:"}, "", nil)
+	o := newOutput([]string{"\nUser:"}, "", "", nil)
 	for _, c := range []struct{ token, want string }{
 		{"Hi", "Hi"}, {"\n", ""}, {"\n", "\n"}, {"Use", ""}, {" it", "\nUse it"}, {"\xf0\x9f", ""}, {"\x8d\x8f!", "🍏!"},
 	} {
@@ -111,7 +115,7 @@ func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
 }
 
 func TestTokensStandWhereTheirTextBegins(t *testing.T) {
-	o := newOutput([]string{"END"}, "", nil)
+	o := newOutput([]string{"END"}, "", "", nil)
 	o.push(llm.Token{ID: 1, Text: "a"})
 	o.push(llm.Token{ID: 2, Text: "E"})
 	o.push(llm.Token{ID: 3, Text: "<ctl>", Control: true})
@@ -126,7 +130,7 @@ func TestTokensStandWhereTheirTextBegins(t *testing.T) {
 }
 
 func TestAStopThatMightGrowIsDecidedAtTheEnd(t *testing.T) {
-	if text, stop, _ := play(t, []string{"x", "ab"}, []string{"ab", "abc"}, ""); text != "x" || stop != "ab" {
+	if text, stop, _ := play(t, []string{"x", "ab"}, []string{"ab", "abc"}, "", ""); text != "x" || stop != "ab" {
 		t.Errorf("got %q, %q", text, stop)
 	}
 }

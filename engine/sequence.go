@@ -17,6 +17,7 @@ type request struct {
 	settings  settings
 	stop      []string
 	stopAfter string
+	stopOpen  string
 	banned    []string
 	ends      []int32 // tokens that end a reply
 	closers   []int32 // control tokens that are stop strings
@@ -95,7 +96,7 @@ func newSequence(r *request) *sequence {
 		request: r,
 		tokens:  slices.Clone(r.prompt),
 		sampler: newSampler(r.settings, r.prompt, r.ends, r.words),
-		output:  newOutput(r.stop, r.stopAfter, banned),
+		output:  newOutput(r.stop, r.stopAfter, r.stopOpen, banned),
 		guard:   loopGuard{bound: r.settings.loopGuard},
 	}
 	s.sampler.closers = r.closers
@@ -143,7 +144,7 @@ func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 		s.finish(llm.ReasonEnd, text)
 		return true, nil
 	}
-	if control && text == s.stopAfter {
+	if control && (text == s.stopAfter || text == s.stopOpen && text != "") {
 		control = false
 	}
 	if control && s.output.armed() && slices.Contains(s.stop, text) {

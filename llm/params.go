@@ -1,5 +1,10 @@
 package llm
 
+import (
+	"strings"
+	"unicode"
+)
+
 // Params says how to continue. A nil pointer is a choice left open: the
 // model's own recommendation (its file or the configuration) applies, and
 // where it has none, the neutral value named here. Ranges are checked by
@@ -77,6 +82,11 @@ type Params struct {
 	// StopAfter is a marker after whose first occurrence Stop begins to apply;
 	// empty: at once. A format sets it to the end of the model's reasoning.
 	StopAfter string
+	// StopOpen, where it is set, makes StopAfter hold only for outputs that
+	// begin with it, white space aside; in all others Stop applies from the
+	// beginning. A format sets it to the mark with which its models open their
+	// reasoning, if they do.
+	StopOpen string
 
 	// BannedStrings are phrases that the output never contains, whatever the
 	// case of their letters. Where one has come, the model goes back to the token
@@ -111,6 +121,25 @@ type Params struct {
 	// computed under the same scope.
 	CacheScope string
 }
+
+// Opens reports whether an output begins with StopOpen, and whether what there
+// is of the output can tell.
+func (p Params) Opens(output string) (opens, known bool) {
+	text := strings.TrimLeftFunc(output, unicode.IsSpace)
+	switch {
+	case p.StopOpen == "":
+		return true, true
+	case len(output)-len(text) > mostSpace:
+		return false, true
+	case strings.HasPrefix(text, p.StopOpen):
+		return true, true
+	}
+	return false, !strings.HasPrefix(p.StopOpen, text)
+}
+
+// mostSpace is the white space, in bytes, that may stand before StopOpen: stop
+// strings must not wait for ever for a model that writes nothing else.
+const mostSpace = 64
 
 // WithDefaults is p with what it leaves open taken from d.
 func (p Params) WithDefaults(d Params) Params {

@@ -103,6 +103,7 @@ type performance struct {
 	said    string  // all text of the tokens so far
 	emitted int     // bytes of said that have been yielded
 	armed   int     // from where in said stop strings count; -1: not yet
+	final   bool    // nothing more will be said
 	pending []Token // tokens whose text has not been yielded
 	starts  []int   // where in said each pending token begins
 }
@@ -123,7 +124,7 @@ func (w *performance) run(ctx context.Context, yield func(Piece, error) bool) {
 			return
 		}
 		if w.params.MaxTokens != nil && *w.params.MaxTokens >= 0 && i >= *w.params.MaxTokens {
-			w.finish(yield, len(w.said), ReasonLength, "", i)
+			w.close(yield, ReasonLength, i)
 			return
 		}
 		w.starts = append(w.starts, len(w.said))
@@ -143,17 +144,26 @@ func (w *performance) run(ctx context.Context, yield func(Piece, error) bool) {
 		}
 		return
 	}
-	w.finish(yield, len(w.said), ReasonEnd, "", len(w.script.tokens))
+	w.close(yield, ReasonEnd, len(w.script.tokens))
+}
+
+// close ends what ends of itself. An output that is too short to begin with
+// StopOpen may hold a stop string.
+func (w *performance) close(yield func(Piece, error) bool, why Reason, tokens int) {
+	w.final = true
+	if _, known := w.params.Opens(w.said); !known {
+		if at, stop := w.match(); at >= 0 {
+			w.finish(yield, at, ReasonStop, stop, tokens)
+			return
+		}
+	}
+	w.finish(yield, len(w.said), why, "", tokens)
 }
 
 // match finds the earliest stop string, the longest at its place.
 func (w *performance) match() (at int, stop string) {
-	if w.armed < 0 {
-		i := strings.Index(w.said, w.params.StopAfter)
-		if i < 0 {
-			return -1, ""
-		}
-		w.armed = i + len(w.params.StopAfter)
+	if w.armed < 0 && !w.arm() {
+		return -1, ""
 	}
 	at = -1
 	for _, s := range w.params.Stop {
@@ -168,6 +178,23 @@ func (w *performance) match() (at int, stop string) {
 	return at, stop
 }
 
+// arm finds from where on stop strings count, and reports whether it is known.
+func (w *performance) arm() bool {
+	opens, known := w.params.Opens(w.said)
+	switch {
+	case !known && !w.final:
+		return false
+	case !opens:
+		w.armed = 0
+		return true
+	}
+	i := strings.Index(w.said, w.params.StopAfter)
+	if i >= 0 {
+		w.armed = i + len(w.params.StopAfter)
+	}
+	return i >= 0
+}
+
 // safe is how much of the text no stop string can take back any more.
 func (w *performance) safe() int {
 	end := len(w.said)
@@ -180,6 +207,9 @@ func (w *performance) safe() int {
 		}
 	}
 	if w.armed < 0 {
+		if _, known := w.params.Opens(w.said); !known {
+			return w.emitted
+		}
 		return end
 	}
 	for _, s := range w.params.Stop {

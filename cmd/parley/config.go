@@ -47,6 +47,8 @@ type chatConfig struct {
 	Fit        string `toml:"fit"`
 	Media      string `toml:"media"`
 	LookAlikes string `toml:"look_alikes"`
+
+	StopInReasoning bool `toml:"stop_in_reasoning"`
 }
 
 // options are the settings as chatformat has them; the words are the same,
@@ -63,6 +65,8 @@ func (c chatConfig) options() chatformat.Options {
 		Fit:        chatformat.Fit(unless(c.Fit, "refuse")),
 		Media:      chat.MediaPolicy(unless(c.Media, "refuse")),
 		LookAlikes: chatformat.LookAlikes(unless(c.LookAlikes, "default")),
+
+		StopInReasoning: c.StopInReasoning,
 	}
 }
 

@@ -227,8 +227,9 @@ func (o *object) own(q *Request, v value) {
 	default:
 		o.invalid("parley.media", "%q is none of refuse, placeholder", short(media))
 	}
+	layout.StopInReasoning = p.flag("stop_in_reasoning")
 	p.rest(func(name string, _ value) {
-		o.invalid(p.at(short(name)), "there is no such field; there are report, format, policy and media")
+		o.invalid(p.at(short(name)), "there is no such field; there are report, format, policy, media and stop_in_reasoning")
 	})
 }
 

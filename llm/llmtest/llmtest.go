@@ -92,6 +92,23 @@ func Run(t *testing.T, s Subject) {
 			t.Errorf("got %q, want %q", got.text, want)
 		}
 	})
+	t.Run("stop strings sleep where the output begins with the opening marker", func(t *testing.T) {
+		text := strings.TrimSpace(base.text)
+		first := string([]rune(text)[:1])
+		before, _, _ := strings.Cut(base.text, first)
+		p := greedy
+		p.Stop, p.StopAfter = []string{first}, "no output has this \x00"
+		for open, want := range map[string]string{
+			first:          base.text,
+			first + "\x00": before,
+			text + "\x00":  before, // the output ends before it can be told
+		} {
+			p.StopOpen = open
+			if got := s.complete(t, p); got.text != want {
+				t.Errorf("opened by %q: got %q, want %q", open, got.text, want)
+			}
+		}
+	})
 	t.Run("bad requests are refused", func(t *testing.T) {
 		for name, p := range map[string]llm.Params{
 			"temperature": {Temperature: new(-1.0)},
