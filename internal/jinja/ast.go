@@ -40,11 +40,13 @@ type (
 		keys, vals []expr
 	}
 	attrExpr struct {
-		pos    int
-		obj    expr
-		name   string
-		nameV  *Str
-		method strMethod // what a string has under the name, if anything
+		pos   int
+		obj   expr
+		name  string
+		nameV *Str
+		// What strings and dicts have under the name, if anything.
+		strMethod  strMethod
+		dictMethod dictMethod
 	}
 	itemExpr struct {
 		pos      int
@@ -133,7 +135,7 @@ type (
 	}
 	attrTarget struct { // ns.name = …
 		ns   nameExpr
-		attr string
+		attr *Str
 	}
 )
 

@@ -5,13 +5,18 @@ type args struct {
 	pos   []Value
 	names []string
 	named []Value
+	few   [2]Value // holds pos where it is short
 }
+
+// placed are arguments in the places of a function's parameters; nil where one
+// was left out.
+type placed [5]Value
 
 var noArgs = &args{}
 
 // with is a with one more named argument.
 func (a *args) with(name string, v Value) *args {
-	return &args{a.pos, append(append([]string(nil), a.names...), name), append(append([]Value(nil), a.named...), v)}
+	return &args{pos: a.pos, names: append(append([]string(nil), a.names...), name), named: append(append([]Value(nil), a.named...), v)}
 }
 
 // arguments evaluates the arguments of a call.
@@ -21,7 +26,14 @@ func (st *state) arguments(e *argExprs, fr *frame) (*args, error) {
 	}
 	a := &args{names: e.names}
 	var err error
-	if a.pos, err = st.evalAll(e.pos, fr); err != nil {
+	if n := len(e.pos); n <= len(a.few) {
+		for i, p := range e.pos {
+			if a.few[i], err = p.eval(st, fr); err != nil {
+				return nil, err
+			}
+		}
+		a.pos = a.few[:n:n]
+	} else if a.pos, err = st.evalAll(e.pos, fr); err != nil {
 		return nil, err
 	}
 	if a.named, err = st.evalAll(e.named, fr); err != nil {
@@ -85,12 +97,11 @@ func (st *state) spread(a *args, e expr, fr *frame) error {
 
 // bind gives the arguments the places of a function's parameters; what was
 // left out is nil. The first ones, as many as required says, must be there.
-func (a *args) bind(fn string, required int, params ...string) ([]Value, error) {
+func (a *args) bind(fn string, required int, params ...string) (out placed, err error) {
 	if len(a.pos) > len(params) {
-		return nil, typeErrorf("%s() takes at most %d arguments (%d given)", fn, len(params), len(a.pos))
+		return out, typeErrorf("%s() takes at most %d arguments (%d given)", fn, len(params), len(a.pos))
 	}
-	out := make([]Value, len(params))
-	copy(out, a.pos)
+	copy(out[:], a.pos)
 	for i, name := range a.names {
 		at := -1
 		for j, p := range params {
@@ -99,31 +110,30 @@ func (a *args) bind(fn string, required int, params ...string) ([]Value, error) 
 			}
 		}
 		if at < 0 {
-			return nil, typeErrorf("%s() got an unexpected keyword argument '%s'", fn, name)
+			return out, typeErrorf("%s() got an unexpected keyword argument '%s'", fn, name)
 		}
 		if out[at] != nil {
-			return nil, typeErrorf("%s() got multiple values for argument '%s'", fn, name)
+			return out, typeErrorf("%s() got multiple values for argument '%s'", fn, name)
 		}
 		out[at] = a.named[i]
 	}
 	for i := range required {
 		if out[i] == nil {
-			return nil, typeErrorf("%s() missing required argument: '%s'", fn, params[i])
+			return out, typeErrorf("%s() missing required argument: '%s'", fn, params[i])
 		}
 	}
 	return out, nil
 }
 
 // positional is bind for functions that take no keywords.
-func (a *args) positional(fn string, least, most int) ([]Value, error) {
+func (a *args) positional(fn string, least, most int) (out placed, err error) {
 	if len(a.names) > 0 {
-		return nil, typeErrorf("%s() takes no keyword arguments", fn)
+		return out, typeErrorf("%s() takes no keyword arguments", fn)
 	}
 	if len(a.pos) < least || len(a.pos) > most {
-		return nil, typeErrorf("%s() takes from %d to %d arguments (%d given)", fn, least, most, len(a.pos))
+		return out, typeErrorf("%s() takes from %d to %d arguments (%d given)", fn, least, most, len(a.pos))
 	}
-	out := make([]Value, most)
-	copy(out, a.pos)
+	copy(out[:], a.pos)
 	return out, nil
 }
 

@@ -30,7 +30,13 @@ func NewDict() *Dict { return &Dict{} }
 func (d *Dict) Len() int { return len(d.keys) }
 
 // Set adds an entry or replaces its value; text keys belong to the template.
-func (d *Dict) Set(key string, v Value) { d.SetKey(text(key), v) }
+func (d *Dict) Set(key string, v Value) {
+	if i := d.findString(key); i >= 0 {
+		d.vals[i] = v
+		return
+	}
+	d.insert(text(key), dictKey{kind: 's', s: key}, v)
+}
 
 // SetKey is Set with a key of its own origin.
 func (d *Dict) SetKey(key *Str, v Value) {

@@ -315,19 +315,30 @@ func (e *callExpr) eval(st *state, fr *frame) (Value, error) { return e.evalWith
 // evalWith calls with the additional argument caller, unless that is nil.
 func (e *callExpr) evalWith(st *state, fr *frame, caller *macro) (Value, error) {
 	var fn Value
-	var method strMethod
-	var self *Str
+	var str *Str
+	var dict *Dict
 	var err error
 	attr, ok := e.fn.(*attrExpr)
-	if ok && attr.method != nil {
+	if ok && (attr.strMethod != nil || attr.dictMethod != nil) {
+		// The common methods are called without being made values first.
 		obj, err := attr.obj.eval(st, fr)
 		if err != nil {
 			return nil, err
 		}
-		if self, ok = obj.(*Str); ok {
-			method = attr.method
-		} else if fn, err = st.getattr(obj, attr.nameV); err != nil {
-			return nil, st.at(attr.pos, err)
+		switch o := obj.(type) {
+		case *Str:
+			if attr.strMethod != nil {
+				str = o
+			}
+		case *Dict:
+			if attr.dictMethod != nil {
+				dict = o
+			}
+		}
+		if str == nil && dict == nil {
+			if fn, err = st.getattr(obj, attr.nameV); err != nil {
+				return nil, st.at(attr.pos, err)
+			}
 		}
 	} else if fn, err = e.fn.eval(st, fr); err != nil {
 		return nil, err
@@ -339,8 +350,12 @@ func (e *callExpr) evalWith(st *state, fr *frame, caller *macro) (Value, error) 
 	if caller != nil {
 		a = a.with("caller", caller)
 	}
-	if method != nil {
-		v, err := st.callMethod(method, self, a)
+	switch {
+	case str != nil:
+		v, err := st.callMethod(attr.strMethod, str, a)
+		return v, st.at(attr.pos, err)
+	case dict != nil:
+		v, err := attr.dictMethod(st, dict, a)
 		return v, st.at(attr.pos, err)
 	}
 	v, err := st.call(fn, a)

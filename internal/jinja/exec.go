@@ -94,7 +94,7 @@ func (t *attrTarget) assign(st *state, fr *frame, v Value) error {
 	if !ok {
 		return failf(KindRuntime, "cannot assign attribute on non-namespace object")
 	}
-	ns.attrs.Set(t.attr, v)
+	ns.attrs.SetKey(t.attr, v)
 	return st.step()
 }
 

@@ -419,7 +419,7 @@ func (st *state) mapping(a *args) (func(Value) (Value, error), error) {
 	if f == nil {
 		return nil, failf(KindRuntime, "No filter named %s.", reprOf(name.s))
 	}
-	rest := &args{a.pos[1:], a.names, a.named}
+	rest := &args{pos: a.pos[1:], names: a.names, named: a.named}
 	return func(v Value) (Value, error) {
 		if err := st.deeper(); err != nil {
 			return nil, err
@@ -483,7 +483,7 @@ func (st *state) selection(a *args, byAttr bool) (func(Value) (bool, error), err
 		}
 		pos = pos[1:]
 	}
-	rest := &args{pos, a.names, a.named}
+	rest := &args{pos: pos, names: a.names, named: a.named}
 	return func(v Value) (bool, error) {
 		if attribute != nil {
 			var err error

@@ -1,10 +1,13 @@
 package jinja
 
-// dictMethods are those of Python's dict that change nothing.
-var dictMethods map[string]func(st *state, d *Dict, a *args) (Value, error)
+// dictMethod is a method of Python's dict.
+type dictMethod func(st *state, d *Dict, a *args) (Value, error)
+
+// dictMethods are those that change nothing.
+var dictMethods map[string]dictMethod
 
 func init() {
-	dictView := func(name string, what viewKind) func(*state, *Dict, *args) (Value, error) {
+	dictView := func(name string, what viewKind) dictMethod {
 		return func(_ *state, d *Dict, a *args) (Value, error) {
 			if _, err := a.positional(name, 0, 0); err != nil {
 				return nil, err
@@ -12,7 +15,7 @@ func init() {
 			return &view{d, what}, nil
 		}
 	}
-	dictMethods = map[string]func(*state, *Dict, *args) (Value, error){
+	dictMethods = map[string]dictMethod{
 		"keys": dictView("keys", viewKeys), "values": dictView("values", viewValues), "items": dictView("items", viewItems),
 		"get": methodGet, "copy": methodCopy, "fromkeys": methodFromKeys,
 	}

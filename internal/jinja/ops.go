@@ -115,6 +115,9 @@ func (st *state) arithmetic(op string, l, r Value) (Value, error) {
 			return v, err
 		}
 	}
+	if v, ok := smallArithmetic(op, l, r); ok {
+		return v, nil
+	}
 	a, aok := number(l)
 	b, bok := number(r)
 	if !aok || !bok {
@@ -124,9 +127,6 @@ func (st *state) arithmetic(op string, l, r Value) (Value, error) {
 	x, xok := bigOf(l)
 	y, yok := bigOf(r)
 	if xok && yok && op != "/" {
-		if v, ok := smallArithmetic(op, l, r, org); ok {
-			return v, nil
-		}
 		return bigArithmetic(op, x, y, org)
 	}
 	if math.IsInf(a, 0) && xok || math.IsInf(b, 0) && yok {
@@ -137,7 +137,7 @@ func (st *state) arithmetic(op string, l, r Value) (Value, error) {
 }
 
 // smallArithmetic is the common case: integers that stay far from overflow.
-func smallArithmetic(op string, l, r Value, org Origin) (Value, bool) {
+func smallArithmetic(op string, l, r Value) (Value, bool) {
 	a, aok := l.(Int)
 	b, bok := r.(Int)
 	const bound = 1 << 31
@@ -157,6 +157,7 @@ func smallArithmetic(op string, l, r Value, org Origin) (Value, bool) {
 	default:
 		return nil, false
 	}
+	org := mixed(l, r)
 	if org == FromTemplate && n >= 0 && n < int64(len(smallInts)) {
 		return smallInts[n], true
 	}

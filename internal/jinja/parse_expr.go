@@ -378,7 +378,7 @@ func (p *parser) attribute(e expr, pos int) (expr, error) {
 	t := p.next()
 	switch t.kind {
 	case tokName:
-		return &attrExpr{pos: pos, obj: e, name: t.text, nameV: text(t.text), method: strMethods[t.text]}, nil
+		return &attrExpr{pos: pos, obj: e, name: t.text, nameV: text(t.text), strMethod: strMethods[t.text], dictMethod: dictMethods[t.text]}, nil
 	case tokInteger:
 		v, err := intLiteral(t.text)
 		return &itemExpr{pos, e, &constExpr{v}}, err

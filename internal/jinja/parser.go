@@ -538,7 +538,7 @@ func (p *parser) target(spaces bool) (target, error) {
 		n := nameExpr{pos: t.pos, name: t.text}
 		if spaces && p.skipOp(".") {
 			attr, err := p.expect(tokName)
-			return &attrTarget{n, attr.text}, err
+			return &attrTarget{n, text(attr.text)}, err
 		}
 		return &nameTarget{n}, nil
 	case t.isOp("("):
