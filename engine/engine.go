@@ -2,9 +2,7 @@ package engine
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"iter"
 	"log/slog"
 	"runtime"
@@ -63,22 +61,14 @@ var (
 func Open(path string, o Options) (*Engine, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, openError(path, err)
+		return nil, err // it names the file
 	}
 	e, err := run(f, o)
 	if err != nil {
 		f.Close()
-		return nil, openError(path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return e, nil
-}
-
-// openError names the file, unless the error does so already.
-func openError(path string, err error) error {
-	if _, ok := errors.AsType[*fs.PathError](err); ok {
-		return err
-	}
-	return fmt.Errorf("open %s: %w", path, err)
 }
 
 // OpenBytes is Open for a file in memory, which is used in place and must not

@@ -27,12 +27,12 @@ var _ llm.Tokenizer = (*Tokenizer)(nil)
 func OpenTokenizer(path string) (*Tokenizer, error) {
 	f, err := gguf.Open(path)
 	if err != nil {
-		return nil, openError(path, err)
+		return nil, err
 	}
 	defer f.Close()
 	w, err := openVocabulary(f)
 	if err != nil {
-		return nil, openError(path, err)
+		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return w, nil
 }

@@ -36,7 +36,7 @@ func modelFileError(path string, err error) error {
 	if errors.As(err, &cause) {
 		return fileError("model file", path, err)
 	}
-	said := strings.TrimPrefix(sentence(err), "open "+path+": ")
+	said := strings.TrimPrefix(sentence(err), path+": ")
 	for _, layer := range []string{"gguf: ", "transformer: ", "tokenizer: "} {
 		said = strings.TrimPrefix(said, layer)
 	}

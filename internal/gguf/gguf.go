@@ -60,20 +60,20 @@ func Open(path string) (*File, error) {
 		return nil, fmt.Errorf("gguf: %w", err)
 	}
 	if !st.Mode().IsRegular() {
-		return nil, fmt.Errorf("gguf: %s is not a regular file", path)
+		return nil, fmt.Errorf("%s: gguf: it is not a regular file", path)
 	}
 	if st.Size() < headerBytes {
-		return nil, fmt.Errorf("gguf: %s: %w: it has only %s bytes", path, ErrNotGGUF, decimal(uint64(st.Size())))
+		return nil, fmt.Errorf("%s: gguf: %w: it has only %s bytes", path, ErrNotGGUF, decimal(uint64(st.Size())))
 	}
 	if err := limits.GGUFBytes.Check(float64(st.Size())); err != nil {
-		return nil, fmt.Errorf("gguf: %s: %w", path, err)
+		return nil, fmt.Errorf("%s: gguf: %w", path, err)
 	}
 	if uint64(st.Size()) > math.MaxInt {
-		return nil, fmt.Errorf("gguf: %s is too large for this machine's address space", path)
+		return nil, fmt.Errorf("%s: gguf: it is too large for this machine's address space", path)
 	}
 	data, unmap, err := mapFile(f, int(st.Size()))
 	if err != nil {
-		return nil, fmt.Errorf("gguf: map %s into memory: %w", path, err)
+		return nil, fmt.Errorf("%s: gguf: map it into memory: %w", path, err)
 	}
 	file, err := Parse(data)
 	if err != nil {
