@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os/signal"
 	"strings"
@@ -46,7 +45,7 @@ func (c *askCmd) Run(a *app) error {
 	}
 	talk.Messages = append(talk.Messages, chat.Say(chat.User, question))
 
-	p := &printer{out: a.stdout, quiet: true}
+	p := &printer{out: a.stdout, quiet: true, terminal: isTerminal(a.stdout)}
 	for event, err := range partner.responder.Respond(ctx, talk, c.params()) {
 		if err != nil {
 			p.end()
@@ -58,8 +57,8 @@ func (c *askCmd) Run(a *app) error {
 	for _, n := range p.report {
 		printNote(a.stderr, a.err, n)
 	}
-	if p.finish.Reason == llm.ReasonLength {
-		fmt.Fprintln(a.stderr, a.err.dim("note: the answer was cut off at its greatest length"))
+	if how := p.ending(); how != "" {
+		printNote(a.stderr, a.err, llm.Note{Detail: how})
 	}
 	return nil
 }

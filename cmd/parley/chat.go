@@ -147,7 +147,7 @@ func (r *repl) reply(ctx context.Context) error {
 		ctx, cancel = signal.NotifyContext(ctx, os.Interrupt)
 		defer cancel()
 	}
-	p := &printer{out: r.out, style: r.style, quiet: r.quiet}
+	p := &printer{out: r.out, style: r.style, quiet: r.quiet, terminal: !r.quiet}
 	var text strings.Builder
 	for event, err := range r.responder.Respond(ctx, r.talk, r.params) {
 		if err != nil && ctx.Err() != nil {
@@ -170,6 +170,9 @@ func (r *repl) reply(ctx context.Context) error {
 	p.end()
 	r.show(p.report)
 	if !r.quiet {
+		if how := p.ending(); how != "" {
+			printNote(r.notes, r.noteStyle, llm.Note{Detail: how})
+		}
 		fmt.Fprintln(r.out)
 	}
 	r.talk.Messages = append(r.talk.Messages, chat.Say(chat.Assistant, text.String()))
@@ -192,7 +195,7 @@ func printNote(w io.Writer, s style, n llm.Note) {
 	if text == "" {
 		text = strings.TrimSuffix(n.Code+" "+n.Value, " ")
 	}
-	fmt.Fprintln(w, s.dim("note: "+text))
+	fmt.Fprintln(w, s.dim("note: "+printable(text)))
 }
 
 // setSystem replaces the first message if it is the system's.

@@ -64,7 +64,7 @@ func report(w io.Writer, s style, err error) int {
 	}
 	fmt.Fprintf(w, "%s %s\n", s.red("parley:"), printable(sentence(err)))
 	if hint != "" {
-		fmt.Fprintf(w, "%s %s\n", s.dim("  hint:"), hint)
+		fmt.Fprintf(w, "%s %s\n", s.dim("  hint:"), printable(hint))
 	}
 	return code
 }

@@ -98,13 +98,14 @@ func tokenText(f *gguf.File, key string) string {
 	return tokens[id]
 }
 
-// printable keeps what a file says from steering the terminal.
+// printable keeps what a file, a model or a server says from steering the
+// terminal. Only control characters do that: joiners and no-break spaces stay.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r == '\n' || r == '\t' || unicode.IsPrint(r) {
-			return r
+		if unicode.IsControl(r) && r != '\n' && r != '\t' {
+			return '\uFFFD'
 		}
-		return '\uFFFD'
+		return r
 	}, s)
 }
 

@@ -10,9 +10,10 @@ import (
 
 // A printer shows a reply as it comes.
 type printer struct {
-	out   io.Writer
-	style style
-	quiet bool // the text of the reply alone
+	out      io.Writer
+	style    style
+	quiet    bool // the text of the reply alone
+	terminal bool // out is one: what the model says must not steer it
 
 	report  llm.Report
 	finish  llm.Finish
@@ -33,7 +34,7 @@ func (p *printer) print(event chat.Event) {
 		if !p.quiet {
 			p.clear()
 			p.thought = true
-			fmt.Fprint(p.out, p.style.dim(e.Text))
+			fmt.Fprint(p.out, p.style.dim(p.shown(e.Text)))
 			p.open = true
 		}
 	case chat.TextDelta:
@@ -42,21 +43,41 @@ func (p *printer) print(event chat.Event) {
 			p.thought = false
 			fmt.Fprint(p.out, "\n\n")
 		}
-		fmt.Fprint(p.out, e.Text)
+		fmt.Fprint(p.out, p.shown(e.Text))
 		if e.Text != "" {
 			p.open = e.Text[len(e.Text)-1] != '\n'
 		}
 	case chat.ToolCallDelta:
 		p.clear()
 		if e.Name != "" {
-			fmt.Fprintf(p.out, "%s ", p.style.cyan(e.Name))
+			fmt.Fprintf(p.out, "%s ", p.style.cyan(p.shown(e.Name)))
 		}
-		fmt.Fprint(p.out, e.Arguments)
+		fmt.Fprint(p.out, p.shown(e.Arguments))
 		p.open = true
 	case chat.Done:
 		p.finish = e.Finish
 		p.report.Merge(e.Finish.Report)
 	}
+}
+
+// shown is text as it may be printed. To a file or a pipe every byte goes as
+// it is.
+func (p *printer) shown(text string) string {
+	if p.terminal {
+		return printable(text)
+	}
+	return text
+}
+
+// ending is the note for a reply that did not end of itself, or "".
+func (p *printer) ending() string {
+	switch p.finish.Reason {
+	case llm.ReasonLength:
+		return "the answer was cut off at its greatest length"
+	case llm.ReasonLoop:
+		return "the answer was ended, since it only repeated itself"
+	}
+	return ""
 }
 
 // progress says why there is no output yet.

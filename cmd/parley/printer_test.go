@@ -29,6 +29,9 @@ func TestPrinting(t *testing.T) {
 			clearLine + "\x1b[2mwaiting: 2 before this one\x1b[0m" + clearLine + "\x1b[2mreading the prompt: 5 of 10 tokens\x1b[0m" + clearLine},
 		{"an open line is ended", printer{}, []chat.Event{chat.TextDelta{Text: "a\nb"}}, "a\nb\n"},
 		{"nothing", printer{}, nil, ""},
+		{"to a terminal", printer{terminal: true}, []chat.Event{chat.ReasoningDelta{Text: "\x1b[2J"}, chat.TextDelta{Text: "a\x1b]0;x\a\u009b\u00a0é\t\u200d\n"}},
+			"\ufffd[2J\n\na\ufffd]0;x\ufffd\ufffd\u00a0é\t\u200d\n"},
+		{"to a file", printer{quiet: true}, []chat.Event{chat.TextDelta{Text: "a\x1b[2J\n"}}, "a\x1b[2J\n"},
 		{"a call", printer{}, []chat.Event{chat.ToolCallDelta{Name: "f"}, chat.ToolCallDelta{Arguments: "{}"}}, "f {}\n"},
 	}
 	for _, tt := range tests {
