@@ -32,6 +32,14 @@ Example:
 func (c *benchCmd) Run(a *app) error {
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
 	defer stop()
+	for _, n := range []struct {
+		flag  string
+		value int
+	}{{"-p", c.Prompt}, {"-n", c.Generate}, {"-c", c.Sequences}} {
+		if n.value < 1 {
+			return usageError("", "%s %d: at least 1 is measured", n.flag, n.value)
+		}
+	}
 	m, cfg, err := c.choose(a)
 	if err != nil {
 		return err

@@ -21,6 +21,12 @@ type formatsCmd struct {
 	Check formatsCheckCmd `cmd:"" help:"Check files with chat formats."`
 }
 
+func (*formatsCmd) Help() string {
+	return `Example:
+
+    parley formats show llama-3`
+}
+
 type formatsListCmd struct{}
 
 func (*formatsListCmd) Help() string {

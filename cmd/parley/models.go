@@ -19,6 +19,12 @@ type modelsCmd struct {
 	Info modelsInfoCmd `cmd:"" help:"Show what is in a model file."`
 }
 
+func (*modelsCmd) Help() string {
+	return `Example:
+
+    parley models list ~/models`
+}
+
 type modelsListCmd struct {
 	Folder string `arg:"" optional:"" help:"Also list the GGUF files in this folder."`
 }
