@@ -259,7 +259,7 @@ func (t *Template) ends(source string) {
 		}
 		opening := prompt
 		if bare, err := t.execute(asked, chat.Conversation{}, false); err == nil {
-			opening = strings.TrimPrefix(begin.text, bare.text)
+			opening = addition(begin.text, bare.text)
 		}
 		t.addStop(endMark(suffix), opening, prompt)
 		if tail, err := t.execute(probeTurns("ua"), chat.Conversation{}, false); err == nil {
@@ -278,6 +278,21 @@ func (t *Template) ends(source string) {
 	}
 	t.collectMarks(source, outputs...)
 	t.collectToolMarks()
+}
+
+// addition is what a prompt that asks for a reply has beyond the same one that
+// does not. The latter may end otherwise: Phi-3's ends the text.
+func addition(asked, bare string) string {
+	same := 0
+	for same < len(asked) && same < len(bare) && asked[same] == bare[same] {
+		same++
+	}
+	for _, token := range tokenLike.FindAllStringIndex(asked, -1) {
+		if token[0] < same && same < token[1] {
+			same = token[0]
+		}
+	}
+	return asked[same:]
 }
 
 // channelled reports whether replies come in several channels, each ended like

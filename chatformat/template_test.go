@@ -83,3 +83,16 @@ func TestTemplateArguments(t *testing.T) {
 		}
 	}
 }
+
+func TestAReplyEndsLikeTheTemplatesOwn(t *testing.T) {
+	// Phi-3's way: a conversation that is over ends with the end of the text,
+	// where one that asks for a reply goes on.
+	f := newTemplate(t, `{% for m in messages %}<|{{ m.role }}|>
+{{ m.content }}<|end|>
+{% endfor %}{% if add_generation_prompt %}<|assistant|>
+{% else %}{{ eos_token }}{% endif %}`)
+	r, err := f.Render(chat.Conversation{Messages: []chat.Message{chat.Say(chat.User, "U1")}})
+	if err != nil || strings.Join(r.Stop, " ") != "<|end|> </s>" {
+		t.Errorf("stops %q, %v", r.Stop, err)
+	}
+}
