@@ -47,6 +47,8 @@ type Conversation struct {
 // leave the choice to the configuration and the model.
 type Layout struct {
 	Format    string                     // name of a chat format
+	Template  string                     // a chat template in Jinja, instead
+	Markup    string                     // a chat format in TOML, instead
 	Policy    string                     // how messages that the format cannot express are made expressible
 	Media     MediaPolicy                // what to do with pictures for a model that takes none
 	Arguments map[string]json.RawMessage // arguments of the model's template (chat_template_kwargs)

@@ -1,6 +1,9 @@
 package chatformat
 
 import (
+	"encoding/json"
+	"errors"
+	"fmt"
 	"strings"
 
 	"parley/llm"
@@ -20,4 +23,33 @@ func Detect(info llm.Info) (Format, error) {
 
 func otherFormat() string {
 	return "pass --format NAME, where NAME is one of: " + strings.Join(Names(), ", ") + "; raw lays messages out without any format"
+}
+
+// TemplateOfTokenizerConfig finds the chat template in a model's
+// tokenizer_config.json: a text, or a list of texts with names, of which the
+// one called "default" counts, or the only one. A file without a template
+// gives "".
+func TemplateOfTokenizerConfig(data []byte) (string, error) {
+	var file struct {
+		Template json.RawMessage `json:"chat_template"`
+	}
+	if err := json.Unmarshal(data, &file); err != nil {
+		return "", fmt.Errorf("it is not the JSON of a tokenizer's configuration: %w", err)
+	}
+	var text string
+	if len(file.Template) == 0 || json.Unmarshal(file.Template, &text) == nil {
+		return text, nil
+	}
+	var list []struct{ Name, Template string }
+	if err := json.Unmarshal(file.Template, &list); err != nil {
+		return "", errors.New("its chat_template is neither a text nor a list of templates with names")
+	}
+	var names []string
+	for _, t := range list {
+		if t.Name == "default" || len(list) == 1 {
+			return t.Template, nil
+		}
+		names = append(names, t.Name)
+	}
+	return "", fmt.Errorf("of its chat templates (%s) none is called default", strings.Join(names, ", "))
 }

@@ -32,6 +32,8 @@ type Options struct {
 	// Lookup finds a format by the name that a conversation asks for; nil:
 	// the built-in ones.
 	Lookup func(name string) (Format, error)
+	// RequestFormats lets conversations bring a format of their own along.
+	RequestFormats bool
 }
 
 // A Responder answers conversations with a model that reads a chat format. It
@@ -41,9 +43,11 @@ type Responder struct {
 	format  Format
 	options Options
 	info    llm.Info
+	recent  recent
 }
 
-// NewResponder makes a model and a format into something that answers.
+// NewResponder makes a model and a format into something that answers. With a
+// nil model it can only render.
 func NewResponder(model llm.Model, f Format, o Options) *Responder {
 	r := &Responder{model: model, format: f, options: o}
 	if d, ok := model.(llm.Describer); ok {
@@ -134,12 +138,9 @@ func (r *Responder) Render(ctx context.Context, c chat.Conversation) (chat.Rende
 
 // lay chooses the format and lays the conversation out in it.
 func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
-	f := r.format
-	if c.Layout.Format != "" {
-		var err error
-		if f, err = r.options.Lookup(c.Layout.Format); err != nil {
-			return nil, Rendering{}, err
-		}
+	f, err := r.chosen(c.Layout)
+	if err != nil {
+		return nil, Rendering{}, err
 	}
 	if c.Layout.Policy == "" {
 		c.Layout.Policy = r.options.Policy

@@ -49,6 +49,7 @@ type chatConfig struct {
 	LookAlikes string `toml:"look_alikes"`
 
 	StopInReasoning bool `toml:"stop_in_reasoning"`
+	RequestFormats  bool `toml:"request_formats"`
 }
 
 // options are the settings as chatformat has them; the words are the same,
@@ -67,6 +68,7 @@ func (c chatConfig) options() chatformat.Options {
 		LookAlikes: chatformat.LookAlikes(unless(c.LookAlikes, "default")),
 
 		StopInReasoning: c.StopInReasoning,
+		RequestFormats:  c.RequestFormats,
 	}
 }
 

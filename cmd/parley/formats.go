@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,7 +127,11 @@ func checkFormat(path string, data []byte) []chatformat.Finding {
 	if filepath.Ext(path) == ".toml" {
 		return chatformat.Check(formatName(path), data)
 	}
-	if _, err := chatformat.NewTemplate(formatName(path), string(data), chatformat.SpecialTokens{}); err != nil {
+	template, err := templateIn(path, data)
+	if err == nil {
+		_, err = chatformat.NewTemplate(filepath.Base(path), template, chatformat.SpecialTokens{})
+	}
+	if err != nil {
 		return []chatformat.Finding{{Severity: chatformat.SeverityError, Message: sentence(err)}}
 	}
 	return nil
@@ -174,8 +180,51 @@ func findFormat(arg string) (layout, error) {
 
 func isFormatFile(arg string) bool { return slices.Contains(formatFiles, filepath.Ext(arg)) }
 
-// formatFiles are the endings of files with chat formats.
-var formatFiles = []string{".toml", ".jinja", ".j2"}
+// formatFiles are the endings of files with chat formats; of JSON, a
+// tokenizer's configuration.
+var formatFiles = []string{".toml", ".jinja", ".j2", ".json"}
+
+// besideModel are the files with a chat template that models are published
+// with, the first one that is there first.
+var besideModel = []string{"chat_template.jinja", "tokenizer_config.json"}
+
+// modelsOwn is the format of a model for which none was chosen: the chat
+// template in its file, or in a file beside it. The file's own goes first,
+// since a folder may hold the files of several models.
+func modelsOwn(path string) layout {
+	return func(info llm.Info) (chatformat.Format, error) {
+		if path == "" || strings.TrimSpace(info.ChatTemplate) != "" {
+			return chatformat.Detect(info)
+		}
+		for _, name := range besideModel {
+			beside := filepath.Join(filepath.Dir(path), name)
+			data, err := readFormatFile(beside)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+			if template, err := templateIn(beside, data); err == nil && template == "" {
+				continue // a tokenizer's configuration need not have one
+			}
+			find, err := formatInFile(beside)
+			if err != nil {
+				return nil, err
+			}
+			return find(info)
+		}
+		return chatformat.Detect(info)
+	}
+}
+
+// templateIn is the chat template in a file.
+func templateIn(path string, data []byte) (string, error) {
+	if filepath.Ext(path) == ".json" {
+		return chatformat.TemplateOfTokenizerConfig(data)
+	}
+	return string(data), nil
+}
 
 func formatInFile(path string) (layout, error) {
 	data, err := readFormatFile(path)
@@ -187,7 +236,10 @@ func formatInFile(path string) (layout, error) {
 		if filepath.Ext(path) == ".toml" {
 			f, err = chatformat.ParseMarkup(name, data)
 		} else {
-			f, err = chatformat.NewTemplate(name, string(data), chatformat.SpecialTokens{BOS: info.BOS, EOS: info.EOS})
+			var template string
+			if template, err = templateIn(path, data); err == nil {
+				f, err = chatformat.NewTemplate(filepath.Base(path), template, chatformat.SpecialTokens{BOS: info.BOS, EOS: info.EOS})
+			}
 		}
 		if err != nil {
 			return nil, &userError{Message: path + ": " + sentence(err), Hint: "parley formats check " + path, Err: err}
@@ -206,11 +258,15 @@ func readFormatFile(path string) ([]byte, error) {
 		return nil, fileError("chat format", path, err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limits.FormatFileBytes.Int64()+1))
+	most := limits.FormatFileBytes
+	if filepath.Ext(path) == ".json" {
+		most = limits.TokenizerConfigBytes
+	}
+	data, err := io.ReadAll(io.LimitReader(f, most.Int64()+1))
 	if err != nil {
 		return nil, fileError("chat format", path, err)
 	}
-	if err := limits.FormatFileBytes.CheckInt(len(data)); err != nil {
+	if err := most.CheckInt(len(data)); err != nil {
 		return nil, &userError{Message: fmt.Sprintf("%s: the file is too large for a chat format: %v", path, err), Err: err}
 	}
 	return data, nil

@@ -32,6 +32,9 @@ func openGGUF(path string) (*gguf.File, error) {
 
 // modelFileError puts the path before what is wrong with a model file.
 func modelFileError(path string, err error) error {
+	if already, ok := errors.AsType[*userError](err); ok { // of a file beside it
+		return already
+	}
 	var cause *os.PathError
 	if errors.As(err, &cause) {
 		return fileError("model file", path, err)

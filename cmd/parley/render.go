@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"parley/chat"
+	"parley/chatformat"
 	"parley/internal/openai"
 	"parley/internal/server"
 	"parley/llm"
@@ -88,8 +89,8 @@ func (c *renderCmd) render(ctx context.Context, a *app, talk chat.Conversation) 
 		if err != nil {
 			return r, "", err
 		}
-		laid, err := format.Render(talk)
-		return chat.Rendered{Format: format.Name(), Prompt: laid.Prompt, Stop: laid.Stop, Report: laid.Report}, "", err
+		r, err := chatformat.NewResponder(nil, format, chatformat.Options{RequestFormats: true}).Render(ctx, talk)
+		return r, "", err
 	}
 	loaded, name, err := c.load(a)
 	if err != nil {

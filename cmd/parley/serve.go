@@ -22,6 +22,7 @@ type serveCmd struct {
 	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen; several are possible. Default: ${listen}."`
 	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
 	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
+	ReqFormats  bool     `name:"request-formats" env:"PARLEY_REQUEST_FORMATS" help:"Let requests bring a chat format of their own along (chat_template, parley.format_toml)."`
 	Ctx         int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads     int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
 	Strict      *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
@@ -130,6 +131,9 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	}
 	if c.APIKeyFile != "" {
 		s.APIKeysFile = c.APIKeyFile
+	}
+	if c.ReqFormats {
+		cfg.Chat.RequestFormats = true
 	}
 	if c.Log != "" {
 		s.Log = c.Log

@@ -171,9 +171,16 @@ func (m *modelConfig) open(cfg config, log *slog.Logger) (*catalog.Loaded, error
 	if err != nil {
 		return nil, err
 	}
+	from := m.Format
+	if format == nil {
+		from, format = "the model", modelsOwn(m.Path)
+	}
 	loaded, err := catalog.File{Path: m.Path, Engine: m.engine(cfg, log), Chat: cfg.Chat.options(), Format: format}.Open()
 	if err != nil && m.Path != "" {
 		return nil, modelFileError(m.Path, err)
+	}
+	if err == nil && log != nil {
+		log.Info("chat format", "model", m.name(), "format", loaded.Format, "from", from)
 	}
 	return loaded, err
 }

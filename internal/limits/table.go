@@ -91,9 +91,10 @@ var (
 
 // What a file may hold.
 var (
-	FormatFileBytes = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
-	FormatTextBytes = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
-	ConfigBytes     = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
+	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
+	TokenizerConfigBytes = row("tokenizer_config_bytes", 0, 16*mib, "bytes", "a tokenizer_config.json, read for its chat template")
+	FormatTextBytes      = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
+	ConfigBytes          = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
 
 	// The largest real GGUF files stay far below: a vocabulary of 256 thousand
 	// tokens, some two thousand tensors, a hundred keys.

@@ -134,7 +134,6 @@ var refused = map[string]string{
 	"use_beam_search":          "leave it out",
 	"functions":                "send tools",
 	"function_call":            "send tools and tool_choice",
-	"chat_template":            "the operator chooses the template",
 	"instruction_template_str": "the operator chooses the template",
 	"audio":                    "this server answers in text",
 }

@@ -198,6 +198,10 @@ func (o *object) layout(q *Request) {
 			argument("reasoning_effort", v)
 		}
 	}
+	layout.Template = o.text("chat_template")
+	if err := limits.TemplateBytes.CheckInt(len(layout.Template)); err != nil && layout.Template != "" {
+		o.invalid("chat_template", "%v", err)
+	}
 	if v, ok := o.take("documents"); ok {
 		q.Conversation.Documents = o.documents("documents", v)
 	}
@@ -219,6 +223,10 @@ func (o *object) own(q *Request, v value) {
 	}
 	layout := &q.Conversation.Layout
 	layout.Format = p.short("format", limits.NameBytes)
+	layout.Markup = p.text("format_toml")
+	if err := limits.FormatFileBytes.CheckInt(len(layout.Markup)); err != nil {
+		o.invalid("parley.format_toml", "%v", err)
+	}
 	layout.Policy = p.short("policy", limits.NameBytes)
 	switch media := p.text("media"); media {
 	case "", "refuse":
@@ -229,7 +237,7 @@ func (o *object) own(q *Request, v value) {
 	}
 	layout.StopInReasoning = p.flag("stop_in_reasoning")
 	p.rest(func(name string, _ value) {
-		o.invalid(p.at(short(name)), "there is no such field; there are report, format, policy, media and stop_in_reasoning")
+		o.invalid(p.at(short(name)), "there is no such field; there are report, format, format_toml, policy, media and stop_in_reasoning")
 	})
 }
 
