@@ -51,6 +51,8 @@ type Layout struct {
 	Markup    string                     // a chat format in TOML, instead
 	Policy    string                     // how messages that the format cannot express are made expressible
 	Media     MediaPolicy                // what to do with pictures for a model that takes none
+	Names     NamesPolicy                // how speakers' names are told
+	Note      string                     // stands around a later system message that becomes a user's; {text} is its place
 	Arguments map[string]json.RawMessage // arguments of the model's template (chat_template_kwargs)
 
 	// StopInReasoning says whether stop strings count inside of the model's
@@ -66,11 +68,33 @@ const (
 	MediaPlaceholder MediaPolicy = "placeholder" // a bracketed note stands in its place, reported
 )
 
+// NamesPolicy is how the names of speakers reach the model.
+type NamesPolicy string
+
+const (
+	NamesDefault NamesPolicy = ""       // as field
+	NamesField   NamesPolicy = "field"  // where the format has a place for them, else as prefix
+	NamesPrefix  NamesPolicy = "prefix" // "Ann: " before what Ann says
+	NamesNone    NamesPolicy = "none"   // left out, reported
+)
+
+// Placement is where a system message goes.
+type Placement string
+
+const (
+	PlaceHere Placement = ""     // where it stands
+	PlaceHead Placement = "head" // behind the system messages at the beginning
+	PlaceTail Placement = "tail" // behind all others
+)
+
 // A Message is one turn of a conversation.
 type Message struct {
 	Role  Role
 	Name  string // who of several speakers; "" if not said
 	Parts []Part // in order; none is the same as one empty text
+
+	// Placement moves a system or developer message; other roles have none.
+	Placement Placement
 
 	Reasoning  string     // an assistant's thoughts before the reply
 	ToolCalls  []ToolCall // an assistant's calls

@@ -54,6 +54,8 @@ const (
 	// CodeReasoningOmitted says that the format leaves earlier thoughts of
 	// the assistant out.
 	CodeReasoningOmitted = "reasoning_omitted"
+	// CodeNamesOmitted says that a speaker's name was left out by policy.
+	CodeNamesOmitted = "names_omitted"
 	// CodeMediaPlaceholder says that a bracketed note stands for a picture or
 	// a sound.
 	CodeMediaPlaceholder = "media_placeholder"
@@ -86,6 +88,7 @@ const (
 const (
 	placeholderText      = "Let's get started."
 	separator            = "\n\n"
+	noteText             = "{text}"
 	unnamedTool          = "tool"
 	messagesField        = "messages"
 	fieldContent         = "content"

@@ -26,6 +26,7 @@ type wire struct {
 		Name       string          `json:"name"`
 		Content    json.RawMessage `json:"content"`
 		Reasoning  string          `json:"reasoning_content"`
+		Placement  chat.Placement  `json:"placement"`
 		ToolCallID string          `json:"tool_call_id"`
 		ToolCalls  []struct {
 			ID       string `json:"id"`
@@ -39,6 +40,8 @@ type wire struct {
 	Choice   chat.ToolMode              `json:"tool_choice"`
 	Continue bool                       `json:"continue"`
 	Policy   string                     `json:"policy"`
+	Names    chat.NamesPolicy           `json:"names"`
+	Note     string                     `json:"note"`
 	Media    chat.MediaPolicy           `json:"media"`
 	Kwargs   map[string]json.RawMessage `json:"chat_template_kwargs"`
 }
@@ -50,9 +53,10 @@ func readConversation(t testing.TB, data []byte) chat.Conversation {
 		t.Fatalf("conversation: %v", err)
 	}
 	c := chat.Conversation{Continue: w.Continue, Choice: chat.ToolChoice{Mode: w.Choice}}
+	c.Layout.Names, c.Layout.Note = w.Names, w.Note
 	c.Layout.Policy, c.Layout.Media, c.Layout.Arguments = w.Policy, w.Media, w.Kwargs
 	for _, m := range w.Messages {
-		msg := chat.Message{Role: m.Role, Name: m.Name, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID}
+		msg := chat.Message{Role: m.Role, Name: m.Name, Placement: m.Placement, Reasoning: m.Reasoning, ToolCallID: m.ToolCallID}
 		var text string
 		var parts []struct{ Text, Image string }
 		switch {

@@ -14,7 +14,7 @@ import (
 // format cannot take and nothing else, drops nothing that anybody said, and
 // reports every change.
 func normalise(c chat.Conversation, can abilities) ([]turn, llm.Report, error) {
-	n := &normaliser{can: can, policy: c.Layout.Policy, open: c.Continue}
+	n := &normaliser{can: can, policy: c.Layout.Policy, note: c.Layout.Note, open: c.Continue}
 	if n.policy == "" {
 		n.policy = PolicyAuto
 	}
@@ -22,6 +22,7 @@ func normalise(c chat.Conversation, can abilities) ([]turn, llm.Report, error) {
 		return nil, nil, err
 	}
 	n.turns = turns(c)
+	n.place(c)
 	if err := n.media(c.Layout.Media); err != nil {
 		return nil, nil, err
 	}
@@ -36,6 +37,7 @@ func normalise(c chat.Conversation, can abilities) ([]turn, llm.Report, error) {
 type normaliser struct {
 	can    abilities
 	policy string
+	note   string
 	open   bool // the last turn is to be continued
 	turns  []turn
 	report llm.Report
@@ -53,6 +55,18 @@ func (n *normaliser) check(c chat.Conversation) error {
 			return llm.Errorf(llm.Invalid, fmt.Sprintf("messages[%d].role", i), "unknown role %q", m.Role)
 		}
 	}
+	for i, m := range c.Messages {
+		system := m.Role == chat.System || m.Role == chat.Developer
+		if m.Placement != chat.PlaceHere && (!system || m.Placement != chat.PlaceHead && m.Placement != chat.PlaceTail) {
+			return llm.Errorf(llm.Invalid, fmt.Sprintf("messages[%d].placement", i), "a %s message cannot be placed at %q: system and developer messages can, at head or tail", m.Role, m.Placement)
+		}
+	}
+	if names := c.Layout.Names; !slices.Contains([]chat.NamesPolicy{chat.NamesDefault, chat.NamesField, chat.NamesPrefix, chat.NamesNone}, names) {
+		return llm.Errorf(llm.Invalid, "names", "%q is none of field, prefix, none", names)
+	}
+	if note := c.Layout.Note; note != "" && strings.Count(note, noteText) != 1 {
+		return llm.Errorf(llm.Invalid, "note", "a note needs %s once, where the message's text goes", noteText)
+	}
 	last := len(c.Messages) - 1
 	if c.Continue && c.Messages[last].Role != chat.Assistant {
 		return llm.Errorf(llm.Invalid, fmt.Sprintf("messages[%d].role", last),
@@ -69,6 +83,28 @@ func (n *normaliser) check(c chat.Conversation) error {
 // repaired notes a change.
 func (n *normaliser) repaired(what string, format string, args ...any) {
 	n.report.Add(CodeRepaired, what, fmt.Sprintf(format, args...))
+}
+
+// place moves the messages that are to be placed elsewhere. A client asked for
+// it: it is no repair.
+func (n *normaliser) place(c chat.Conversation) {
+	var head, here, tail, open []turn
+	for i, t := range n.turns {
+		switch {
+		case n.open && i == len(n.turns)-1:
+			open = append(open, t)
+		case c.Messages[i].Placement == chat.PlaceHead:
+			head = append(head, t)
+		case c.Messages[i].Placement == chat.PlaceTail:
+			tail = append(tail, t)
+		default:
+			here = append(here, t)
+		}
+	}
+	if len(head)+len(tail) > 0 {
+		n.turns = here
+		n.turns = slices.Concat(slices.Insert(here, n.leading(), head...), tail, open)
+	}
 }
 
 // media puts notes in the place of pictures, or refuses them.
@@ -100,9 +136,9 @@ func (n *normaliser) media(policy chat.MediaPolicy) error {
 }
 
 // names puts speakers' names before what they say, where the format has no
-// other way to tell them.
+// other way to tell them or this one was chosen.
 func (n *normaliser) names(c chat.Conversation) {
-	if n.can.names {
+	if n.can.names && c.Layout.Names != chat.NamesPrefix && c.Layout.Names != chat.NamesNone {
 		return
 	}
 	for i := range n.turns {
@@ -110,6 +146,10 @@ func (n *normaliser) names(c chat.Conversation) {
 		name := t.name
 		t.name = ""
 		if name == "" || t.role == chat.Tool || sillyTavern[n.policy] && t.role == chat.System {
+			continue
+		}
+		if c.Layout.Names == chat.NamesNone {
+			n.report.Add(CodeNamesOmitted, t.at(), "the name of its speaker is left out, as asked for")
 			continue
 		}
 		if strings.HasPrefix(t.text(), name+": ") {

@@ -2,6 +2,8 @@ package chatformat
 
 import (
 	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"parley/chat"
 	"parley/llm"
@@ -146,9 +148,37 @@ func (n *normaliser) laterToUser() {
 	for i := n.leading(); i < len(n.turns); i++ {
 		if n.system(i) {
 			n.turns[i].role = chat.User
+			n.turns[i].content = n.noted(n.turns[i].content)
 			n.repaired(RepairSystemToUser, "%s is a later system message, laid out as a user message in its place", n.turns[i].at())
 		}
 	}
+}
+
+// noted puts the words of a note around a text, so that it is not taken for
+// the user's own. A text in brackets says so itself. The words are a client's
+// or the configuration's, and no more trusted than any other text.
+func (n *normaliser) noted(content []run) []run {
+	text := strings.TrimSpace(textOf(content))
+	if n.note == "" || text == "" || bracketed(text) {
+		return content
+	}
+	before, after, _ := strings.Cut(n.note, noteText)
+	words := func(s string) []run {
+		if s == "" {
+			return nil
+		}
+		return []run{{text: s, trust: llm.TrustClient, source: llm.Source{Kind: llm.FromOption, Field: "note"}}}
+	}
+	return slices.Concat(words(before), content, words(after))
+}
+
+var brackets = map[rune]rune{'[': ']', '(': ')', '{': '}', '<': '>', '*': '*', '【': '】', '（': '）', '「': '」'}
+
+func bracketed(text string) bool {
+	first, _ := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	end, ok := brackets[first]
+	return ok && last == end
 }
 
 // closeGroups moves system messages that stand between tool calls and their

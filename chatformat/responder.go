@@ -14,6 +14,8 @@ import (
 // themselves.
 type Options struct {
 	Policy string           // for messages that the format cannot express; empty: auto
+	Names  chat.NamesPolicy // for the names of speakers
+	Note   string           // around later system messages that become user messages: "[Note: {text}]"
 	Media  chat.MediaPolicy // for pictures and sound that the model cannot take
 
 	// Fit says what happens to a conversation that is too long.
@@ -144,6 +146,12 @@ func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
 	}
 	if c.Layout.Policy == "" {
 		c.Layout.Policy = r.options.Policy
+	}
+	if c.Layout.Names == "" {
+		c.Layout.Names = r.options.Names
+	}
+	if c.Layout.Note == "" {
+		c.Layout.Note = r.options.Note
 	}
 	if c.Layout.Media == "" {
 		c.Layout.Media = r.options.Media

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -47,6 +48,8 @@ type chatConfig struct {
 	Fit        string `toml:"fit"`
 	Media      string `toml:"media"`
 	LookAlikes string `toml:"look_alikes"`
+	Names      string `toml:"names"`
+	Note       string `toml:"note"`
 
 	StopInReasoning bool `toml:"stop_in_reasoning"`
 	RequestFormats  bool `toml:"request_formats"`
@@ -63,6 +66,8 @@ func (c chatConfig) options() chatformat.Options {
 	}
 	return chatformat.Options{
 		Policy:     c.Policy,
+		Names:      chat.NamesPolicy(c.Names),
+		Note:       c.Note,
 		Fit:        chatformat.Fit(unless(c.Fit, "refuse")),
 		Media:      chat.MediaPolicy(unless(c.Media, "refuse")),
 		LookAlikes: chatformat.LookAlikes(unless(c.LookAlikes, "default")),
@@ -86,7 +91,20 @@ type modelConfig struct {
 	Context  int            `toml:"context"`
 	Sampling samplingConfig `toml:"sampling"`
 
+	Policy string `toml:"policy"`
+	Names  string `toml:"names"`
+	Note   string `toml:"note"`
+
 	builtIn bool // it leaves when there is another
+}
+
+// chat is how the model's conversations are laid out: what it does not say
+// itself is as for all.
+func (m *modelConfig) chat(all chatConfig) chatformat.Options {
+	all.Policy = cmp.Or(m.Policy, all.Policy)
+	all.Names = cmp.Or(m.Names, all.Names)
+	all.Note = cmp.Or(m.Note, all.Note)
+	return all.options()
 }
 
 type samplingConfig struct {
@@ -207,6 +225,7 @@ func (c *config) check() error {
 	}{
 		{"server.log", c.Server.Log, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
+		{"chat.names", c.Chat.Names, namesPolicies},
 		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chatformat.FitDropOldest)}},
 		{"chat.media", c.Chat.Media, []string{"refuse", string(chat.MediaPlaceholder)}},
 		{"chat.look_alikes", c.Chat.LookAlikes, []string{"default", string(chatformat.LookAlikesReport), string(chatformat.LookAlikesEscape), string(chatformat.LookAlikesRefuse)}},
@@ -214,6 +233,9 @@ func (c *config) check() error {
 		if setting.value != "" && !slices.Contains(setting.words, setting.value) {
 			return bad(setting.key+":", "%q is not one of %s", setting.value, strings.Join(setting.words, ", "))
 		}
+	}
+	if err := checkNote(c.Chat.Note); err != nil {
+		return bad("chat.note:", "%v", err)
 	}
 	if c.Server.APIKeysFile != "" {
 		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
@@ -225,6 +247,15 @@ func (c *config) check() error {
 			return bad(at, "has no path")
 		}
 		m.Path = c.beside(m.Path)
+		if m.Policy != "" && !slices.Contains(chatformat.Policies(), m.Policy) {
+			return bad(at+".policy:", "%q is not one of %s", m.Policy, strings.Join(chatformat.Policies(), ", "))
+		}
+		if m.Names != "" && !slices.Contains(namesPolicies, m.Names) {
+			return bad(at+".names:", "%q is not one of %s", m.Names, strings.Join(namesPolicies, ", "))
+		}
+		if err := checkNote(m.Note); err != nil {
+			return bad(at+".note:", "%v", err)
+		}
 		if isFormatFile(m.Format) {
 			m.Format = c.beside(m.Format)
 		}
@@ -235,6 +266,18 @@ func (c *config) check() error {
 			e := llm.AsError(err)
 			return bad(at+".sampling."+e.Field+":", "%s", e.Message)
 		}
+	}
+	return nil
+}
+
+var namesPolicies = []string{string(chat.NamesField), string(chat.NamesPrefix), string(chat.NamesNone)}
+
+func checkNote(note string) error {
+	if err := limits.NoteBytes.CheckInt(len(note)); err != nil {
+		return err
+	}
+	if note != "" && strings.Count(note, "{text}") != 1 {
+		return errors.New("it needs {text} once, where the message's text goes")
 	}
 	return nil
 }

@@ -175,7 +175,7 @@ func (m *modelConfig) open(cfg config, log *slog.Logger) (*catalog.Loaded, error
 	if format == nil {
 		from, format = "the model", modelsOwn(m.Path)
 	}
-	loaded, err := catalog.File{Path: m.Path, Engine: m.engine(cfg, log), Chat: cfg.Chat.options(), Format: format}.Open()
+	loaded, err := catalog.File{Path: m.Path, Engine: m.engine(cfg, log), Chat: m.chat(cfg.Chat), Format: format}.Open()
 	if err != nil && m.Path != "" {
 		return nil, modelFileError(m.Path, err)
 	}

@@ -19,6 +19,7 @@ var (
 	NameBytes      = row("name_bytes", 0, 256, "bytes", "a speaker's or model's name")
 	MediaBytes     = row("media_bytes", 0, 20*mib, "bytes", "one picture or sound, decoded")
 	KwargsBytes    = row("template_arguments_bytes", 0, 64*kib, "bytes", "chat_template_kwargs of a request, as JSON")
+	NoteBytes      = row("note_bytes", 0, 1*kib, "bytes", "the words around a system message that becomes a user's")
 	Tools          = row("tools", 0, 512, "tools", "tools of a request")
 	Stops          = row("stops", 0, 512, "strings", "stop strings of a request, the format's not counted")
 	StopBytes      = row("stop_bytes", 1, 4*kib, "bytes", "one stop string")

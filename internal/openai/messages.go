@@ -51,6 +51,15 @@ func (r *reader) message(path string, v value) chat.Message {
 	if !sent {
 		r.fail(&llm.Error{Code: llm.Invalid, Field: o.at("content"), Message: "the message has no content", Hint: `send "" if it is empty`})
 	}
+	switch place := o.text("placement"); {
+	case place == "" || place == "here":
+	case m.Role != chat.System && m.Role != chat.Developer:
+		r.invalid(o.at("placement"), "only system and developer messages can be placed elsewhere, not a %s message", m.Role)
+	case place == string(chat.PlaceHead) || place == string(chat.PlaceTail):
+		m.Placement = chat.Placement(place)
+	default:
+		r.invalid(o.at("placement"), "%q is none of head, here, tail", short(place))
+	}
 	o.rest(func(name string, v value) {
 		if !v.empty() {
 			r.ignore("messages[]." + name)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -235,9 +236,19 @@ func (o *object) own(q *Request, v value) {
 	default:
 		o.invalid("parley.media", "%q is none of refuse, placeholder", short(media))
 	}
+	layout.Note = p.short("note", limits.NoteBytes)
+	if note := layout.Note; note != "" && strings.Count(note, "{text}") != 1 {
+		o.invalid("parley.note", "must hold {text} once, where the message's text goes")
+	}
+	switch names := chat.NamesPolicy(p.text("names")); names {
+	case chat.NamesDefault, chat.NamesField, chat.NamesPrefix, chat.NamesNone:
+		layout.Names = names
+	default:
+		o.invalid("parley.names", "%q is none of field, prefix, none", short(string(names)))
+	}
 	layout.StopInReasoning = p.flag("stop_in_reasoning")
 	p.rest(func(name string, _ value) {
-		o.invalid(p.at(short(name)), "there is no such field; there are report, format, format_toml, policy, media and stop_in_reasoning")
+		o.invalid(p.at(short(name)), "there is no such field; there are report, format, format_toml, policy, names, note, media and stop_in_reasoning")
 	})
 }
 
