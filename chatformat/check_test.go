@@ -12,6 +12,18 @@ import (
 
 // TestCheck compares what is said of format files: each section "NAME.toml" of
 // check.txtar is one, "NAME" what is said.
+func TestTheExampleIsAFormat(t *testing.T) {
+	data, err := os.ReadFile("../examples/chat-format/openbuddy.toml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range chatformat.Check("openbuddy", data) {
+		if f.Severity != chatformat.SeverityNote {
+			t.Errorf("line %d: %s: %s", f.Line, f.Severity, f.Message)
+		}
+	}
+}
+
 func TestCheck(t *testing.T) {
 	const path = "testdata/check.txtar"
 	a := readArchive(t, path)

@@ -39,6 +39,9 @@ func TestClients(t *testing.T) {
 	t.Run("SillyTavern's request, as it was reported", func(t *testing.T) {
 		run(t, exec.Command("node", filepath.Join(cache, "sillytavern.mjs"), own, report(t)))
 	})
+	t.Run("a request's own chat format", func(t *testing.T) {
+		run(t, exec.Command(python, "../../examples/chat-format/wrapper.py", own))
+	})
 	t.Run("curl without a content type", func(t *testing.T) {
 		body := `{"messages":[{"role":"user","content":"Hi"}]}`
 		out := run(t, exec.Command("curl", "-sS", "--fail-with-body", own+"/v1/chat/completions", "-d", body))
@@ -86,7 +89,7 @@ func reported(t *testing.T) string {
 // that a terminal sends.
 func serve(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--as", "mlc")
+	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--as", "mlc", "--request-formats")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
