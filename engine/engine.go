@@ -197,6 +197,9 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		}
 	}
 	params.LogitBias = e.words.biasWords(params)
+	if p.Empty() {
+		return nil, nil, llm.Errorf(llm.Invalid, "prompt", "the prompt is empty")
+	}
 	tokens, err := e.words.read(p)
 	if err != nil {
 		return nil, nil, err

@@ -163,12 +163,18 @@ func TestBOS(t *testing.T) {
 	if tok := first(llm.Text("<s>the")); tok.ID != bos || tok.Segment != 0 {
 		t.Errorf("text with BOS: %+v", tok)
 	}
+	if tok := first(llm.Text("")); tok.ID != bos {
+		t.Errorf("no text: %+v", tok)
+	}
 	if tok := first(llm.Tokens([]int{7, 8})); tok.ID != 7 || tok.Segment != 0 {
 		t.Errorf("tokens: %+v", tok)
 	}
 	silent := tiny{meta: []gguf.KV{{Key: "tokenizer.ggml.add_bos_token", Value: gguf.ValueOf(false)}}}.open(t, Options{})
 	if tokens, _ := silent.Tokenize(t.Context(), llm.Text("the")); len(tokens) != 1 || tokens[0].Text != "the" {
 		t.Errorf("a file that wants none: %+v", tokens)
+	}
+	if tokens, err := silent.Tokenize(t.Context(), llm.Text("")); err != nil || len(tokens) != 0 {
+		t.Errorf("no text for a file that wants none: %+v, %v", tokens, err)
 	}
 }
 

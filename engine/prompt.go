@@ -13,9 +13,6 @@ import (
 // string to the tokenizer. Tokens pass through as they are; as in llama.cpp,
 // text behind them is tokenised as if it began a text.
 func (w *Tokenizer) read(p llm.Prompt) ([]llm.Token, error) {
-	if p.Empty() {
-		return nil, llm.Errorf(llm.Invalid, "prompt", "the prompt is empty")
-	}
 	v := w.view(p.Marks)
 	var tokens []llm.Token
 	var run textRun

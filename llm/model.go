@@ -24,7 +24,8 @@ type Model interface {
 // A Tokenizer is a Model that can show how it reads text.
 type Tokenizer interface {
 	// Tokenize gives the tokens of a prompt exactly as Complete would read
-	// them, the beginning-of-text token included where one is added.
+	// them, the beginning-of-text token included where one is added. An empty
+	// prompt, which Complete refuses, has no others.
 	Tokenize(ctx context.Context, p Prompt) ([]Token, error)
 	// Detokenize gives the text of token ids, those of control tokens
 	// included.

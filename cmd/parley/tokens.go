@@ -100,9 +100,6 @@ type tokenTool struct {
 // encode gives the tokens of a text alone, without those that the model's file
 // wants around it.
 func (t *tokenTool) encode(ctx context.Context, text string) ([]llm.Token, error) {
-	if text == "" {
-		return nil, nil // a prompt is never empty, a text may be
-	}
 	all, err := t.Tokenize(ctx, llm.Prompt{Segments: []llm.Segment{{Text: text, Control: t.special}}})
 	var tokens []llm.Token
 	for _, token := range all {
