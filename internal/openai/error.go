@@ -35,13 +35,21 @@ func orNull(s string) *string {
 	return &s
 }
 
+// own are the fields of our extension that the packages below name in errors
+// without knowing where a request has them.
+var own = map[string]bool{"format": true, "policy": true}
+
 // Explain is the one place where an error gets its status and its words. The
 // cause stays behind: it is for the log.
 func Explain(err error) Problem {
 	e := llm.AsError(err)
-	p := Problem{Message: e.Message, Param: e.Field, Code: string(e.Code)}
-	if e.Field != "" {
-		p.Message = e.Field + ": " + p.Message
+	field := e.Field
+	if own[field] {
+		field = "parley." + field
+	}
+	p := Problem{Message: e.Message, Param: field, Code: string(e.Code)}
+	if field != "" {
+		p.Message = field + ": " + p.Message
 	}
 	if e.Hint != "" {
 		p.Message += " (" + e.Hint + ")"
@@ -57,6 +65,9 @@ func Explain(err error) Problem {
 		p.Status, p.Type = http.StatusNotFound, "invalid_request_error"
 		if e.Field == "model" {
 			p.Code = "model_not_found"
+		}
+		if own[e.Field] { // a choice that the request makes, not what it is for
+			p.Status = http.StatusBadRequest
 		}
 	case llm.Unsupported:
 		// not 501: SDKs send a request again after any 5xx
