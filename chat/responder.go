@@ -32,7 +32,10 @@ type Rendered struct {
 	Prompt llm.Prompt
 	Tokens []llm.Token // nil where the model cannot tell
 	Stop   []string    // the stop strings that the format adds
-	Report llm.Report  // what was repaired, dropped or shortened
+	// Abilities says by name what the format expresses as it is sent, and what
+	// is repaired where it occurs; nil where that is not known.
+	Abilities map[string]bool
+	Report    llm.Report // what was repaired, dropped or shortened
 }
 
 // A Reply is a whole answer.

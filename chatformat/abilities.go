@@ -1,5 +1,7 @@
 package chatformat
 
+import "parley/chat"
+
 // abilities are what a format can express as it is sent. What it can is left
 // untouched; only what it cannot is repaired. They belong to the format, not
 // to a request, so that the beginning of a growing conversation is always laid
@@ -16,4 +18,30 @@ type abilities struct {
 	calls          bool // an assistant's tool calls
 	names          bool // names of speakers
 	media          bool // pictures and sound
+}
+
+// abilitiesOf names what a format can express of conversations like this one.
+func abilitiesOf(f Format, c chat.Conversation) map[string]bool {
+	var can abilities
+	switch f := f.(type) {
+	case *Markup:
+		can = f.abilities
+	case *Template:
+		can = f.abilities(axisOf(c))
+	default:
+		return nil
+	}
+	return map[string]bool{
+		"system":             can.systemSlot,
+		"several_systems":    can.systemRun,
+		"later_systems":      can.systemLater,
+		"same_role_in_a_row": can.sameRole,
+		"assistant_first":    can.assistantFirst,
+		"no_user":            can.noUser,
+		"developer":          can.developer,
+		"tool_results":       can.tools,
+		"tool_calls":         can.calls,
+		"names":              can.names,
+		"media":              can.media,
+	}
 }

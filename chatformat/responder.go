@@ -129,7 +129,7 @@ func (r *Responder) Render(ctx context.Context, c chat.Conversation) (chat.Rende
 	if err != nil {
 		return chat.Rendered{}, err
 	}
-	out := chat.Rendered{Format: f.Name(), Prompt: laid.Prompt, Stop: laid.Stop, Report: laid.Report}
+	out := chat.Rendered{Abilities: abilitiesOf(f, c), Format: f.Name(), Prompt: laid.Prompt, Stop: laid.Stop, Report: laid.Report}
 	if t, ok := r.model.(llm.Tokenizer); ok {
 		if out.Tokens, err = t.Tokenize(ctx, laid.Prompt); err != nil {
 			return chat.Rendered{}, err

@@ -6,8 +6,10 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,7 +22,8 @@ import (
 
 type renderCmd struct {
 	modelFlags
-	JSON bool   `name:"json" help:"Print the answer of POST /parley/v1/render."`
+	Diff string `placeholder:"NAME" xor:"print" help:"Show by which lines the prompt of this format differs."`
+	JSON bool   `name:"json" xor:"print" help:"Print the answer of POST /parley/v1/render."`
 	File string `arg:"" optional:"" help:"The conversation as JSON: the body of a chat completion, or its list of messages. Default: standard input."`
 }
 
@@ -34,7 +37,8 @@ nothing is loaded, and tokens are not counted.
 Example:
 
     parley render conversation.json
-    echo '[{"role":"user","content":"Hi"}]' | parley render --format llama-3`
+    echo '[{"role":"user","content":"Hi"}]' | parley render --format llama-3
+    parley render --format llama-3 --diff chatml conversation.json`
 }
 
 func (c *renderCmd) Run(a *app) error {
@@ -47,6 +51,18 @@ func (c *renderCmd) Run(a *app) error {
 	rendered, name, err := c.render(ctx, a, talk.Conversation)
 	if err != nil {
 		return err
+	}
+	if c.Diff != "" {
+		format, err := formatAlone(c.Diff)
+		if err != nil {
+			return err
+		}
+		talk.Conversation.Layout.Format = ""
+		other, err := chatformat.NewResponder(nil, format, chatformat.Options{}).Render(ctx, talk.Conversation)
+		if err != nil {
+			return err
+		}
+		return showDiff(a, rendered, other)
 	}
 	talk.Report.Merge(rendered.Report)
 	rendered.Report = talk.Report
@@ -122,7 +138,12 @@ func showPrompt(a *app, r chat.Rendered) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	showFacts(a, r)
+	return nil
+}
 
+// showFacts prints what is known of a prompt.
+func showFacts(a *app, r chat.Rendered) {
 	facts := []string{"format " + r.Format}
 	if r.Tokens != nil {
 		facts = append(facts, fmt.Sprintf("%s tokens", count(int64(len(r.Tokens)))))
@@ -138,7 +159,19 @@ func showPrompt(a *app, r chat.Rendered) error {
 	for _, n := range r.Report {
 		printNote(a.stderr, a.err, n)
 	}
-	return nil
+	if cannot := unable(r.Abilities); len(cannot) > 0 {
+		fmt.Fprintln(a.stderr, a.err.dim("has to be repaired for this format: "+strings.Join(cannot, ", ")))
+	}
+}
+
+// unable lists what a format cannot express, in words.
+func unable(abilities map[string]bool) (list []string) {
+	for _, name := range slices.Sorted(maps.Keys(abilities)) {
+		if !abilities[name] {
+			list = append(list, strings.ReplaceAll(name, "_", " "))
+		}
+	}
+	return list
 }
 
 // colourOf tells by colour whose words a segment holds.

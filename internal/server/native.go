@@ -41,6 +41,9 @@ type wireRendered struct {
 	Tokens   []wireToken   `json:"tokens"` // null where the model cannot tell
 	Stops    []string      `json:"stops"`
 	Report   llm.Report    `json:"report"`
+
+	// What the format expresses as it is sent; false is repaired where it occurs.
+	Abilities map[string]bool `json:"abilities,omitempty"`
 }
 
 // render answers with the exact prompt of a chat completion.
@@ -75,6 +78,7 @@ func wireOf(model string, r chat.Rendered) wireRendered {
 		Model: model, Format: r.Format,
 		Text: r.Prompt.String(), Segments: wireSegments(r.Prompt),
 		Tokens: wireTokens(r.Tokens), Stops: orEmpty(r.Stop), Report: orEmpty(r.Report),
+		Abilities: r.Abilities,
 	}
 }
 
