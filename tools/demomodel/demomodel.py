@@ -18,7 +18,7 @@ def main():
     a = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     a.add_argument("what", choices=["data", "tokenizer", "train", "export", "eval", "story"])
     a.add_argument("--cache", default=os.path.join(HERE, "../../.cache/demomodel"), help="where the tokenizer and the checkpoint are kept")
-    a.add_argument("--steps", type=int, default=1700, help="training steps in all")
+    a.add_argument("--steps", type=int, default=3100, help="training steps in all")
     a.add_argument("--out", default=os.path.join(HERE, "../../internal/demo/demo.gguf"), help="the model file that export writes and eval reads")
     a.add_argument("--cases", type=int, default=40, help="eval: cases of each skill")
     a.add_argument("--count", type=int, default=10, help="data: how many samples to print")

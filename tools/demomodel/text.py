@@ -201,7 +201,7 @@ class Writer:
     # The conversation.
 
     KINDS = [("greet", 6), ("introduce", 4), ("my_name", 4), ("how", 2.5), ("thanks", 2), ("bye", 1.5), ("who", 7), ("name", 6), ("role", 5), ("machine", 2), ("able", 1.5),
-             ("colour", 6), ("season", 2), ("tell", 3), ("told", 5), ("haiku", 10), ("echo", 5), ("count", 1), ("first", 3), ("last", 2.5), ("your_last", 2.5),
+             ("colour", 6), ("season", 2), ("tell", 3), ("told", 5), ("haiku", 10), ("echo", 5), ("count", 1), ("first", 5), ("last", 4), ("your_last", 3),
              ("unknown", 5), ("any_haiku", 0.7), ("order", 2)]
 
     # Which statements a kind of question is about, and which fact it asks for.
@@ -256,8 +256,9 @@ class Writer:
                 self.system(t)
         else:  # merged, as formats with a single place for it do
             self.system((" " if r < 0.7 else "\n" if r < 0.8 else "\n\n").join(texts))
-        if rng.random() < 0.12:
-            first = greet(self.facts) if rng.random() < 0.5 else code_block(rng) if rng.random() < 0.3 else f"*{phrase(rng)}* {sentence(rng)}"
+        if rng.random() < 0.2:
+            first = greet(self.facts) if rng.random() < 0.5 else code_block(rng) if rng.random() < 0.3 else \
+                f"*{phrase(rng, 1, 4)}* {rng.choice(['', 'Oh, ', 'Ah, ', 'Look, '])}a {rng.choice(W.JOBS + W.FILLER)}. {rng.choice(['', sentence(rng)])}".strip()
             if rng.random() < 0.3:
                 first = '"Hello world!"\n\n' + first
             self.messages.append(["assistant", first, OTHER])
@@ -281,6 +282,8 @@ class Writer:
                 if rng.random() < 0.5:
                     self.say(extra)
         late = None
+        if kind in self.ASKED and kind in self.RELATED and rng.random() < 0.12:  # said anew: the last one counts
+            self.system(rng.choice(self.RELATED[kind])(rng, self.facts, self.pick))
         if rng.random() < 0.2:  # a system message after the user's, before the answer
             late = self.about(kind)
             if rng.random() < 0.4 and not late.startswith("["):
@@ -409,8 +412,8 @@ def transcript(rng, held=False):
             a = greet(f)
             f.name = name_
         m, a = m.replace("\n", " "), a.replace("\n", " / ")
-        parts += [(f"{mark(user)}{gap}{m}{nl}{mark(bot)}", OTHER), (f"{gap}{a}{nl}", 1.0)]
-    parts.append((mark(user), 1.0))
+        parts += [(mark(user), 1.0 if i else OTHER), (f"{gap}{m}{nl}{mark(bot)}", OTHER), (f"{gap}{a}{nl}", 1.0)]
+    parts.append((mark(user), 2.0))  # whose turn it is decides whether a stop string is met
     if rng.random() < 0.3:  # a haiku keeps its three lines
         t, n = pick.thing()
         parts[-1] = (mark(user), OTHER)
