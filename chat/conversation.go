@@ -55,6 +55,7 @@ type Layout struct {
 	Note      string                     // stands around a later system message that becomes a user's; {text} is its place
 	Arguments map[string]json.RawMessage // arguments of the model's template (chat_template_kwargs)
 
+	Fit FitPolicy // what happens if it is longer than the context
 	// StopInReasoning says whether stop strings count inside of the model's
 	// thoughts; nil leaves it to the configuration.
 	StopInReasoning *bool
@@ -78,6 +79,15 @@ const (
 	NamesNone    NamesPolicy = "none"   // left out, reported
 )
 
+// FitPolicy is what happens to a conversation that is longer than the context.
+type FitPolicy string
+
+const (
+	FitDefault    FitPolicy = ""            // what the server's configuration says
+	FitRefuse     FitPolicy = "refuse"      // the request fails, with the counts
+	FitDropOldest FitPolicy = "drop_oldest" // the oldest turns are left out, and reported
+)
+
 // Placement is where a system message goes.
 type Placement string
 
@@ -95,6 +105,8 @@ type Message struct {
 
 	// Placement moves a system or developer message; other roles have none.
 	Placement Placement
+	// Pinned keeps the message where a conversation is shortened to fit.
+	Pinned bool
 
 	Reasoning  string     // an assistant's thoughts before the reply
 	ToolCalls  []ToolCall // an assistant's calls

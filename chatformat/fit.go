@@ -1,6 +1,7 @@
 package chatformat
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"regexp"
@@ -12,31 +13,23 @@ import (
 	"parley/llm"
 )
 
-// Fit is what happens to a conversation that is longer than the context.
-type Fit string
-
-const (
-	// FitRefuse leaves it to the model, which refuses it with the counts.
-	FitRefuse Fit = ""
-	// FitDropOldest leaves out the oldest turns, and reports it. A turn is a
-	// user message with all that follows up to the next one, so that tool
-	// calls keep their results. System messages stay, and so does everything
-	// from the last user message on; examples (system messages with the name
-	// example_user or example_assistant) go first. It cuts in steps of a
-	// quarter of the context, so that the beginning of the prompt stays the
-	// same for many turns and is not read again.
-	FitDropOldest Fit = "drop_oldest"
-)
-
 // CodeShortened says that messages were left out because the conversation does
 // not fit the context.
 const CodeShortened = "shortened"
 
 // fitted lays a conversation out so that it fits, with room for a reply.
+//
+// Shortening leaves out the oldest turns. A turn is a user message with all
+// that follows up to the next one, so that tool calls keep their results; one
+// with a pinned message stays whole. System messages stay, and so does
+// everything from the last user message on; examples (system messages with the
+// name example_user or example_assistant) go first. It cuts in steps of a
+// quarter of the context, so that the beginning of the prompt stays the same
+// for many turns and is not read again.
 func (r *Responder) fitted(ctx context.Context, c chat.Conversation, params llm.Params) (Format, Rendering, error) {
 	f, laid, err := r.lay(c)
 	counter, counts := r.model.(llm.Tokenizer)
-	if err != nil || r.options.Fit != FitDropOldest || !counts || r.info.Context <= 0 {
+	if err != nil || cmp.Or(c.Layout.Fit, r.options.Fit) != chat.FitDropOldest || !counts || r.info.Context <= 0 {
 		return f, laid, err
 	}
 	count := func(p llm.Prompt) (int, error) {
@@ -109,7 +102,9 @@ func droppable(c chat.Conversation, count func(llm.Prompt) (int, error)) ([]grou
 			g.messages = append(g.messages, i)
 		}
 	}
-	groups := append(examples, turns...)
+	groups := slices.DeleteFunc(append(examples, turns...), func(g group) bool {
+		return slices.ContainsFunc(g.messages, func(i int) bool { return c.Messages[i].Pinned })
+	})
 	for i := range groups {
 		for _, m := range groups[i].messages {
 			n, err := count(messageText(c.Messages[m]))

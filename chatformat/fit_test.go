@@ -52,7 +52,7 @@ func TestTheOldestTurnsGoWholeAndInSteps(t *testing.T) {
 	const size = 400
 	m := llm.Script("ok")
 	m.Context = size
-	r := chatformat.NewResponder(silent{m, llm.Info{Context: size}}, lookup(t, "chatml"), chatformat.Options{Fit: chatformat.FitDropOldest})
+	r := chatformat.NewResponder(silent{m, llm.Info{Context: size}}, lookup(t, "chatml"), chatformat.Options{Fit: chat.FitDropOldest})
 	var cuts []string
 	for turns := range 40 {
 		c := long(turns)
@@ -108,11 +108,36 @@ func shortened(r llm.Report) string {
 func TestWhatCannotBeShortenedIsTooLong(t *testing.T) {
 	m := llm.Script("ok")
 	m.Context = 20
-	r := chatformat.NewResponder(silent{m, llm.Info{Context: 20}}, lookup(t, "chatml"), chatformat.Options{Fit: chatformat.FitDropOldest})
+	r := chatformat.NewResponder(silent{m, llm.Info{Context: 20}}, lookup(t, "chatml"), chatformat.Options{Fit: chat.FitDropOldest})
 	c := long(3)
 	c.Messages[len(c.Messages)-1] = chat.Say(chat.User, strings.Repeat("word ", 50))
 	_, err := chat.Collect(r.Respond(t.Context(), c, llm.Params{}))
 	if e := llm.AsError(err); e.Code != llm.TooLong {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestARequestMayAskForFittingAndPinMessages(t *testing.T) {
+	const size = 200
+	m := llm.Script("ok")
+	m.Context = size
+	var sent string
+	m.Seen = func(p llm.Prompt, _ llm.Params) { sent = p.String() }
+	r := chatformat.NewResponder(silent{m, llm.Info{Context: size}}, lookup(t, "chatml"), chatformat.Options{})
+	c := long(12)
+	c.Layout.Fit = chat.FitDropOldest
+	pinned := slices.IndexFunc(c.Messages, func(m chat.Message) bool { return strings.Contains(m.Text(), "question3") })
+	for _, pin := range []bool{false, true} {
+		c.Messages[pinned].Pinned = pin
+		if _, err := chat.Collect(r.Respond(t.Context(), c, llm.Params{MaxTokens: new(10)})); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(sent, "question3") != pin || strings.Contains(sent, "answer3") != pin || strings.Contains(sent, "question2") {
+			t.Errorf("pinned %v: the prompt is %q", pin, sent)
+		}
+	}
+	c.Layout.Fit = chat.FitRefuse
+	if _, err := chat.Collect(r.Respond(t.Context(), c, llm.Params{})); llm.AsError(err).Code != llm.TooLong {
+		t.Errorf("refuse: got %v", err)
 	}
 }

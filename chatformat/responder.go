@@ -19,7 +19,7 @@ type Options struct {
 	Media  chat.MediaPolicy // for pictures and sound that the model cannot take
 
 	// Fit says what happens to a conversation that is too long.
-	Fit Fit
+	Fit chat.FitPolicy
 
 	// LookAlikes says what happens to text that imitates the format.
 	LookAlikes LookAlikes

@@ -68,7 +68,7 @@ func (c chatConfig) options() chatformat.Options {
 		Policy:     c.Policy,
 		Names:      chat.NamesPolicy(c.Names),
 		Note:       c.Note,
-		Fit:        chatformat.Fit(unless(c.Fit, "refuse")),
+		Fit:        chat.FitPolicy(unless(c.Fit, "refuse")),
 		Media:      chat.MediaPolicy(unless(c.Media, "refuse")),
 		LookAlikes: chatformat.LookAlikes(unless(c.LookAlikes, "default")),
 
@@ -226,7 +226,7 @@ func (c *config) check() error {
 		{"server.log", c.Server.Log, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
 		{"chat.names", c.Chat.Names, namesPolicies},
-		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chatformat.FitDropOldest)}},
+		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chat.FitDropOldest)}},
 		{"chat.media", c.Chat.Media, []string{"refuse", string(chat.MediaPlaceholder)}},
 		{"chat.look_alikes", c.Chat.LookAlikes, []string{"default", string(chatformat.LookAlikesReport), string(chatformat.LookAlikesEscape), string(chatformat.LookAlikesRefuse)}},
 	} {

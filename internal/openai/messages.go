@@ -60,6 +60,7 @@ func (r *reader) message(path string, v value) chat.Message {
 	default:
 		r.invalid(o.at("placement"), "%q is none of head, here, tail", short(place))
 	}
+	m.Pinned = o.isSet("pinned")
 	o.rest(func(name string, v value) {
 		if !v.empty() {
 			r.ignore("messages[]." + name)

@@ -246,9 +246,15 @@ func (o *object) own(q *Request, v value) {
 	default:
 		o.invalid("parley.names", "%q is none of field, prefix, none", short(string(names)))
 	}
+	switch fit := chat.FitPolicy(p.text("fit")); fit {
+	case chat.FitDefault, chat.FitRefuse, chat.FitDropOldest:
+		layout.Fit = fit
+	default:
+		o.invalid("parley.fit", "%q is none of refuse, drop_oldest", short(string(fit)))
+	}
 	layout.StopInReasoning = p.flag("stop_in_reasoning")
 	p.rest(func(name string, _ value) {
-		o.invalid(p.at(short(name)), "there is no such field; there are report, format, format_toml, policy, names, note, media and stop_in_reasoning")
+		o.invalid(p.at(short(name)), "there is no such field; there are report, format, format_toml, policy, names, note, media, fit and stop_in_reasoning")
 	})
 }
 

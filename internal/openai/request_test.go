@@ -156,6 +156,8 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		{hi(`"parley":{"note":"{text}` + strings.Repeat("x", 1024) + `"}`), "parley.note"},
 		{says(`{"role":"user","content":"a","placement":"head"}`), "messages[0].placement"},
 		{says(`{"role":"system","content":"a","placement":"middle"}`), "messages[0].placement"},
+		{says(`{"role":"user","content":"a","pinned":"yes"}`), "messages[0].pinned"},
+		{`{"messages":[{"role":"user","content":"a"}],"parley":{"fit":"truncate"}}`, "parley.fit"},
 		{hi(`"model":"` + strings.Repeat("m", 257) + `"`), "model"},
 		{"{" + many(1025, func(i int) string { return fmt.Sprintf(`"f%d":1`, i) }) + "}", ""},
 		{says(many(20_001, func(int) string { return `{"role":"user","content":"x"}` })), "messages"},
