@@ -9,6 +9,7 @@ need() { command -v "$1" >/dev/null || { echo "tools/clients needs $1: $2" >&2; 
 need python3 "install Python 3.10 or later"
 need node "install Node.js 20 or later"
 need npm "install npm, which comes with Node.js"
+need curl "install curl"
 
 stamp=$(cat $here/python/requirements.txt $here/node/package.json | cksum | cut -d' ' -f1)
 cache=${PARLEY_CACHE:-$PWD/.cache}/clients-$stamp
