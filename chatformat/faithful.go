@@ -100,6 +100,19 @@ func (at place) whole(r run, role chat.Role) bool {
 	return at.letters >= letters(withoutSwitches.Replace(r.text)) || role == chat.Assistant && thoughtsDropped(r.text, at.letters)
 }
 
+// withoutThoughts reports whether the reasoning that an assistant's text holds
+// did not come out with it.
+func (at place) withoutThoughts(r run) bool {
+	if at.full {
+		return false
+	}
+	bare := r.text
+	for _, m := range thinkMarks { // a template may write marks of its own
+		bare = strings.NewReplacer(m.Open, "", m.Close, "").Replace(bare)
+	}
+	return at.letters < letters(bare) && thoughtsDropped(r.text, at.letters)
+}
+
 // find gives the extent of a turn's content in the output, -1 if it has none
 // to look for, or an error where some of it is missing.
 func (o output) find(t turn, where *places) (first, last int, err error) {

@@ -165,8 +165,18 @@ func (t *Template) rendering(out output, turns []turn, c chat.Conversation, repo
 	if len(c.Documents) > 0 && !out.mentions(llm.FromDocument) {
 		return Rendering{}, llm.Errorf(llm.Unsupported, "documents", "the chat template %s has no place for documents", t.name)
 	}
+	where := out.places()
 	for _, turn := range turns {
-		if len(turn.reasoning) > 0 && !out.has(turn.reasoning[0]) {
+		omitted := len(turn.reasoning) > 0 && !out.has(turn.reasoning[0])
+		for _, r := range turn.content {
+			if turn.role != chat.Assistant || r.ours {
+				continue
+			}
+			if at, ok := where.of(r, out.labels); ok && at.withoutThoughts(r) {
+				omitted = true
+			}
+		}
+		if omitted {
 			report.Add(CodeReasoningOmitted, turn.at(), "the chat template leaves these thoughts out")
 		}
 	}
