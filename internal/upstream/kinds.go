@@ -46,7 +46,7 @@ var kinds = []*Kind{
 		facts:    facts{sampling: vocabLMStudio, addsBOS: true, endless: true},
 		asks: asks{
 			signs:  []sign{{path: "/api/v0/models", is: func(d *document) bool { return d.has("data") }}},
-			models: listModels("/v1/models"), describe: describeLMStudio,
+			models: listLMStudio, describe: describeLMStudio,
 		},
 	},
 	{
@@ -123,7 +123,7 @@ var kinds = []*Kind{
 		},
 	},
 	{
-		Name: "llamacpp-python", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
+		Name: "llamacpppython", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabLlamaCPPPython, nil),
 		facts:    facts{sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
 		asks: asks{

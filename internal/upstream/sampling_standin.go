@@ -27,6 +27,9 @@ func (v vocabulary) write(into map[string]any, p llm.Params, report *llm.Report)
 	if p.MaxTokens != nil {
 		into[name] = *p.MaxTokens
 	}
+	if p.Temperature != nil && *p.Temperature == 0 && (v == vocabTGI || v == vocabKobold) {
+		p.Temperature, p.TopK = new(1.0), new(1)
+	}
 	for name, value := range map[string]*float64{"temperature": p.Temperature, "top_p": p.TopP, "min_p": p.MinP} {
 		if value != nil {
 			into[name] = *value

@@ -18,6 +18,11 @@ import (
 type Subject struct {
 	Model  llm.Model
 	Prompt llm.Prompt
+
+	// Untold says that the model does not tell of which tokens its output
+	// consists, Uncounted that it cannot count its prompts beforehand. Both are
+	// so of some engines over HTTP.
+	Untold, Uncounted bool
 }
 
 // Run checks the contract of llm.Model. Nothing in it depends on what the
@@ -25,7 +30,7 @@ type Subject struct {
 func Run(t *testing.T, s Subject) {
 	greedy := llm.Params{Temperature: new(0.0), MaxTokens: new(24), Seed: new(int64(7))}
 	base := s.complete(t, greedy)
-	if len(base.tokens) < 8 {
+	if len(base.tokens) < 8 && !s.Untold || len(base.text) < 8 {
 		t.Fatalf("the subject's reply %q has %d tokens, the suite needs at least 8", base.text, len(base.tokens))
 	}
 
@@ -33,7 +38,7 @@ func Run(t *testing.T, s Subject) {
 		if base.accepted == nil {
 			t.Fatal("no piece had Accepted set")
 		}
-		if got, want := base.accepted.PromptTokens, base.finish.Usage.PromptTokens; got != want || got == 0 {
+		if got, want := base.accepted.PromptTokens, base.finish.Usage.PromptTokens; !s.Uncounted && (got != want || got == 0) {
 			t.Errorf("Accepted counts %d prompt tokens, Finish %d", got, want)
 		}
 		if base.finish.Seed != 7 {
@@ -53,7 +58,7 @@ func Run(t *testing.T, s Subject) {
 				b.WriteString(tok.Text)
 			}
 		}
-		if got := strings.ToValidUTF8(b.String(), "\ufffd"); !strings.HasPrefix(got, strings.TrimRight(base.text, "\ufffd")) {
+		if got := strings.ToValidUTF8(b.String(), "\ufffd"); !s.Untold && !strings.HasPrefix(got, strings.TrimRight(base.text, "\ufffd")) {
 			t.Errorf("tokens spell %q, the text is %q", got, base.text)
 		}
 	})
