@@ -37,6 +37,7 @@ type facts struct {
 	sampling  vocabulary
 	mostStops int    // stop strings that a request may have; 0: any number
 	endless   bool   // without a number of tokens it goes on until its context is full
+	mute      bool   // it does not tell why output ended
 	truncates bool   // it cuts prompts that are too long, and says nothing
 	addsBOS   bool   // it puts a beginning-of-text token before prompts that are text
 	salts     bool   // it can keep the prompt cache apart
