@@ -23,15 +23,16 @@ type Abilities struct {
 	Tools          bool // results of tools as messages of their own
 	Calls          bool // an assistant's tool calls
 	Names          bool // names of speakers
-	Media          bool // pictures and sound
-	UserMedia      bool // pictures and sound in messages of the user, at least
+	Media          bool // pictures
+	UserMedia      bool // pictures in messages of the user, at least
+	Audio          bool // sound, too, where pictures may stand
 }
 
 // AllAbilities can express everything.
 func AllAbilities() Abilities {
 	return Abilities{
 		SystemSlot: true, SystemRun: true, SystemLater: true, SameRole: true, AssistantFirst: true, NoUser: true,
-		Developer: true, Tools: true, Calls: true, Names: true, Media: true, UserMedia: true,
+		Developer: true, Tools: true, Calls: true, Names: true, Media: true, UserMedia: true, Audio: true,
 	}
 }
 

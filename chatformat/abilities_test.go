@@ -196,7 +196,9 @@ func TestNormaliseRefusesUnderThePolicyError(t *testing.T) {
 }
 
 func TestProbeFindsWhatAFunctionLosesOrMoves(t *testing.T) {
-	marked := func(m chat.Message) string { return "<" + string(m.Role) + ">" + m.Text() + "</" + string(m.Role) + ">" }
+	marked := func(m chat.Message) string {
+		return "<" + string(m.Role) + ">" + m.Text() + "</" + string(m.Role) + ">"
+	}
 	tests := []struct {
 		name string
 		lay  func([]chat.Message) (string, error)

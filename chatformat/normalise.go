@@ -121,26 +121,24 @@ func (n *normaliser) place(c chat.Conversation) {
 	}
 }
 
-// media puts notes in the place of pictures, or refuses them.
+// media puts notes in the place of pictures and sound that cannot be taken, or
+// refuses them.
 func (n *normaliser) media(policy chat.MediaPolicy) error {
-	if n.can.Media {
-		return nil
-	}
 	for i := range n.turns {
-		if n.can.UserMedia && n.turns[i].role == chat.User {
-			continue
-		}
 		for j, r := range n.turns[i].content {
 			if r.media == nil {
 				continue
 			}
-			field := fmt.Sprintf("messages[%d].content[%d]", r.source.Index, r.source.Part)
 			kind, _, _ := strings.Cut(r.media.MIME, "/")
+			if n.can.takes(kind, n.turns[i].role) {
+				continue
+			}
+			field := fmt.Sprintf("messages[%d].content[%d]", r.source.Index, r.source.Part)
 			if kind != "image" && kind != "audio" && kind != "video" {
 				kind = "file"
 			}
 			if policy != chat.MediaPlaceholder {
-				e := llm.Errorf(llm.Unsupported, field, "this model takes text only%s, and this part is of kind %s", n.elsewhere(), kind)
+				e := llm.Errorf(llm.Unsupported, field, "this model takes text only%s, and this part is of kind %s", n.can.besides(), kind)
 				e.Hint = "leave it out, or ask for a placeholder in its place"
 				return e
 			}
@@ -152,12 +150,24 @@ func (n *normaliser) media(policy chat.MediaPolicy) error {
 	return nil
 }
 
-// elsewhere says where media would be taken.
-func (n *normaliser) elsewhere() string {
-	if n.can.UserMedia {
-		return " outside of user messages"
+// takes reports whether media of a kind can stand in a message of a role.
+func (can Abilities) takes(kind string, role chat.Role) bool {
+	return (can.Media || can.UserMedia && role == chat.User) && (kind == "image" || kind == "audio" && can.Audio)
+}
+
+// besides says which media can be taken.
+func (can Abilities) besides() string {
+	if !can.Media && !can.UserMedia {
+		return ""
 	}
-	return ""
+	what := ", and pictures"
+	if can.Audio {
+		what += " and sound"
+	}
+	if !can.Media {
+		what += " in user messages"
+	}
+	return what
 }
 
 // names puts speakers' names before what they say, where the format has no

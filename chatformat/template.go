@@ -153,7 +153,7 @@ func Ladder(policy string, can Abilities) []Rung {
 		folded.SystemSlot, folded.Tools, folded.Calls = false, false, false
 		rungs = append(rungs, Rung{policy, folded, RepairNetFold})
 	}
-	single := Abilities{Names: can.Names, Media: can.Media, UserMedia: can.UserMedia}
+	single := Abilities{Names: can.Names, Media: can.Media, UserMedia: can.UserMedia, Audio: can.Audio}
 	return append(rungs, Rung{PolicySingle, single, RepairSingle})
 }
 

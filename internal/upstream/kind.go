@@ -45,7 +45,7 @@ type endpoint struct {
 
 	// encode writes the body of a request, which is sent as JSON. What it
 	// cannot express it notes in the call's report.
-	encode func(*call) map[string]any
+	encode func(*call) (map[string]any, error)
 
 	// reader begins to read an answer: the function it gives is called with
 	// each frame in order, and once for an answer that comes whole.
@@ -71,6 +71,8 @@ type frame struct {
 type call struct {
 	model  string // as the engine calls it
 	stream bool
+
+	room int // tokens that the context has; 0: not known
 
 	// Of a prompt to continue: token ids where the engine takes them and they
 	// are known, else text.
