@@ -6,15 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"parley/internal/textmatch"
 	"parley/llm"
 )
 
 // at tells after how many tokens a guard with the usual bound ends a reply; 0
 // is never.
 func loopAt(tokens []int32) int {
-	g := loopGuard{bound: usualLoop}
+	g := textmatch.LoopGuard{Bound: usualLoop}
 	for i, id := range tokens {
-		if g.see(id) {
+		if g.See(uint32(id)) {
 			return i + 1
 		}
 	}
@@ -41,7 +42,7 @@ func TestALoopOfAnyLengthIsNoticed(t *testing.T) {
 	for _, period := range []int{1, 2, 3, 7, 16, 40, 300, 1500} {
 		before := randomTokens(r, 200, 1000)
 		block := randomTokens(r, period, 1000)
-		want := 200 + loopRun - 1 + loopBefore*period + usualLoop
+		want := 200 + textmatch.LoopRun - 1 + textmatch.LoopBefore*period + usualLoop
 		if got := loopAt(append(before, repeat(block, want+100)...)); got == 0 || got > want || got < want-period {
 			t.Errorf("a block of %d tokens: %d, want about %d", period, got, want)
 		}
@@ -96,7 +97,7 @@ func TestARunawayReplyIsEnded(t *testing.T) {
 		l, _ := newFake(t, nil)
 		return l.collect(t.Context(), l.ask(prompt(5, 1), most, p), nil)
 	}
-	n := loopRun - 1 + loopBefore + usualLoop
+	n := textmatch.LoopRun - 1 + textmatch.LoopBefore + usualLoop
 	r := ask(bias, 3000)
 	if r.finish.Reason != llm.ReasonLoop || len(r.ids) != n || r.text != strings.Repeat("w1 ", n) || len(r.finish.Report) != 1 || r.finish.Report[0].Code != "loop" {
 		t.Errorf("%d tokens, %+v", len(r.ids), r.finish)

@@ -25,12 +25,8 @@ type output struct {
 // reading is what an output knows of the text so far, and what is restored
 // where tokens are taken back.
 type reading struct {
-	stops *textmatch.Scanner // nil: there are none
-	after *textmatch.Scanner // finds the marker that arms stops; nil: they are armed
+	stops *textmatch.Cutter
 	bans  *textmatch.Scanner // nil: there are none
-
-	open string // what the text must begin with for after to hold; "" once that is known
-	head string // the text while it is not
 
 	partial []byte // of a rune whose other bytes have not come
 	broken  bool   // the text so far ends in U+FFFD for bytes that are no UTF-8
@@ -49,10 +45,9 @@ type placed struct {
 
 func (r *reading) clone() *reading {
 	c := *r
-	for _, s := range []**textmatch.Scanner{&c.stops, &c.after, &c.bans} {
-		if *s != nil {
-			*s = (*s).Clone()
-		}
+	c.stops = c.stops.Clone()
+	if c.bans != nil {
+		c.bans = c.bans.Clone()
 	}
 	return &c
 }
@@ -65,18 +60,16 @@ func newOutput(stops []string, after, open string, banned *bans) *output {
 	if banned != nil {
 		o.bans = banned.set.NewScanner()
 	}
-	// Output is UTF-8: what is not cannot occur in it, and looking for it might
-	// divide a rune.
-	set := textmatch.New(valid(stops)...)
-	if set.Empty() {
-		return o
-	}
-	o.stops = set.NewScanner()
-	if after != "" {
-		o.after = textmatch.New(after).NewScanner()
-		o.open = open
-	}
+	o.stops = textmatch.NewCutter(stops, after, opening(open))
 	return o
+}
+
+// opening tells whether a text begins with the marker; nil: there is none.
+func opening(marker string) func(text string) (opens, known bool) {
+	if marker == "" {
+		return nil
+	}
+	return llm.Params{StopOpen: marker}.Opens
 }
 
 func valid(strs []string) (ok []string) {
@@ -171,47 +164,9 @@ func (o *output) takeBack(n int) {
 // match looks for stop strings in the text, and clears what is before one or
 // cannot become one.
 func (o *output) match(text string) (stop string) {
-	if o.stops == nil {
-		o.clear(text)
-		return ""
-	}
-	if o.open != "" {
-		opens, known := llm.Params{StopOpen: o.open}.Opens(o.head + text)
-		if !known {
-			o.head += text
-			return ""
-		}
-		text = o.begun(opens) + text
-	}
-	if o.after != nil {
-		_, m := o.after.Feed(text)
-		if m == nil {
-			o.clear(text)
-			return ""
-		}
-		// One string alone is found at its last byte: what the scanner still
-		// holds is the text behind it.
-		n := len(text) - o.after.Held()
-		o.clear(text[:n])
-		text, o.after = text[n:], nil
-	}
-	safe, m := o.stops.Feed(text)
-	o.clear(safe)
-	if m != nil {
-		return m.Text
-	}
-	return ""
-}
-
-// begun says whether the text begins with the marker that it might have begun
-// with, and gives what was kept of it until this was known.
-func (o *output) begun(opens bool) (head string) {
-	if !opens {
-		o.after = nil
-	}
-	head = o.head
-	o.open, o.head = "", ""
-	return head
+	text, stop = o.stops.Feed(text)
+	o.clear(text)
+	return stop
 }
 
 func (o *output) clear(text string) {
@@ -221,7 +176,7 @@ func (o *output) clear(text string) {
 
 // armed reports whether a token that is a stop string ends the output. Where
 // the opening marker may still come, one that is not it does.
-func (o *output) armed() bool { return o.after == nil || o.open != "" }
+func (o *output) armed() bool { return o.stops.Armed() }
 
 // finish gives the rest when the output ends of itself. A stop string that
 // might have grown into a longer one is decided now.
@@ -234,15 +189,10 @@ func (o *output) finish() (piece llm.Piece, stop string) {
 	o.decoded += len(text)
 	start, end, banned := o.forbidden(text)
 	stop = o.match(text)
-	if o.open != "" { // the text is too short to begin with the marker
-		stop = o.match(o.begun(false))
-	}
-	if stop == "" && o.stops != nil && o.after == nil {
-		rest, m := o.stops.Flush()
+	if stop == "" {
+		var rest string
+		rest, stop = o.stops.Flush()
 		o.clear(rest)
-		if m != nil {
-			stop = m.Text
-		}
 	}
 	if banned && end <= o.cleared { // it ends in the character that was not finished
 		return o.release(start), o.ban

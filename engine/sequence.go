@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parley/internal/textmatch"
 	"parley/llm"
 )
 
@@ -79,7 +80,7 @@ type sequence struct {
 	cache   cache   // nil: not begun; it has read the beginning of tokens
 	sampler *sampler
 	output  *output
-	guard   loopGuard
+	guard   textmatch.LoopGuard
 	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
 	rewound int             // how often tokens were taken back
 
@@ -97,7 +98,7 @@ func newSequence(r *request) *sequence {
 		tokens:  slices.Clone(r.prompt),
 		sampler: newSampler(r.settings, r.prompt, r.ends, r.words),
 		output:  newOutput(r.stop, r.stopAfter, r.stopOpen, banned),
-		guard:   loopGuard{bound: r.settings.loopGuard},
+		guard:   textmatch.LoopGuard{Bound: r.settings.loopGuard},
 	}
 	s.sampler.closers = r.closers
 	if banned != nil {
@@ -176,8 +177,8 @@ func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 // only repeats itself.
 func (s *sequence) loops() bool {
 	stay := s.generated() - s.output.revocable()
-	for s.guard.seen < stay && s.guard.bound > 0 {
-		if s.guard.see(s.tokens[len(s.prompt)+s.guard.seen]) && s.generated() >= s.settings.minTokens {
+	for s.guard.Seen < stay && s.guard.Bound > 0 {
+		if s.guard.See(uint32(s.tokens[len(s.prompt)+s.guard.Seen])) && s.generated() >= s.settings.minTokens {
 			return true
 		}
 	}
@@ -212,7 +213,7 @@ func (s *sequence) finishWith(before llm.Piece, why llm.Reason, by string) {
 	piece.Tokens = append(before.Tokens, piece.Tokens...)
 	piece.Finish = s.end(why, by)
 	if why == llm.ReasonLoop {
-		piece.Finish.Report.Add("loop", strconv.Itoa(s.guard.bound), "the reply only repeated itself for so many tokens and was ended")
+		piece.Finish.Report.Add("loop", strconv.Itoa(s.guard.Bound), "the reply only repeated itself for so many tokens and was ended")
 	}
 	s.put(piece)
 }

@@ -3,6 +3,7 @@ package llm
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code classifies an error for a program. Each dialect maps codes to its own
@@ -71,6 +72,27 @@ type ContextError struct {
 func (e *ContextError) Error() string {
 	return fmt.Sprintf("the prompt has %d tokens and the context holds %d, at least one of them for the reply", e.PromptTokens, e.Context)
 }
+
+// BusyError is the cause of an Overloaded or Unavailable error that says when
+// to come again.
+type BusyError struct {
+	RetryAfter time.Duration // 0: not known
+	Err        error         // the cause of it; may be nil
+}
+
+func (e *BusyError) Error() string {
+	s := "try again later"
+	if e.RetryAfter > 0 {
+		s = fmt.Sprintf("try again after %s", e.RetryAfter)
+	}
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	return s
+}
+
+// Unwrap gives the cause.
+func (e *BusyError) Unwrap() error { return e.Err }
 
 // TooLongError is the Error for a prompt that does not fit.
 func TooLongError(promptTokens, context int) *Error {

@@ -90,6 +90,22 @@ var (
 	RequestTimeout = row("request_seconds", 1, 24*3600, "seconds", "one request, from first byte to last")
 )
 
+// What an engine over HTTP may take and send.
+var (
+	UpstreamConnectSeconds = row("upstream_connect_seconds", 0, 5, "seconds", "an engine over HTTP has so long to take a connection")
+	UpstreamFirstSeconds   = row("upstream_first_seconds", 0, 600, "seconds", "until the first sign of an answer: the engine may queue the request and read a long prompt")
+	UpstreamSilenceSeconds = row("upstream_silence_seconds", 0, 120, "seconds", "between two signs of life while it answers")
+	UpstreamTailSeconds    = row("upstream_tail_seconds", 0, 2, "seconds", "for what comes behind the end of the text: counts of tokens")
+	UpstreamProbeSeconds   = row("upstream_probe_seconds", 0, 5, "seconds", "to say what it is")
+	UpstreamLineBytes      = row("upstream_line_bytes", 0, 1*mib, "bytes", "one line or event of its answer")
+	UpstreamAnswerBytes    = row("upstream_answer_bytes", 0, 32*mib, "bytes", "an answer that comes whole, and whatever it says of itself")
+	UpstreamHeaderBytes    = row("upstream_header_bytes", 0, 64*kib, "bytes", "all headers of its answer")
+	UpstreamErrorBytes     = row("upstream_error_bytes", 0, 16*kib, "bytes", "what is read of an error")
+	UpstreamMessageBytes   = row("upstream_message_bytes", 0, 512, "bytes", "what is repeated of it")
+	UpstreamRetries        = row("upstream_retries", 0, 2, "times", "a request that has not begun is sent again")
+	UpstreamRetrySeconds   = row("upstream_retry_seconds", 0, 5, "seconds", "that an engine may ask to wait before a request is sent again; more is told to the client")
+)
+
 // What a file may hold.
 var (
 	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")

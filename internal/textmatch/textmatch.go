@@ -4,7 +4,8 @@
 // occurrence of any string of its [Set]: the earliest start wins, at the same
 // start the longest string. It holds back no more than the longest suffix of
 // the text that is a proper prefix of some string, and its answers do not
-// depend on how the text was divided.
+// depend on how the text was divided. A [Cutter] ends a text before the first
+// one, a [LoopGuard] notices a text that only repeats itself.
 package textmatch
 
 import (

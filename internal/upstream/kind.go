@@ -1,6 +1,8 @@
 package upstream
 
 import (
+	"context"
+
 	"parley/chat"
 	"parley/llm"
 )
@@ -18,6 +20,7 @@ type Kind struct {
 	chat     *endpoint // answers conversations; nil: it cannot
 
 	facts facts
+	asks  asks
 }
 
 // Way is how an engine is used.
@@ -32,7 +35,33 @@ const (
 type facts struct {
 	tokens    bool // prompts may be token ids
 	sampling  vocabulary
-	mostStops int // stop strings that a request may have; 0: any number
+	mostStops int    // stop strings that a request may have; 0: any number
+	endless   bool   // without a number of tokens it goes on until its context is full
+	truncates bool   // it cuts prompts that are too long, and says nothing
+	addsBOS   bool   // it puts a beginning-of-text token before prompts that are text
+	salts     bool   // it can keep the prompt cache apart
+	unlisted  bool   // it takes names of models that it does not list
+	runsOn    bool   // it goes on working when nobody listens any more
+	keyHeader string // the header that has the key; "": Authorization, as Bearer
+}
+
+// asks are the questions that the engines of a kind answer besides.
+type asks struct {
+	signs    []sign                                                                     // by which it is recognised: one is enough
+	version  func(documents) string                                                     // nil: it does not say
+	models   func(context.Context, *transport) ([]string, error)                        // under their own names
+	describe func(ctx context.Context, t *transport, model string) (description, error) // nil: it says nothing
+	count    func(ctx context.Context, t *transport, model, text string) (int, error)   // tokens of a prompt that is text; nil: it cannot
+	abort    func(id string) (path string, body any)                                    // nil: hanging up is enough
+}
+
+// A description is what an engine tells of a model. What it does not tell is
+// zero.
+type description struct {
+	info          llm.Info
+	vision, audio bool
+	bos           *bool  // whether a beginning-of-text token is put before prompts that are text
+	file          string // where its machine has the model
 }
 
 // vocabulary names a column of the table of sampling parameters.
@@ -44,7 +73,8 @@ type endpoint struct {
 	framing framing
 
 	// encode writes the body of a request, which is sent as JSON. What it
-	// cannot express it notes in the call's report.
+	// cannot express it notes in the call's report; an error names the field
+	// or the message.
 	encode func(*call) (map[string]any, error)
 
 	// reader begins to read an answer: the function it gives is called with
@@ -61,23 +91,18 @@ const (
 	framedWhole                // not streamed: one JSON value
 )
 
-// A frame is one part of an answer.
-type frame struct {
-	event string // the event's name, for server-sent events that have one
-	data  []byte // valid until the next frame is read
-}
-
 // A call is one request to an engine.
 type call struct {
 	model  string // as the engine calls it
 	stream bool
 
-	room int // tokens that the context has; 0: not known
-
 	// Of a prompt to continue: token ids where the engine takes them and they
 	// are known, else text.
 	text   string
 	tokens []int
+	begun  bool      // text has its beginning-of-text token itself
+	marks  llm.Marks // of the chat format: they are to be seen in the output
+	room   int       // tokens that the engine's context has; 0: not known
 
 	// Of a conversation, normalised to what the engine takes.
 	conversation chat.Conversation
@@ -89,8 +114,18 @@ type call struct {
 	report llm.Report
 }
 
+// prompt is the prompt as most engines take it.
+func (c *call) prompt() any {
+	if c.tokens != nil {
+		return c.tokens
+	}
+	return c.text
+}
+
 // A chunk is what one frame says. Fields that it says nothing of are zero.
 type chunk struct {
+	accepted bool // the engine has taken the call: set on the first chunk, which says no more
+
 	text      string
 	tokens    []llm.Token // those that text consists of, where the engine tells them
 	reasoning string

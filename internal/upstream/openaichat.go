@@ -26,7 +26,7 @@ type openAIDialect struct {
 	noTools   bool    // it has no place for a list of tools
 	prefill   prefill // how the assistant's last message is continued
 	quiet     bool    // it does not know stream_options
-	progress  bool    // it tells how far the prompt has been read, if asked to
+	progress  bool    // it tells how far it has come, if asked to
 	layout    bool    // it is another Parley, and takes what a client says about the layout
 }
 
@@ -82,6 +82,7 @@ func (d openAIDialect) encode(c *call) (map[string]any, error) {
 	}
 	if c.stream && d.progress {
 		body["return_progress"] = true
+		body["timings_per_token"] = true // with the counts, should the answer be broken off
 	}
 	return body, nil
 }

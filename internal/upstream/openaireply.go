@@ -22,15 +22,11 @@ type openAIAnswer struct {
 			Content []openAIToken `json:"content"`
 		} `json:"logprobs"`
 	} `json:"choices"`
-	Usage *struct {
-		Prompt     int `json:"prompt_tokens"`
-		Completion int `json:"completion_tokens"`
-		Details    *struct {
-			Cached int `json:"cached_tokens"`
-		} `json:"prompt_tokens_details"`
-	} `json:"usage"`
+	Usage   *wireUsage `json:"usage"`
 	Timings *struct {
-		Cached int `json:"cache_n"`
+		Cached     int `json:"cache_n"`
+		Prompt     int `json:"prompt_n"`
+		Completion int `json:"predicted_n"`
 	} `json:"timings"` // llama.cpp
 	Progress *struct {
 		Total     int `json:"total"`
@@ -56,7 +52,7 @@ type openAIMessage struct {
 
 type openAIToken struct {
 	Token   string        `json:"token"`
-	LogProb float64       `json:"logprob"`
+	LogProb *float64      `json:"logprob"`
 	Bytes   []int         `json:"bytes"`
 	Top     []openAIToken `json:"top_logprobs"`
 }
@@ -75,14 +71,11 @@ func newOpenAIReader() func(frame) (chunk, error) {
 
 func (a openAIAnswer) chunk(calls *toolCalls) (chunk, error) {
 	var c chunk
-	if u := a.Usage; u != nil {
-		c.prompt, c.completion = max(u.Prompt, 0), max(u.Completion, 0)
-		if u.Details != nil {
-			c.cached = max(u.Details.Cached, 0)
-		}
-	}
+	a.Usage.count(&c)
 	if t := a.Timings; t != nil {
 		c.cached = max(c.cached, t.Cached)
+		c.prompt = max(c.prompt, t.Cached+t.Prompt)
+		c.completion = max(c.completion, t.Completion)
 	}
 	if p := a.Progress; p != nil {
 		c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
@@ -122,22 +115,6 @@ func (a openAIAnswer) chunk(calls *toolCalls) (chunk, error) {
 		c.finish, c.stop = llm.ReasonStop, stop
 	}
 	return c, err
-}
-
-// reasonOf reads the many words for why an answer ended. "null" is
-// KoboldCpp's for an answer that goes on.
-func reasonOf(word string) (llm.Reason, error) {
-	switch word {
-	case "", "null":
-		return "", nil
-	case "length", "max_tokens", "model_length", "limit":
-		return llm.ReasonLength, nil
-	case "stop_sequence":
-		return llm.ReasonStop, nil
-	case "error", "abort", "preempt":
-		return "", fmt.Errorf("the engine ended the answer with %q", word)
-	}
-	return llm.ReasonEnd, nil // stop, eos_token, tool_calls, content_filter …
 }
 
 // plainText is the text of a JSON string, and "" for all else.
@@ -182,12 +159,12 @@ func argumentsText(raw json.RawMessage) string {
 func openAITokens(list []openAIToken) []llm.Token {
 	var tokens []llm.Token
 	for _, t := range list {
-		token := llm.Token{ID: noID, Text: t.text(), LogProb: t.LogProb}
+		token := llm.Token{ID: noID, Text: t.text(), LogProb: t.probability()}
 		for i, top := range t.Top {
 			if i == limits.LogProbs.Int() {
 				break
 			}
-			token.Top = append(token.Top, llm.TokenProb{ID: noID, Text: top.text(), LogProb: top.LogProb})
+			token.Top = append(token.Top, llm.TokenProb{ID: noID, Text: top.text(), LogProb: top.probability()})
 		}
 		tokens = append(tokens, token)
 	}
@@ -208,6 +185,14 @@ func (t openAIToken) text() string {
 		b[i] = byte(v)
 	}
 	return string(b)
+}
+
+// probability is a number also where the engine's is none: JSON has no -Inf.
+func (t openAIToken) probability() float64 {
+	if t.LogProb == nil {
+		return -9999 // as OpenAI writes it
+	}
+	return *t.LogProb
 }
 
 // toolCalls number the tool calls of an answer in the order in which they
