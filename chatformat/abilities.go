@@ -3,9 +3,12 @@ package chatformat
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"parley/chat"
+	"parley/llm"
 )
 
 // Abilities are what a format, or an engine that lays messages out itself, can
@@ -36,21 +39,46 @@ func AllAbilities() Abilities {
 	}
 }
 
-// Map gives the abilities by the names that documents and answers use.
-func (can Abilities) Map() map[string]bool {
-	return map[string]bool{
-		"system":             can.SystemSlot,
-		"several_systems":    can.SystemRun,
-		"later_systems":      can.SystemLater,
-		"same_role_in_a_row": can.SameRole,
-		"assistant_first":    can.AssistantFirst,
-		"no_user":            can.NoUser,
-		"developer":          can.Developer,
-		"tool_results":       can.Tools,
-		"tool_calls":         can.Calls,
-		"names":              can.Names,
-		"media":              can.Media,
+// named are the abilities by the names that documents, answers and
+// configurations use.
+func (can *Abilities) named() map[string]*bool {
+	return map[string]*bool{
+		"system":             &can.SystemSlot,
+		"several_systems":    &can.SystemRun,
+		"later_systems":      &can.SystemLater,
+		"same_role_in_a_row": &can.SameRole,
+		"assistant_first":    &can.AssistantFirst,
+		"no_user":            &can.NoUser,
+		"developer":          &can.Developer,
+		"tool_results":       &can.Tools,
+		"tool_calls":         &can.Calls,
+		"names":              &can.Names,
+		"media":              &can.Media,
 	}
+}
+
+// Map gives the abilities by their names.
+func (can Abilities) Map() map[string]bool {
+	all := map[string]bool{}
+	for name, has := range can.named() {
+		all[name] = *has
+	}
+	return all
+}
+
+// With is the abilities with some replaced, by their names.
+func (can Abilities) With(said map[string]bool) (Abilities, error) {
+	named := can.named()
+	for _, name := range slices.Sorted(maps.Keys(said)) {
+		has := named[name]
+		if has == nil {
+			e := llm.Errorf(llm.Invalid, "abilities."+name, "there is no ability %q", name)
+			e.Hint = "there are: " + strings.Join(slices.Sorted(maps.Keys(named)), ", ")
+			return can, e
+		}
+		*has = said[name]
+	}
+	return can, nil
 }
 
 // abilitiesOf names what a format can express of conversations like this one.

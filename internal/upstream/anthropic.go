@@ -13,7 +13,7 @@ import (
 var anthropicMessages = &endpoint{path: "/v1/messages", encode: encodeAnthropic, reader: newAnthropicReader}
 
 // anthropicTokens are asked for where nobody says how many: the dialect
-// demands a number, and no model takes fewer.
+// demands a number, and every model takes this one.
 const anthropicTokens = 4096
 
 func encodeAnthropic(c *call) (map[string]any, error) {
@@ -21,7 +21,7 @@ func encodeAnthropic(c *call) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
-	body := map[string]any{"model": c.model, "messages": messages, "stream": c.stream, "max_tokens": anthropicTokens}
+	body := map[string]any{"model": c.model, "messages": messages, "stream": c.stream}
 	if len(system) > 0 {
 		body["system"] = system
 	}
@@ -30,9 +30,6 @@ func encodeAnthropic(c *call) (map[string]any, error) {
 	}
 	if err := vocabAnthropic.write(body, c.params, &c.report); err != nil {
 		return nil, err
-	}
-	if n := c.params.MaxTokens; n == nil || *n < 0 {
-		c.report.Add("max_tokens_capped", "4096", "the engine demands a number, and none was given")
 	}
 	if len(c.stops) > 0 {
 		body["stop_sequences"] = c.stops

@@ -16,8 +16,8 @@ type Kind struct {
 	// Default is how engines of this kind are used where nobody says.
 	Default Way
 
-	complete *endpoint // continues prompts; nil: it cannot
-	chat     *endpoint // answers conversations; nil: it cannot
+	complete *endpoint  // continues prompts; nil: it cannot
+	chat     *chatRoute // answers conversations; nil: it cannot
 
 	facts facts
 	asks  asks
@@ -60,6 +60,7 @@ type asks struct {
 type description struct {
 	info          llm.Info
 	vision, audio bool
+	goTemplate    string // Ollama's own template, which is one of Go's
 	bos           *bool  // whether a beginning-of-text token is put before prompts that are text
 	file          string // where its machine has the model
 }

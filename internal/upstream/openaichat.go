@@ -26,6 +26,7 @@ type openAIDialect struct {
 	noTools   bool    // it has no place for a list of tools
 	prefill   prefill // how the assistant's last message is continued
 	quiet     bool    // it does not know stream_options
+	uncounted bool    // the counts that it sends are made up
 	progress  bool    // it tells how far it has come, if asked to
 	layout    bool    // it is another Parley, and takes what a client says about the layout
 }
@@ -49,6 +50,16 @@ func openAIChat(d openAIDialect) *endpoint {
 	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, reader: newOpenAIReader}
 	if d.path != "" {
 		e.path = d.path
+	}
+	if d.uncounted {
+		e.reader = func() func(frame) (chunk, error) {
+			read := newOpenAIReader()
+			return func(f frame) (chunk, error) {
+				c, err := read(f)
+				c.prompt, c.completion, c.cached = 0, 0, 0
+				return c, err
+			}
+		}
 	}
 	return e
 }
