@@ -24,9 +24,11 @@ var allowed = map[string][]string{
 	// 5
 	"cmd/parley": {"*"},
 	// 4
-	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/server", "llm"},
+	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server": {"chat", "internal/openai", "llm"},
+	"internal/server":              {"chat", "internal/openai", "llm"},
+	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
+	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":          {"internal/gguf", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},

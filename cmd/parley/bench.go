@@ -68,6 +68,9 @@ func (c *benchCmd) Run(a *app) error {
 
 // run starts the model alone: a benchmark needs no chat format.
 func (m *modelConfig) run(cfg config) (*engine.Engine, error) {
+	if err := m.here(); err != nil {
+		return nil, err
+	}
 	if m.Path == "" {
 		return engine.OpenBytes(demo.Model(), m.engine(cfg, nil))
 	}

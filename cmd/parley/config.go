@@ -95,6 +95,8 @@ type modelConfig struct {
 	Names  string `toml:"names"`
 	Note   string `toml:"note"`
 
+	remoteConfig // of an engine over HTTP, instead of a path
+
 	builtIn bool // it leaves when there is another
 }
 
@@ -243,10 +245,15 @@ func (c *config) check() error {
 	for i := range c.Models {
 		m := &c.Models[i]
 		at := fmt.Sprintf("models[%d]", i)
-		if m.Path == "" {
-			return bad(at, "has no path")
+		if (m.Path == "") == (m.URL == "") {
+			return bad(at, "needs a path or a url, one of them")
 		}
-		m.Path = c.beside(m.Path)
+		if m.Path != "" {
+			m.Path = c.beside(m.Path)
+		}
+		if key, err := m.remoteConfig.check(c); err != nil {
+			return bad(at+"."+key+":", "%v", err)
+		}
 		if m.Policy != "" && !slices.Contains(chatformat.Policies(), m.Policy) {
 			return bad(at+".policy:", "%q is not one of %s", m.Policy, strings.Join(chatformat.Policies(), ", "))
 		}
@@ -325,6 +332,14 @@ func fields(t reflect.Type) func(func(reflect.StructField) bool) {
 			return
 		}
 		for f := range t.Fields() {
+			if f.Anonymous {
+				for inner := range fields(f.Type) {
+					if !yield(inner) {
+						return
+					}
+				}
+				continue
+			}
 			if f.Tag.Get("toml") != "" && !yield(f) {
 				return
 			}

@@ -58,7 +58,7 @@ func TestConfigErrors(t *testing.T) {
 		{"not TOML", "[server\n", "parley.toml:1:"},
 		{"out of range", "[engine]\ncontext = 1\n", "engine.context:"},
 		{"negative threads", "[engine]\nthreads = -1\n", "engine.threads:"},
-		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] has no path"},
+		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] needs a path or a url"},
 		{"sampling out of range", "[[models]]\npath = \"a\"\n[models.sampling]\ntop_p = 2\n", "models[0].sampling.top_p:"},
 		{"policy", "[chat]\npolicy = \"strcit\"\n", `chat.policy: "strcit" is not one of auto, `},
 		{"log", "[server]\nlog = \"xml\"\n", `"xml" is not one of`},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -47,6 +48,10 @@ func (c *modelsListCmd) Run(a *app) error {
 	fmt.Fprintln(table, "NAME\tARCHITECTURE\tPARAMETERS\tTYPE\tSIZE\tCONTEXT\tFORMAT\tFILE")
 	seen := map[string]bool{}
 	for _, m := range cfg.Models {
+		if m.URL != "" {
+			listRemote(table, &m, cfg)
+			continue
+		}
 		seen[m.Path] = true
 		listFile(table, m.name(), m.Path)
 	}
@@ -81,6 +86,33 @@ func listFile(table io.Writer, name, path string) {
 func listSummary(table io.Writer, name string, s summary, where string) {
 	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(name), printable(s.Architecture),
 		short(s.Parameters), s.Quantisation, size(s.Bytes), count(int64(s.Trained)), detected(s), printable(where))
+}
+
+// listRemote asks the engine that runs a model.
+func listRemote(table io.Writer, m *modelConfig, cfg config) {
+	loaded, err := m.connect(context.Background(), cfg, nil)
+	if err != nil {
+		fmt.Fprintf(table, "%s\t\t\t\t\t\t\t%s\n", printable(m.name()), printable(sentence(err)))
+		return
+	}
+	defer loaded.Close()
+	format := "its own"
+	if loaded.Format != "" {
+		format = loaded.Format
+	}
+	i, e := loaded.Info, loaded.Engine
+	fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", printable(m.name()), printable(i.Architecture),
+		unless0(i.Parameters, short), printable(i.Quantisation), unless0(i.Bytes, size), unless0(int64(i.Context), count), printable(format),
+		printable(strings.Join(strings.Fields(e.Kind+" "+e.Version+" at "+e.URL), " ")))
+}
+
+// unless0 is a number as a person reads it; what an engine does not tell is
+// left out.
+func unless0(n int64, as func(int64) string) string {
+	if n == 0 {
+		return ""
+	}
+	return as(n)
 }
 
 // detected is the chat format that a model would get, or "?".
@@ -179,6 +211,9 @@ func (c *modelsInfoCmd) open(a *app) (*gguf.File, error) {
 	}
 	m, err := cfg.model(c.File)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.here(); err != nil {
 		return nil, err
 	}
 	return openGGUF(m.Path)

@@ -18,7 +18,7 @@ import (
 )
 
 type serveCmd struct {
-	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file to serve, once for each. Default: the configuration's models, else the built-in one."`
+	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file, or http://HOST:PORT[#MODEL] of an engine, to serve, once for each. Default: the configuration's models, else the built-in one."`
 	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen; several are possible. Default: ${listen}."`
 	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
 	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
@@ -218,11 +218,11 @@ func loadAll(cfg config, log *slog.Logger, signals <-chan os.Signal) (*catalog.C
 	var entries []catalog.Entry
 	for _, m := range cfg.Models {
 		entries = append(entries, catalog.Entry{
-			Name: m.name(), Aliases: m.Aliases, BuiltIn: m.builtIn,
-			Load: func(context.Context) (*catalog.Loaded, error) { return m.open(cfg, log) },
+			Name: m.name(), Aliases: m.Aliases, BuiltIn: m.builtIn, Elsewhere: m.URL != "",
+			Load: func(ctx context.Context) (*catalog.Loaded, error) { return m.open(ctx, cfg, log) },
 		})
 	}
-	models, err := catalog.New(entries, catalog.Options{Strict: cfg.Server.Strict})
+	models, err := catalog.New(entries, catalog.Options{Strict: cfg.Server.Strict, Logger: log})
 	if err != nil {
 		return nil, err
 	}

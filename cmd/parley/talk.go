@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -81,7 +82,7 @@ func (f *modelFlags) load(a *app) (*catalog.Loaded, string, error) {
 	if f.Format != "" {
 		m.Format = f.Format
 	}
-	loaded, err := m.open(cfg, nil)
+	loaded, err := m.open(context.Background(), cfg, nil)
 	return loaded, m.name(), err
 }
 
@@ -140,6 +141,9 @@ func (c *config) model(arg string) (modelConfig, error) {
 	if !named || isFile(arg) {
 		name, path = "", arg
 	}
+	if isEngine(path) {
+		return engineModel(name, path), nil
+	}
 	if isFile(path) {
 		return modelConfig{Name: name, Path: path}, nil
 	}
@@ -159,6 +163,8 @@ func (m *modelConfig) name() string {
 	switch {
 	case m.Name != "":
 		return m.Name
+	case m.URL != "":
+		return cmp.Or(m.Model, m.host())
 	case m.Path == "":
 		return catalog.BuiltInName
 	}
@@ -166,7 +172,10 @@ func (m *modelConfig) name() string {
 }
 
 // open loads the model, with its chat format.
-func (m *modelConfig) open(cfg config, log *slog.Logger) (*catalog.Loaded, error) {
+func (m *modelConfig) open(ctx context.Context, cfg config, log *slog.Logger) (*catalog.Loaded, error) {
+	if m.URL != "" {
+		return m.connect(ctx, cfg, log)
+	}
 	format, err := findFormat(m.Format)
 	if err != nil {
 		return nil, err

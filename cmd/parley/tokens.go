@@ -82,6 +82,9 @@ func (c *tokensCmd) tokenizer(a *app) (*engine.Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := m.here(); err != nil {
+		return nil, err
+	}
 	if m.Path == "" {
 		return engine.OpenTokenizerBytes(demo.Model())
 	}

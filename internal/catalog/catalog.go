@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/server"
 	"parley/llm"
 )
 
@@ -27,6 +29,10 @@ type Entry struct {
 	// there as soon as another one is.
 	BuiltIn bool
 
+	// Elsewhere says that it runs on an engine that may come and go: that it
+	// cannot be loaded does not stop a server from starting.
+	Elsewhere bool
+
 	// Load makes the model ready. It is called by one goroutine at a time and
 	// not again after it has succeeded. ctx ends when the catalog is closed.
 	Load func(ctx context.Context) (*Loaded, error)
@@ -35,7 +41,9 @@ type Entry struct {
 // Loaded is a model that is ready.
 type Loaded struct {
 	Info      llm.Info
-	Format    string // name of the chat format
+	Format    string // name of the chat format; "" where it is laid out elsewhere
+	Engine    server.Engine
+	Promises  map[llm.Promise]llm.Keeping
 	Model     llm.Model
 	Responder chat.Responder
 	Close     func() error // ends running requests and gives the memory back; may be nil
@@ -46,12 +54,15 @@ type Options struct {
 	// Strict refuses every name that is neither a model's nor an alias, also
 	// where there is one model only.
 	Strict bool
+
+	Logger *slog.Logger // nil: silent
 }
 
 // A Catalog is the models of a server. It may be used by many goroutines at
 // once.
 type Catalog struct {
 	strict bool
+	log    *slog.Logger
 	slots  []*slot // those that are served, in the order of the entries
 	byName map[string]*slot
 
@@ -88,7 +99,10 @@ func New(entries []Entry, o Options) (*Catalog, error) {
 	if len(entries) == 0 {
 		return nil, errors.New("a catalog needs a model")
 	}
-	c := &Catalog{strict: o.Strict, byName: map[string]*slot{}, created: time.Now().Truncate(time.Second)}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	c := &Catalog{strict: o.Strict, log: o.Logger, byName: map[string]*slot{}, created: time.Now().Truncate(time.Second)}
 	for _, e := range entries {
 		s := &slot{Entry: e}
 		c.slots = append(c.slots, s)
@@ -216,9 +230,21 @@ func (c *Catalog) try(s *slot) (loaded *Loaded, err error) {
 	return loaded, err
 }
 
-// Load loads every model and gives the first error.
+// Load loads every model and gives the first error. Those elsewhere are loaded
+// all at once; what keeps them from it is logged, and who asks for one tries
+// again.
 func (c *Catalog) Load(ctx context.Context) error {
+	var elsewhere sync.WaitGroup
+	defer elsewhere.Wait()
 	for _, s := range c.slots {
+		if s.Elsewhere {
+			elsewhere.Go(func() {
+				if _, err := c.get(ctx, s); err != nil && ctx.Err() == nil {
+					c.log.Warn("a model is not there yet", "model", s.Name, "err", err)
+				}
+			})
+			continue
+		}
 		if _, err := c.get(ctx, s); err != nil {
 			return err
 		}

@@ -16,7 +16,7 @@ func (c *Catalog) List(context.Context) ([]server.Listed, error) {
 	for i, s := range c.slots {
 		list[i] = server.Listed{ID: s.Name, Aliases: s.Aliases, Created: c.created}
 		if loaded := s.get(); loaded != nil {
-			list[i].Info = loaded.Info
+			list[i].Info, list[i].Engine, list[i].Promises = loaded.Info, loaded.Engine, loaded.Promises
 		}
 	}
 	return list, nil
@@ -36,10 +36,11 @@ func (c *Catalog) Resolve(ctx context.Context, name string) (server.Target, erro
 	return server.Target{ID: s.Name, Model: loaded.Model, Responder: loaded.Responder, Report: report}, nil
 }
 
-// Ready says that every model is loaded, or which one is not.
+// Ready says that every model is loaded, or which one is not. Those elsewhere
+// need not be.
 func (c *Catalog) Ready() error {
 	for _, s := range c.slots {
-		if s.get() == nil {
+		if s.get() == nil && !s.Elsewhere {
 			return llm.Errorf(llm.Unavailable, "", "model %s is not loaded", s.Name)
 		}
 	}

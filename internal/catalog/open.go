@@ -4,11 +4,24 @@ import (
 	"parley/chatformat"
 	"parley/engine"
 	"parley/internal/demo"
+	"parley/internal/server"
 	"parley/llm"
 )
 
 // BuiltInName is what the built-in model is called.
 const BuiltInName = "parley-demo"
+
+// embedded is what is said to run a model of this process.
+const embedded = "embedded"
+
+// kept are the promises of a model of this process: all hold.
+func kept() map[llm.Promise]llm.Keeping {
+	promises := map[llm.Promise]llm.Keeping{}
+	for _, p := range llm.Promises() {
+		promises[p] = llm.Kept
+	}
+	return promises
+}
 
 // A File is a model to run in this process.
 type File struct {
@@ -56,6 +69,8 @@ func (f File) talking(e *engine.Engine) (*Loaded, error) {
 	return &Loaded{
 		Info:      info,
 		Format:    format.Name(),
+		Engine:    server.Engine{Kind: embedded},
+		Promises:  kept(),
 		Model:     e,
 		Responder: chatformat.NewResponder(e, format, f.Chat),
 		Close:     e.Close,

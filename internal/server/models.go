@@ -31,6 +31,17 @@ type Listed struct {
 	Aliases []string // other names that find it
 	Created time.Time
 	Info    llm.Info
+
+	Engine   Engine                      // what runs it; zero where it is not loaded
+	Promises map[llm.Promise]llm.Keeping // how far each holds; nil where it is not loaded
+}
+
+// Engine is what runs a model.
+type Engine struct {
+	Kind    string // "embedded", or the name of a kind of engine over HTTP
+	Version string // as it tells, or ""
+	URL     string // of one over HTTP, without anything secret
+	Way     string // of one over HTTP: "model" or "chat"
 }
 
 // Target is what answers a request.

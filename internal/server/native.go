@@ -183,6 +183,16 @@ type wireInfo struct {
 	Trained      int    `json:"trained,omitempty"`
 	Vocabulary   int    `json:"vocabulary,omitempty"`
 	ChatTemplate string `json:"chat_template,omitempty"`
+
+	Engine   *wireEngine                 `json:"engine,omitempty"`
+	Promises map[llm.Promise]llm.Keeping `json:"promises,omitempty"`
+}
+
+type wireEngine struct {
+	Kind    string `json:"kind"`
+	Version string `json:"version,omitempty"`
+	URL     string `json:"url,omitempty"`
+	Way     string `json:"way,omitempty"`
 }
 
 func (s *Server) describeModels(w http.ResponseWriter, r *http.Request) error {
@@ -193,10 +203,14 @@ func (s *Server) describeModels(w http.ResponseWriter, r *http.Request) error {
 	all := []wireInfo{}
 	for _, m := range listed {
 		i := m.Info
+		var engine *wireEngine
+		if m.Engine.Kind != "" {
+			engine = new(wireEngine(m.Engine))
+		}
 		all = append(all, wireInfo{
 			ID: m.ID, Name: i.Name, Description: i.Description, Architecture: i.Architecture, Quantisation: i.Quantisation,
 			Parameters: i.Parameters, Bytes: i.Bytes, Context: i.Context, Trained: i.Trained, Vocabulary: i.Vocabulary,
-			ChatTemplate: i.ChatTemplate,
+			ChatTemplate: i.ChatTemplate, Engine: engine, Promises: m.Promises,
 		})
 	}
 	return writeValue(w, r, struct {

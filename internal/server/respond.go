@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
 	"parley/internal/limits"
 	"parley/internal/openai"
+	"parley/llm"
 )
 
 // errLeft ends a request whose client has gone: there is nobody to tell.
@@ -36,9 +38,19 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	note(w, err)
 	p := openai.Explain(err)
 	if p.Status == http.StatusServiceUnavailable {
-		w.Header().Set("Retry-After", "1")
+		w.Header().Set("Retry-After", retryAfter(err))
 	}
 	s.problem(w, r, p)
+}
+
+// retryAfter is how many seconds a client should wait: as many as the engine
+// asked for, or one.
+func retryAfter(err error) string {
+	busy, ok := errors.AsType[*llm.BusyError](err)
+	if !ok || busy.RetryAfter < time.Second {
+		return "1"
+	}
+	return strconv.Itoa(int((busy.RetryAfter + time.Second - 1) / time.Second))
 }
 
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, p openai.Problem) {

@@ -78,17 +78,31 @@ func countTextgen(ctx context.Context, t *transport, _, text string) (int, error
 	return n.Length, err
 }
 
-func describeLMStudio(ctx context.Context, t *transport, model string) (d description, err error) {
-	var list struct {
-		Data []struct {
-			ID           string `json:"id"`
-			Type         string `json:"type"`
-			Architecture string `json:"arch"`
-			Quantisation string `json:"quantization"`
-			Most         int    `json:"max_context_length"`
-			Loaded       int    `json:"loaded_context_length"`
-		} `json:"data"`
+// wireLMStudio is LM Studio's own list of models.
+type wireLMStudio struct {
+	Data []struct {
+		ID           string `json:"id"`
+		Type         string `json:"type"`
+		Architecture string `json:"arch"`
+		Quantisation string `json:"quantization"`
+		Most         int    `json:"max_context_length"`
+		Loaded       int    `json:"loaded_context_length"`
+	} `json:"data"`
+}
+
+func listLMStudio(ctx context.Context, t *transport) (names []string, err error) {
+	var list wireLMStudio
+	err = t.get(ctx, "/api/v0/models", &list)
+	for _, m := range list.Data {
+		if m.Type != "embeddings" {
+			names = append(names, m.ID)
+		}
 	}
+	return names, err
+}
+
+func describeLMStudio(ctx context.Context, t *transport, model string) (d description, err error) {
+	var list wireLMStudio
 	if err := t.get(ctx, "/api/v0/models", &list); err != nil {
 		return d, err
 	}

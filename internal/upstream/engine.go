@@ -37,6 +37,9 @@ type Options struct {
 	// conversations.
 	Abilities map[string]bool
 
+	Context  int        // tokens that a request may have, where the engine does not tell; 0: not known
+	Sampling llm.Params // recommended
+
 	Connect time.Duration // to connect; 0: as in the table of limits
 	First   time.Duration // until an answer begins; 0: as in the table of limits
 	Silence time.Duration // between two signs of life; 0: as in the table of limits
@@ -120,6 +123,10 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if d.info.Context == 0 {
+		d.info.Context = e.options.Context
+	}
+	d.info.Sampling = e.options.Sampling
 	words, err := e.vocabulary(&d)
 	if err != nil {
 		return nil, err
@@ -191,6 +198,9 @@ func (e *Engine) way(d description) (Way, error) {
 		way = k.Default
 		if way == AsModel && d.info.ChatTemplate == "" && k.chat != nil {
 			way = AsChat
+		}
+		if way == AsChat && k.chat == nil {
+			way = AsModel
 		}
 	}
 	switch {

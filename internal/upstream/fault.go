@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -218,6 +220,13 @@ func sentenceIn(v any, depth int) string {
 			if inner, ok := v[key]; ok && depth < 4 {
 				if s := sentenceIn(inner, depth+1); s != "" {
 					return s + place(v)
+				}
+			}
+		}
+		if depth > 0 { // KoboldAI names the fields that it does not take
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				if s := sentenceIn(v[key], depth+1); s != "" {
+					return key + ": " + s
 				}
 			}
 		}

@@ -50,7 +50,7 @@ var kinds = []*Kind{
 		facts:    facts{sampling: vocabLMStudio, addsBOS: true, endless: true},
 		asks: asks{
 			signs:  []sign{{path: "/api/v0/models", is: func(d *document) bool { return d.has("data") }}},
-			models: listModels("/v1/models"), describe: describeLMStudio,
+			models: listLMStudio, describe: describeLMStudio,
 		},
 	},
 	{
@@ -134,7 +134,7 @@ var kinds = []*Kind{
 		},
 	},
 	{
-		Name: "llamacpp-python", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
+		Name: "llamacpppython", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabLlamaCPPPython, nil),
 		chat:     chatLlamaCPPPython,
 		facts:    facts{sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
@@ -146,7 +146,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldai", Title: "KoboldAI", Ports: []int{5000}, Default: AsModel,
 		complete: koboldWhole,
-		facts:    facts{sampling: vocabKobold, mostStops: 10, truncates: true, addsBOS: true, runsOn: true},
+		facts:    facts{sampling: vocabKobold, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/v1/info/version", is: func(d *document) bool { return d.text("result") != "" }}},
 			version: told("/api/v1/info/version", "result"),
@@ -177,7 +177,7 @@ var kinds = []*Kind{
 	{
 		Name: "anthropic", Title: "Anthropic", Default: AsChat,
 		chat:  chatAnthropic,
-		facts: facts{sampling: vocabAnthropic, unlisted: true, keyHeader: "X-Api-Key"},
+		facts: facts{sampling: vocabAnthropic, unlisted: true, keyHeader: "X-Api-Key", headers: map[string]string{"Anthropic-Version": "2023-06-01"}},
 		asks: asks{
 			signs:  []sign{{host: "api.anthropic.com"}},
 			models: listModels("/v1/models"),

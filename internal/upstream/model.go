@@ -326,12 +326,18 @@ func (a *answer) named(c chunk) (tokens []llm.Token, closer string) {
 func (a *answer) finish(ctx context.Context, reason llm.Reason, stop string) *llm.Finish {
 	f := &llm.Finish{Reason: reason, Stop: stop, Seed: a.seed}
 	u := &f.Usage
-	u.PromptTokens, u.CachedTokens, u.CompletionTokens = a.told.prompt, a.told.cached, max(a.told.completion, a.tokens)
+	u.PromptTokens, u.CachedTokens, u.CompletionTokens = a.told.prompt, a.told.cached, a.told.completion
+	if u.CompletionTokens == 0 {
+		u.CompletionTokens = a.tokens
+	}
 	if u.PromptTokens == 0 {
 		u.PromptTokens = a.count
 	}
 	if u.PromptTokens == 0 {
 		f.Report.Add("usage", "prompt_tokens", "the engine does not count the prompt's tokens")
+	}
+	if reason == llm.ReasonEnd && a.model.engine.kind.facts.mute {
+		f.Report.Add("finish_reason", "end", "the engine does not tell why its output ended")
 	}
 	if u.CompletionTokens == 0 && a.chunks > 0 {
 		u.CompletionTokens = a.chunks

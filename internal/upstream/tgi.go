@@ -57,7 +57,9 @@ func readTGI() func(frame) (chunk, error) {
 			} else {
 				c.text = t.Text
 			}
-			c.tokens = []llm.Token{token}
+			if token.Text != "" { // the last frame of a stream has one without
+				c.tokens = []llm.Token{token}
+			}
 		}
 		return c, nil
 	}

@@ -18,6 +18,11 @@ import (
 type Subject struct {
 	Model  llm.Model
 	Prompt llm.Prompt
+
+	// What some engines over HTTP do not tell: of which tokens the output
+	// consists, how many the prompt has before it is read, and why the output
+	// ended where no stop string did it.
+	Untold, Uncounted, Mute bool
 }
 
 // Run checks the contract of llm.Model. Nothing in it depends on what the
@@ -25,7 +30,7 @@ type Subject struct {
 func Run(t *testing.T, s Subject) {
 	greedy := llm.Params{Temperature: new(0.0), MaxTokens: new(24), Seed: new(int64(7))}
 	base := s.complete(t, greedy)
-	if len(base.tokens) < 8 {
+	if len(base.tokens) < 8 && !s.Untold || len(base.text) < 8 {
 		t.Fatalf("the subject's reply %q has %d tokens, the suite needs at least 8", base.text, len(base.tokens))
 	}
 
@@ -33,7 +38,7 @@ func Run(t *testing.T, s Subject) {
 		if base.accepted == nil {
 			t.Fatal("no piece had Accepted set")
 		}
-		if got, want := base.accepted.PromptTokens, base.finish.Usage.PromptTokens; got != want || got == 0 {
+		if got, want := base.accepted.PromptTokens, base.finish.Usage.PromptTokens; !s.Uncounted && (got != want || got == 0) {
 			t.Errorf("Accepted counts %d prompt tokens, Finish %d", got, want)
 		}
 		if base.finish.Seed != 7 {
@@ -53,7 +58,7 @@ func Run(t *testing.T, s Subject) {
 				b.WriteString(tok.Text)
 			}
 		}
-		if got := strings.ToValidUTF8(b.String(), "\ufffd"); !strings.HasPrefix(got, strings.TrimRight(base.text, "\ufffd")) {
+		if got := strings.ToValidUTF8(b.String(), "\ufffd"); !s.Untold && !strings.HasPrefix(got, strings.TrimRight(base.text, "\ufffd")) {
 			t.Errorf("tokens spell %q, the text is %q", got, base.text)
 		}
 	})
@@ -61,6 +66,9 @@ func Run(t *testing.T, s Subject) {
 		p := greedy
 		p.MaxTokens = new(3)
 		got := s.complete(t, p)
+		if s.Mute && got.finish.Reason == llm.ReasonEnd {
+			got.finish.Reason, got.finish.Usage.CompletionTokens = llm.ReasonLength, 3
+		}
 		if got.finish.Reason != llm.ReasonLength || got.finish.Usage.CompletionTokens != 3 {
 			t.Errorf("finish %+v, want length after 3 tokens", got.finish)
 		}
