@@ -108,7 +108,7 @@ func reasonOf(word string) (llm.Reason, error) {
 	switch word {
 	case "", "null":
 		return "", nil
-	case "length", "max_tokens", "limit", "load":
+	case "length", "max_tokens", "model_length", "limit", "load":
 		return llm.ReasonLength, nil
 	case "abort", "error", "preempt":
 		return "", fmt.Errorf("the engine ended the output with %q", word)

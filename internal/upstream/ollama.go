@@ -70,11 +70,13 @@ func describeOllama(ctx context.Context, t *transport, model string) (d descript
 		} `json:"details"`
 		Info         map[string]any `json:"model_info"`
 		Capabilities []string       `json:"capabilities"`
+		Template     string         `json:"template"`
 	}
 	if err := t.post(ctx, "/api/show", map[string]any{"model": model}, &show); err != nil {
 		return d, err
 	}
 	d.info.Architecture, d.info.Quantisation = show.Details.Family, show.Details.Quantisation
+	d.goTemplate = show.Template
 	for key, value := range show.Info {
 		n, isNumber := value.(float64)
 		switch {
