@@ -29,12 +29,13 @@ var allowed = map[string][]string{
 	"internal/server": {"chat", "internal/openai", "llm"},
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
-	"engine":          {"internal/gguf", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "llm"},
+	"engine":          {"internal/gguf", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
 	"internal/openai": {"chat", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
+	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
 	"llm":                {},
 	"llm/llmtest":        {"llm"},

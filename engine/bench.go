@@ -63,7 +63,7 @@ func (e *Engine) Bench(ctx context.Context, o BenchOptions) (BenchResult, error)
 const benchChunk = 512
 
 func (e *Engine) measure(ctx context.Context, o BenchOptions, r *BenchResult) error {
-	m, size := e.loop.model, int32(e.words.vocab.Size())
+	m, size := e.loop.model, int32(e.words.Size())
 	prompt := make([]int32, o.Prompt)
 	x := uint32(1)
 	for i := range prompt {

@@ -21,18 +21,18 @@ func (e *Engine) describe(o Options, contextSize int) {
 		Architecture: config.Architecture,
 		Context:      contextSize,
 		Trained:      config.Context,
-		Vocabulary:   e.words.vocab.Size(),
-		ChatTemplate: text("tokenizer.chat_template"),
-		BOS:          e.words.vocab.Piece(e.words.vocab.BOS()),
-		EOS:          e.words.vocab.Piece(e.words.vocab.EOS()),
-		AddsBOS:      e.words.vocab.AddBOS(),
+		Vocabulary:   e.words.Size(),
+		ChatTemplate: e.words.ChatTemplate,
+		BOS:          e.words.Piece(e.words.BOS()),
+		EOS:          e.words.Piece(e.words.EOS()),
+		AddsBOS:      e.words.AddBOS(),
 		Sampling:     o.Sampling.WithDefaults(recommended(f, o.Logger)),
 	}
 	if o.Name != "" {
 		e.info.Name = o.Name
 	}
-	for _, id := range e.words.vocab.Ends() {
-		e.info.EndTokens = append(e.info.EndTokens, e.words.vocab.Piece(id))
+	for _, id := range e.words.Ends() {
+		e.info.EndTokens = append(e.info.EndTokens, e.words.Piece(id))
 	}
 	elements := map[gguf.Type]uint64{}
 	most := uint64(0)

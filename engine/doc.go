@@ -6,8 +6,8 @@
 // was cut into chunks; a request that nobody waits for any more costs nothing
 // after the step in which its caller left.
 //
-// A request comes in through engine.go and prompt.go (segments become tokens)
-// and stream.go (the caller's side of a stream). Inside, scheduler.go decides
+// A request comes in through engine.go, where segments become tokens, and
+// stream.go (the caller's side of a stream). Inside, scheduler.go decides
 // what is read next and loop.go does it: one goroutine owns the model, the
 // caches (prefix.go) and the sequences (sequence.go), each of which has a
 // sampler and an output.

@@ -13,6 +13,7 @@ import (
 	"parley/internal/kernel"
 	"parley/internal/limits"
 	"parley/internal/transformer"
+	"parley/internal/vocab"
 	"parley/llm"
 )
 
@@ -43,7 +44,7 @@ const (
 type Engine struct {
 	file  *gguf.File
 	model *transformer.Model
-	words *Tokenizer
+	words *vocab.Model
 	info  llm.Info
 	loop  *loop
 	once  sync.Once
@@ -97,7 +98,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if err := o.Sampling.Check(); err != nil {
 		return nil, fmt.Errorf("recommended sampling: %w", err)
 	}
-	vocabulary, err := openVocabulary(f)
+	vocabulary, err := vocab.FromGGUF(f)
 	if err != nil {
 		return nil, err
 	}
@@ -115,7 +116,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 
 func (e *Engine) setUp(o Options) error {
 	config := e.model.Config()
-	size := e.words.vocab.Size()
+	size := e.words.Size()
 	if size > config.Vocab {
 		return fmt.Errorf("the vocabulary has %d tokens, the model rows for %d", size, config.Vocab)
 	}
@@ -192,15 +193,15 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		return nil, nil, err
 	}
 	for id := range params.LogitBias {
-		if id < 0 || id >= e.words.vocab.Size() {
-			return nil, nil, llm.Errorf(llm.Invalid, fmt.Sprintf("logit_bias.%d", id), "the vocabulary has tokens 0 to %d", e.words.vocab.Size()-1)
+		if id < 0 || id >= e.words.Size() {
+			return nil, nil, llm.Errorf(llm.Invalid, fmt.Sprintf("logit_bias.%d", id), "the vocabulary has tokens 0 to %d", e.words.Size()-1)
 		}
 	}
-	params.LogitBias = e.words.biasWords(params)
+	params.LogitBias = e.words.Bias(params)
 	if p.Empty() {
 		return nil, nil, llm.Errorf(llm.Invalid, "prompt", "the prompt is empty")
 	}
-	tokens, err := e.words.read(p)
+	tokens, err := e.words.Tokenize(ctx, p)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -215,9 +216,9 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		stopAfter: params.StopAfter,
 		stopOpen:  params.StopOpen,
 		banned:    params.BannedStrings,
-		ends:      e.words.endIDs(),
-		closers:   e.words.closers(params.Stop),
-		words:     e.words.view(p.Marks),
+		ends:      narrow(e.words.Ends()),
+		closers:   narrow(e.words.Closers(params.Stop)),
+		words:     view{e.words.Marked(p.Marks)},
 		scope:     params.CacheScope,
 	}
 	var report llm.Report

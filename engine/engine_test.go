@@ -145,7 +145,7 @@ func TestATurnCostsItsNewTokens(t *testing.T) {
 
 func TestBOS(t *testing.T) {
 	e := tiny{}.open(t, Options{})
-	bos, _ := e.words.vocab.ID("<s>")
+	bos, _ := e.words.ID("<s>")
 	first := func(p llm.Prompt) llm.Token {
 		t.Helper()
 		tokens, err := e.Tokenize(t.Context(), p)
@@ -209,7 +209,7 @@ func TestSegmentsDivideNothingAndKeepTheirPlace(t *testing.T) {
 
 func TestReplyMarksAreText(t *testing.T) {
 	e := tiny{}.open(t, Options{})
-	id, _ := e.words.vocab.ID("<think>")
+	id, _ := e.words.ID("<think>")
 	p := llm.Params{LogitBias: map[int]float64{id: 1000}, MaxTokens: new(2), Temperature: new(0.0)}
 	prompt := llm.Text("the")
 	if r := complete(t, e, prompt, p); r.text != "" || !slices.Equal(r.ids, []int{id, id}) {
@@ -315,10 +315,10 @@ func TestWordsAreBiasedByTheirTokens(t *testing.T) {
 	if r := complete(t, e, llm.Text("a"), p); r.text != strings.Repeat(" the", 6) {
 		t.Errorf("biased: %q", r.text)
 	}
-	ids := e.words.vocab.EncodeText("hat", false)
-	got := e.words.biasWords(llm.Params{WordBias: map[string]float64{"hat": 2, "h": 1}, LogitBias: map[int]float64{ids[0]: 4, 1: 7}})
+	ids := e.words.EncodeText("hat", false)
+	got := e.words.Bias(llm.Params{WordBias: map[string]float64{"hat": 2, "h": 1}, LogitBias: map[int]float64{ids[0]: 4, 1: 7}})
 	want := map[int]float64{1: 7}
-	for _, id := range append(ids, e.words.vocab.EncodeText("h", false)...) {
+	for _, id := range append(ids, e.words.EncodeText("h", false)...) {
 		want[id] = 2
 	}
 	want[ids[0]] = 7 // 4 + 2 + 1
@@ -333,8 +333,8 @@ func TestWordsAreBiasedByTheirTokens(t *testing.T) {
 // The end comes by an end token, or a control token that is a stop string.
 func TestNoEndBeforeTheLeastLength(t *testing.T) {
 	e := tiny{}.open(t, Options{})
-	eos, mark := e.words.vocab.EOS(), "<|im_start|>"
-	id, _ := e.words.vocab.ID(mark)
+	eos, mark := e.words.EOS(), "<|im_start|>"
+	id, _ := e.words.ID(mark)
 	for _, p := range []llm.Params{{LogitBias: map[int]float64{eos: 500}}, {LogitBias: map[int]float64{id: 500}, Stop: []string{mark}}} {
 		p.Seed = new(int64(1))
 		if r := complete(t, e, llm.Text("a"), p); r.finish.Usage.CompletionTokens != 1 {

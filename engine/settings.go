@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"maps"
 	"math/rand/v2"
 	"slices"
 
@@ -166,18 +165,6 @@ func biases(of map[int]float64) (list []bias) {
 	}
 	slices.SortFunc(list, func(a, b bias) int { return cmp.Compare(a.id, b.id) })
 	return list
-}
-
-// addBias is a map of biases with more on the same tokens.
-func addBias(to map[int]float64, by float64, ids []int) map[int]float64 {
-	to = maps.Clone(to)
-	if to == nil {
-		to = map[int]float64{}
-	}
-	for _, id := range ids {
-		to[id] += by
-	}
-	return to
 }
 
 // planFor leaves out of an order what changes nothing.

@@ -1,40 +1,27 @@
 package engine
 
 import (
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
+	"context"
 
 	"parley/internal/gguf"
 	"parley/internal/tokenizer"
+	"parley/internal/vocab"
 	"parley/llm"
 )
 
 // A Tokenizer is the vocabulary of a model, whose weights may be missing. It
 // is an llm.Tokenizer, for any number of goroutines at once.
-type Tokenizer struct {
-	vocab *tokenizer.Tokenizer
-
-	mu     sync.Mutex
-	marked map[string]*tokenizer.Tokenizer // by the marks of a format
-}
+type Tokenizer struct{ words *vocab.Model }
 
 var _ llm.Tokenizer = (*Tokenizer)(nil)
 
 // OpenTokenizer reads the vocabulary of a GGUF file, which it closes again.
 func OpenTokenizer(path string) (*Tokenizer, error) {
-	f, err := gguf.Open(path)
+	words, err := vocab.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	w, err := openVocabulary(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return w, nil
+	return &Tokenizer{words}, nil
 }
 
 // OpenTokenizerBytes is OpenTokenizer for a file in memory.
@@ -43,149 +30,22 @@ func OpenTokenizerBytes(data []byte) (*Tokenizer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return openVocabulary(f)
-}
-
-func openVocabulary(f *gguf.File) (*Tokenizer, error) {
-	v, err := readVocab(f)
+	words, err := vocab.FromGGUF(f)
 	if err != nil {
 		return nil, err
 	}
-	t, err := tokenizer.New(v)
-	if err != nil {
-		return nil, err
-	}
-	return &Tokenizer{vocab: t, marked: map[string]*tokenizer.Tokenizer{}}, nil
+	return &Tokenizer{words}, nil
 }
 
-// readVocab maps the keys of a file to a vocabulary. Where the file is silent
-// the defaults of its kind of vocabulary hold.
-func readVocab(f *gguf.File) (tokenizer.Vocab, error) {
-	r := keyReader{f: f}
-	model := r.text("tokenizer.ggml.model")
-	if r.err == nil && model == "" {
-		r.err = fmt.Errorf("the file has no vocabulary: tokenizer.ggml.model is missing")
-	}
-	v := tokenizer.Defaults(model, r.text("tokenizer.ggml.pre"))
-	v.Tokens = r.texts("tokenizer.ggml.tokens")
-	v.Merges = r.texts("tokenizer.ggml.merges")
-	v.Scores = r.floats("tokenizer.ggml.scores")
-	v.Types = r.types("tokenizer.ggml.token_type")
-	for key, id := range map[string]*int{
-		"bos": &v.BOS, "eos": &v.EOS, "eot": &v.EOT, "eom": &v.EOM, "unknown": &v.UNK, "padding": &v.PAD,
-	} {
-		r.id("tokenizer.ggml."+key+"_token_id", id, len(v.Tokens))
-	}
-	r.flag("tokenizer.ggml.add_bos_token", &v.AddBOS)
-	r.flag("tokenizer.ggml.add_eos_token", &v.AddEOS)
-	r.flag("tokenizer.ggml.add_space_prefix", &v.AddSpacePrefix)
-	v.AddBOS = v.AddBOS && v.BOS >= 0
-	v.AddEOS = v.AddEOS && v.EOS >= 0
-	if name := strings.ToLower(r.text("general.name")); strings.Contains(name, "phi-3") || strings.Contains(name, "phi3") {
-		v.TrimAfter = trimmed(v)
-	}
-	return v, r.err
+// Tokenize gives the tokens of a prompt as an Engine reads them.
+func (t *Tokenizer) Tokenize(ctx context.Context, p llm.Prompt) ([]llm.Token, error) {
+	return t.words.Tokenize(ctx, p)
 }
 
-// trimmed lists the tokens of a Phi-3 vocabulary that swallow the white space
-// behind them: see tokenizer.Vocab.
-func trimmed(v tokenizer.Vocab) (ids []int) {
-	if len(v.Types) != len(v.Tokens) {
-		return nil
-	}
-	for id, text := range v.Tokens {
-		typ := v.Types[id]
-		special := typ == tokenizer.Control || typ == tokenizer.UserDefined || typ == tokenizer.Unknown
-		if special && text != "<unk>" && text != "<s>" && text != "<|endoftext|>" {
-			ids = append(ids, id)
-		}
-	}
-	return ids
+// Detokenize gives the text of token ids.
+func (t *Tokenizer) Detokenize(ctx context.Context, ids []int) (string, error) {
+	return t.words.Detokenize(ctx, ids)
 }
-
-// A keyReader reads keys and remembers the first error.
-type keyReader struct {
-	f   *gguf.File
-	err error
-}
-
-func (r *keyReader) fail(err error) {
-	if r.err == nil {
-		r.err = err
-	}
-}
-
-func (r *keyReader) text(key string) string {
-	s, _, err := r.f.String(key)
-	r.fail(err)
-	return s
-}
-
-func (r *keyReader) texts(key string) []string {
-	s, _, err := r.f.Strings(key)
-	r.fail(err)
-	return s
-}
-
-func (r *keyReader) floats(key string) []float32 {
-	s, _, err := r.f.Floats(key)
-	r.fail(err)
-	return s
-}
-
-func (r *keyReader) flag(key string, to *bool) {
-	b, ok, err := r.f.Bool(key)
-	r.fail(err)
-	if ok {
-		*to = b
-	}
-}
-
-// id reads the number of a token. One that the vocabulary does not have leaves
-// the default; a default that it does not have is none.
-func (r *keyReader) id(key string, to *int, tokens int) {
-	n, ok, err := r.f.Int(key)
-	r.fail(err)
-	if ok && n >= 0 && n < int64(tokens) {
-		*to = int(n)
-	} else if *to >= tokens {
-		*to = -1
-	}
-}
-
-func (r *keyReader) types(key string) (types []tokenizer.TokenType) {
-	ns, _, err := r.f.Ints(key)
-	r.fail(err)
-	for _, n := range ns {
-		if n < 0 || n > int64(tokenizer.Byte) {
-			n = 0 // of no known kind: never matched as a special one
-		}
-		types = append(types, tokenizer.TokenType(n))
-	}
-	return types
-}
-
-// view is the vocabulary as prompts and replies of a format see it.
-func (w *Tokenizer) view(m llm.Marks) view {
-	if len(m.Turn) == 0 && len(m.Reply) == 0 {
-		return view{w.vocab}
-	}
-	key := fmt.Sprintf("%q", m)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	t := w.marked[key]
-	if t == nil {
-		if len(w.marked) >= mostMarked {
-			clear(w.marked)
-		}
-		t = w.vocab.WithMarks(m.Turn, m.Reply)
-		w.marked[key] = t
-	}
-	return view{t}
-}
-
-// mostMarked bounds the formats that are remembered. A server has few.
-const mostMarked = 32
 
 // A view is a tokenizer as the loop wants it.
 type view struct{ *tokenizer.Tokenizer }
@@ -197,29 +57,11 @@ func (v view) Text(id int) (text string, control bool) { return v.Piece(id), v.I
 // Ends reports whether a token ends a reply.
 func (v view) Ends(id int) bool { return v.IsEOG(id) }
 
-func (w *Tokenizer) endIDs() (ids []int32) {
-	for _, id := range w.vocab.Ends() {
-		ids = append(ids, int32(id))
+// narrow gives token ids as the loop has them.
+func narrow(ids []int) []int32 {
+	out := make([]int32, len(ids))
+	for i, id := range ids {
+		out[i] = int32(id)
 	}
-	return ids
-}
-
-// closers lists the control tokens that are stop strings.
-func (w *Tokenizer) closers(stops []string) (ids []int32) {
-	for _, s := range stops {
-		if id, ok := w.vocab.ID(s); ok && w.vocab.IsControl(id) {
-			ids = append(ids, int32(id))
-		}
-	}
-	return ids
-}
-
-// biasWords is the bias of tokens with that of words added to the tokens of
-// which they consist, each as often as it stands there.
-func (w *Tokenizer) biasWords(p llm.Params) map[int]float64 {
-	to := p.LogitBias
-	for _, word := range slices.Sorted(maps.Keys(p.WordBias)) {
-		to = addBias(to, p.WordBias[word], w.vocab.EncodeText(word, false))
-	}
-	return to
+	return out
 }

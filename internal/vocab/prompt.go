@@ -1,4 +1,4 @@
-package engine
+package vocab
 
 import (
 	"context"
@@ -9,11 +9,12 @@ import (
 	"parley/llm"
 )
 
-// read makes tokens of a prompt. The text of neighbouring segments is one
-// string to the tokenizer. Tokens pass through as they are; as in llama.cpp,
-// text behind them is tokenised as if it began a text.
-func (w *Tokenizer) read(p llm.Prompt) ([]llm.Token, error) {
-	v := w.view(p.Marks)
+// Tokenize makes tokens of a prompt, with the beginning-of-text token where the
+// vocabulary asks for one. The text of neighbouring segments is one string to
+// the tokenizer. Tokens pass through as they are; as in llama.cpp, text behind
+// them is tokenised as if it began a text.
+func (m *Model) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) {
+	v := m.Marked(p.Marks)
 	var tokens []llm.Token
 	var run textRun
 	for i, s := range p.Segments {
@@ -27,25 +28,24 @@ func (w *Tokenizer) read(p llm.Prompt) ([]llm.Token, error) {
 		case len(s.Tokens) > 0:
 			tokens = run.flush(tokens, v)
 			for _, id := range s.Tokens {
-				if id < 0 || id >= w.vocab.Size() {
-					return nil, llm.Errorf(llm.Invalid, field(s.Source), "token id %d is outside the vocabulary of %d", id, w.vocab.Size())
+				if id < 0 || id >= m.Size() {
+					return nil, llm.Errorf(llm.Invalid, field(s.Source), "token id %d is outside the vocabulary of %d", id, m.Size())
 				}
-				text, control := v.Text(id)
-				tokens = append(tokens, llm.Token{ID: id, Text: text, Control: control, Segment: i})
+				tokens = append(tokens, llm.Token{ID: id, Text: v.Piece(id), Control: v.IsControl(id), Segment: i})
 			}
 		case s.Text != "":
 			run.add(i, s)
 		}
 	}
 	tokens = run.flush(tokens, v)
-	return w.begin(p, tokens), nil
+	return m.begin(p, tokens), nil
 }
 
 // begin puts the beginning-of-text token before a prompt, where the file asks
 // for one, the prompt has none, and it does not begin with tokens.
-func (w *Tokenizer) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
-	bos := w.vocab.BOS()
-	if !w.vocab.AddBOS() || len(tokens) > 0 && tokens[0].ID == bos {
+func (m *Model) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
+	bos := m.BOS()
+	if !m.AddBOS() || len(tokens) > 0 && tokens[0].ID == bos {
 		return tokens
 	}
 	for _, s := range p.Segments {
@@ -56,7 +56,7 @@ func (w *Tokenizer) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
 			break
 		}
 	}
-	return append([]llm.Token{{ID: bos, Text: w.vocab.Piece(bos), Control: true, Segment: -1}}, tokens...)
+	return append([]llm.Token{{ID: bos, Text: m.Piece(bos), Control: true, Segment: -1}}, tokens...)
 }
 
 // A textRun is neighbouring segments of text.
@@ -71,7 +71,7 @@ func (r *textRun) add(segment int, s llm.Segment) {
 }
 
 // flush appends the run's tokens, each with the segment in which it begins.
-func (r *textRun) flush(tokens []llm.Token, v view) []llm.Token {
+func (r *textRun) flush(tokens []llm.Token, v *tokenizer.Tokenizer) []llm.Token {
 	if len(r.spans) == 0 {
 		return tokens
 	}
@@ -110,15 +110,12 @@ func kindOfMedia(m *llm.Media) string {
 	return m.MIME
 }
 
-// Tokenize gives the tokens of a prompt as an Engine reads them.
-func (w *Tokenizer) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) { return w.read(p) }
-
-// Detokenize gives the text of token ids.
-func (w *Tokenizer) Detokenize(_ context.Context, ids []int) (string, error) {
+// Detokenize gives the text of token ids, the names of control tokens included.
+func (m *Model) Detokenize(_ context.Context, ids []int) (string, error) {
 	for i, id := range ids {
-		if id < 0 || id >= w.vocab.Size() {
-			return "", llm.Errorf(llm.Invalid, fmt.Sprintf("tokens[%d]", i), "token id %d is outside the vocabulary of %d", id, w.vocab.Size())
+		if id < 0 || id >= m.Size() {
+			return "", llm.Errorf(llm.Invalid, fmt.Sprintf("tokens[%d]", i), "token id %d is outside the vocabulary of %d", id, m.Size())
 		}
 	}
-	return string(w.vocab.Decode(ids, tokenizer.DecodeOptions{Start: true, Control: true})), nil
+	return string(m.Decode(ids, tokenizer.DecodeOptions{Start: true, Control: true})), nil
 }
