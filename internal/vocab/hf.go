@@ -81,7 +81,7 @@ func unsupported(format string, args ...any) error {
 	return &llm.Error{
 		Code:    llm.Unsupported,
 		Message: "tokenizer.json: " + fmt.Sprintf(format, args...),
-		Hint:    "send this engine text instead of token ids",
+		Hint:    "an engine that runs this model can be sent text instead of token ids",
 	}
 }
 
@@ -171,6 +171,7 @@ type hfReader struct {
 
 	model map[string]int // what stands in model.vocab
 	added map[int]hfAdded
+	trim  []int // of these, those that take the white space behind them
 }
 
 func (r *hfReader) vocab() (v tokenizer.Vocab, err error) {
@@ -205,7 +206,7 @@ func (r *hfReader) vocab() (v tokenizer.Vocab, err error) {
 		v.HF.Late = append(v.HF.Late, id)
 	}
 	slices.Sort(v.HF.Late)
-	slices.Sort(v.TrimAfter)
+	v.TrimAfter = r.trim
 	r.names(&v)
 	return v, r.around(&v)
 }
@@ -279,18 +280,37 @@ func (r *hfReader) tokens(v *tokenizer.Vocab) error {
 // tokenizer_config.json says otherwise.
 func (r *hfReader) add(byID map[int]string) error {
 	r.added = map[int]hfAdded{}
+	var order []int
 	for _, a := range r.file.Added {
 		if a.ID == nil {
 			return fmt.Errorf("tokenizer.json: the added token %q has no id", a.Content)
 		}
 		r.added[*a.ID] = a
+		order = append(order, *a.ID)
 	}
+	var more []int
 	for key, a := range r.config.Added {
 		id, err := strconv.Atoi(key)
 		if err != nil {
 			return fmt.Errorf("tokenizer_config.json: added_tokens_decoder has the id %q", key)
 		}
+		if _, ok := r.added[id]; !ok {
+			more = append(more, id)
+		}
 		r.added[id] = a
+	}
+	slices.Sort(more)
+	// The reference numbers added tokens itself, from the size of the model's
+	// vocabulary on, whatever stands there.
+	next := len(r.model)
+	for _, id := range append(order, more...) {
+		if _, ok := r.model[r.added[id].Content]; ok {
+			continue
+		}
+		if id != next {
+			return unsupported("the added token %q has the id %d, and the reference gives it %d", r.added[id].Content, id, next)
+		}
+		next++
 	}
 	ids := map[string]int{}
 	for _, id := range slices.Sorted(maps.Keys(r.added)) {
@@ -313,6 +333,9 @@ func (r *hfReader) add(byID map[int]string) error {
 			return fmt.Errorf("tokenizer.json: the added token %q has the ids %d and %d", a.Content, known, id)
 		}
 		byID[id] = a.Content
+		if a.RightStrip {
+			r.trim = append(r.trim, id)
+		}
 	}
 	return nil
 }

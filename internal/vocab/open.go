@@ -29,6 +29,7 @@ func Open(path string) (*Model, error) {
 	var m *Model
 	if strings.EqualFold(filepath.Ext(path), ".json") {
 		m, err = openHF(path)
+		path = filepath.Dir(path) // the error says which file
 	} else {
 		var f *gguf.File
 		if f, err = gguf.Open(path); err != nil {
