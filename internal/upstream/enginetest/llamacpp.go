@@ -24,9 +24,9 @@ const llamaSampling = "n_predict max_tokens temperature dynatemp_range dynatemp_
 	"return_progress post_sampling_probs response_fields lora timings_per_token stop stream sse_ping_interval "
 
 var llamaCPP = &kind{
-	completes: true, chats: true,
-	server: "llama.cpp",
-	open:   words("/health /v1/health /models /v1/models /"),
+	completes: true, chats: true, recommended: true,
+	server: "llama.cpp", headers: map[string]string{"Access-Control-Allow-Origin": ""},
+	open: words("/health /v1/health /models /v1/models /"),
 	keyed: func(r *http.Request) string {
 		if key := r.Header.Get("X-Api-Key"); key != "" {
 			return key
@@ -39,7 +39,7 @@ var llamaCPP = &kind{
 	},
 	routes: func(e *Engine, m *routes) {
 		llamaOpenAI.mount(m)
-		list := models(e, "llamacpp", map[string]any{"meta": map[string]any{"n_ctx_train": e.o.Context, "n_vocab": 2048}})
+		list := models(e, "llamacpp", map[string]any{"aliases": []any{}, "meta": map[string]any{"vocab_type": 2, "n_ctx": e.o.Context, "n_ctx_train": e.o.Context, "n_vocab": 2048}})
 		for _, path := range words("/models /v1/models") {
 			m.get(path, list)
 		}
@@ -79,21 +79,10 @@ var llamaCPP = &kind{
 
 var llamaOpenAI = &openAI{
 	prefixes: []string{"/v1"}, reasoning: "reasoning_content",
-	complete: &dialect{known: words(completeFields + llamaSampling + "stream_options"), ids: true, defaults: llamaDefaults,
-		check: func(x *exchange) error {
-			for _, field := range words("best_of suffix") {
-				if x.req.Fields[field] != nil {
-					return refuse(501, field, "Unsupported param: %s", field)
-				}
-			}
-			if x.req.Fields["echo"] == true {
-				return refuse(501, "echo", "Only no echo is supported")
-			}
-			return nil
-		}},
+	complete: &dialect{known: words(completeFields + llamaSampling + "stream_options"), ids: true, deafWhole: true, defaults: llamaDefaults},
 	chat: &dialect{known: words(chatFields + llamaSampling + "stream_options max_completion_tokens chat_template_kwargs add_generation_prompt " +
-		"continue_final_message reasoning_format reasoning_effort parallel_tool_calls thinking_budget_tokens"), defaults: llamaDefaults, layout: llamaLayout},
-	style: style{pings: true, mark: func(s step, chunk map[string]any, x *exchange) {
+		"continue_final_message reasoning_format reasoning_effort parallel_tool_calls thinking_budget_tokens"), deafWhole: true, defaults: llamaDefaults, layout: llamaLayout},
+	style: style{pings: true, usage: usageChoices, noText: true, repeats: true, chatted: true, mark: func(s step, chunk map[string]any, x *exchange) {
 		if s.waiting != nil && x.req.Fields["return_progress"] == true {
 			chunk["prompt_progress"] = progress(s)
 		}
@@ -155,14 +144,17 @@ func llamaCompletion(x *exchange) error {
 	f := x.req.Fields
 	known := words(llamaSampling + "prompt model")
 	x.req.knows(known)
-	params, err := sampling(f, known, llamaDefaults)
+	params, err := sampling(f, known, x.e.defaults(llamaDefaults))
 	if err != nil {
 		return err
 	}
 	if n, _ := integer(f, "n_probs"); n != nil && *n > 0 {
 		params.LogProbs = n
 	}
-	j := job{params: params}
+	if params.MaxTokens != nil && *params.MaxTokens == 0 {
+		params.MaxTokens = new(1) // it has generated one before it looks
+	}
+	j := job{params: params, deaf: f["stream"] != true} // who waits for a whole answer is looked after once a second at best
 	if j.stops, err = texts(f, "stop"); err != nil {
 		return err
 	}
@@ -173,7 +165,7 @@ func llamaCompletion(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	c := &llamaContent{x: x, returns: f["return_tokens"] == true, probes: params.LogProbs != nil}
+	c := &llamaContent{x: x, returns: f["return_tokens"] == true || streamed, probes: params.LogProbs != nil}
 	if !streamed {
 		var all strings.Builder
 		var tokens []llm.Token
@@ -198,8 +190,11 @@ func llamaCompletion(x *exchange) error {
 				return nil
 			}
 			v := c.value(now)
-			v["prompt_progress"] = progress(now)
+			v["prompt_progress"], v["tokens"] = progress(now), []int{0}
 			return s.data(v)
+		}
+		if now.end != nil && now.end.Reason == llm.ReasonLength && len(j.stops) > 0 {
+			now.text, now.tokens = "", nil // what is held back for a stop string is lost at the limit
 		}
 		if now.end != nil && now.text != "" { // the end comes in an event of its own
 			said := now
@@ -246,7 +241,7 @@ func (c *llamaContent) value(s step) map[string]any {
 	v := map[string]any{"index": 0, "content": s.text, "tokens": []int{}, "stop": s.end != nil, "id_slot": 0,
 		"tokens_predicted": s.generated, "tokens_evaluated": s.prompt}
 	if c.returns {
-		v["tokens"] = idsOf(s.tokens)
+		v["tokens"] = append(idsOf(s.tokens), c.x.e.endToken(s.end)...)
 	}
 	if c.probes && len(s.tokens) > 0 {
 		var list []any
@@ -288,18 +283,29 @@ func llamaError(w http.ResponseWriter, f refusal) {
 		status = 400
 	}
 	body := map[string]any{"code": status, "message": f.message, "type": kind[status]}
-	if f.kind == "json" {
+	if f.kind == "json" || f.kind == "template" {
 		status = 500
 		body["code"], body["type"] = 500, "server_error"
 	}
-	if f.kind == "template" {
-		status = 500
-		body["code"], body["type"] = 500, "server_error"
+	if f.kind == "type" {
+		body["message"] = "Field '" + f.field + "': [json.exception.type_error.302] " + f.message
 	}
 	if f.kind == "too_long" {
 		body["type"] = "exceed_context_size_error"
-		body["message"] = fmt.Sprintf("the request exceeds the available context size (%v tokens), try increasing it", f.more["n_ctx"])
+		body["message"] = fmt.Sprintf("request (%v tokens) exceeds the available context size (%v tokens), try increasing it", f.more["n_prompt_tokens"], f.more["n_ctx"])
 		maps.Copy(body, f.more)
 	}
 	writeJSON(w, status, map[string]any{"error": body})
+}
+
+// endToken is the id of the token with which a model ended its reply.
+func (e *Engine) endToken(f *llm.Finish) []int {
+	if f == nil || f.Reason != llm.ReasonEnd || f.Stop == "" {
+		return nil
+	}
+	tokens, err := e.tokenize(f.Stop, true, false)
+	if err != nil || len(tokens) != 1 {
+		return nil
+	}
+	return idsOf(tokens)
 }

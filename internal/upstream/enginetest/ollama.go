@@ -41,6 +41,14 @@ var ollama = &kind{
 		if f.status == 422 || f.kind == "json" {
 			f.status = 400
 		}
+		if strings.HasPrefix(f.path, "/v1/") {
+			kind := "invalid_request_error"
+			if f.status == 404 {
+				kind = "api_error"
+			}
+			writeJSON(w, f.status, map[string]any{"error": map[string]any{"message": f.message, "type": kind, "param": nil, "code": nil}})
+			return
+		}
 		writeJSON(w, f.status, map[string]any{"error": f.message})
 	},
 	missing: func(w http.ResponseWriter, _ *http.Request) { writeText(w, 404, "text/plain", "404 page not found") },
@@ -114,11 +122,23 @@ func ollamaGenerate(x *exchange, chat bool) error {
 	}
 	params, err := sampling(options, words(ollamaOptions), ollamaDefaults)
 	if err != nil {
-		return refuse(400, "options", "option %q must be of type float32", err.(*refusal).field)
+		return refuse(500, "options", "option %q must be of type integer", err.(*refusal).field)
+	}
+	if params.MaxTokens != nil && *params.MaxTokens == 0 {
+		params.MaxTokens = nil // as many as it likes
 	}
 	j := job{params: params}
 	if j.stops, err = texts(options, "stop"); err != nil {
 		return err
+	}
+	if f["raw"] == true && (f["context"] != nil || f["system"] != nil || f["template"] != nil) {
+		return refuse(400, "raw", "raw mode does not support template, system, or context")
+	}
+	if f["tools"] != nil {
+		return refuse(400, "tools", "registry.ollama.ai/library/%s does not support tools", x.e.ollamaName())
+	}
+	if on, _ := f["think"].(bool); on {
+		return refuse(400, "think", "%q does not support thinking", x.e.o.Name)
 	}
 	prompt, err := x.ollamaPrompt(chat)
 	if err != nil {
@@ -287,13 +307,25 @@ func ollamaLayout(source string, list []message) (string, error) {
 var ollamaOpenAI = &openAI{
 	prefixes: []string{"/v1"}, reasoning: "reasoning",
 	complete: &dialect{known: words("model prompt frequency_penalty max_tokens presence_penalty seed stop stream stream_options temperature top_p suffix logprobs top_logprobs"),
-		defaults: llm.Params{Temperature: new(1.0), TopP: new(1.0), TopK: new(40)}, cuts: true, check: ollamaNamed},
+		defaults: llm.Params{Temperature: new(1.0), TopP: new(1.0), TopK: new(40)}, cuts: true,
+		check: func(x *exchange) error { // the prompt is a user's message: there is no raw route in this shape
+			if err := x.e.ollamaModel(x.req.Fields); err != nil {
+				return err
+			}
+			prompt, err := text(x.req.Fields, "prompt")
+			if err != nil {
+				return err
+			}
+			x.req.Fields["prompt"], err = ollamaLayout(x.e.ollamaTemplate(), []message{{role: "user", content: prompt}})
+			return err
+		}},
 	chat: &dialect{known: words("model messages stream stream_options max_tokens seed stop temperature frequency_penalty presence_penalty top_p response_format tools reasoning reasoning_effort logprobs top_logprobs"),
 		defaults: llm.Params{Temperature: new(1.0), TopP: new(1.0), TopK: new(40)}, cuts: true, check: ollamaNamed,
 		layout: func(x *exchange, list []message) (llm.Prompt, error) {
 			s, err := ollamaLayout(x.e.ollamaTemplate(), list)
 			return llm.Text(s), err
 		}},
+	style: style{role: roleEach},
 }
 
 func ollamaNamed(x *exchange) error { return x.e.ollamaModel(x.req.Fields) }

@@ -75,6 +75,14 @@ func init() {
 	}
 }
 
+// defaults are an engine's own, under those that the model's file recommends.
+func (e *Engine) defaults(own llm.Params) llm.Params {
+	if d, ok := e.o.Model.(llm.Describer); ok && e.kind.recommended {
+		return d.Describe().Sampling.WithDefaults(own)
+	}
+	return own
+}
+
 // sampling reads the fields that the engine knows, over its defaults.
 func sampling(fields map[string]any, known []string, defaults llm.Params) (llm.Params, error) {
 	var p llm.Params
