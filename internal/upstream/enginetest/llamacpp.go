@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"parley/llm"
 )
@@ -41,7 +42,11 @@ var llamaCPP = &kind{
 		llamaOpenAI.mount(m)
 		list := models(e, "llamacpp", map[string]any{"aliases": []any{}, "meta": map[string]any{"vocab_type": 2, "n_ctx": e.o.Context, "n_ctx_train": e.o.Context, "n_vocab": 2048}})
 		for _, path := range words("/models /v1/models") {
-			m.get(path, list)
+			m.get(path, func(r *http.Request) any {
+				v := list(r).(map[string]any)
+				v["models"] = []any{map[string]any{"name": e.o.Name, "model": e.o.Name}} // as Ollama's /api/tags has them
+				return v
+			})
 		}
 		for _, path := range words("/health /v1/health") {
 			m.get(path, func(*http.Request) any { return map[string]any{"status": "ok"} })
@@ -64,6 +69,9 @@ var llamaCPP = &kind{
 		m.post("/detokenize", func(req *Request) (any, error) {
 			list, _ := ids(req.Fields["tokens"])
 			s, err := e.detokenize(list)
+			if err != nil {
+				err = refuse(500, "", "vector::_M_range_check")
+			}
 			return map[string]any{"content": s}, err
 		})
 		m.post("/apply-template", func(req *Request) (any, error) {
@@ -86,6 +94,7 @@ var llamaOpenAI = &openAI{
 		if s.waiting != nil && x.req.Fields["return_progress"] == true {
 			chunk["prompt_progress"] = progress(s)
 		}
+		chunk["system_fingerprint"] = "b9000-fake0000"
 		if s.end != nil {
 			chunk["timings"] = map[string]any{"cache_n": s.cached, "prompt_n": s.prompt - s.cached, "predicted_n": s.generated}
 		}
@@ -133,6 +142,9 @@ func llamaTokenize(e *Engine) func(*Request) (any, error) {
 		list := make([]any, len(tokens))
 		for i, t := range tokens {
 			list[i] = map[string]any{"id": t.ID, "piece": t.Text}
+			if !utf8.ValidString(t.Text) {
+				list[i] = map[string]any{"id": t.ID, "piece": bytesOf(t.Text)}
+			}
 		}
 		return map[string]any{"tokens": list}, nil
 	}
@@ -183,15 +195,22 @@ func llamaCompletion(x *exchange) error {
 	}
 	s := x.events()
 	defer s.end()
+	shown := f["return_progress"] != true
 	return x.generate(j, func(now step) error {
 		s.begin(x.e.o.Ping)
-		if now.waiting != nil {
-			if f["return_progress"] != true {
-				return nil
+		if !shown || now.waiting != nil {
+			if now.waiting == nil {
+				now.waiting = &llm.Waiting{Done: now.prompt, Total: now.prompt}
 			}
-			v := c.value(now)
-			v["prompt_progress"], v["tokens"] = progress(now), []int{0}
-			return s.data(v)
+			if f["return_progress"] == true {
+				read := step{prompt: now.prompt, cached: now.cached, waiting: now.waiting}
+				v := c.value(read)
+				v["prompt_progress"], v["tokens"] = progress(read), []int{0} // that is no token of the reply
+				if err := s.data(v); err != nil {
+					return err
+				}
+			}
+			shown = true
 		}
 		if now.end != nil && now.end.Reason == llm.ReasonLength && len(j.stops) > 0 {
 			now.text, now.tokens = "", nil // what is held back for a stop string is lost at the limit
@@ -203,6 +222,16 @@ func llamaCompletion(x *exchange) error {
 				return err
 			}
 			now.text, now.tokens = "", nil
+		}
+		if last := x.e.endToken(now.end); last != nil {
+			v := c.value(step{prompt: now.prompt, generated: now.generated})
+			v["tokens"] = last
+			if err := s.data(v); err != nil {
+				return err
+			}
+			v = c.value(now)
+			v["tokens"] = []int{}
+			return s.data(v)
 		}
 		if now.end == nil && now.text == "" && len(now.tokens) == 0 {
 			return nil
@@ -270,7 +299,28 @@ func (c *llamaContent) value(s step) map[string]any {
 		"generation_settings": map[string]any{"seed": s.end.Seed},
 		"timings":             map[string]any{"cache_n": s.cached, "prompt_n": s.prompt - s.cached, "predicted_n": s.generated},
 	})
-	return v
+	return c.picked(v)
+}
+
+// picked is what response_fields leave of the last value: those with a slash
+// are inside of an object and keep their name.
+func (c *llamaContent) picked(v map[string]any) map[string]any {
+	fields, err := texts(c.x.req.Fields, "response_fields")
+	if err != nil || len(fields) == 0 {
+		return v
+	}
+	left := map[string]any{}
+	for _, name := range fields {
+		outer, inner, nested := strings.Cut(name, "/")
+		value, ok := v[outer]
+		if object, isObject := value.(map[string]any); nested && isObject {
+			value, ok = object[inner]
+		}
+		if ok {
+			left[name] = value
+		}
+	}
+	return left
 }
 
 func llamaError(w http.ResponseWriter, f refusal) {

@@ -51,7 +51,13 @@ var ollama = &kind{
 		}
 		writeJSON(w, f.status, map[string]any{"error": f.message})
 	},
-	missing: func(w http.ResponseWriter, _ *http.Request) { writeText(w, 404, "text/plain", "404 page not found") },
+	missing: func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(words("/api/generate /api/chat /api/show /v1/chat/completions /v1/completions /api/tags /api/version"), r.URL.Path) {
+			writeText(w, 405, "text/plain", "405 method not allowed")
+			return
+		}
+		writeText(w, 404, "text/plain", "404 page not found")
+	},
 	routes: func(e *Engine, m *routes) {
 		ollamaOpenAI.mount(m)
 		m.handle("GET /", func(w http.ResponseWriter, _ *http.Request) {
@@ -66,6 +72,9 @@ var ollama = &kind{
 			return map[string]any{"models": []any{map[string]any{"name": e.ollamaName(), "model": e.ollamaName(), "size": 3736576, "digest": strings.Repeat("ab", 32), "details": details, "expires_at": "2026-01-01T00:05:00Z", "size_vram": 0, "context_length": e.o.Context}}}
 		})
 		m.get("/v1/models", models(e, "library", map[string]any{"id": e.ollamaName()}))
+		m.get("/v1/models/"+e.o.Name, func(*http.Request) any {
+			return map[string]any{"id": e.o.Name, "object": "model", "created": time.Now().Unix(), "owned_by": "library"}
+		})
 		m.post("/api/show", func(req *Request) (any, error) {
 			if err := e.ollamaModel(req.Fields); err != nil {
 				return nil, err
@@ -99,9 +108,6 @@ func (e *Engine) ollamaModel(f map[string]any) error {
 	if name == "" {
 		name, _ = text(f, "name")
 	}
-	if name == "" {
-		return refuse(400, "model", "model is required")
-	}
 	if name != e.o.Name && name != e.ollamaName() {
 		return refuse(404, "model", "model '%s' not found", name)
 	}
@@ -126,6 +132,12 @@ func ollamaGenerate(x *exchange, chat bool) error {
 	}
 	if params.MaxTokens != nil && *params.MaxTokens == 0 {
 		params.MaxTokens = nil // as many as it likes
+	}
+	if f["logprobs"] == true {
+		top, _ := integer(f, "top_logprobs")
+		if params.LogProbs = top; top == nil {
+			params.LogProbs = new(0)
+		}
 	}
 	j := job{params: params}
 	if j.stops, err = texts(options, "stop"); err != nil {
@@ -159,11 +171,16 @@ func ollamaGenerate(x *exchange, chat bool) error {
 	w := ollamaWriter{x: x, chat: chat}
 	if f["stream"] == false {
 		var all step
+		var tokens []llm.Token
 		var text strings.Builder
-		if err := x.generate(j, func(s step) error { text.WriteString(s.text); all = s; return nil }); err != nil {
+		if err := x.generate(j, func(s step) error {
+			text.WriteString(s.text)
+			tokens, all = append(tokens, s.tokens...), s
+			return nil
+		}); err != nil {
 			return err
 		}
-		all.text = text.String()
+		all.text, all.tokens = text.String(), tokens
 		writeJSON(x.w, 200, w.value(all))
 		return nil
 	}
@@ -184,7 +201,7 @@ func ollamaGenerate(x *exchange, chat bool) error {
 		if now.end == nil {
 			return nil
 		}
-		now.text = ""
+		now.text, now.tokens = "", nil
 		return s.line(w.value(now))
 	})
 }
@@ -210,6 +227,10 @@ func (w *ollamaWriter) value(s step) map[string]any {
 		}
 	} else {
 		v["response"] = s.text
+	}
+	if w.x.req.Params.LogProbs != nil && len(s.tokens) > 0 {
+		r := openAIReply{chat: true, o: ollamaOpenAI}
+		v["logprobs"] = r.logprobs(s.tokens).(map[string]any)["content"]
 	}
 	if s.end != nil {
 		v["done_reason"] = finishWord(s.end)
@@ -325,7 +346,7 @@ var ollamaOpenAI = &openAI{
 			s, err := ollamaLayout(x.e.ollamaTemplate(), list)
 			return llm.Text(s), err
 		}},
-	style: style{role: roleEach},
+	style: style{role: roleEach, mark: func(_ step, chunk map[string]any, _ *exchange) { chunk["system_fingerprint"] = "fp_ollama" }},
 }
 
 func ollamaNamed(x *exchange) error { return x.e.ollamaModel(x.req.Fields) }

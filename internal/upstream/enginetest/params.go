@@ -99,6 +99,14 @@ func sampling(fields map[string]any, known []string, defaults llm.Params) (llm.P
 	if p.MaxTokens != nil && *p.MaxTokens < 0 {
 		p.MaxTokens = nil
 	}
+	for _, n := range []*float64{p.TopP, p.MinP, p.TypicalP, p.XTCProbability} { // engines that check ranges have done so
+		if n != nil {
+			*n = min(max(*n, 0), 1)
+		}
+	}
+	if p.Temperature != nil {
+		p.Temperature = new(max(*p.Temperature, 0))
+	}
 	if p.TopK != nil && *p.TopK < 0 {
 		p.TopK = new(0)
 	}
