@@ -21,6 +21,11 @@ type place struct {
 	free  []int32 // taken without reading
 	calls []callEdge
 	end   bool // the rule ends here
+
+	// In a counted repetition, all places of one regime (before the least
+	// number is reached, or behind it) look alike to whoever reads no further
+	// than far more repetitions. like is the one that stands for them; 0: none.
+	like, far int32
 }
 
 type byteEdge struct {
@@ -130,41 +135,75 @@ func (c *compiler) bytes(bytes []byteRange, from, to int32) {
 }
 
 func (c *compiler) repeat(e repeat, from, to int32) {
-	for range e.min {
-		next := c.place()
-		c.build(e.of, from, next)
-		from = next
-	}
-	if e.max < 0 {
-		loop := c.place()
-		c.free(from, loop)
-		c.build(e.of, loop, loop)
-		c.free(loop, to)
+	from = c.copies(e.of, e.min, from, -1)
+	if e.max >= 0 {
+		c.free(c.copies(e.of, e.max-e.min, from, to), to)
 		return
 	}
-	for range e.max - e.min {
-		c.free(from, to)
-		next := c.place()
-		c.build(e.of, from, next)
-		from = next
-		if c.err != nil {
-			return
+	loop := c.place()
+	c.free(from, loop)
+	c.build(e.of, loop, loop)
+	c.free(loop, to)
+}
+
+// copies lays n copies of e one behind the other, with a way out to a place
+// before each of them if it is not -1, and gives the place behind the last.
+func (c *compiler) copies(e expr, n int, from, out int32) int32 {
+	alike := n > 1 && reads(e)
+	first := int32(len(c.a.places))
+	for i := range n {
+		if out >= 0 {
+			c.free(from, out)
 		}
+		begin := int32(len(c.a.places))
+		next := c.place()
+		c.build(e, from, next)
+		if c.err != nil {
+			return 0
+		}
+		for p := begin; alike && p < int32(len(c.a.places)); p++ {
+			if x := &c.a.places[p]; x.like == 0 {
+				x.like, x.far = first+p-begin, int32(n-i-1)
+			}
+		}
+		from = next
 	}
-	c.free(from, to)
+	return from
+}
+
+// reads reports whether e surely reads something, whatever rules it uses.
+func reads(e expr) bool {
+	switch e := e.(type) {
+	case class:
+		return true
+	case seq:
+		return slices.ContainsFunc(e, reads)
+	case alt:
+		for _, x := range e {
+			if !reads(x) {
+				return false
+			}
+		}
+		return len(e) > 0
+	case repeat:
+		return e.min > 0 && reads(e.of)
+	}
+	return false
 }
 
 // inlined is how large a rule may be, in nodes, to be written out where it is
-// used. A mask is then not computed apart for the characters of a string.
+// used.
 const inlined = 24
 
-// inline writes out small rules that use no others.
+// inline writes out small rules that use no others and have an end: what may
+// come inside of a long one is worth being found out once for all its uses,
+// while the end of a short one is never far.
 func (d *definition) inline() {
 	for range 4 {
 		small := make([]bool, len(d.rules))
 		for i, e := range d.rules {
-			n, refs := size(e)
-			small[i] = n <= inlined && !refs
+			n, open := size(e)
+			small[i] = n <= inlined && !open
 		}
 		for i, e := range d.rules {
 			d.rules[i] = d.expand(e, small)
@@ -172,12 +211,13 @@ func (d *definition) inline() {
 	}
 }
 
-// size counts the nodes of e, and says whether any is a ref.
-func size(e expr) (n int, refs bool) {
+// size counts the nodes of e, and says whether it may go on for ever or uses a
+// rule.
+func size(e expr) (n int, open bool) {
 	count := func(xs []expr) {
 		for _, x := range xs {
-			m, r := size(x)
-			n, refs = n+m, refs || r
+			m, o := size(x)
+			n, open = n+m, open || o
 		}
 	}
 	switch e := e.(type) {
@@ -189,11 +229,11 @@ func size(e expr) (n int, refs bool) {
 		count(e)
 	case repeat:
 		count([]expr{e.of})
-		n *= max(1, e.min, e.max)
+		n, open = n*max(1, e.min, e.max), open || e.max < 0
 	case ref:
-		refs = true
+		open = true
 	}
-	return n + 1, refs
+	return n + 1, open
 }
 
 func (d *definition) expand(e expr, small []bool) expr {

@@ -9,6 +9,7 @@ import (
 // is immutable.
 type Vocabulary struct {
 	size  int
+	depth int32      // bytes of the longest token
 	nodes []trieNode // in the order of their texts, each before those that begin with it
 	ids   []int32    // tokens, those of one node side by side
 }
@@ -16,6 +17,7 @@ type Vocabulary struct {
 type trieNode struct {
 	label byte
 	depth int32 // from 1
+	deep  int32 // bytes of the longest token that begins with this one's text
 	end   int32 // the first node that does not begin with this one's text
 	from  int32 // its tokens in ids
 	to    int32
@@ -44,10 +46,14 @@ func NewVocabulary(texts []string) *Vocabulary {
 			v.nodes[path[len(path)-1]].end = int32(len(v.nodes))
 			path = path[:len(path)-1]
 		}
+		for _, n := range path {
+			v.nodes[n].deep = max(v.nodes[n].deep, int32(len(s)))
+		}
 		for i := common; i < len(s); i++ {
 			path = append(path, int32(len(v.nodes)))
+			v.depth = max(v.depth, int32(i+1))
 			n := int32(len(v.ids))
-			v.nodes = append(v.nodes, trieNode{label: s[i], depth: int32(i + 1), from: n, to: n})
+			v.nodes = append(v.nodes, trieNode{label: s[i], depth: int32(i + 1), deep: int32(len(s)), from: n, to: n})
 		}
 		v.ids = append(v.ids, id)
 		v.nodes[path[len(path)-1]].to = int32(len(v.ids))
@@ -68,6 +74,12 @@ func (m Mask) Has(id int) bool { return m[id/64]>>(id%64)&1 != 0 }
 func (m Mask) add(ids []int32) {
 	for _, id := range ids {
 		m[id/64] |= 1 << (id % 64)
+	}
+}
+
+func (m Mask) remove(ids []int32) {
+	for _, id := range ids {
+		m[id/64] &^= 1 << (id % 64)
 	}
 }
 
@@ -118,11 +130,7 @@ func (m *Masker) Mask(s *State) Mask {
 	}
 	mask := make(Mask, (m.v.size+63)/64)
 	for _, c := range s.at {
-		in, ok := m.inner[c.place]
-		if !ok {
-			in = m.look(c.place)
-			m.inner[c.place] = in
-		}
+		in := m.at(c.place)
 		for i, w := range in.mask {
 			mask[i] |= w
 		}
@@ -139,6 +147,67 @@ func (m *Masker) Mask(s *State) Mask {
 	m.whole[s] = mask
 	return mask
 }
+
+// at gives what may come at a place.
+func (m *Masker) at(place int32) inner {
+	p := &m.g.places[place]
+	if p.like != 0 && p.like != place && p.far > m.v.depth {
+		return m.at(p.like)
+	}
+	in, ok := m.inner[place]
+	switch {
+	case ok:
+		return in
+	case p.like != 0 && p.like != place && p.far > 0:
+		in = m.lookFar(place, m.at(p.like), p.far)
+	default:
+		in = m.look(place)
+	}
+	m.inner[place] = in
+	return in
+}
+
+// lookFar is look for a place of which it is known what tokens of up to far
+// bytes may come.
+func (m *Masker) lookFar(place int32, near inner, far int32) inner {
+	in := inner{mask: slices.Clone(near.mask)}
+	for _, n := range near.over {
+		if m.v.nodes[n].depth <= far {
+			in.over = append(in.over, n)
+		}
+	}
+	root := m.g.intern([]config{{place, nil}}, false)
+	walk := append(m.walk[:0], root)
+	for n := int32(0); n < int32(len(m.v.nodes)); {
+		node := &m.v.nodes[n]
+		if node.deep <= far {
+			n = node.end
+			continue
+		}
+		ids := m.v.ids[node.from:node.to]
+		walk = walk[:node.depth]
+		next := deadState
+		if before := walk[len(walk)-1]; !before.dead() {
+			next = m.g.step(before, m.g.class[node.label])
+		}
+		if node.depth > far {
+			in.mask.remove(ids)
+			if !next.dead() {
+				in.mask.add(ids)
+			}
+			if next.accept && node.end > n+1 {
+				in.over = append(in.over, n)
+			}
+		}
+		walk = append(walk, next)
+		n++
+	}
+	m.walk = walk[:0]
+	in.over = slices.Clip(in.over)
+	return in
+}
+
+var deadState = &State{}
 
 // look goes through the vocabulary from a place, with nothing known of what is
 // behind its rule.

@@ -45,12 +45,13 @@ type schema struct {
 	root   *value
 	d      definition
 	known  map[string]ref // rules by the schemas that hold at once
+	common map[string]ref // rules by name
 	chain  []string       // references being followed
 	spaces ref
 }
 
 func newSchema(root *value) *schema {
-	s := &schema{root: root, known: map[string]ref{}}
+	s := &schema{root: root, known: map[string]ref{}, common: map[string]ref{}}
 	s.spaces = s.d.define("space", alt{nothing, text(" "), seq{text("\n"), repeat{alt{text(" "), text("\t")}, 0, 40}}})
 	return s
 }

@@ -104,6 +104,9 @@ func (s *schema) num(w *way) (expr, error) {
 	if w.types&typeFraction == 0 {
 		return integers(w.lo, w.hi), nil
 	}
+	if w.lo == nil && w.hi == nil {
+		return s.shared("number", anyNumber), nil
+	}
 	e, ok := decimals(w.lo, w.hi)
 	if !ok {
 		return nil, fmt.Errorf("the bounds of the number have no decimal form of at most %d digits", fractionDigits)
@@ -282,7 +285,11 @@ func (o *objectWriter) others(first bool) (expr, error) {
 	for _, p := range o.properties {
 		names = append(names, p.name)
 	}
-	pair := seq{text(`"`), nameNot(names), text(`"`), o.colon(), valid}
+	name := expr(seq{text(`"`), nameNot(names), text(`"`)})
+	if len(names) == 0 {
+		name = o.shared("name", seq{text(`"`), star(plainChar), text(`"`)})
+	}
+	pair := seq{name, o.colon(), valid}
 	if !first {
 		return repeat{seq{o.comma(), pair}, 0, o.most}, nil
 	}
@@ -363,7 +370,20 @@ func (s *schema) str(w *way) (expr, error) {
 		}
 		return seq{text(`"`), inString(e), text(`"`)}, nil
 	}
+	if !long {
+		return s.shared("string", seq{text(`"`), star(anyChar), text(`"`)}), nil
+	}
 	return seq{text(`"`), repeat{anyChar, w.minLength, w.maxLength}, text(`"`)}, nil
+}
+
+// shared is the rule for an expression that occurs again and again.
+func (s *schema) shared(name string, e expr) expr {
+	r, ok := s.common[name]
+	if !ok {
+		r = s.d.define(name, e)
+		s.common[name] = r
+	}
+	return r
 }
 
 // inString is an expression of characters as it stands in a JSON string.
