@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"internal/server": {"chat", "internal/openai", "llm"},
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
-	"engine":          {"internal/gguf", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
+	"engine":          {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
 	"internal/openai": {"chat", "llm"},
 	// 1
 	"chat":                 {"llm"},
@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"llm/llmtest":        {"llm"},
 	"internal/demo":      {},
 	"internal/gguf":      {},
+	"internal/grammar":   {},
 	"internal/jinja":     {},
 	"internal/kernel":    {},
 	"internal/textmatch": {},

@@ -1,6 +1,7 @@
 package grammar
 
 import (
+	"math"
 	"slices"
 	"sort"
 )
@@ -71,6 +72,36 @@ type Mask []uint64
 // Has reports whether a token may come.
 func (m Mask) Has(id int) bool { return m[id/64]>>(id%64)&1 != 0 }
 
+// Add adds a token.
+func (m Mask) Add(id int) { m[id/64] |= 1 << (id % 64) }
+
+// Clone is a copy for a vocabulary of so many tokens; of a nil mask, one without
+// tokens.
+func (m Mask) Clone(size int) Mask {
+	out := make(Mask, (size+63)/64)
+	copy(out, m)
+	return out
+}
+
+// Apply makes the logits of tokens that may not come negative infinity.
+func (m Mask) Apply(logits []float32) {
+	never := float32(math.Inf(-1))
+	for i, w := range m {
+		part := logits[min(64*i, len(logits)):min(64*i+64, len(logits))]
+		if w == ^uint64(0) {
+			continue
+		}
+		for j := range part {
+			if w>>j&1 == 0 {
+				part[j] = never
+			}
+		}
+	}
+	for i := 64 * len(m); i < len(logits); i++ {
+		logits[i] = never
+	}
+}
+
 func (m Mask) add(ids []int32) {
 	for _, id := range ids {
 		m[id/64] |= 1 << (id % 64)
@@ -117,6 +148,12 @@ func (m *Masker) forget() {
 // mostMasks bounds the masks that are remembered: 16 KiB each, for the largest
 // vocabularies 32.
 const mostMasks = 2048
+
+// Start is the grammar's.
+func (m *Masker) Start() *State { return m.g.Start() }
+
+// Step is the grammar's.
+func (m *Masker) Step(s *State, more string) *State { return m.g.Step(s, more) }
 
 // Mask gives the tokens that may come next. Whoever gets it must not change it.
 func (m *Masker) Mask(s *State) Mask {
