@@ -16,7 +16,8 @@ import (
 //     behind, and only where additionalProperties is given or the schema names
 //     none; their names have no escapes
 //   - behind { [ : and , and before } and ] stands nothing, a space, or a line
-//     feed and at most 40 spaces and tabs
+//     feed and at most 40 spaces and tabs; before the whole, nothing, a space or
+//     a line feed; behind it nothing
 //   - numbers have at most 20 digits before the point, 20 behind, and an
 //     exponent of at most 2; those of a bounded range have none
 //   - strings have the escapes \" \\ \/ \b \f \n \r \t and \uXXXX for all but
@@ -61,7 +62,7 @@ func (s *schema) grammar(v *value) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.d.compile(s.d.define("document", seq{s.spaces, r}))
+	return s.d.compile(s.d.define("document", seq{optional(alt{text(" "), text("\n")}), r}))
 }
 
 // A place is an error's place in a schema.
