@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
-	"engine":          {"internal/gguf", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
+	"engine":          {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
 	"internal/openai": {"chat", "llm"},
 	// 1
 	"chat":                 {"llm"},
@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"llm/llmtest":        {"llm"},
 	"internal/demo":      {},
 	"internal/gguf":      {},
+	"internal/grammar":   {},
 	"internal/jinja":     {},
 	"internal/kernel":    {},
 	"internal/textmatch": {},

@@ -144,3 +144,13 @@ var (
 	TemplateRange   = row("template_range", 0, 100_000, "items", "length of range()")
 	TemplateTime    = row("template_seconds", 0, 10, "seconds", "one render")
 )
+
+// What a constraint on the output may cost.
+var (
+	GrammarBytes   = row("grammar_bytes", 0, 256*kib, "bytes", "a grammar, a regular expression or a JSON schema")
+	GrammarDepth   = row("grammar_depth", 0, 128, "levels", "nesting of a grammar's brackets or of a schema")
+	GrammarPlaces  = row("grammar_places", 0, 1<<20, "places", "states of the automaton that a constraint is compiled to")
+	GrammarChoices = row("grammar_choices", 0, 4096, "choices", "texts to choose from, and ways to hold to one object of a schema")
+	GrammarConfigs = row("grammar_configs", 0, 4096, "places", "ways in which a text may be read at the same time")
+	GrammarStates  = row("grammar_states", 0, 1<<16, "states", "states of a grammar that are remembered")
+)
