@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
+	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0

@@ -106,6 +106,19 @@ var (
 	UpstreamRetrySeconds   = row("upstream_retry_seconds", 0, 5, "seconds", "that an engine may ask to wait before a request is sent again; more is told to the client")
 )
 
+// How programs that Parley starts itself are treated, and models that come and go.
+var (
+	StartSeconds   = row("start_seconds", 1, 600, "seconds", "an engine that Parley starts has so long to become ready, where the configuration does not say")
+	GraceSeconds   = row("grace_seconds", 0, 10, "seconds", "an engine has so long to end before it is killed")
+	Crashes        = row("crashes", 1, 5, "crashes", "failures in a row after which an engine is left alone")
+	SettledSeconds = row("settled_seconds", 1, 60, "seconds", "an engine that ran for so long has not failed in a row")
+	BackoffSeconds = row("backoff_seconds", 1, 60, "seconds", "pause before a failed engine is started again, doubled from one second")
+	BrokenSeconds  = row("broken_seconds", 1, 60, "seconds", "an engine that failed too often is left alone for so long")
+	OutputBytes    = row("output_bytes", 0, 64*kib, "bytes", "the end of what an engine prints, kept in memory")
+	LogFileBytes   = row("log_file_bytes", 0, 16*mib, "bytes", "a file with what an engine prints; one older is kept beside it")
+	CommandParts   = row("command_parts", 1, 1024, "parts", "a command of the configuration")
+)
+
 // What a file may hold.
 var (
 	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
