@@ -73,7 +73,6 @@ func TestAProgramThatCrashesIsStartedMoreAndMoreSeldomAndThenLeftAlone(t *testin
 			}
 			close(s.last)
 			<-run.Gone
-			synctest.Wait()
 		}
 		if p.Status().State != Broken {
 			t.Errorf("state %s", p.Status().State)
@@ -91,7 +90,6 @@ func TestAProgramThatCrashesIsStartedMoreAndMoreSeldomAndThenLeftAlone(t *testin
 		time.Sleep(seconds(limits.SettledSeconds))
 		close(s.last)
 		<-run.Gone
-		synctest.Wait()
 		if got := p.Status(); got.Crashes != 1 || got.State != Stopped {
 			t.Errorf("status %+v", got)
 		}
@@ -104,7 +102,6 @@ func TestAProgramThatWasWellWhenItWasStoppedIsForgiven(t *testing.T) {
 		run, _ := p.Start(t.Context())
 		close(s.last)
 		<-run.Gone
-		synctest.Wait()
 		if _, err := p.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}

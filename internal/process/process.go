@@ -92,6 +92,7 @@ type Run struct {
 	URL  string
 	Gone <-chan struct{} // closed when the program has ended, asked or not
 
+	gone     chan struct{}
 	child    *child
 	port     int
 	leased   bool // the port is ours to give back
@@ -223,7 +224,8 @@ func (p *Process) once(ctx context.Context) (*Run, error) {
 		e.Hint = "end that program, or leave out port and write {port} in the command"
 		return nil, e
 	}
-	run := &Run{URL: fill(p.o.URL, port, 0), port: port, leased: leased}
+	run := &Run{URL: fill(p.o.URL, port, 0), gone: make(chan struct{}), port: port, leased: leased}
+	run.Gone = run.gone
 	begun := time.Now()
 	c, err := p.launch(launch{
 		command: fillAll(p.o.Command, port, 0), dir: p.o.Dir,
@@ -234,7 +236,7 @@ func (p *Process) once(ctx context.Context) (*Run, error) {
 		return nil, launchError(p.o, err)
 	}
 	p.o.Logger.Info("started", "engine", p.o.Name, "pid", c.pid, "url", run.URL)
-	run.child, run.Gone = c, c.done
+	run.child = c
 	p.mu.Lock()
 	p.run = run
 	p.mu.Unlock()
@@ -260,10 +262,10 @@ func (p *Process) await(ctx context.Context, run *Run) error {
 	var err error
 	select {
 	case err = <-well:
-	case <-run.Gone:
+	case <-run.child.done:
 	}
 	select {
-	case <-run.Gone:
+	case <-run.child.done:
 		// Also when it seems well: then somebody else answers at its port.
 		if run.leased && taken(run.port) {
 			return &llm.Error{Code: llm.Broken, Message: "the port of " + p.o.Name + " was taken by another program", Err: errPortTaken}
@@ -295,9 +297,11 @@ func (p *Process) lines(e *llm.Error) *llm.Error {
 // errorLines is how many of its last lines explain a failure.
 const errorLines = 20
 
-// watch waits for the end of a program that was ready.
+// watch waits for the end of a program that was ready, and tells it to others
+// when it is known why.
 func (p *Process) watch(run *Run) {
-	<-run.Gone
+	<-run.child.done
+	defer close(run.gone)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.run == run {
@@ -375,7 +379,7 @@ const killed = 10 * time.Second
 func (p *Process) end(run *Run) error {
 	defer run.release()
 	select {
-	case <-run.Gone:
+	case <-run.child.done:
 		return nil
 	default:
 	}
@@ -386,7 +390,7 @@ func (p *Process) end(run *Run) error {
 	}
 	for _, wait := range []time.Duration{p.o.Grace, killed} {
 		select {
-		case <-run.Gone:
+		case <-run.child.done:
 			return nil
 		case <-time.After(wait):
 			p.o.Logger.Warn("does not end: killed", "engine", p.o.Name, "pid", run.child.pid, "after", wait)
@@ -394,7 +398,7 @@ func (p *Process) end(run *Run) error {
 		}
 	}
 	select {
-	case <-run.Gone:
+	case <-run.child.done:
 		return nil
 	default:
 		return llm.Errorf(llm.Broken, "", "%s (process %d) cannot be ended", p.o.Name, run.child.pid)
