@@ -147,9 +147,12 @@ func (c *Catalog) step() {
 }
 
 func (s *slot) view() view {
-	v := view{place: s.place, phase: s.phase, wanted: s.wanted, waiting: len(s.queue), oldest: s.asked, took: s.took, notYet: s.notYet, dismissed: s.dismissed}
+	v := view{place: s.place, phase: s.phase, wanted: s.wanted, waiting: len(s.queue), since: s.asked, took: s.took, notYet: s.notYet, dismissed: s.dismissed}
 	if v.waiting > 0 && (!s.wanted || s.queue[0].came.Before(s.asked)) {
-		v.oldest = s.queue[0].came
+		v.since = s.queue[0].came
+	}
+	if s.since.After(v.since) {
+		v.since = s.since // it has had its turn
 	}
 	if s.it != nil {
 		v.running, v.ready, v.used = s.it.running, s.it.ready, s.it.used

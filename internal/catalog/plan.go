@@ -12,10 +12,12 @@ import (
 // decided by one function without a clock, a lock or a side effect: decide.
 // Its rules, in the order in which they are applied:
 //
-//  1. A model that nobody used for its idle time is unloaded.
+//  1. A model that nobody used for its idle time is unloaded. Where what
+//     models need is only learned when they are loaded, and is too much, those
+//     go that were unused for longest.
 //  2. Those that are asked for and not loaded are looked at one by one: first
 //     those that have waited longer than anybody should, then by priority,
-//     then by how long they have waited.
+//     then by how long they have waited since they were last loaded.
 //  3. One that can never fit is refused.
 //  4. One that fits beside all that is loaded, or promised to one before it,
 //     is loaded.
@@ -62,7 +64,7 @@ type view struct {
 	phase   phase
 	wanted  bool          // to be loaded although no request waits for it
 	waiting int           // requests that wait for it
-	oldest  time.Time     // when the first of them came, or it was wanted
+	since   time.Time     // it waits for its place since then: the first of them came, or it was wanted, or it was unloaded with requests left
 	running int           // requests that use it
 	took    time.Duration // to load
 	ready   time.Time     // since when it is loaded
@@ -213,6 +215,7 @@ func (r *rules) decide(now time.Time, m []view) decision {
 	for i := range m {
 		p.rest(i)
 	}
+	p.relieve()
 	for _, i := range p.asked() {
 		p.place(i)
 	}
@@ -236,6 +239,28 @@ func (p *planning) rest(i int) {
 	p.leave(i)
 }
 
+// relieve unloads unused models while there are more than the budgets allow.
+func (p *planning) relieve() {
+	var unused []int
+	for i := range p.m {
+		v := &p.m[i]
+		if p.stays[i] && v.phase == ready && v.running == 0 && v.waiting == 0 && !p.groups[v.group].Keep {
+			unused = append(unused, i)
+		}
+	}
+	slices.SortStableFunc(unused, func(a, b int) int {
+		va, vb := &p.m[a], &p.m[b]
+		return cmp.Or(cmp.Compare(va.priority, vb.priority), va.used.Compare(vb.used))
+	})
+	for n, i := range unused {
+		for _, pool := range p.m[i].pools {
+			if n < len(unused)-1 && p.stays[i] && p.share(&p.m[i].place, pool) > 0 && p.over(p.m, p.stays, i, pool) > 0 {
+				p.leave(i)
+			}
+		}
+	}
+}
+
 func (p *planning) leave(i int) {
 	p.stays[i] = false
 	if p.m[i].running > 0 {
@@ -247,7 +272,7 @@ func (p *planning) leave(i int) {
 
 // starved reports whether a model has waited longer than anybody should.
 func (p *planning) starved(i int) bool {
-	return !p.now.Before(p.m[i].oldest.Add(seconds(limits.PatienceSeconds)))
+	return !p.now.Before(p.m[i].since.Add(seconds(limits.PatienceSeconds)))
 }
 
 // asked are the models that are to be loaded, the most urgent first.
@@ -269,7 +294,7 @@ func (p *planning) asked() (all []int) {
 		} else if !sa && va.priority != vb.priority {
 			return cmp.Compare(vb.priority, va.priority)
 		}
-		return va.oldest.Compare(vb.oldest)
+		return va.since.Compare(vb.since)
 	})
 	return all
 }
@@ -280,11 +305,7 @@ func (p *planning) place(i int) {
 		p.refuse = append(p.refuse, i)
 		return
 	}
-	all := make(set, len(p.m))
-	for j := range all {
-		all[j] = p.occupied[j] || p.stays[j]
-	}
-	if p.fits(p.m, all, i) && !p.hindered(i) {
+	if p.fits(p.m, p.occupied, i) && p.fits(p.m, p.stays, i) && !p.hindered(i) {
 		p.load = append(p.load, i)
 		p.occupied[i], p.stays[i], p.promised[i] = true, true, true
 		return
@@ -402,7 +423,7 @@ func (p *planning) protected(j, i int) bool {
 	if v.priority <= p.m[i].priority || p.starved(i) {
 		return false
 	}
-	return p.shielded(v, p.m[i].oldest.Add(seconds(limits.PatienceSeconds)), seconds(limits.HoldSeconds))
+	return p.shielded(v, p.m[i].since.Add(seconds(limits.PatienceSeconds)), seconds(limits.HoldSeconds))
 }
 
 // shielded reports whether a model is left alone: until a time at most, while
