@@ -24,7 +24,7 @@ var allowed = map[string][]string{
 	// 5
 	"cmd/parley": {"*"},
 	// 4
-	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/server", "internal/upstream", "llm"},
+	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
 	"internal/server":              {"chat", "internal/openai", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
@@ -36,6 +36,7 @@ var allowed = map[string][]string{
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
+	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0

@@ -65,6 +65,7 @@ var routes = []route{
 	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
 
 	{Native, "GET", "/parley/v1/models", false, false, (*Server).describeModels},
+	{Native, "POST", "/parley/v1/models/", false, true, (*Server).changeModel},
 	{Native, "POST", "/parley/v1/render", false, true, (*Server).render},
 	{Native, "POST", "/parley/v1/tokenize", false, true, (*Server).tokenize},
 

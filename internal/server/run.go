@@ -104,13 +104,12 @@ func play(ctx context.Context, n int, ask asking) (steps <-chan step, wait func(
 
 // stream sends n answers as they come. An error before the first byte is
 // returned; afterwards it is the last event.
-func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, n int, ask asking, chunks *openai.Stream, report llm.Report) error {
+func (s *Server) stream(ctx context.Context, out *events, r *http.Request, n int, ask asking, chunks *openai.Stream, report llm.Report) error {
 	ctx, cancel := context.WithCancel(ctx)
 	steps, wait := play(ctx, n, ask)
 	defer wait()
 	defer cancel()
 
-	out := &events{w: w, rc: http.NewResponseController(w)}
 	silence := time.NewTicker(seconds(limits.PingSeconds))
 	defer silence.Stop()
 	for running := n; running > 0; {
@@ -167,6 +166,37 @@ type events struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	begun bool
+}
+
+func newEvents(w http.ResponseWriter) *events {
+	return &events{w: w, rc: http.NewResponseController(w)}
+}
+
+// pinging sends signs of life until it is stopped. The context ends when the
+// client turns out to have gone. Nothing else may be sent meanwhile.
+func (e *events) pinging(ctx context.Context, report llm.Report) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		silence := time.NewTicker(seconds(limits.PingSeconds))
+		defer silence.Stop()
+		for {
+			select {
+			case <-silence.C:
+				e.begin(report)
+				if err := e.ping(); err != nil {
+					cancel(err)
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		wg.Wait()
+	}
 }
 
 // begin sends the headers, once.
