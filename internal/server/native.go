@@ -10,6 +10,13 @@ import (
 	"parley/llm"
 )
 
+var nativeRoutes = []route{
+	{Native, "GET", "/parley/v1/models", false, false, (*Server).describeModels},
+	{Native, "POST", "/parley/v1/models/", false, true, (*Server).changeModel},
+	{Native, "POST", "/parley/v1/render", false, true, (*Server).render},
+	{Native, "POST", "/parley/v1/tokenize", false, true, (*Server).tokenize},
+}
+
 type wireSegment struct {
 	Text    string     `json:"text"`
 	Tokens  []int      `json:"tokens,omitempty"` // of a segment that was given as ids

@@ -13,6 +13,13 @@ import (
 	"parley/llm"
 )
 
+var openaiRoutes = []route{
+	{OpenAI, "GET", "/v1/models", false, false, (*Server).listModels},
+	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
+	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
+	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+}
+
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	q, err := s.read(w, r, openai.ParseChat)
 	if err != nil {
@@ -20,7 +27,7 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	out := newEvents(w)
+	out := newEvents(w, r)
 	target, err := s.resolve(ctx, w, q, out)
 	if err != nil {
 		return s.breakOff(out, r, err)
@@ -54,7 +61,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	out := newEvents(w)
+	out := newEvents(w, r)
 	target, err := s.resolve(ctx, w, q, out)
 	if err != nil {
 		return s.breakOff(out, r, err)
