@@ -120,7 +120,12 @@ func events(parser Parser, p llm.Piece, report llm.Report) []chat.Event {
 		list = append(list, parser.Parse(p)...)
 	}
 	if p.Finish != nil {
-		list = append(list, chat.Done{Finish: *p.Finish})
+		done := *p.Finish
+		if read := parser.Report(); len(read) > 0 {
+			done.Report = slices.Clone(done.Report)
+			done.Report.Merge(read)
+		}
+		list = append(list, chat.Done{Finish: done})
 	}
 	return list
 }
