@@ -191,7 +191,7 @@ func (r *reply) beginning(s *callSyntax) int {
 
 // broken passes on as text what was no call, up to a place in held.
 func (r *reply) broken(end int) {
-	r.report.Add(CodeToolCallBroken, strconv.Itoa(r.calls), fmt.Sprintf("what began like a tool call in the syntax %s was none to its end, and is text", r.tries.run.syntax.name))
+	r.report.Add(CodeToolCallBroken, strconv.Itoa(r.calls), fmt.Sprintf("what began like a tool call in the syntax %s did not go on like one, and is text", r.tries.run.syntax.name))
 	r.emit(end, false)
 	r.state = talking
 }

@@ -205,13 +205,17 @@ func dsml(name, section string) *callSyntax {
 // but those whose marks any text may hold.
 var usualSyntaxes = slices.DeleteFunc(slices.Clone(toolSyntaxes), func(s *callSyntax) bool { return s.words })
 
-// ToolSyntaxes are the names of the syntaxes in which calls can be read.
-func ToolSyntaxes() []string {
-	names := make([]string, len(toolSyntaxes))
-	for i, s := range toolSyntaxes {
-		names[i] = s.name
+// syntaxesNamed are the syntaxes of these names; a name that none has is left
+// out.
+func syntaxesNamed(names ...string) (list []*callSyntax) {
+	for _, name := range names {
+		for _, s := range toolSyntaxes {
+			if s.name == name {
+				list = append(list, s)
+			}
+		}
 	}
-	return names
+	return list
 }
 
 // callMarks are the marks of tool calls, and of the text beside them, that an
