@@ -149,7 +149,7 @@ var shapes = map[string]bool{"smoothing_curve": true, "adaptive_decay": true}
 // words are texts and booleans at which a field changes nothing here. A field
 // with true among them says something when it is false.
 var words = map[string][]string{
-	"parallel_tool_calls": {"true"}, "add_bos_token": {"true"}, "skip_special_tokens": {"true"},
+	"add_bos_token": {"true"}, "skip_special_tokens": {"true"},
 	"spaces_between_special_tokens": {"true"}, "cache_prompt": {"true"}, "do_sample": {"true"},
 	"trim_stop":    {"true"},
 	"service_tier": {`"auto"`, `"default"`}, "truncation": {`"disabled"`}, "verbosity": {`"medium"`},
