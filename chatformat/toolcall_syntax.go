@@ -76,20 +76,16 @@ var toolSyntaxes = []*callSyntax{
 		open: []step{literal("[TOOL_CALLS]"), space},
 		call: []step{functionName, whenNext("[CALL_ID]", callID), literal("[ARGS]"), jsonArguments},
 	},
-	{ // Granite 3, Phi 4 mini
-		name: "granite", begins: []string{"<|tool_call|>"},
-		open: []step{literal("<|tool_call|>"), space, literal("[")},
+	listed("jamba", "<tool_calls>", "</tool_calls>"),                   // Jamba, Apriel, Hunyuan A13B, MiniMax M1
+	listed("nemotron", "<TOOLCALL>", "</TOOLCALL>"),                    // Nemotron Nano 2
+	listed("command-r7b", "<|START_ACTION|>", "<|END_ACTION|>"),        // Command R7B, Command A
+	listed("internlm", "<|action_start|><|plugin|>", "<|action_end|>"), // InternLM 2.5 and 3
+	listed("granite", "<|tool_call|>", "<|/tool_call|>"),               // Granite 3, Phi 4 mini
+	{ // Firefunction 2, Phi 4 mini
+		name: "firefunction", begins: []string{"functools["}, words: true,
+		open: []step{literal("functools["), space},
 		call: []step{jsonCall},
-		many: true, sep: ",", close: []string{"]", "<|/tool_call|>"},
-	},
-	listed("jamba", "<tool_calls>", "</tool_calls>"), // Jamba, Apriel
-	listed("nemotron", "<TOOLCALL>", "</TOOLCALL>"),  // Nemotron Nano 2
-	listed("firefunction", "functools", ""),
-	{ // Command R7B, Command A
-		name: "command-r7b", begins: []string{"<|START_ACTION|>"},
-		open: []step{literal("<|START_ACTION|>"), space, literal("[")},
-		call: []step{jsonCall},
-		many: true, sep: ",", close: []string{"]", "<|END_ACTION|>"},
+		many: true, sep: ",", close: []string{"]"},
 	},
 	{ // Command R
 		name: "command-r", words: true, begins: []string{"Action:"},
@@ -173,18 +169,14 @@ var toolSyntaxes = []*callSyntax{
 	},
 }
 
-// listed is a list of calls as JSON objects behind a mark.
+// listed are calls as JSON objects between marks, most often in a list.
 func listed(name, open, end string) *callSyntax {
-	s := &callSyntax{
+	return &callSyntax{
 		name: name, begins: []string{open},
-		open: []step{literal(open), space, literal("[")},
+		open: []step{literal(open), space, maybe("["), space},
 		call: []step{jsonCall},
-		many: true, sep: ",", close: []string{"]"},
+		many: true, sep: ",", close: []string{"]", end},
 	}
-	if end != "" {
-		s.close = append(s.close, end)
-	}
-	return s
 }
 
 // dsml is DeepSeek's mark-up, whose marks say whether a value is a string.
@@ -222,7 +214,7 @@ func syntaxesNamed(names ...string) (list []*callSyntax) {
 // assistant writes itself.
 var callMarks = []string{
 	"<tool_call>", "</tool_call>", "<tool_calls>", "</tool_calls>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<|tool_call|>", "<|/tool_call|>", "<|tool_calls|>",
-	"<|python_tag|>", "<|python_start|>", "<|python_end|>", "<function_call>", "</function_call>", "<|function_call|>", "<|tool_call_start|>", "<|tool_call_end|>",
+	"<|python_tag|>", "<|python_start|>", "<|python_end|>", "<function_call>", "</function_call>", "<|function_call|>", "<|tool_call_start|>", "<|tool_call_end|>", "<|action_start|>", "<|action_end|>", "<|plugin|>",
 	"<|START_ACTION|>", "<|END_ACTION|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>",
 	"<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>",
 	"<tool_calls:opensource>", "</tool_calls:opensource>", "<tool_call:opensource>", "</tool_call:opensource>", "<tool_sep:opensource>",
