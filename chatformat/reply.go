@@ -27,6 +27,22 @@ type replyOptions struct {
 	tools       *toolReading // nil: calls stay text
 }
 
+// think decides how thoughts are told from the reply, and where stop strings
+// do not count.
+func (o *replyOptions) think(t *thinkTag, r *Rendering) {
+	switch {
+	case o.channels:
+		o.close = channelEnd
+		if !o.begun {
+			r.StopAfter, r.StopOpen = channelEnd, channelMark+channelAnalyse
+		}
+	case t != nil:
+		o.open, o.close = t.Open, t.Close
+		o.inside = insideReasoning(r.Prompt, t.Open, t.Close)
+		r.StopAfter, r.StopOpen = o.sleep()
+	}
+}
+
 // sleep are the marks between which stop strings do not count: of a reply that
 // goes on inside of reasoning, or that may begin with it.
 func (o replyOptions) sleep() (after, open string) {

@@ -220,17 +220,7 @@ func (t *Template) reading(o *replyOptions, r *Rendering, c chat.Conversation) e
 			return nil // a call comes at once, without thoughts
 		}
 	}
-	switch {
-	case t.channels:
-		o.close = channelEnd
-		if !o.begun {
-			r.StopAfter, r.StopOpen = channelEnd, channelMark+channelAnalyse
-		}
-	case t.think != nil:
-		o.open, o.close = t.think.Open, t.think.Close
-		o.inside = insideReasoning(r.Prompt, o.open, o.close)
-		r.StopAfter, r.StopOpen = o.sleep()
-	}
+	o.think(t.think, r)
 	return nil
 }
 

@@ -68,7 +68,7 @@ func (t *Template) findCalls() callForm {
 				continue
 			}
 			for _, s := range candidates {
-				if stop, ok := t.readsBack(s, text, arguments); ok {
+				if stop, ok := readsBack(replyOptions{channels: t.channels, wrap: t.wrap}, s, text, arguments); ok {
 					form := callForm{syntaxes: []*callSyntax{s}, known: true, stop: stop}
 					if plain, ok := t.writtenCall(id, plainArguments); ok {
 						form.opening, form.middle, form.argued = dividedCall(plain, id)
@@ -124,9 +124,9 @@ func (t *Template) writtenCall(id, arguments string) (string, bool) {
 
 // readsBack reports whether a reply reads as the call that it was written
 // from, and gives the token that ends it.
-func (t *Template) readsBack(s *callSyntax, text, arguments string) (stop string, ok bool) {
-	tools := newToolReading(chat.Conversation{Tools: []chat.ToolSpec{probedTool}}, []*callSyntax{s})
-	r := newReply(replyOptions{channels: t.channels, wrap: t.wrap, tools: tools})
+func readsBack(o replyOptions, s *callSyntax, text, arguments string) (stop string, ok bool) {
+	o.tools = newToolReading(chat.Conversation{Tools: []chat.ToolSpec{probedTool}}, []*callSyntax{s})
+	r := newReply(o)
 	var calls []chat.ToolCall
 	after := ""
 	for _, e := range r.Parse(llm.Piece{Text: text, Finish: &llm.Finish{}}) {
