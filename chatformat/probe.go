@@ -350,7 +350,11 @@ var sourceMark = regexp.MustCompile(`<[|｜]?[^<>\s'"{}%]{1,64}[|｜]?>|\[/?[A-Z
 var replyMarks = func() []string {
 	marks := slices.Clone(callMarks)
 	for _, m := range thinkMarks {
-		marks = append(marks, m.Open, m.Close)
+		for _, mark := range []string{m.Open, m.Close} {
+			if tokenLike.FindString(mark) == mark { // others are words
+				marks = append(marks, mark)
+			}
+		}
 	}
 	return marks
 }()
