@@ -80,6 +80,7 @@ func TestWhatATemplateWritesCanBeRead(t *testing.T) {
 			exact = append(exact, name)
 		}
 	}
+	t.Logf("one call at a time: %v", slices.DeleteFunc(slices.Clone(exact), func(name string) bool { return slices.Contains(parallel, name) }))
 	t.Logf("%d read back exactly, %d of them two calls at once; %d write no calls: %v", len(exact), len(parallel), len(silent), silent)
 	t.Logf("syntaxes: %v", syntaxes)
 	if len(exact) < 75 {

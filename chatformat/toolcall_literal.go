@@ -326,6 +326,24 @@ func pythonCall(c *call, text string, last bool) (n int, s status) {
 	return l.n + 1, done
 }
 
+// jsonOrPythonCall is a call as either of them writes it.
+func jsonOrPythonCall(c *call, text string, last bool) (n int, s status) {
+	n = spaces(text)
+	switch _, begun := c.state.(*jsonCallState); {
+	case begun:
+		return jsonCall(c, text, last)
+	case n == len(text):
+		return 0, wait(last)
+	case text[n] == '{':
+		return jsonCall(c, text, last)
+	}
+	size, s := pythonCall(c, text[n:], last)
+	if s != done {
+		return 0, s
+	}
+	return n + size, done
+}
+
 // bracedArguments are arguments as Gemma writes them: {key:value, …}, strings
 // between marks.
 func bracedArguments(quote string) step {

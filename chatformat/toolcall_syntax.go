@@ -74,7 +74,7 @@ var toolSyntaxes = []*callSyntax{
 	{ // Mistral from v11 on
 		name: "mistral-args", begins: []string{"[TOOL_CALLS]"},
 		open: []step{literal("[TOOL_CALLS]"), space},
-		call: []step{functionName, whenNext("[CALL_ID]", callID), literal("[ARGS]"), jsonArguments},
+		call: []step{functionName, whenNext("[CALL_ID]", callID), maybe("[ARGS]"), jsonArguments},
 	},
 	listed("jamba", "<tool_calls>", "</tool_calls>"),                   // Jamba, Apriel, Hunyuan A13B, MiniMax M1
 	listed("nemotron", "<TOOLCALL>", "</TOOLCALL>"),                    // Nemotron Nano 2
@@ -127,7 +127,7 @@ var toolSyntaxes = []*callSyntax{
 	{ // LFM 2
 		name: "lfm", begins: []string{"<|tool_call_start|>"}, hint: "<|tool_list_start|>",
 		open: []step{literal("<|tool_call_start|>"), space, literal("[")},
-		call: []step{pythonCall},
+		call: []step{jsonOrPythonCall},
 		many: true, sep: ",", close: []string{"]", "<|tool_call_end|>"},
 	},
 	{ // Gemma 4
