@@ -62,7 +62,7 @@ var toolSyntaxes = []*callSyntax{
 	{ // MiniCPM 5
 		name: "minicpm", begins: []string{`<function name="`},
 		call: []step{literal(`<function name="`), functionName, literal(`">`), tags{
-			open: `<param name="`, middle: `">`, close: "</param>", end: []string{"</function>"},
+			open: `<param name="`, middle: `">`, close: "</param>", cdata: true, end: []string{"</function>"},
 		}.arguments},
 	},
 	{ // Mistral up to v7

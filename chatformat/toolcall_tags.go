@@ -19,30 +19,44 @@ type tags struct {
 	kind string
 	// padded says that one line break on either side of a value is not its own.
 	padded bool
+	// cdata says that a value may be wrapped as XML has it, closing mark and all.
+	cdata bool
 	// end are the texts of which one comes behind the last argument. The first
 	// one is taken, others are left for what follows.
 	end []string
 }
 
 type tagsState struct {
-	keys []string
+	keys   []string
+	string stringPlace // where in a string that is passed on as it comes
 }
 
-// arguments reads all of them. A value is taken whole: what it becomes may
-// depend on its last character.
+type stringPlace uint8
+
+const (
+	outside stringPlace = iota
+	stringBegin
+	inside
+)
+
+// arguments reads all of them. A string is passed on as it comes. Another value
+// is taken whole: what it becomes may depend on its last character.
 func (t tags) arguments(c *call, text string, last bool) (n int, s status) {
 	state := scratch[tagsState](c)
 	for {
+		if state.string != outside {
+			size, s := t.continued(c, state, text[n:], last)
+			if n += size; s != done {
+				return n, s
+			}
+		}
 		at := n + spaces(text[n:])
 		rest := text[at:]
 		for i, end := range t.end {
 			switch {
 			case strings.HasPrefix(rest, end):
-				if !c.begun {
-					if !c.begin() {
-						return n, broken
-					}
-					c.argue("{")
+				if !t.begin(c) {
+					return n, broken
 				}
 				c.argue("}")
 				if i == 0 {
@@ -59,35 +73,56 @@ func (t tags) arguments(c *call, text string, last bool) (n int, s status) {
 			}
 			return n, broken
 		}
-		if !c.begun {
-			if !c.begin() {
-				return n, broken
-			}
-			c.argue("{")
+		if !t.begin(c) {
+			return n, broken
 		}
-		key, value, size, s := t.one(c, rest, last)
+		key, kind, size, s := t.head(rest, last)
 		if s != done {
 			return n, s
 		}
 		if slices.Contains(state.keys, key) {
 			return n, broken
 		}
+		before := quoteJSON(key) + ": "
 		if len(state.keys) > 0 {
-			c.argue(", ")
+			before = ", " + before
+		}
+		types := argumentTypes(c.tools.schemas[c.name], key)
+		if !t.cdata && isString(types, kind) {
+			c.argue(before + `"`)
+			state.string = stringBegin
+		} else {
+			value, valueSize, s := t.value(types, kind, rest[size:], last)
+			if s != done {
+				return n, s
+			}
+			c.argue(before + value)
+			size += valueSize
 		}
 		state.keys = append(state.keys, key)
-		c.argue(quoteJSON(key) + ": " + value)
 		n = at + size
 	}
 }
 
-// one reads an argument, its value as JSON.
-func (t tags) one(c *call, text string, last bool) (name, value string, n int, s status) {
+// begin gives the call and the bracket around its arguments away, once.
+func (t tags) begin(c *call) bool {
+	if c.begun {
+		return true
+	}
+	if !c.begin() {
+		return false
+	}
+	c.argue("{")
+	return true
+}
+
+// head reads what stands before a value. n is its length.
+func (t tags) head(text string, last bool) (key, kind string, n int, s status) {
 	head, rest, s := until(text[len(t.open):], t.middle, last)
 	if s != done {
 		return "", "", 0, s
 	}
-	key, kind := head, ""
+	key = head
 	if t.kind != "" {
 		key, kind, _ = strings.Cut(head, t.kind)
 	}
@@ -102,25 +137,58 @@ func (t tags) one(c *call, text string, last bool) (name, value string, n int, s
 		}
 		rest = value
 	}
-	key = strings.TrimSpace(key)
-	raw, plain := rest, true
-	if inner, ok := strings.CutPrefix(strings.TrimLeftFunc(rest, unicode.IsSpace), cdataOpen); ok {
-		// It may hold the closing mark: it ends with its own.
-		plain = false
+	return strings.TrimSpace(key), kind, len(text) - len(rest), done
+}
+
+// value reads a whole value and its closing mark, as JSON.
+func (t tags) value(types map[string]bool, kind, text string, last bool) (value string, n int, s status) {
+	raw, rest := text, text
+	if inner, ok := strings.CutPrefix(strings.TrimLeftFunc(text, unicode.IsSpace), cdataOpen); ok && t.cdata {
 		if raw, rest, s = until(inner, cdataClose, last); s != done {
-			return "", "", 0, s
+			return "", 0, s
 		}
-		if _, rest, s = until(rest, t.close, last); s != done {
-			return "", "", 0, s
+		_, rest, s = until(rest, t.close, last)
+	} else {
+		raw, rest, s = until(text, t.close, last)
+		if t.padded {
+			raw = strings.TrimPrefix(raw, "\n")
+			raw = strings.TrimSuffix(raw, "\n")
 		}
-	} else if raw, rest, s = until(rest, t.close, last); s != done {
-		return "", "", 0, s
 	}
-	if t.padded && plain {
-		raw = strings.TrimPrefix(raw, "\n")
-		raw = strings.TrimSuffix(raw, "\n")
+	if s != done {
+		return "", 0, s
 	}
-	return key, convert(raw, kind, c.tools.schemas[c.name], key), len(text) - len(rest), done
+	return convert(raw, kind, types), len(text) - len(rest), done
+}
+
+// continued goes on with a string, up to its closing mark. What may be the
+// beginning of the mark, and a line break before it, is held back.
+func (t tags) continued(c *call, state *tagsState, text string, last bool) (n int, s status) {
+	if state.string == stringBegin {
+		if text == "" {
+			return 0, wait(last)
+		}
+		if t.padded && text[0] == '\n' {
+			n = 1
+		}
+		state.string = inside
+	}
+	value, _, found := strings.Cut(text[n:], t.close)
+	size := len(value)
+	if !found {
+		size -= overlap(value, t.close)
+	}
+	if t.padded && strings.HasSuffix(value[:size], "\n") {
+		size--
+	}
+	quoted := quoteJSON(value[:size])
+	c.argue(quoted[1 : len(quoted)-1])
+	if !found {
+		return n + size, wait(last)
+	}
+	c.argue(`"`)
+	state.string = outside
+	return n + len(value) + len(t.close), done
 }
 
 const (
@@ -137,15 +205,16 @@ func until(text, mark string, last bool) (before, after string, s status) {
 	return before, after, done
 }
 
+// isString reports whether a value can be nothing but a string: its types are
+// those of the schema, none if it does not say, and kind is what the mark says.
+func isString(types map[string]bool, kind string) bool {
+	return kind == "true" || kind == "" && len(types) == 1 && types["string"]
+}
+
 // convert makes JSON of an argument's text: what the tool's schema says it is,
-// or what it looks like where the schema does not say. kind "true" and "false"
-// say that it is a string, or is not.
-func convert(text, kind string, schema json.RawMessage, key string) string {
-	if kind == "true" {
-		return quoteJSON(text)
-	}
-	types := argumentTypes(schema, key)
-	if kind == "" && len(types) == 1 && types["string"] {
+// or what it looks like where the schema does not say.
+func convert(text, kind string, types map[string]bool) string {
+	if isString(types, kind) {
 		return quoteJSON(text)
 	}
 	value, ok := strings.TrimSpace(text), false

@@ -226,6 +226,27 @@ func TestArgumentsAreNeverHalfAnEscape(t *testing.T) {
 	}
 }
 
+// TestAStringBetweenTagsComesAsItIsWritten, but for what may be its end.
+func TestAStringBetweenTagsComesAsItIsWritten(t *testing.T) {
+	p := chatformat.NewCallParser(callConversation(), "", "qwen-coder")
+	arguments := ""
+	for _, c := range []struct{ piece, want string }{
+		{"<tool_call>\n<function=get_weather>\n<parameter=location", `{`},
+		{">\n", `{"location": "`},
+		{"Ulm \"on\"\n", `{"location": "Ulm \"on\"`},
+		{"the Danube\n</param", `{"location": "Ulm \"on\"\nthe Danube`},
+		{"eter>\n<parameter=days>\n1", `{"location": "Ulm \"on\"\nthe Danube"`},
+		{"2\n</parameter>\n</function>", `{"location": "Ulm \"on\"\nthe Danube", "days": 12}`},
+	} {
+		for _, e := range p.Parse(llm.Piece{Text: c.piece}) {
+			arguments += e.(chat.ToolCallDelta).Arguments
+		}
+		if arguments != c.want {
+			t.Errorf("after %q the arguments are %s, want %s", c.piece, arguments, c.want)
+		}
+	}
+}
+
 // TestNoMarkBeginsAnother: a mark that did would be taken for it where a piece
 // ends between the two.
 func TestNoMarkBeginsAnother(t *testing.T) {
@@ -252,6 +273,7 @@ func FuzzCalls(f *testing.F) {
 			syntaxes = names[which : which+1]
 		}
 		want := readCalls(t, chatformat.NewCallParser(callConversation(), "", syntaxes...), []string{output})
+		checkArguments(t, syntaxes[0], want)
 		r := rand.New(rand.NewPCG(seed, 1))
 		pieces := randomPieces(r, output)
 		if got := readCalls(t, chatformat.NewCallParser(callConversation(), "", syntaxes...), pieces); got != want {
