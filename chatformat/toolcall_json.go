@@ -261,9 +261,18 @@ var (
 
 // jsonCall is a call as a JSON object: {"name": …, "arguments": {…}}, with
 // the names of nameKeys and so on, in any order. What else is in it is skipped.
-// It may stand inside of another, as "function".
+// It may stand inside of another, as "function". Once the arguments are whole
+// the call is, whatever is wrong behind them.
 func jsonCall(c *call, text string, last bool) (n int, s status) {
 	o := scratch[jsonCallState](c)
+	n, s = o.read(c, text, last)
+	if s == broken && c.begun && o.given {
+		s = done
+	}
+	return n, s
+}
+
+func (o *jsonCallState) read(c *call, text string, last bool) (n int, s status) {
 	for {
 		if o.at != objectInKey && o.at != objectValue {
 			n += spaces(text[n:])
@@ -446,14 +455,17 @@ func jsonArguments(c *call, text string, last bool) (n int, s status) {
 }
 
 // keyedCall is a call as an object with the function's name as its only key:
-// {"name": {…}}.
+// {"name": {…}}. Its last bracket may be missing.
 func keyedCall(c *call, text string, last bool) (n int, s status) {
 	o := scratch[jsonCallState](c)
 	for {
 		if o.at != objectInKey && o.at != objectValue {
 			n += spaces(text[n:])
 		}
-		if n == len(text) {
+		switch {
+		case n == len(text) && last && o.at == objectNext:
+			return n, done
+		case n == len(text):
 			return n, wait(last)
 		}
 		switch o.at {
@@ -475,10 +487,10 @@ func keyedCall(c *call, text string, last bool) (n int, s status) {
 			n++
 			o.at = objectValueBegin
 		case objectNext:
-			if text[n] != '}' {
-				return n, broken
+			if text[n] == '}' {
+				n++
 			}
-			return n + 1, done
+			return n, done
 		case objectInKey:
 			size, s := o.value.read(text[n:], last)
 			if n += size; s != done {
