@@ -168,6 +168,29 @@ func TestADemandThatAFormatCannotMeetIsRefused(t *testing.T) {
 	}
 }
 
+// TestAConstraintThatWouldMeanSomethingElseIsRefused: a constraint is on the
+// reply's text, and these replies begin with something else.
+func TestAConstraintThatWouldMeanSomethingElseIsRefused(t *testing.T) {
+	named := callConversation()
+	named.Choice = chat.ToolChoice{Mode: chat.ToolNamed, Name: "now"}
+	for name, c := range map[string]struct {
+		template     string
+		conversation chat.Conversation
+		refused      bool
+	}{
+		"a call":   {hermesTemplate, named, true},
+		"channels": {harmonyTemplate, hello(), true},
+		"text":     {hermesTemplate, callConversation(), false},
+	} {
+		r := chatformat.NewResponder(llm.Script("{}"), templateOf(t, c.template), chatformat.Options{})
+		params := llm.Params{Constraint: &llm.Constraint{Kind: llm.ConstrainJSON, Field: "response_format"}}
+		_, err := chat.Collect(r.Respond(t.Context(), c.conversation, params))
+		if e := llm.AsError(err); (err != nil) != c.refused || err != nil && (e.Code != llm.Unsupported || e.Field != "response_format") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestOneCallEndsTheReply(t *testing.T) {
 	c := callConversation()
 	c.Choice.Single = true
