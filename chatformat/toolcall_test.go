@@ -259,6 +259,24 @@ func TestNoMarkBeginsAnother(t *testing.T) {
 	}
 }
 
+// TestAMarkAloneIsText, in every syntax that has it.
+func TestAMarkAloneIsText(t *testing.T) {
+	for _, mark := range chatformat.CallMarks() {
+		for _, rest := range []string{"", "\x00", " x", mark} {
+			events := readCalls(t, chatformat.NewCallParser(callConversation(), "", chatformat.ToolSyntaxes()[1:]...), []string{mark + rest})
+			if rest != mark && !strings.HasPrefix(events, "text "+quote(mark+rest)) {
+				t.Errorf("%q came out as %s", mark+rest, events)
+			}
+			for _, name := range chatformat.ToolSyntaxes()[1:] {
+				events := readCalls(t, chatformat.NewCallParser(callConversation(), "", name), []string{mark + rest})
+				if !strings.HasPrefix(events, "text "+quote(mark+rest)) {
+					t.Errorf("%s: %q came out as %s", name, mark+rest, events)
+				}
+			}
+		}
+	}
+}
+
 // FuzzCalls reads outputs in all syntaxes, divided in two ways.
 func FuzzCalls(f *testing.F) {
 	names := chatformat.ToolSyntaxes()
