@@ -10,8 +10,9 @@ import (
 
 // A jsonText reads one JSON value from text that arrives in pieces, and passes
 // it on as valid JSON. An escape, a number and a word (true) are taken whole.
-// Control characters within strings, which models write and JSON forbids, are
-// escaped; all else stays as it was written.
+// What models write within strings and JSON forbids becomes what was meant:
+// control characters, and backslashes that escape nothing, are escaped, and \'
+// is an apostrophe. All else stays as it was written.
 type jsonText struct {
 	out strings.Builder // what was read and is to be passed on
 
@@ -155,6 +156,12 @@ func (j *jsonText) within(text string, last bool) (int, status) {
 	case c == '\\':
 		n := escapeLength(text)
 		switch {
+		case n < 0 && text[1] == '\'': // as Python and JavaScript have it
+			j.out.WriteByte('\'')
+			return 2, more
+		case n < 0 && text[1] != 'u':
+			j.out.WriteString(`\\`)
+			return 1, more
 		case n < 0 || n == 0 && last:
 			return 0, broken
 		case n == 0:

@@ -10,6 +10,11 @@ var (
 	nameKeys     = map[string]bool{"name": true, "tool_name": true}
 	argumentKeys = map[string]bool{"arguments": true, "parameters": true}
 	idKeys       = map[string]bool{"id": true, "call_id": true}
+	// callKeys are all that a call without a mark may have: what has another
+	// is an answer in JSON, which must not wait for its end.
+	callKeys = map[string]bool{
+		"name": true, "tool_name": true, "arguments": true, "parameters": true, "id": true, "call_id": true, "function": true, "type": true,
+	}
 )
 
 // jsonCall is a call as a JSON object: {"name": …, "arguments": {…}}, with
@@ -57,7 +62,7 @@ func (o *jsonCallState) read(c *call, text string, last bool) (n int, s status) 
 			if n += size; s != done {
 				return n, s
 			}
-			if json.Unmarshal([]byte(o.value.take()), &o.key) != nil {
+			if json.Unmarshal([]byte(o.value.take()), &o.key) != nil || c.bare && !callKeys[o.key] {
 				return n, broken
 			}
 			o.value = jsonText{}

@@ -247,6 +247,16 @@ func TestAStringBetweenTagsComesAsItIsWritten(t *testing.T) {
 	}
 }
 
+// TestAnAnswerInJSONIsNotHeldBack where calls are bare JSON, either.
+func TestAnAnswerInJSONIsNotHeldBack(t *testing.T) {
+	p := chatformat.NewCallParser(callConversation(), "", "json", "pythonic", "glm4")
+	const piece = `{"answer": "It is `
+	events := p.Parse(llm.Piece{Text: piece})
+	if len(events) != 1 || events[0].(chat.TextDelta).Text != strings.TrimRight(piece, " ") {
+		t.Errorf("after %q came %v", piece, events)
+	}
+}
+
 // TestNoMarkBeginsAnother: a mark that did would be taken for it where a piece
 // ends between the two.
 func TestNoMarkBeginsAnother(t *testing.T) {
