@@ -126,7 +126,7 @@ func prompt(o *wire.Object, path string, v wire.Value) llm.Prompt {
 			out.Segments = append(out.Segments, llm.Text(v.Text()).Segments...)
 			return
 		}
-		id, ok := o.Number(path, v, limits.Vocabulary)
+		id, ok := o.Number(path, v, limits.TokenID)
 		if id != float64(int(id)) {
 			o.Invalid(path, "a token id is a whole number")
 		}
@@ -215,7 +215,7 @@ func ParseDetokenize(body []byte) (model string, ids []int, err error) {
 	model = o.Bounded("model", limits.NameBytes)
 	if v, ok := o.Take("tokens"); ok {
 		o.List("tokens", v, limits.MaxTokens, func(path string, v wire.Value) {
-			if id, ok := o.Number(path, v, limits.Vocabulary); ok {
+			if id, ok := o.Number(path, v, limits.TokenID); ok {
 				ids = append(ids, int(id))
 			}
 		})

@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"slices"
+	"strings"
 
 	"parley/chat"
 	"parley/internal/llamaserver"
@@ -166,11 +167,15 @@ func (s *Server) llamaDetokenize(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	texts, err := promptTexts(ctx, target, []llm.Prompt{llm.Tokens(ids)})
+	tokenizer, ok := target.Model.(llm.Tokenizer)
+	if !ok {
+		return cannot(target, "turn tokens into text", "ask the engine that runs it")
+	}
+	text, err := tokenizer.Detokenize(ctx, ids)
 	if err != nil {
 		return err
 	}
-	return writeJSON(w, r, http.StatusOK, llamaserver.Text(texts[0]))
+	return writeJSON(w, r, http.StatusOK, llamaserver.Text(strings.ToValidUTF8(text, "\ufffd")))
 }
 
 // shown is how a body with messages is laid out.
