@@ -115,6 +115,7 @@ func (c *Catalog) step() {
 	if c.closed {
 		return
 	}
+	c.lose()
 	views := make([]view, len(c.slots))
 	for i, s := range c.slots {
 		views[i] = s.view()
@@ -277,37 +278,43 @@ func (c *Catalog) loaded(s *slot, l *Loaded) {
 	}
 	c.log.Info("loaded", "model", s.Name, "took", s.took)
 	if l.Gone != nil {
-		it := s.it
 		c.work.Go(func() {
 			select {
 			case <-l.Gone:
-				c.gone(s, it)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.step()
 			case <-c.ctx.Done():
 			}
 		})
 	}
 }
 
-// gone is the loss of a model that was not unloaded by us. Requests that use
-// it end by themselves.
-func (c *Catalog) gone(s *slot, it *instance) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.it != it || s.phase != ready {
-		return
+// lose takes note of models that were lost, not unloaded by us. Requests that
+// use one end by themselves.
+func (c *Catalog) lose() {
+	for _, s := range c.slots {
+		if s.phase != ready {
+			continue
+		}
+		it := s.it
+		select {
+		case <-it.Gone:
+		default:
+			continue
+		}
+		s.it, s.dismissed = nil, false
+		close(it.over)
+		s.to(unloaded)
+		if it.Lost != nil {
+			s.err = it.Lost()
+		}
+		c.work.Go(func() { closeLoaded(it.Loaded) })
+		if !s.OnDemand {
+			s.absent = true
+			c.again(s)
+		}
 	}
-	s.it, s.dismissed = nil, false
-	close(it.over)
-	s.to(unloaded)
-	if it.Lost != nil {
-		s.err = it.Lost()
-	}
-	c.work.Go(func() { closeLoaded(it.Loaded) })
-	if !s.OnDemand {
-		s.absent = true
-		c.again(s)
-	}
-	c.step()
 }
 
 // again has a model loaded that is to be there without being asked for: after

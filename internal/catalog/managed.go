@@ -33,10 +33,10 @@ func (m *Managed) Open(ctx context.Context, r Remote) (*Loaded, error) {
 	l, err := r.Open(ctx)
 	if err != nil {
 		err = m.explain(ctx, run, err)
-		return nil, errors.Join(err, m.process.Stop())
+		return nil, errors.Join(err, m.process.Stop(run))
 	}
 	closeRemote := l.Close
-	l.Close = func() error { return errors.Join(closeRemote(), m.process.Stop()) }
+	l.Close = func() error { return errors.Join(closeRemote(), m.process.Stop(run)) }
 	l.Gone, l.Lost = run.Gone, m.process.Crash
 	l.Memory = func() int64 { return m.process.Status().Memory }
 	return l, nil

@@ -102,11 +102,11 @@ func TestAProgramThatWasWellWhenItWasStoppedIsForgiven(t *testing.T) {
 		run, _ := p.Start(t.Context())
 		close(s.last)
 		<-run.Gone
-		if _, err := p.Start(t.Context()); err != nil {
-			t.Fatal(err)
+		if run, _ = p.Start(t.Context()); run == nil {
+			t.Fatal("not started")
 		}
 		time.Sleep(seconds(limits.SettledSeconds))
-		p.Stop()
+		p.Stop(run)
 		if got := p.Status(); got.Crashes != 0 || got.State != Stopped {
 			t.Errorf("status %+v", got)
 		}
@@ -148,12 +148,13 @@ func TestStoppingTakesItsTimeAndNoMore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, s := staged(always)
-				if _, err := p.Start(t.Context()); err != nil {
+				run, err := p.Start(t.Context())
+				if err != nil {
 					t.Fatal(err)
 				}
 				s.deaf, s.immortal = test.deaf, test.immortal
 				begun := time.Now()
-				if err := p.Stop(); (err != nil) != test.fails || time.Since(begun) != test.took {
+				if err := p.Stop(run); (err != nil) != test.fails || time.Since(begun) != test.took {
 					t.Errorf("after %s: %v", time.Since(begun), err)
 				}
 				if test.immortal {

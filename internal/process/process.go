@@ -80,7 +80,6 @@ type Process struct {
 	state   State
 	since   time.Time
 	run     *Run
-	give    context.CancelFunc // ends the start that is under way
 	crashes int
 	failed  time.Time // when it last crashed
 	err     error
@@ -130,9 +129,6 @@ func (p *Process) Start(ctx context.Context) (*Run, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	asked := ctx
-	ctx, give := context.WithCancel(ctx)
-	defer give()
 	p.mu.Lock()
 	if p.state == Ready {
 		defer p.mu.Unlock()
@@ -143,23 +139,17 @@ func (p *Process) Start(ctx context.Context) (*Run, error) {
 		defer p.mu.Unlock()
 		return nil, err
 	}
-	p.give = give
 	p.set(Starting)
 	p.mu.Unlock()
 
 	run, err := p.try(ctx, pause)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.give = nil
-	if ctx.Err() != nil && err != nil {
-		p.set(Stopped)
-		if asked.Err() == nil {
-			err = llm.Errorf(llm.Unavailable, "", "%s was stopped while it started", p.o.Name)
-		}
-		return nil, err
-	}
 	if err != nil {
-		p.fail(err)
+		p.set(Stopped)
+		if ctx.Err() == nil {
+			p.fail(err)
+		}
 		return nil, err
 	}
 	p.run = run
@@ -304,22 +294,20 @@ func (p *Process) watch(run *Run) {
 	defer close(run.gone)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.run == run {
-		p.run = nil
-	}
 	run.release()
 	if run.stopping {
 		return // whoever stops it says so
 	}
+	p.run = nil
 	if time.Since(run.ready) >= seconds(limits.SettledSeconds) {
 		p.crashes = 0
 	}
+	p.set(Stopped)
 	p.fail(p.lines(llm.Errorf(llm.Broken, "", "%s has crashed: %s", p.o.Name, reason(run.child.err))))
 }
 
 // fail notes a failure.
 func (p *Process) fail(err error) {
-	p.set(Stopped)
 	p.err, p.failed = err, time.Now()
 	if e, ok := errors.AsType[*launchFailure](err); ok {
 		p.o.Logger.Error("not started", "engine", p.o.Name, "cause", e.Error())
@@ -332,23 +320,12 @@ func (p *Process) fail(err error) {
 	p.o.Logger.Error("failed", "engine", p.o.Name, "crashes", p.crashes, "cause", err.Error())
 }
 
-// Stop ends the program, or a start that is under way, and returns when it is
-// gone with everything that it started: asked to, and after the time of grace
-// not asked any more. The error is that it cannot be ended.
-func (p *Process) Stop() error {
+// Stop ends a run and returns when the program is gone with everything that it
+// started: asked to, and after the time of grace not asked any more. It does
+// nothing where the run is over. The error is that it cannot be ended.
+func (p *Process) Stop(run *Run) error {
 	p.mu.Lock()
-	if p.give != nil {
-		p.give()
-		p.mu.Unlock()
-		p.turn <- struct{}{} // the start is over
-		<-p.turn
-		return nil
-	}
-	run := p.run
-	if run == nil {
-		if p.state != Broken {
-			p.set(Stopped)
-		}
+	if p.run != run {
 		p.mu.Unlock()
 		return nil
 	}
