@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"internal/gguf":      {},
 	"internal/grammar":   {},
 	"internal/jinja":     {},
+	"internal/llamaswap": {},
 	"internal/kernel":    {},
 	"internal/textmatch": {},
 	"internal/tokenizer": {},

@@ -31,6 +31,8 @@ type cli struct {
 	Models  modelsCmd  `cmd:"" help:"List models, or look into a file."`
 	Formats formatsCmd `cmd:"" help:"List, show and check chat formats."`
 	Bench   benchCmd   `cmd:"" help:"Measure how fast a model runs here."`
+
+	Configure configCmd `cmd:"" name:"config" help:"Take over the configuration of another program."`
 }
 
 // An app is what every subcommand gets: its streams and how to colour them.
