@@ -71,7 +71,6 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	defer models.Close()
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
@@ -80,7 +79,24 @@ func (c *serveCmd) Run(a *app) error {
 		log.Info("configured", "file", cfg.path)
 	}
 	announce(a, log, open, models, len(keys) > 0)
-	return serve(s, open, log, signals)
+	if err := serve(s, open, log, signals); err != nil {
+		go models.Close() // not waited for: what is still there ends with the program
+		return err
+	}
+	return closeAll(models, signals)
+}
+
+// closeAll closes the models, which takes as long as engines take to end,
+// unless another signal comes: then they end with the program.
+func closeAll(models *catalog.Catalog, signals <-chan os.Signal) error {
+	closed := make(chan error, 1)
+	go func() { closed <- models.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-signals:
+		return &userError{Message: "stopped before every engine had ended"}
+	}
 }
 
 // settings lays the flags, which have the environment in them, over the
@@ -261,7 +277,7 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 	fmt.Fprintf(&b, "\n  %s %s\n\n", s.bold("Parley"), s.dim(release))
 	for _, m := range listed {
 		fmt.Fprintf(&b, "  %-8s  %s  %s\n", "model", s.cyan(printable(m.ID)),
-			s.dim(fmt.Sprintf("%s parameters, %s, context %s", short(m.Info.Parameters), m.Info.Quantisation, count(int64(m.Info.Context)))))
+			s.dim(printable(about(m))))
 	}
 	for _, l := range open {
 		label := "OpenAI"
@@ -277,6 +293,22 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'\n", "try", open[0].url(), key)
 	fmt.Fprintf(&b, "  %-8s  parley chat --server %s\n\n", "or", open[0].url())
 	io.WriteString(a.stderr, b.String())
+}
+
+// about says in a line what a model is, or what becomes of it.
+func about(m server.Listed) string {
+	switch i := m.Info; {
+	case m.Status.State != server.Ready && m.Status.Err != nil:
+		return "not loaded: " + sentence(m.Status.Err)
+	case m.Status.State == server.Unloaded:
+		return "loaded when it is asked for"
+	case m.Status.State != server.Ready:
+		return string(m.Status.State)
+	case i.Parameters == 0:
+		return strings.TrimSpace(m.Engine.Kind + " " + m.Engine.Version + " at " + m.Engine.URL)
+	default:
+		return fmt.Sprintf("%s parameters, %s, context %s", short(i.Parameters), i.Quantisation, count(int64(i.Context)))
+	}
 }
 
 // errHurried is why requests end that did not end in time after the second

@@ -32,6 +32,9 @@ type slot struct {
 
 	dismissed bool // it is to be unloaded as soon as it can be
 
+	info     llm.Info // as when it was last loaded
+	promises map[llm.Promise]llm.Keeping
+
 	queue []*waiter
 	it    *instance          // set while it is ready or being unloaded
 	begun time.Time          // when the load began
@@ -276,6 +279,7 @@ func (c *Catalog) loaded(s *slot, l *Loaded) {
 	if s.Memory == 0 && l.Memory != nil && len(s.GPUs) == 0 {
 		s.memory = l.Memory()
 	}
+	s.info, s.promises = l.Info, l.Promises
 	c.log.Info("loaded", "model", s.Name, "took", s.took)
 	if l.Gone != nil {
 		c.work.Go(func() {

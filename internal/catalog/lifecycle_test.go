@@ -174,6 +174,9 @@ func TestAModelThatNobodyUsesIsUnloaded(t *testing.T) {
 		if got := states(c); got[0] != "unloading" {
 			t.Errorf("at its time: %v", got)
 		}
+		if list, _ := c.List(t.Context()); list[0].Info.Name != "a" {
+			t.Errorf("what it is is forgotten: %+v", list[0].Info)
+		}
 		if err := c.Ready(); err != nil {
 			t.Errorf("an unloaded model keeps the server from being ready: %v", err)
 		}

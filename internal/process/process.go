@@ -63,7 +63,6 @@ type Status struct {
 	Memory  int64  // bytes that it and its children hold in main memory; 0: not known
 	Crashes int    // one soon after the other
 	Err     error  // why it last failed
-	Output  []string
 }
 
 // A Process is a program that runs at most once at a time. It may be used by
@@ -425,7 +424,6 @@ func (p *Process) Status() Status {
 	if s.PID != 0 {
 		s.Memory = memory(s.PID)
 	}
-	s.Output = p.out.tail(errorLines)
 	return s
 }
 
