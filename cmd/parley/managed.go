@@ -253,7 +253,7 @@ const (
 // onLlamaServer is the model with llama-server as its engine.
 func (m *modelConfig) onLlamaServer(program string, cfg config) *modelConfig {
 	other := *m
-	other.Name, other.Kind, other.Health = m.name(), "llamacpp", "/health"
+	other.Name, other.Health = m.name(), "/health"
 	context := cmp.Or(m.Context, cfg.Engine.Context, usualContext)
 	parallel := cmp.Or(cfg.Engine.Sequences, usualParallel)
 	other.Context = context

@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,4 +165,29 @@ func TestStoppingTakesItsTimeAndNoMore(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAProgramThatHangsIsKilledOnceSomebodyDoubtsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := staged(always)
+		run, err := p.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Doubt(t.Context(), run) {
+			t.Error("it is well, and was killed")
+		}
+		p.check = func(ctx context.Context, _, _ string) error { <-ctx.Done(); return errors.New("no answer") }
+		s.deaf = true
+		begun := time.Now()
+		if !p.Doubt(t.Context(), run) || time.Since(begun) != oneLook {
+			t.Errorf("after %s it is %+v", time.Since(begun), p.Status())
+		}
+		if err := p.Crash(); err == nil || !strings.Contains(err.Error(), "did not answer any more") || p.Status().Crashes != 1 {
+			t.Errorf("%v, %+v", err, p.Status())
+		}
+		if p.Doubt(t.Context(), run) {
+			t.Error("killed twice")
+		}
+	})
 }

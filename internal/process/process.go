@@ -96,6 +96,7 @@ type Run struct {
 	leased   bool // the port is ours to give back
 	ready    time.Time
 	stopping bool
+	mute     bool // it did not answer any more
 }
 
 // New makes a Process, which does not run yet.
@@ -302,7 +303,11 @@ func (p *Process) watch(run *Run) {
 		p.crashes = 0
 	}
 	p.set(Stopped)
-	p.fail(p.lines(llm.Errorf(llm.Broken, "", "%s has crashed: %s", p.o.Name, reason(run.child.err))))
+	e := llm.Errorf(llm.Broken, "", "%s has crashed: %s", p.o.Name, reason(run.child.err))
+	if run.mute {
+		e = llm.Errorf(llm.Broken, "", "%s did not answer any more and was ended", p.o.Name)
+	}
+	p.fail(p.lines(e))
 }
 
 // fail notes a failure.
@@ -400,6 +405,31 @@ func (p *Process) askToStop(run *Run) {
 			c.kill()
 		}
 	}()
+}
+
+// Doubt is for those who got no answer from a program that runs: one that does
+// not even say how it is hangs, and is killed as if it had crashed. It returns
+// whether that was so, when the program is gone.
+func (p *Process) Doubt(ctx context.Context, run *Run) bool {
+	one, cancel := context.WithTimeout(ctx, oneLook)
+	defer cancel()
+	if p.check(one, run.URL, p.o.Health) == nil || ctx.Err() != nil {
+		return false
+	}
+	p.mu.Lock()
+	if p.run != run || run.stopping {
+		p.mu.Unlock()
+		return false
+	}
+	run.mute = true
+	p.mu.Unlock()
+	run.child.kill()
+	select {
+	case <-run.Gone:
+		return true
+	case <-time.After(killed):
+		return false
+	}
 }
 
 // Crash is why the program is not there any more, for those who used it; nil
