@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -261,6 +262,10 @@ func (m *modelConfig) onLlamaServer(program string, cfg config) *modelConfig {
 		program, "--model", m.Path, "--host", "127.0.0.1", "--port", "{port}",
 		"--ctx-size", strconv.Itoa(context * parallel), "--parallel", strconv.Itoa(parallel),
 	}
+	// Its port is open to every program and, in part, every web page of this
+	// machine: only we know its key. The environment is not shown to others.
+	other.Key = rand.Text()
+	other.Env = map[string]string{"LLAMA_API_KEY": other.Key}
 	if n := cfg.Engine.Threads; n > 0 {
 		other.Command = append(other.Command, "--threads", strconv.Itoa(n))
 	}

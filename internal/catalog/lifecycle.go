@@ -125,7 +125,9 @@ func (c *Catalog) step() {
 	}
 	d := c.rules.decide(time.Now(), views)
 	for _, i := range d.refuse {
-		c.slots[i].fail(c.misfit(views, i))
+		err := c.misfit(views, i)
+		c.log.Warn("not loaded", "model", c.slots[i].Name, "cause", err.Error())
+		c.slots[i].fail(err)
 	}
 	for _, i := range d.unload {
 		c.unload(c.slots[i])
@@ -411,6 +413,12 @@ func (c *Catalog) dismiss(ctx context.Context, s *slot) error {
 
 // bring loads a model without using it.
 func (c *Catalog) bring(ctx context.Context, s *slot) error {
+	c.mu.Lock()
+	there := s.phase == ready && !s.dismissed
+	c.mu.Unlock()
+	if there {
+		return nil
+	}
 	it, err := c.acquire(ctx, s)
 	if err == nil {
 		c.release(it)()

@@ -302,13 +302,16 @@ func TestALoadGoesOnWithoutItsAskersUnlessItIsInTheWay(t *testing.T) {
 func TestModelsAreLoadedAndUnloadedByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		c := catalogOf(t, Options{}, m.entry("a", nil), m.entry("b", nil))
+		c := catalogOf(t, Options{}, m.entry("a", func(e *Entry) { e.Parallel = 1 }), m.entry("b", nil))
 		if err := c.LoadModel(t.Context(), "a"); err != nil || m.alive["a"] != 1 {
 			t.Fatal(err)
 		}
 		target, err := c.Resolve(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if err := c.LoadModel(t.Context(), "a"); err != nil || m.loads["a"] != 1 {
+			t.Errorf("loaded already: %v, %v", err, m.loads)
 		}
 		done := make(chan error, 1)
 		begun := time.Now()

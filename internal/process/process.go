@@ -93,7 +93,8 @@ type Run struct {
 	gone     chan struct{}
 	child    *child
 	port     int
-	leased   bool // the port is ours to give back
+	leased   bool // the port was found for it
+	release  func()
 	ready    time.Time
 	stopping bool
 	mute     bool // it did not answer any more
@@ -215,6 +216,11 @@ func (p *Process) once(ctx context.Context) (*Run, error) {
 		return nil, e
 	}
 	run := &Run{URL: fill(p.o.URL, port, 0), gone: make(chan struct{}), port: port, leased: leased}
+	run.release = sync.OnceFunc(func() {
+		if leased {
+			giveBack(port)
+		}
+	})
 	run.Gone = run.gone
 	begun := time.Now()
 	c, err := p.launch(launch{
@@ -460,12 +466,6 @@ func (p *Process) Status() Status {
 func (p *Process) set(s State) {
 	if p.state != s {
 		p.state, p.since = s, time.Now()
-	}
-}
-
-func (r *Run) release() {
-	if r.leased {
-		giveBack(r.port)
 	}
 }
 
