@@ -296,7 +296,7 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	// is counted that is left beside it.
 	if m.Path != "" && m.Memory == 0 && (e.OnDemand || cfg.Engine.Memory > 0) {
 		if info, err := os.Stat(m.Path); err == nil {
-			e.Memory = info.Size()
+			e.Memory, e.AtLeast = info.Size(), true
 		}
 	}
 	return e

@@ -44,6 +44,7 @@ type Entry struct {
 	Background bool
 
 	Memory   int64         // bytes that it needs when it is loaded; 0: not known, and learned where it can be
+	AtLeast  bool          // it may need more than Memory, which is learned where it can be
 	GPUs     []string      // on which it is placed, in equal parts; none: main memory
 	Group    string        // one of Options.Groups; "" is none
 	Priority int           // of two models that want the same place the higher one gets it

@@ -278,9 +278,7 @@ func (c *Catalog) loaded(s *slot, l *Loaded) {
 	s.wanted, s.absent, s.err, s.lost = false, false, nil, 0
 	s.took = now.Sub(s.begun)
 	s.it = &instance{Loaded: l, ready: now, used: now, over: make(chan struct{})}
-	if s.Memory == 0 && l.Memory != nil && len(s.GPUs) == 0 {
-		s.memory = l.Memory()
-	}
+	s.learn()
 	s.info, s.promises = l.Info, l.Promises
 	c.log.Info("loaded", "model", s.Name, "took", s.took)
 	if l.Gone != nil {
@@ -293,6 +291,13 @@ func (c *Catalog) loaded(s *slot, l *Loaded) {
 			case <-c.ctx.Done():
 			}
 		})
+	}
+}
+
+// learn looks how much memory the model uses, for now and for the next time.
+func (s *slot) learn() {
+	if (s.Memory == 0 || s.AtLeast) && s.it.Memory != nil && len(s.GPUs) == 0 {
+		s.memory = max(s.memory, s.it.Memory())
 	}
 }
 
@@ -339,9 +344,7 @@ func (c *Catalog) unload(s *slot) {
 		return
 	}
 	it := s.it
-	if s.Memory == 0 && it.Memory != nil && len(s.GPUs) == 0 {
-		s.memory = max(s.memory, it.Memory()) // for the next time
-	}
+	s.learn()
 	s.to(unloading)
 	c.log.Info("unloading", "model", s.Name)
 	c.work.Go(func() {

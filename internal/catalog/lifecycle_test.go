@@ -418,7 +418,10 @@ func TestMemoryIsLearnedFromWhatAModelUses(t *testing.T) {
 				return l, err
 			}
 		}
-		c := catalogOf(t, Options{Memory: 10}, m.entry("a", learn), m.entry("b", learn))
+		c := catalogOf(t, Options{Memory: 10}, m.entry("a", learn), m.entry("b", func(e *Entry) {
+			e.Memory, e.AtLeast = 1, true
+			learn(e)
+		}))
 		for range 2 {
 			for _, name := range []string{"a", "b"} {
 				if err := use(t, c, name, 0); err != nil {
