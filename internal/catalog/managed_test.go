@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,8 +26,8 @@ import (
 
 // The test's own binary is the engine that is started: it looks like
 // llama.cpp's server, and says its process id. ENGINE says what it is like:
-// "deaf" does not heed SIGTERM. LOCK is an address that only one that is alive
-// can have.
+// "deaf" does not heed SIGTERM. ALIVE is an address to which it holds a connection
+// for as long as it lives.
 func TestMain(m *testing.M) {
 	if kind := os.Getenv("ENGINE"); kind != "" {
 		beEngine(kind, os.Args[1])
@@ -39,11 +40,13 @@ func beEngine(kind, address string) {
 	if kind == "deaf" {
 		signal.Ignore(syscall.SIGTERM)
 	}
-	if lock := os.Getenv("LOCK"); lock != "" {
-		if _, err := net.Listen("tcp", lock); err != nil {
-			fmt.Println("another engine is alive:", err)
+	if alive := os.Getenv("ALIVE"); alive != "" {
+		c, err := net.Dial("tcp", alive)
+		if err != nil {
+			fmt.Println(err)
 			os.Exit(1)
 		}
+		defer c.Close()
 	}
 	value := func(v string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(v)) }
@@ -75,9 +78,9 @@ func beEngine(kind, address string) {
 
 // engineEntry is a model on such an engine; or on a real one, where the
 // environment names a llama-server.
-func engineEntry(t *testing.T, name, kind, lock string) Entry {
+func engineEntry(t *testing.T, name, kind, alive string) Entry {
 	p := process.Options{
-		Name: name, Command: []string{os.Args[0], "127.0.0.1:{port}"}, Env: []string{"ENGINE=" + kind, "LOCK=" + lock},
+		Name: name, Command: []string{os.Args[0], "127.0.0.1:{port}"}, Env: []string{"ENGINE=" + kind, "ALIVE=" + alive},
 		Start: time.Minute, Grace: 5 * time.Second,
 	}
 	if kind == "deaf" {
@@ -94,6 +97,45 @@ func engineEntry(t *testing.T, name, kind, lock string) Entry {
 	}
 	m := NewManaged(p)
 	return Entry{Name: name, OnDemand: true, Group: "g", Parallel: 4, Load: func(ctx context.Context) (*Loaded, error) { return m.Open(ctx, r) }}
+}
+
+// oneAtATime is an address to which engines hold connections, of which each must
+// have ended before the next begins.
+func oneAtATime(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var watching sync.WaitGroup
+	t.Cleanup(watching.Wait)
+	t.Cleanup(func() { l.Close() })
+	watching.Go(func() {
+		var before net.Conn
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			if before != nil && !ended(before) {
+				t.Error("two engines are alive")
+			}
+			before = c
+		}
+	})
+	return l.Addr().String()
+}
+
+// ended reports whether the other end of a connection is closed. If it is, that
+// is known here already; time is only for a machine that is slow to look.
+func ended(c net.Conn) bool {
+	defer c.Close()
+	for range 3 {
+		c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			return true
+		}
+	}
+	return false
 }
 
 func say(t *testing.T, c *Catalog, model, text string, seen func(string)) (string, error) {
@@ -123,16 +165,8 @@ func say(t *testing.T, c *Catalog, model, text string, seen func(string)) (strin
 func TestTwentyClientsOfTwoEngines(t *testing.T) {
 	for _, kind := range []string{"plain", "deaf", "real"} {
 		t.Run(kind, func(t *testing.T) {
-			lock := ""
-			if kind != "real" {
-				l, err := net.Listen("tcp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				lock = l.Addr().String()
-				l.Close()
-			}
-			c := catalogOf(t, Options{Groups: map[string]Group{"g": {Together: 1}}}, engineEntry(t, "a", kind, lock), engineEntry(t, "b", kind, lock))
+			alive := oneAtATime(t)
+			c := catalogOf(t, Options{Groups: map[string]Group{"g": {Together: 1}}}, engineEntry(t, "a", kind, alive), engineEntry(t, "b", kind, alive))
 			var clients sync.WaitGroup
 			for i := range 20 {
 				clients.Go(func() {
