@@ -227,6 +227,14 @@ func (c *config) check() error {
 	if n := c.Engine.Sequences; n != 0 && limits.Sequences.CheckInt(n) != nil {
 		return bad("engine.sequences:", "%v", limits.Sequences.CheckInt(n))
 	}
+	if c.Engine.Memory < 0 {
+		return bad("engine.memory:", "%d is less than none", c.Engine.Memory)
+	}
+	for gpu, n := range c.Engine.GPUMemory {
+		if n < 0 {
+			return bad("engine.gpu_memory."+gpu+":", "%d is less than none", n)
+		}
+	}
 	if c.Engine.Threads < 0 {
 		return bad("engine.threads:", "%d is less than none", c.Engine.Threads)
 	}

@@ -109,6 +109,9 @@ func (p *placeConfig) check(c *config) (key string, err error) {
 	if _, known := c.Groups[p.Group]; p.Group != "" && !known {
 		return "group", fmt.Errorf("there is no [groups.%s]", p.Group)
 	}
+	if p.Memory < 0 {
+		return "memory", fmt.Errorf("%d is less than none", p.Memory)
+	}
 	if p.Parallel < 0 {
 		return "parallel", fmt.Errorf("%d is less than none", p.Parallel)
 	}
@@ -277,7 +280,7 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	e := catalog.Entry{
 		Name: m.name(), Aliases: m.Aliases, BuiltIn: m.builtIn, Unlisted: m.Unlisted,
 		Memory: int64(m.Memory), GPUs: m.gpus(), Group: m.Group, Priority: m.Priority, Parallel: m.Parallel,
-		Idle: time.Duration(m.Idle), Load: m.loader(cfg, log),
+		Idle: m.Idle.Duration, Load: m.loader(cfg, log),
 	}
 	switch managed := len(m.Command) > 0; {
 	case m.Preload != nil && !*m.Preload:
@@ -289,7 +292,7 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	case m.URL != "":
 		e.Elsewhere = true
 	}
-	if len(m.Command) > 0 {
+	if e.OnDemand || e.Background {
 		e.Parallel = cmp.Or(m.Parallel, usualRequests)
 	}
 	// A model that is here from the start is outside an estimate, as the memory
@@ -302,8 +305,8 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	return e
 }
 
-// usualRequests is how many requests an engine that was started here gets at a
-// time, where nobody says: more wait for it here, where others that ask for
+// usualRequests is how many requests a model that may have to make room gets at
+// a time, where nobody says: more wait outside of it, where others that ask for
 // another model get their turn.
 const usualRequests = 16
 
