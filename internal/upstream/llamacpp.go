@@ -69,6 +69,7 @@ func readLlama() func(frame) (chunk, error) {
 		}
 		if p := w.Progress; p != nil {
 			c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
+			return c, nil // its tokens are none of the output's
 		}
 		for _, id := range w.Tokens {
 			c.tokens = append(c.tokens, llm.Token{ID: id})
