@@ -22,6 +22,9 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 			if err := v.write(body, c.params, &c.report); err != nil {
 				return nil, err
 			}
+			if c.params.LogProbs != nil {
+				body["logprobs"] = *c.params.LogProbs
+			}
 			if more != nil {
 				more(c, body)
 			}

@@ -81,7 +81,7 @@ var kinds = []*Kind{
 		Name: "ollama", Title: "Ollama", Ports: []int{11434}, Default: AsChat,
 		complete: ollamaGenerate,
 		chat:     chatOllama,
-		facts:    facts{sampling: vocabOllama, endless: true, truncates: true, addsBOS: true},
+		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/version", is: func(d *document) bool { return d.text("version") != "" }}},
 			version: told("/api/version", "version"),
@@ -92,7 +92,7 @@ var kinds = []*Kind{
 		Name: "vllm", Title: "vLLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabVLLM, withVLLM),
 		chat:     chatVLLM,
-		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true, salts: true},
+		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("vllm") }}},
 			version: told("/version", "version"),
@@ -146,7 +146,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldai", Title: "KoboldAI", Ports: []int{5000}, Default: AsModel,
 		complete: koboldWhole,
-		facts:    facts{sampling: vocabKobold, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
+		facts:    facts{sampling: vocabKoboldUnited, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/v1/info/version", is: func(d *document) bool { return d.text("result") != "" }}},
 			version: told("/api/v1/info/version", "result"),

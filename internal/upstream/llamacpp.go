@@ -26,6 +26,9 @@ func encodeLlama(c *call) (map[string]any, error) {
 	if len(c.stops) > 0 {
 		body["stop"] = c.stops
 	}
+	if n := c.params.LogProbs; n != nil {
+		body["n_probs"] = max(*n, 1)
+	}
 	return body, vocabLlamaCPP.write(body, c.params, &c.report)
 }
 
@@ -69,6 +72,7 @@ func readLlama() func(frame) (chunk, error) {
 		}
 		if p := w.Progress; p != nil {
 			c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
+			w.Tokens = nil // the id here is of no token
 		}
 		for _, id := range w.Tokens {
 			c.tokens = append(c.tokens, llm.Token{ID: id})

@@ -12,7 +12,7 @@ import (
 // chatKinds are the kinds that answer conversations, by the names of their
 // fakes.
 var chatKinds = map[string]string{
-	"llamacpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "mlc": "mlc", "llamacpp-python": "llamacpppython", "lmstudio": "lmstudio",
+	"llamacpp": "llamacpp", "vllm": "vllm", "sglang": "sglang", "mlc": "mlc", "llamacpppython": "llamacpppython", "lmstudio": "lmstudio",
 	"localai": "localai", "tgi": "tgi", "textgen": "textgen", "koboldcpp": "koboldcpp", "ollama": "ollama", "simpleai": "simpleai",
 	"openai": "openai", "anthropic": "anthropic",
 }
