@@ -46,6 +46,7 @@ type wireLlama struct {
 	} `json:"timings"`
 	Progress *struct {
 		Total     int `json:"total"`
+		Cached    int `json:"cache"`
 		Processed int `json:"processed"`
 	} `json:"prompt_progress"`
 	Probabilities []wireLlamaToken `json:"completion_probabilities"`
@@ -72,6 +73,7 @@ func readLlama() func(frame) (chunk, error) {
 		}
 		if p := w.Progress; p != nil {
 			c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
+			c.cached = p.Cached
 			w.Tokens = nil // the id here is of no token
 		}
 		for _, id := range w.Tokens {

@@ -242,7 +242,11 @@ func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) 
 		if ended != nil {
 			continue // it only counts tokens now
 		}
-		tokens, closer := a.named(c)
+		if a.end != "" && c.finish == "" && c.text != "" { // the engine does not know this end
+			ended = &chunk{finish: llm.ReasonEnd}
+			break
+		}
+		tokens, closer := a.named(&c)
 		text, given, stop, loop := a.output.push(c.text, tokens)
 		reason := llm.ReasonStop
 		switch {
@@ -276,18 +280,22 @@ func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) 
 		return // the caller has gone
 	}
 	text, tokens, stop := a.output.finish()
-	reason := ended.finish
-	switch {
-	case stop != "":
-		reason = llm.ReasonStop
-	case reason == llm.ReasonStop && slices.Contains(a.params.Stop, ended.stop):
-		stop = ended.stop
-	case reason == llm.ReasonStop:
-		reason, stop = llm.ReasonEnd, ended.stop
-	case reason == llm.ReasonEnd:
-		stop = cmp.Or(ended.stop, a.end)
+	reason := llm.ReasonStop
+	if stop == "" {
+		reason, stop = a.ending(ended)
 	}
 	yield(llm.Piece{Text: text, Tokens: tokens, Finish: a.finish(ctx, reason, stop)}, nil)
+}
+
+// ending is why the engine ended the output, and by which text.
+func (a *answer) ending(c *chunk) (llm.Reason, string) {
+	switch {
+	case c.finish == llm.ReasonStop && slices.Contains(a.params.Stop, c.stop):
+		return llm.ReasonStop, c.stop
+	case c.finish == llm.ReasonStop, c.finish == llm.ReasonEnd:
+		return llm.ReasonEnd, cmp.Or(c.stop, a.end)
+	}
+	return c.finish, ""
 }
 
 // see takes note of what is counted.
@@ -313,7 +321,7 @@ func (a *answer) see(c chunk) {
 
 // named gives the chunk's tokens their texts, and the first of them that is a
 // control token and a stop string: engines do not show those in the text.
-func (a *answer) named(c chunk) (tokens []llm.Token, closer string) {
+func (a *answer) named(c *chunk) (tokens []llm.Token, closer string) {
 	tokens = c.tokens
 	known, ok := a.model.words.(interface {
 		Piece(id int) string
@@ -333,8 +341,9 @@ func (a *answer) named(c chunk) (tokens []llm.Token, closer string) {
 		} else if t.Text == "" && len(tokens) == 1 {
 			t.Text = c.text
 		}
-		if t.Control && known.IsEOG(t.ID) && c.text == "" {
+		if t.Control && !a.params.IgnoreEOS && known.IsEOG(t.ID) {
 			a.end = t.Text
+			c.text = strings.TrimSuffix(c.text, t.Text)
 			return tokens[:i], ""
 		}
 		if t.Control && a.output.stops.Armed() && slices.Contains(a.params.Stop, t.Text) {
