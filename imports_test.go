@@ -27,7 +27,7 @@ var allowed = map[string][]string{
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/server", "internal/upstream", "llm"},
 	// 3
 	"internal/server":              {"chat", "internal/openai", "llm"},
-	"internal/upstream":            {"chat", "internal/textmatch", "internal/vocab", "llm"},
+	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},

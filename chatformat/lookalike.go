@@ -1,6 +1,7 @@
 package chatformat
 
 import (
+	"encoding/json"
 	"fmt"
 	"iter"
 	"slices"
@@ -8,6 +9,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"parley/chat"
 	"parley/internal/textmatch"
 	"parley/llm"
 )
@@ -174,4 +176,74 @@ func (m *Markup) guarded() (words, marks []string) {
 		}
 	}
 	return words, m.marks.Turn
+}
+
+// Guard treats what looks like the template's delimiters in the messages and
+// tools of a conversation, for an engine that renders the template itself and
+// takes such text for control tokens. The conversation itself is not changed.
+func (t *Template) Guard(c chat.Conversation, policy LookAlikes) (chat.Conversation, llm.Report, error) {
+	words, marks := t.guarded()
+	g := guarding{guard: newGuard(policy, union(words, t.marks.Reply), marks)}
+	c.Messages, c.Tools = slices.Clone(c.Messages), slices.Clone(c.Tools)
+	for i := range c.Messages {
+		g.message(&c.Messages[i], i)
+	}
+	for i := range c.Tools {
+		tool := &c.Tools[i]
+		at := llm.Source{Kind: llm.FromTool, Index: i}
+		g.text(&tool.Description, llm.TrustClient, at)
+		for _, raw := range []*json.RawMessage{&tool.Parameters, &tool.Raw} {
+			if text := string(*raw); text != "" {
+				g.text(&text, llm.TrustClient, at)
+				*raw = json.RawMessage(text)
+			}
+		}
+	}
+	return c, g.report, g.err
+}
+
+// guarding is a guard at work on a conversation. The first error stays.
+type guarding struct {
+	guard  guard
+	report llm.Report
+	err    error
+}
+
+func (g *guarding) message(m *chat.Message, index int) {
+	trust := llm.TrustClient
+	if m.Role == chat.Assistant {
+		trust = llm.TrustModel
+	}
+	m.Parts = slices.Clone(m.Parts)
+	var content llm.Prompt
+	for j, p := range m.Parts {
+		content.Segments = append(content.Segments, llm.Segment{Text: p.Text, Trust: trust, Source: source(index, j, fieldContent)})
+	}
+	for j, s := range g.treat(content) {
+		m.Parts[j].Text = s.Text
+	}
+	g.text(&m.Name, llm.TrustClient, source(index, 0, fieldName))
+	g.text(&m.Reasoning, trust, source(index, 0, fieldReasoning))
+	m.ToolCalls = slices.Clone(m.ToolCalls)
+	for j := range m.ToolCalls {
+		g.text(&m.ToolCalls[j].Name, trust, source(index, j, fieldToolCalls))
+		g.text(&m.ToolCalls[j].Arguments, trust, source(index, j, fieldToolCalls))
+	}
+}
+
+func (g *guarding) text(text *string, trust llm.Trust, at llm.Source) {
+	p := llm.Prompt{Segments: []llm.Segment{{Text: *text, Trust: trust, Source: at}}}
+	*text = g.treat(p)[0].Text
+}
+
+// treat gives the segments of a prompt as the policy leaves them.
+func (g *guarding) treat(p llm.Prompt) []llm.Segment {
+	if g.err != nil {
+		return p.Segments
+	}
+	treated, err := g.guard.apply(p, &g.report)
+	if g.err = err; err != nil {
+		return p.Segments
+	}
+	return treated.Segments
 }

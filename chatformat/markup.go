@@ -23,7 +23,7 @@ type Markup struct {
 	stop       []string
 	marks      llm.Marks // delimiters that look like tokens
 	lead       string    // what a reply begins with that history writes as part of the prefix
-	abilities  abilities
+	abilities  Abilities
 }
 
 // markupFile is a format's TOML file.
@@ -197,15 +197,15 @@ func newMarkup(f markupFile) *Markup {
 		m.lead = lead
 	}
 	m.marks = f.allMarks()
-	m.abilities = abilities{
-		systemRun:      f.System.Place == placeAnywhere,
-		systemLater:    f.System.Place == placeAnywhere,
-		systemSlot:     true,
-		sameRole:       !f.Alternate,
-		assistantFirst: !f.Alternate,
-		noUser:         !f.Alternate,
-		tools:          f.Tool != nil,
-		names:          strings.Contains(f.User.Prefix, userPlaceholder),
+	m.abilities = Abilities{
+		SystemRun:      f.System.Place == placeAnywhere,
+		SystemLater:    f.System.Place == placeAnywhere,
+		SystemSlot:     true,
+		SameRole:       !f.Alternate,
+		AssistantFirst: !f.Alternate,
+		NoUser:         !f.Alternate,
+		Tools:          f.Tool != nil,
+		Names:          strings.Contains(f.User.Prefix, userPlaceholder),
 	}
 	return m
 }

@@ -10,10 +10,24 @@ import (
 	"parley/llm"
 )
 
-// normalise makes a conversation expressible for a format: it changes what the
-// format cannot take and nothing else, drops nothing that anybody said, and
-// reports every change.
-func normalise(c chat.Conversation, can abilities) ([]turn, llm.Report, error) {
+// Normalise makes a conversation expressible for whoever lays it out with the
+// abilities given, by the policy, names, note and media of its layout, which
+// are carried out and so empty in the result: it changes what cannot be taken
+// and nothing else, drops nothing that anybody said, and reports every change.
+// The conversation itself is not changed. Neighbouring texts of a message
+// become one part.
+func Normalise(c chat.Conversation, can Abilities) (chat.Conversation, llm.Report, error) {
+	turns, report, err := normalise(c, can)
+	if err != nil {
+		return chat.Conversation{}, nil, err
+	}
+	c.Messages = messages(turns)
+	c.Layout.Policy, c.Layout.Names, c.Layout.Note, c.Layout.Media = "", "", "", ""
+	return c, report, nil
+}
+
+// normalise is Normalise for formats, which lay turns out.
+func normalise(c chat.Conversation, can Abilities) ([]turn, llm.Report, error) {
 	n := &normaliser{can: can, policy: c.Layout.Policy, note: c.Layout.Note, open: c.Continue}
 	if n.policy == "" {
 		n.policy = PolicyAuto
@@ -35,7 +49,7 @@ func normalise(c chat.Conversation, can abilities) ([]turn, llm.Report, error) {
 }
 
 type normaliser struct {
-	can    abilities
+	can    Abilities
 	policy string
 	note   string
 	open   bool // the last turn is to be continued
@@ -107,23 +121,24 @@ func (n *normaliser) place(c chat.Conversation) {
 	}
 }
 
-// media puts notes in the place of pictures, or refuses them.
+// media puts notes in the place of pictures and sound that cannot be taken, or
+// refuses them.
 func (n *normaliser) media(policy chat.MediaPolicy) error {
-	if n.can.media {
-		return nil
-	}
 	for i := range n.turns {
 		for j, r := range n.turns[i].content {
 			if r.media == nil {
 				continue
 			}
-			field := fmt.Sprintf("messages[%d].content[%d]", r.source.Index, r.source.Part)
 			kind, _, _ := strings.Cut(r.media.MIME, "/")
+			if n.can.takes(kind, n.turns[i].role) {
+				continue
+			}
+			field := fmt.Sprintf("messages[%d].content[%d]", r.source.Index, r.source.Part)
 			if kind != "image" && kind != "audio" && kind != "video" {
 				kind = "file"
 			}
 			if policy != chat.MediaPlaceholder {
-				e := llm.Errorf(llm.Unsupported, field, "this model takes text only, and this part is of kind %s", kind)
+				e := llm.Errorf(llm.Unsupported, field, "this model takes text only%s, and this part is of kind %s", n.can.besides(), kind)
 				e.Hint = "leave it out, or ask for a placeholder in its place"
 				return e
 			}
@@ -135,10 +150,30 @@ func (n *normaliser) media(policy chat.MediaPolicy) error {
 	return nil
 }
 
+// takes reports whether media of a kind can stand in a message of a role.
+func (can Abilities) takes(kind string, role chat.Role) bool {
+	return (can.Media || can.UserMedia && role == chat.User) && (kind == "image" || kind == "audio" && can.Audio)
+}
+
+// besides says which media can be taken.
+func (can Abilities) besides() string {
+	if !can.Media && !can.UserMedia {
+		return ""
+	}
+	what := ", and pictures"
+	if can.Audio {
+		what += " and sound"
+	}
+	if !can.Media {
+		what += " in user messages"
+	}
+	return what
+}
+
 // names puts speakers' names before what they say, where the format has no
 // other way to tell them or this one was chosen.
 func (n *normaliser) names(c chat.Conversation) {
-	if n.can.names && c.Layout.Names != chat.NamesPrefix && c.Layout.Names != chat.NamesNone {
+	if n.can.Names && c.Layout.Names != chat.NamesPrefix && c.Layout.Names != chat.NamesNone {
 		return
 	}
 	for i := range n.turns {
@@ -170,7 +205,7 @@ func (n *normaliser) toolText() {
 		for _, call := range t.calls {
 			called[call.ID] = call.Name
 		}
-		if len(t.calls) > 0 && !n.can.calls {
+		if len(t.calls) > 0 && !n.can.Calls {
 			for _, call := range t.calls {
 				from := func(text string) run {
 					return run{text: text, trust: llm.TrustModel, source: source(t.index, 0, fieldToolCalls)}
@@ -180,7 +215,7 @@ func (n *normaliser) toolText() {
 			t.calls = nil
 			n.repaired(RepairTools, "%s calls tools, written out as text", t.at())
 		}
-		if t.role == chat.Tool && !n.can.tools {
+		if t.role == chat.Tool && !n.can.Tools {
 			name := ours(unnamedTool)
 			if s := called[t.callID]; s != "" {
 				name = run{text: s, trust: llm.TrustClient, source: source(t.index, 0, "tool_call_id")}

@@ -68,7 +68,7 @@ func (n *normaliser) apply() error {
 		}
 		n.hoist(func(i int) bool { return i >= end })
 	case PolicyFoldFirstUser:
-		n.can.systemSlot, n.can.systemLater = false, false
+		n.can.SystemSlot, n.can.SystemLater = false, false
 	case PolicyMerge, PolicySemi, PolicyStrict, PolicySingle:
 		n.postProcess()
 	}
@@ -87,18 +87,18 @@ func (n *normaliser) apply() error {
 
 // repair changes what the format cannot take, and only that.
 func (n *normaliser) repair() {
-	if !n.can.systemRun || !n.can.systemSlot {
+	if !n.can.SystemRun || !n.can.SystemSlot {
 		n.mergeLeading()
 	}
-	if !n.can.systemLater {
+	if !n.can.SystemLater {
 		n.laterToUser()
 	}
-	if !n.can.sameRole {
+	if !n.can.SameRole {
 		n.dropVoid()
 		n.mergeNeighbours()
 	}
 	n.needUser()
-	if !n.can.systemSlot {
+	if !n.can.SystemSlot {
 		n.fold()
 	}
 }
@@ -118,7 +118,7 @@ func (n *normaliser) leading() int {
 }
 
 func (n *normaliser) developer() {
-	if n.can.developer {
+	if n.can.Developer {
 		return
 	}
 	for i := range n.turns {
@@ -245,10 +245,10 @@ func mergeable(a, b turn) bool {
 // none.
 func (n *normaliser) needUser() {
 	if slices.ContainsFunc(n.turns, func(t turn) bool { return t.role == chat.User }) {
-		if !n.can.assistantFirst {
+		if !n.can.AssistantFirst {
 			n.placeholder()
 		}
-	} else if !n.can.noUser {
+	} else if !n.can.NoUser {
 		n.placeholder()
 	}
 }

@@ -85,10 +85,15 @@ func probeTurns(shape string) []turn {
 	return list
 }
 
-// takes reports whether a template expresses a shape faithfully.
-func (t *Template) takes(a axis, shapes ...string) bool {
+// An axisProber probes a template on an axis.
+type axisProber struct {
+	*Template
+	axis axis
+}
+
+func (p axisProber) takes(shapes ...string) bool {
 	for _, s := range shapes {
-		if t.try(a, s) != nil {
+		if p.try(p.axis, s) != nil {
 			return false
 		}
 	}
@@ -104,45 +109,30 @@ func (t *Template) try(a axis, shape string) error {
 	return out.faithful(turns)
 }
 
+// Abilities are what the template can express of conversations like this one:
+// with tools or without, with thinking switched on or off.
+func (t *Template) Abilities(c chat.Conversation) Abilities { return t.abilities(axisOf(c)) }
+
 // abilities finds out what the template can express on an axis, once.
-func (t *Template) abilities(a axis) abilities {
+func (t *Template) abilities(a axis) Abilities {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	can, ok := t.probed[a]
 	if !ok {
-		can = t.find(a)
+		p := axisProber{t, a}
+		can = find(p)
+		can.Developer = t.developer && p.takes("du", "duau")
+		can.Calls = p.takes("uctau", "uct")
+		can.Tools = can.Calls
+		can.Names = t.showsNames(a)
 		t.probed[a] = can
 	}
 	return can
 }
 
-func (t *Template) find(a axis) abilities {
-	can := abilities{
-		systemSlot: t.takes(a, "su", "suau"),
-		sameRole:   t.takes(a, "uu", "uau", "uuau", "uaau", "uauu"),
-		developer:  t.developer && t.takes(a, "du", "duau"),
-		calls:      t.takes(a, "uctau", "uct"),
-		names:      t.showsNames(a),
-	}
-	can.tools = can.calls
-	s := ""
-	if can.systemSlot {
-		s = "s"
-	}
-	can.sameRole = can.sameRole && t.takes(a, s+"uu", s+"uuau", s+"uaau")
-	can.assistantFirst = t.takes(a, "au", s+"au", s+"auau")
-	can.noUser = t.takes(a, "s", "sa", "a") && can.systemSlot
-	can.systemRun = can.systemSlot && t.takes(a, "ssu", "sssu", "ssuau")
-	can.systemLater = can.systemSlot && t.takes(a, "suasu", "susu", "suaus", "us", "uas", "uasu", "suauasu", "sussu") &&
-		t.setsApart(a, "suasu", 3) && t.setsApart(a, "suaus", 4) && t.setsApart(a, "susu", 2)
-	return can
-}
-
-// setsApart reports whether more than white space stands between a system
-// message and its neighbours, so that it is not taken for theirs.
-func (t *Template) setsApart(a axis, shape string, index int) bool {
+func (p axisProber) setsApart(shape string, index int) bool {
 	turns := probeTurns(shape)
-	out, err := t.execute(turns, a.conversation(), true)
+	out, err := p.execute(turns, p.axis.conversation(), true)
 	if err != nil {
 		return false
 	}

@@ -11,6 +11,12 @@ import (
 // PlainReply reads a reply that is nothing but text.
 func PlainReply() Parser { return newReply(replyOptions{}) }
 
+// ThinkingReply reads a reply that may begin with thoughts between <think> and
+// </think>, as most models that think write them.
+func ThinkingReply() Parser {
+	return newReply(replyOptions{open: thinkMarks[0].Open, close: thinkMarks[0].Close})
+}
+
 type replyOptions struct {
 	open, close string // the marks of reasoning; empty: the format has none
 	inside      bool   // the prompt ended inside of reasoning

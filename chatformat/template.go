@@ -16,7 +16,7 @@ import (
 )
 
 // Template is a format that a Jinja chat template describes, as models are
-// shipped with. What it can express is found out by trying (see abilities);
+// shipped with. What it can express is found out by trying (see Abilities);
 // what it cannot is repaired. Which text is the template's and which the
 // conversation's is known for every character of the prompt.
 type Template struct {
@@ -38,7 +38,7 @@ type Template struct {
 	lead              string // white space that a reply begins with and that belongs to the template
 
 	mu     sync.Mutex
-	probed map[axis]abilities
+	probed map[axis]Abilities
 
 	now func() time.Time
 }
@@ -57,7 +57,7 @@ func NewTemplate(name, source string, tokens SpecialTokens) (*Template, error) {
 	if err != nil {
 		return nil, unusable(name, "cannot be read", err)
 	}
-	t := &Template{name: name, source: compiled, tokens: tokens, probed: map[axis]abilities{}, now: time.Now}
+	t := &Template{name: name, source: compiled, tokens: tokens, probed: map[axis]Abilities{}, now: time.Now}
 	if err := t.probe(source); err != nil {
 		return nil, unusable(name, "cannot lay out one user message", err)
 	}
@@ -103,9 +103,9 @@ func (t *Template) Render(c chat.Conversation) (Rendering, error) {
 	}
 	can := t.abilities(axisOf(c))
 	var first error
-	for i, rung := range ladder(c.Layout.Policy, can) {
-		c.Layout.Policy = rung.policy
-		turns, report, err := normalise(c, rung.can)
+	for i, rung := range Ladder(c.Layout.Policy, can) {
+		c.Layout.Policy = rung.Policy
+		turns, report, err := normalise(c, rung.Abilities)
 		if err != nil {
 			return Rendering{}, err // no repair helps
 		}
@@ -120,39 +120,41 @@ func (t *Template) Render(c chat.Conversation) (Rendering, error) {
 			continue
 		}
 		if i > 0 {
-			report.Add(CodeRepaired, rung.note, "the chat template could not express the conversation otherwise: "+llm.AsError(first).Message)
+			report.Add(CodeRepaired, rung.Note, "the chat template could not express the conversation otherwise: "+llm.AsError(first).Message)
 		}
 		return t.rendering(out, turns, c, report)
 	}
 	return Rendering{}, first
 }
 
-// A rung is one more attempt to express a conversation.
-type rung struct {
-	policy string
-	can    abilities
-	note   string
+// A Rung is one more attempt to express a conversation.
+type Rung struct {
+	Policy    string
+	Abilities Abilities
+	Note      string // the Repair word that says so in a report; "" for the first
 }
 
-// ladder is the safety net: what a template can is known from trying it on
-// short conversations, and one that counts messages may still refuse.
-func ladder(policy string, can abilities) []rung {
-	rungs := []rung{{policy: policy, can: can}}
+// Ladder is the safety net: what a format can is known from trying it on short
+// conversations, or only by hearsay, and it may still refuse one. The first
+// rung is the policy and the abilities themselves; each that follows asks less
+// of the format.
+func Ladder(policy string, can Abilities) []Rung {
+	rungs := []Rung{{Policy: policy, Abilities: can}}
 	if policy == PolicyNative || policy == PolicyError {
 		return rungs
 	}
 	strict := can
-	strict.systemRun, strict.systemLater, strict.sameRole, strict.assistantFirst, strict.noUser = false, false, false, false, false
+	strict.SystemRun, strict.SystemLater, strict.SameRole, strict.AssistantFirst, strict.NoUser = false, false, false, false, false
 	if strict != can {
-		rungs = append(rungs, rung{policy, strict, RepairNetStrict})
+		rungs = append(rungs, Rung{policy, strict, RepairNetStrict})
 	}
-	if strict.systemSlot || strict.tools || strict.calls {
+	if strict.SystemSlot || strict.Tools || strict.Calls {
 		folded := strict
-		folded.systemSlot, folded.tools, folded.calls = false, false, false
-		rungs = append(rungs, rung{policy, folded, RepairNetFold})
+		folded.SystemSlot, folded.Tools, folded.Calls = false, false, false
+		rungs = append(rungs, Rung{policy, folded, RepairNetFold})
 	}
-	single := abilities{names: can.names}
-	return append(rungs, rung{PolicySingle, single, RepairSingle})
+	single := Abilities{Names: can.Names, Media: can.Media, UserMedia: can.UserMedia, Audio: can.Audio}
+	return append(rungs, Rung{PolicySingle, single, RepairSingle})
 }
 
 // rendering makes segments of what the template wrote, and the rest.

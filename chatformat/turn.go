@@ -59,6 +59,28 @@ func turns(c chat.Conversation) []turn {
 	return list
 }
 
+// messages puts turns together again, for those who lay messages out
+// themselves.
+func messages(turns []turn) []chat.Message {
+	list := make([]chat.Message, len(turns))
+	for i, t := range turns {
+		m := chat.Message{Role: t.role, Name: t.name, Reasoning: textOf(t.reasoning), ToolCalls: t.calls, ToolCallID: t.callID, Tokens: t.tokens}
+		for _, r := range t.content {
+			last := len(m.Parts) - 1
+			switch {
+			case r.media != nil:
+				m.Parts = append(m.Parts, chat.Part{Media: r.media})
+			case last >= 0 && m.Parts[last].Media == nil:
+				m.Parts[last].Text += r.text
+			default:
+				m.Parts = append(m.Parts, chat.Part{Text: r.text})
+			}
+		}
+		list[i] = m
+	}
+	return list
+}
+
 func source(message, part int, field string) llm.Source {
 	return llm.Source{Kind: llm.FromMessage, Index: message, Part: part, Field: field}
 }

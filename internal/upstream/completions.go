@@ -22,6 +22,9 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 			if err := v.write(body, c.params, &c.report); err != nil {
 				return nil, err
 			}
+			if c.params.LogProbs != nil {
+				body["logprobs"] = *c.params.LogProbs
+			}
 			if more != nil {
 				more(c, body)
 			}
@@ -108,7 +111,7 @@ func reasonOf(word string) (llm.Reason, error) {
 	switch word {
 	case "", "null":
 		return "", nil
-	case "length", "max_tokens", "limit", "load":
+	case "length", "max_tokens", "model_length", "limit", "load":
 		return llm.ReasonLength, nil
 	case "abort", "error", "preempt":
 		return "", fmt.Errorf("the engine ended the output with %q", word)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/chatformat"
 	"parley/internal/vocab"
 	"parley/llm"
 )
@@ -28,6 +29,13 @@ type Options struct {
 	// Tokenizer is a file or directory from which the model's vocabulary is
 	// read (GGUF, tokenizer.json); "" asks the engine for what it can tell.
 	Tokenizer string
+
+	// Layout is how conversations are laid out that do not say themselves, where
+	// the engine answers them.
+	Layout chatformat.Options
+	// Abilities replace, by their names, what the engine was found to express of
+	// conversations.
+	Abilities map[string]bool
 
 	Context  int        // tokens that a request may have, where the engine does not tell; 0: not known
 	Sampling llm.Params // recommended
@@ -115,7 +123,7 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.info.Context == 0 {
+	if d.info.Context == 0 || e.options.Context != 0 && e.kind.facts.resizes {
 		d.info.Context = e.options.Context
 	}
 	d.info.Sampling = e.options.Sampling
@@ -131,6 +139,11 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	o.Info = d.info
 	if e.kind.complete != nil {
 		o.Model = e.newModel(name, d, words)
+	}
+	if o.Way == AsChat {
+		if o.Responder, err = e.newResponder(ctx, name, d); err != nil {
+			return nil, err
+		}
 	}
 	o.Promises = e.promises(o)
 	return o, nil
@@ -158,7 +171,7 @@ func (e *Engine) choose(ctx context.Context, model string) (string, error) {
 	}
 	// Ollama leaves out ":latest", Hugging Face's names have an owner before them.
 	for _, s := range served {
-		if strings.TrimSuffix(s, ":latest") == model {
+		if strings.TrimSuffix(s, ":latest") == model || strings.HasSuffix(s, "/"+model) {
 			return s, nil
 		}
 	}
@@ -211,7 +224,7 @@ func (e *Engine) way(d description) (Way, error) {
 func (e *Engine) vocabulary(d *description) (words, error) {
 	path, named := e.options.Tokenizer, e.options.Tokenizer != ""
 	if !named {
-		if path = d.file; path == "" || !e.local() || !e.kind.facts.tokens {
+		if path = d.file; path == "" || !e.local() {
 			return nil, nil
 		}
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {

@@ -266,7 +266,7 @@ var tooLongs = []*regexp.Regexp{
 	regexp.MustCompile(`input \((?P<prompt>\d+) tokens\) is longer than the model's context length \((?P<context>\d+) tokens\)`),
 	regexp.MustCompile(`[Rr]equested tokens \((?P<prompt>\d+)\) exceed context window of (?P<context>\d+)`), // llama-cpp-python
 	regexp.MustCompile(`must have less than (?P<context>\d+) tokens\. Given: (?P<prompt>\d+)`),              // TGI
-	regexp.MustCompile("must be <= (?P<context>\\d+)\\. Given: (?P<prompt>\\d+)"),
+	regexp.MustCompile(`must be <= (?P<context>\d+)\. Given: (?P<prompt>\d+)`),
 	regexp.MustCompile(`prompt is too long: (?P<prompt>\d+) tokens > (?P<context>\d+)`), // Anthropic
 	regexp.MustCompile(`input is longer than the context size \((?P<context>\d+) tokens\)`),
 	regexp.MustCompile(`context_length_exceeded|exceed_context_size|exceeds? the (?:available |maximum )?context|maximum context length|exceeds context length|input length exceeds|longer than the (?:model's )?context`),

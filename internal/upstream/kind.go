@@ -16,8 +16,8 @@ type Kind struct {
 	// Default is how engines of this kind are used where nobody says.
 	Default Way
 
-	complete *endpoint // continues prompts; nil: it cannot
-	chat     *endpoint // answers conversations; nil: it cannot
+	complete *endpoint  // continues prompts; nil: it cannot
+	chat     *chatRoute // answers conversations; nil: it cannot
 
 	facts facts
 	asks  asks
@@ -35,14 +35,16 @@ const (
 type facts struct {
 	tokens    bool // prompts may be token ids
 	sampling  vocabulary
-	mostStops int    // stop strings that a request may have; 0: any number
-	endless   bool   // without a number of tokens it goes on until its context is full
-	truncates bool   // it cuts prompts that are too long, and says nothing
-	addsBOS   bool   // it puts a beginning-of-text token before prompts that are text
-	salts     bool   // it can keep the prompt cache apart
-	unlisted  bool   // it takes names of models that it does not list
-	runsOn    bool   // it goes on working when nobody listens any more
-	keyHeader string // the header that has the key; "": Authorization, as Bearer
+	mostStops int               // stop strings that a request may have; 0: any number
+	endless   bool              // without a number of tokens it goes on until its context is full
+	mute      bool              // it does not tell why output ended
+	truncates bool              // it cuts prompts that are too long, and says nothing
+	addsBOS   bool              // it puts a beginning-of-text token before prompts that are text
+	resizes   bool              // its context is as large as a request says
+	unlisted  bool              // it takes names of models that it does not list
+	runsOn    bool              // it goes on working when nobody listens any more
+	keyHeader string            // the header that has the key; "": Authorization, as Bearer
+	headers   map[string]string // that it wants besides
 }
 
 // asks are the questions that the engines of a kind answer besides.
@@ -60,6 +62,7 @@ type asks struct {
 type description struct {
 	info          llm.Info
 	vision, audio bool
+	goTemplate    string // Ollama's own template, which is one of Go's
 	bos           *bool  // whether a beginning-of-text token is put before prompts that are text
 	file          string // where its machine has the model
 }
@@ -103,6 +106,7 @@ type call struct {
 	begun  bool      // text has its beginning-of-text token itself
 	marks  llm.Marks // of the chat format: they are to be seen in the output
 	room   int       // tokens that the engine's context has; 0: not known
+	resize int       // tokens that it is to have; 0: as it has
 
 	// Of a conversation, normalised to what the engine takes.
 	conversation chat.Conversation

@@ -13,6 +13,7 @@ var kinds = []*Kind{
 	{
 		Name: "parley", Title: "Parley", Ports: []int{7275}, Default: AsChat,
 		complete: completions("/v1/completions", vocabParley, withUsage),
+		chat:     chatParley,
 		facts:    facts{tokens: true, sampling: vocabParley, mostStops: 512, endless: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/parley/v1/models", is: func(d *document) bool { return d.has("models") }}},
@@ -22,6 +23,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldcpp", Title: "KoboldCpp", Ports: []int{5001}, Default: AsModel,
 		complete: koboldStream,
+		chat:     chatKobold,
 		facts:    facts{sampling: vocabKobold, truncates: true, addsBOS: true},
 		asks: asks{
 			signs: []sign{{path: "/api/extra/version", is: func(d *document) bool {
@@ -34,6 +36,7 @@ var kinds = []*Kind{
 	{
 		Name: "textgen", Title: "text-generation-webui", Ports: []int{5000}, Default: AsModel,
 		complete: completions("/v1/completions", vocabTextgen, withSpecials),
+		chat:     chatTextgen,
 		facts:    facts{sampling: vocabTextgen, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/internal/model/info", is: func(d *document) bool { return d.has("model_name") }}},
@@ -43,6 +46,7 @@ var kinds = []*Kind{
 	{
 		Name: "lmstudio", Title: "LM Studio", Ports: []int{1234}, Default: AsChat,
 		complete: completions("/v1/completions", vocabLMStudio, withUsage),
+		chat:     chatLMStudio,
 		facts:    facts{sampling: vocabLMStudio, addsBOS: true, endless: true},
 		asks: asks{
 			signs:  []sign{{path: "/api/v0/models", is: func(d *document) bool { return d.has("data") }}},
@@ -52,6 +56,7 @@ var kinds = []*Kind{
 	{
 		Name: "localai", Title: "LocalAI", Default: AsChat,
 		complete: completions("/v1/completions", vocabLocalAI, withUsage),
+		chat:     chatLocalAI,
 		facts:    facts{sampling: vocabLocalAI, addsBOS: true, endless: true},
 		asks: asks{
 			signs:   []sign{{path: "/system", is: func(d *document) bool { return d.has("backends") }}},
@@ -61,6 +66,7 @@ var kinds = []*Kind{
 	{
 		Name: "llamacpp", Title: "llama.cpp's server", Ports: []int{8080}, Default: AsModel,
 		complete: llamaCompletion,
+		chat:     chatLlama,
 		facts:    facts{tokens: true, sampling: vocabLlamaCPP, endless: true, addsBOS: true},
 		asks: asks{
 			signs: []sign{
@@ -74,7 +80,8 @@ var kinds = []*Kind{
 	{
 		Name: "ollama", Title: "Ollama", Ports: []int{11434}, Default: AsChat,
 		complete: ollamaGenerate,
-		facts:    facts{sampling: vocabOllama, endless: true, truncates: true, addsBOS: true},
+		chat:     chatOllama,
+		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/version", is: func(d *document) bool { return d.text("version") != "" }}},
 			version: told("/api/version", "version"),
@@ -84,7 +91,8 @@ var kinds = []*Kind{
 	{
 		Name: "vllm", Title: "vLLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabVLLM, withVLLM),
-		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true, salts: true},
+		chat:     chatVLLM,
+		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("vllm") }}},
 			version: told("/version", "version"),
@@ -93,8 +101,9 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "sglang", Title: "SGLang", Ports: []int{30000}, Default: AsChat,
-		complete: completions("/v1/completions", vocabVLLM, withSpecials),
-		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true},
+		complete: completions("/v1/completions", vocabSGLang, withSpecials),
+		chat:     chatSGLang,
+		facts:    facts{tokens: true, sampling: vocabSGLang, addsBOS: true},
 		asks: asks{
 			signs: []sign{
 				{path: "/v1/models", is: func(d *document) bool { return d.owner("sglang") }},
@@ -106,6 +115,7 @@ var kinds = []*Kind{
 	{
 		Name: "tgi", Title: "Text Generation Inference", Ports: []int{3000}, Default: AsChat,
 		complete: tgiStream,
+		chat:     chatTGI,
 		facts:    facts{sampling: vocabTGI, mostStops: 4, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/info", is: func(d *document) bool { return d.has("model_id") }}},
@@ -116,6 +126,7 @@ var kinds = []*Kind{
 	{
 		Name: "mlc", Title: "MLC-LLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabMLC, withUsage),
+		chat:     chatMLC,
 		facts:    facts{tokens: true, sampling: vocabMLC, endless: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("MLC-LLM") }}},
@@ -125,6 +136,7 @@ var kinds = []*Kind{
 	{
 		Name: "llamacpppython", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabLlamaCPPPython, nil),
+		chat:     chatLlamaCPPPython,
 		facts:    facts{sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("me") }}},
@@ -134,7 +146,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldai", Title: "KoboldAI", Ports: []int{5000}, Default: AsModel,
 		complete: koboldWhole,
-		facts:    facts{sampling: vocabKobold, mostStops: 10, truncates: true, addsBOS: true, runsOn: true},
+		facts:    facts{sampling: vocabKoboldUnited, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/v1/info/version", is: func(d *document) bool { return d.text("result") != "" }}},
 			version: told("/api/v1/info/version", "result"),
@@ -143,8 +155,8 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "basaran", Title: "Basaran", Default: AsModel,
-		complete: completions("/v1/completions", vocabOpenAI, nil),
-		facts:    facts{sampling: vocabOpenAI, addsBOS: true, runsOn: true},
+		complete: completions("/v1/completions", vocabBasaran, nil),
+		facts:    facts{sampling: vocabBasaran, addsBOS: true, runsOn: true},
 		asks: asks{
 			signs: []sign{{path: "/v1/models", is: func(d *document) bool {
 				return d.has("data") && strings.HasPrefix(d.header.Get("Server"), "waitress")
@@ -154,7 +166,8 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "simpleai", Title: "simpleAI", Default: AsModel,
-		complete: completions("/completions", vocabOpenAI, nil),
+		complete: completions("/completions", vocabSimpleAI, nil),
+		chat:     chatSimpleAI,
 		facts:    facts{sampling: vocabOpenAI, addsBOS: true, runsOn: true},
 		asks: asks{
 			signs:  []sign{{path: "/models", is: func(d *document) bool { return d.has("data") }}},
@@ -163,7 +176,8 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "anthropic", Title: "Anthropic", Default: AsChat,
-		facts: facts{sampling: vocabAnthropic, unlisted: true, keyHeader: "X-Api-Key"},
+		chat:  chatAnthropic,
+		facts: facts{sampling: vocabAnthropic, unlisted: true, keyHeader: "X-Api-Key", headers: map[string]string{"Anthropic-Version": "2023-06-01"}},
 		asks: asks{
 			signs:  []sign{{host: "api.anthropic.com"}},
 			models: listModels("/v1/models"),
@@ -172,6 +186,7 @@ var kinds = []*Kind{
 	{
 		Name: "openai", Title: "a server that speaks OpenAI's protocol", Default: AsChat,
 		complete: completions("/v1/completions", vocabOpenAI, withUsage),
+		chat:     chatOpenAI,
 		facts:    facts{sampling: vocabOpenAI, mostStops: 4, unlisted: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/models", is: func(d *document) bool { return d.has("data") }}},

@@ -189,12 +189,18 @@ func (t *transport) show(ctx context.Context, path string, doc *document) {
 	}
 }
 
-// use sends the key as a kind of engine wants it.
+// use sends the key, and what else there is to say in headers, as a kind of
+// engine wants it.
 func (t *transport) use(k *Kind) {
 	if name := k.facts.keyHeader; name != "" {
 		if key, ok := strings.CutPrefix(t.headers.Get("Authorization"), "Bearer "); ok {
 			t.headers.Del("Authorization")
 			t.headers.Set(name, key)
+		}
+	}
+	for name, value := range k.facts.headers {
+		if t.headers.Get(name) == "" {
+			t.headers.Set(name, value)
 		}
 	}
 }

