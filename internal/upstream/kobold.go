@@ -28,7 +28,7 @@ func encodeKobold(c *call) (map[string]any, error) {
 	if c.room > 0 {
 		body["max_context_length"] = c.room
 	}
-	return body, vocabKobold.write(body, c.params, &c.report)
+	return body, vocabKoboldUnited.write(body, c.params, &c.report)
 }
 
 func encodeKoboldCpp(c *call) (map[string]any, error) {
