@@ -13,13 +13,14 @@ type expression struct {
 	can     func(chat.Conversation) chatformat.Abilities
 	shown   bool                 // it was seen in the engine's template or its prompts
 	noTools bool                 // there is no place for a list of tools
+	prefill prefill              // how the assistant's last message is continued
 	format  *chatformat.Template // the engine's; nil: it is not shown
 }
 
 // find finds out what a model can express: from the engine's template, from
 // the prompts that it shows, or else by what is known of its kind.
 func (r *responder) find(ctx context.Context, d description) (expression, error) {
-	var x expression
+	x := expression{prefill: r.route.prefill}
 	base := r.route.can
 	x.can = func(chat.Conversation) chatformat.Abilities { return base }
 	switch {
@@ -32,6 +33,9 @@ func (r *responder) find(ctx context.Context, d description) (expression, error)
 	case r.route == chatOllama && d.goTemplate != "":
 		if can, err := chatformat.Probe(func(list []chat.Message) (string, error) { return layOutInGo(d.goTemplate, list) }); err == nil {
 			base, x.shown = roles(can, base), true
+			if continuesInGo(d.goTemplate) {
+				x.prefill = prefillAlways
+			}
 		}
 	case r.route.show != nil && r.route != chatParley:
 		if can, err := r.probe(ctx); err == nil {

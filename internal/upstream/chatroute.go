@@ -43,17 +43,17 @@ var (
 		can: chatformat.AllAbilities(), oneWord: true,
 	})
 	chatParley = openAIRoute(openAIDialect{words: vocabParley, reasoning: "reasoning_content", arguments: true, documents: true,
-		prefill: prefillFlags, layout: true}, chatRoute{
-		can: chatformat.AllAbilities(), show: showParley,
+		layout: true}, chatRoute{
+		can: chatformat.AllAbilities(), prefill: prefillFlags, show: showParley,
 	})
-	chatLlama = openAIRoute(openAIDialect{words: vocabLlamaCPPChat, reasoning: "reasoning_content", arguments: true, prefill: prefillBoth, progress: true}, chatRoute{
-		can: canMost, repeats: true, show: showLlama,
+	chatLlama = openAIRoute(openAIDialect{words: vocabLlamaCPPChat, reasoning: "reasoning_content", arguments: true, progress: true}, chatRoute{
+		can: canMost, prefill: prefillBoth, repeats: true, show: showLlama,
 	})
-	chatVLLM = openAIRoute(openAIDialect{words: vocabVLLM, reasoning: "reasoning_content", arguments: true, documents: true, prefill: prefillFlags}, chatRoute{
-		can: canMost, thinks: true, show: showVLLM,
+	chatVLLM = openAIRoute(openAIDialect{words: vocabVLLM, reasoning: "reasoning_content", arguments: true, documents: true}, chatRoute{
+		can: canMost, prefill: prefillFlags, thinks: true, show: showVLLM,
 	})
-	chatSGLang = openAIRoute(openAIDialect{words: vocabSGLang, reasoning: "reasoning_content", arguments: true, prefill: prefillFlags}, chatRoute{
-		can: canMost, thinks: true,
+	chatSGLang = openAIRoute(openAIDialect{words: vocabSGLang, reasoning: "reasoning_content", arguments: true}, chatRoute{
+		can: canMost, prefill: prefillFlags, thinks: true,
 	})
 	// A system message anywhere but at the beginning is a 400, and so are tool
 	// calls in the history and pictures outside of user messages.
@@ -66,10 +66,10 @@ var (
 		can: chatformat.Abilities{SystemSlot: true}, thinks: true,
 	})
 	// A system message behind a user's at the end would be laid out twice.
-	chatTextgen = openAIRoute(openAIDialect{words: vocabTextgen, reasoning: "reasoning_content", prefill: prefillTextgen}, chatRoute{
+	chatTextgen = openAIRoute(openAIDialect{words: vocabTextgen, reasoning: "reasoning_content"}, chatRoute{
 		can: chatformat.Abilities{SystemSlot: true, SystemRun: true, SameRole: true, AssistantFirst: true, NoUser: true,
 			Tools: true, Calls: true, Media: true},
-		thinks: true, show: showTextgen,
+		prefill: prefillTextgen, thinks: true, show: showTextgen,
 	})
 	chatKobold = openAIRoute(openAIDialect{words: vocabKoboldChat, uncounted: true}, chatRoute{
 		can: chatformat.Abilities{SystemSlot: true, SystemRun: true, SystemLater: true, SameRole: true, AssistantFirst: true, NoUser: true,
@@ -97,6 +97,6 @@ var (
 
 // openAIRoute is the route of a server that speaks OpenAI's dialect.
 func openAIRoute(d openAIDialect, r chatRoute) *chatRoute {
-	r.endpoint, r.words, r.prefill = openAIChat(d), d.words, d.prefill
+	r.endpoint, r.words = openAIChat(d), d.words
 	return &r
 }

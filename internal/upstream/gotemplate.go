@@ -73,8 +73,21 @@ func layOutInGo(source string, list []chat.Message) (string, error) {
 	if now.Prompt+now.Response == "" && len(turns) > 1 {
 		now.System = "" // it is lost without a prompt behind it
 	}
+	response := now.Response
 	err = say()
-	return b.String(), err
+	text := b.String()
+	if i := strings.LastIndex(text, response); i >= 0 && response != "" {
+		text = text[:i+len(response)] // the template ends there for the last one
+	}
+	return text, err
+}
+
+// continuesInGo reports whether the assistant's last message is continued: the
+// prompt ends with it.
+func continuesInGo(source string) bool {
+	list := []chat.Message{chat.Say(chat.User, "Say the letters."), chat.Say(chat.Assistant, "A, B, C, D")}
+	text, err := layOutInGo(source, list)
+	return err == nil && strings.HasSuffix(text, list[1].Text())
 }
 
 // goOutput is what a template writes, up to a limit.

@@ -110,6 +110,7 @@ type call struct {
 
 	// Of a conversation, normalised to what the engine takes.
 	conversation chat.Conversation
+	prefill      prefill // how the engine continues the assistant's last message
 
 	params llm.Params // what the client and the configuration chose
 	stops  []string   // those that the engine is to look for, too

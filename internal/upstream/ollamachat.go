@@ -20,6 +20,9 @@ func encodeOllamaChat(c *call) (map[string]any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.prefilled(); err != nil {
+		return nil, err
+	}
 	options := map[string]any{}
 	if err := vocabOllama.write(options, c.params, &c.report); err != nil {
 		return nil, err
