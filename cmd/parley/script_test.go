@@ -48,6 +48,11 @@ func TestScripts(t *testing.T) {
 			e.Values[servedKey{}] = &served{}
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("XDG_CONFIG_HOME", filepath.Join(e.WorkDir, "config"))
+			vocabularies, err := filepath.Abs(filepath.Join("..", "..", "internal", "vocab", "testdata"))
+			if err != nil {
+				return err
+			}
+			e.Setenv("VOCABULARIES", vocabularies)
 			for _, name := range []string{"whole.gguf", "truncated.gguf", "unknown-architecture.gguf"} {
 				if err := writeBroken(filepath.Join(e.WorkDir, name), name); err != nil {
 					return err

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -14,11 +15,12 @@ import (
 	"parley/engine"
 	"parley/internal/demo"
 	"parley/internal/limits"
+	"parley/internal/vocab"
 	"parley/llm"
 )
 
 type tokensCmd struct {
-	Model   string   `short:"m" placeholder:"PATH" env:"PARLEY_MODEL" help:"GGUF file, or the name of a model in the configuration. Default: the configuration's first, else the built-in one."`
+	Model   string   `short:"m" placeholder:"PATH" env:"PARLEY_MODEL" help:"GGUF file, tokenizer.json or a folder with one, or the name of a model in the configuration. Default: the configuration's first, else the built-in one."`
 	Special bool     `help:"Control tokens match in the text. Without it, <|im_end|> is nothing but its characters."`
 	JSONL   bool     `name:"jsonl" help:"Read one JSON value a line and write one a line: strings become lists of ids, with --decode the reverse."`
 	Decode  bool     `short:"d" help:"Turn token ids into text."`
@@ -77,20 +79,23 @@ func (c *tokensCmd) Run(a *app) error {
 }
 
 // tokenizer opens the vocabulary of the chosen model, not its weights.
-func (c *tokensCmd) tokenizer(a *app) (*engine.Tokenizer, error) {
-	m, _, err := (&engineFlags{Model: c.Model}).choose(a)
+func (c *tokensCmd) tokenizer(a *app) (llm.Tokenizer, error) {
+	path := c.Model
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		m, _, err := (&engineFlags{Model: c.Model}).choose(a)
+		if err != nil {
+			return nil, err
+		}
+		if err := m.here(); err != nil {
+			return nil, err
+		}
+		if path = m.Path; path == "" {
+			return engine.OpenTokenizerBytes(demo.Model())
+		}
+	}
+	t, err := vocab.Open(path)
 	if err != nil {
-		return nil, err
-	}
-	if err := m.here(); err != nil {
-		return nil, err
-	}
-	if m.Path == "" {
-		return engine.OpenTokenizerBytes(demo.Model())
-	}
-	t, err := engine.OpenTokenizer(m.Path)
-	if err != nil {
-		return nil, modelFileError(m.Path, err)
+		return nil, modelFileError(path, err)
 	}
 	return t, nil
 }

@@ -110,6 +110,7 @@ var (
 var (
 	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
 	TokenizerConfigBytes = row("tokenizer_config_bytes", 0, 16*mib, "bytes", "a tokenizer_config.json, read for its chat template")
+	TokenizerFileBytes   = row("tokenizer_file_bytes", 0, 64*mib, "bytes", "a tokenizer.json; the largest real ones have some 34 million")
 	FormatTextBytes      = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
 	ConfigBytes          = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
 
@@ -126,12 +127,14 @@ var (
 	GGUFArrayDepth    = row("gguf_array_depth", 0, 4, "levels", "arrays within arrays of a GGUF file")
 
 	Vocabulary        = row("vocabulary", 1, 1<<24, "tokens", "a model's vocabulary; the largest real ones have 262 thousand")
+	VocabularyGaps    = row("vocabulary_gaps", 0, 64*kib, "ids", "ids of a tokenizer.json below its highest that stand for no token")
 	SpecialTokenBytes = row("special_token_bytes", 0, 256, "bytes", "a control token that text can become; the longest real ones have some forty")
 	ModelWidth        = row("model_width", 0, 1<<24, "", "every width and count that describes a model: well above all there are, and a product of two is a number")
 )
 
 // What a chat template may cost, whoever sent it.
 var (
+	GoTemplateBytes = row("go_template_bytes", 0, 64*kib, "bytes", "a template of an engine that uses those of Go, and what it writes")
 	TemplateBytes   = row("template_bytes", 0, 1*mib, "bytes", "a chat template's source")
 	TemplateDepth   = row("template_depth", 0, 128, "levels", "nesting of a template's blocks, expressions and calls")
 	TemplateChain   = row("template_chain", 0, 256, "parts", "filters, accesses, operators or inline ifs in a row")

@@ -72,12 +72,12 @@ type merged struct {
 }
 
 func newBPE(v *Vocab) (*bpe, error) {
-	p, err := preOf(v.Pre)
+	words, err := splitterOf(v)
 	if err != nil {
 		return nil, err
 	}
 	m := &bpe{
-		words: p.words, tokens: len(v.Tokens), whole: v.IgnoreMerges,
+		words: words, tokens: len(v.Tokens), whole: v.IgnoreMerges,
 		ids: make(map[string]int32, len(v.Tokens)), pairs: make(map[uint64]merged, len(v.Merges)),
 	}
 	m.mergers.New = func() any { return new(merger) }
@@ -100,6 +100,10 @@ func newBPE(v *Vocab) (*bpe, error) {
 	}
 	for b := range m.bytes {
 		m.bytes[b] = intern(string([]byte{byte(b)}))
+		inUTF8 := b != 0xc0 && b != 0xc1 && b < 0xf5
+		if v.HF != nil && inUTF8 && int(m.bytes[b]) >= m.tokens {
+			return nil, fmt.Errorf("the vocabulary has no token for byte %d", b)
+		}
 	}
 	for rank, s := range v.Merges {
 		_, n := utf8.DecodeRuneInString(s) // a pair's first half is at least one character

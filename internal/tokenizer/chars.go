@@ -121,8 +121,17 @@ func containsByte(set string, b byte) bool {
 // is reports whether character i is in the text and has one of these properties.
 func (c *chars) is(i, hi int, any kind) bool { return i < hi && c.k[i]&any != 0 }
 
+// folding says which letters an expression takes for equal.
+type folding uint8
+
+const (
+	exactCase   folding = iota
+	foldASCII           // as llama.cpp folds: A is a
+	foldUnicode         // as regular expressions do: A is a, and ſ is s
+)
+
 // contraction gives the end of an English 's 't 'm 'd 're 've 'll at i, or i.
-func (c *chars) contraction(i, hi int, foldCase bool) int {
+func (c *chars) contraction(i, hi int, fold folding) int {
 	if i+1 >= hi || c.r[i] != '\'' {
 		return i
 	}
@@ -130,8 +139,11 @@ func (c *chars) contraction(i, hi int, foldCase bool) int {
 		if j >= hi {
 			return -1
 		}
-		if r := c.r[j]; foldCase && 'A' <= r && r <= 'Z' {
+		switch r := c.r[j]; {
+		case fold != exactCase && 'A' <= r && r <= 'Z':
 			return r + 'a' - 'A'
+		case fold == foldUnicode && r == 'ſ':
+			return 's'
 		}
 		return c.r[j]
 	}

@@ -59,6 +59,10 @@ func looksControl(s string) bool {
 	return false
 }
 
+// speaks reports whether a token's text may say what it is for. With HF a token that is not added is
+// a word: <s> is one where a vocabulary was made of web pages.
+func (v *Vocab) speaks(id int) bool { return v.HF == nil || v.typeOf(id) != Normal }
+
 // ends finds the tokens that end a reply: those that the file names, and those known by their text.
 func ends(v *Vocab, ids map[string]int32) map[int32]bool {
 	set := map[int32]bool{}
@@ -67,11 +71,11 @@ func ends(v *Vocab, ids map[string]int32) map[int32]bool {
 		return ok
 	}
 	for _, s := range endTexts {
-		if id, ok := ids[s]; ok {
+		if id, ok := ids[s]; ok && v.speaks(int(id)) {
 			set[id] = true
 		}
 	}
-	for _, id := range []int{v.EOS, v.EOT, v.EOM} {
+	for _, id := range append([]int{v.EOS, v.EOT, v.EOM}, v.Ends...) {
 		if id >= 0 {
 			set[int32(id)] = true
 		}
@@ -102,7 +106,7 @@ func (t *Tokenizer) classify() []class {
 			c[id] = byteRaw
 		case utf8.RuneCountInString(text) < 2:
 			// A letter that a file wrongly names as its end of text.
-		case t.ends[int32(id)], named[id], looksControl(text):
+		case t.ends[int32(id)], named[id], v.speaks(id) && looksControl(text):
 			c[id] = control
 		}
 	}
@@ -131,7 +135,7 @@ func (t *Tokenizer) WithMarks(turn, replies []string) *Tokenizer {
 			n.class[id] = control
 		}
 	}
-	n.special = n.buildTrie()
+	n.buildTries()
 	return &n
 }
 
@@ -151,16 +155,27 @@ func (t *Tokenizer) mark(s string) (int32, bool) {
 	return id, true
 }
 
-// buildTrie collects the tokens that are matched before the rest is split up.
-func (t *Tokenizer) buildTrie() *trie {
-	tr := newTrie()
-	for id, text := range t.v.Tokens {
-		if c := t.class[id]; c == control || c == reply || t.v.typeOf(id) == UserDefined {
-			tr.add(text, int32(id))
+// buildTries collects the tokens that are matched before the rest is split up.
+func (t *Tokenizer) buildTries() {
+	t.special, t.late = newTrie(), newTrie()
+	late := map[int]bool{}
+	if t.v.HF != nil {
+		for _, id := range t.v.HF.Late {
+			late[id] = true
 		}
 	}
-	tr.link()
-	return tr
+	for id, text := range t.v.Tokens {
+		if c := t.class[id]; c != control && c != reply && t.v.typeOf(id) != UserDefined {
+			continue
+		}
+		if late[id] {
+			t.late.add(text, int32(id))
+		} else {
+			t.special.add(text, int32(id))
+		}
+	}
+	t.special.link()
+	t.late.link()
 }
 
 // Marks returns the texts of all tokens that arise only by provenance, in order of their ids: for

@@ -98,6 +98,30 @@ func (tr *trie) find(text string, spans []Span, class []class) []match {
 	return found
 }
 
+// leftmost gives the special tokens in a text, in order, none overlapping: of those that may arise,
+// the first one, and of those that begin with it the longest. That is the rule of Hugging Face's
+// tokenizers.
+func (tr *trie) leftmost(text string, spans []Span, class []class) (found []match) {
+	if len(tr.nodes) == 1 {
+		return nil
+	}
+	at := reaches(spans)
+	for i, p := 0, 0; p < len(text); {
+		for i+1 < len(at) && at[i+1].start <= p {
+			i++
+		}
+		node := tr.longest(text[p:], at[i].at(p), class)
+		if node < 0 {
+			p++
+			continue
+		}
+		end := p + int(tr.nodes[node].depth)
+		found = append(found, match{p, end, tr.nodes[node].id})
+		p = end
+	}
+	return found
+}
+
 // candidate orders the matches that are tried: the longest first, then by place.
 func (tr *trie) candidate(pos int, node int32) entry {
 	return entry{key: uint64(limits.SpecialTokenBytes.Int()-int(tr.nodes[node].depth))<<48 | uint64(pos), id: node}

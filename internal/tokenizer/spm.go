@@ -10,22 +10,33 @@ import (
 
 const spaceMark = "▁" // how SentencePiece writes a space
 
-// spm merges characters to the tokens of the highest score.
+// spm merges characters to the tokens of the highest score, or in the order of a list of pairs.
 type spm struct {
 	ids     map[string]int32
-	ranks   []uint32   // by id: the score, so that smaller is better
-	longest int        // bytes of the longest token
-	bytes   [256]int32 // the token of a byte, or the unknown token, or -1
-	prefix  bool
+	ranks   []uint32          // by id: the score, so that smaller is better
+	longest int               // bytes of the longest token
+	bytes   [256]int32        // the token of a byte, or the unknown token, or -1
+	pairs   map[uint64]merged // nil: scores decide
+	prefix  func(text string, base int, first bool) bool
 	mergers sync.Pool
 }
 
-func newSPM(v *Vocab, ids map[string]int32) *spm {
-	m := &spm{ids: ids, ranks: make([]uint32, len(v.Tokens)), prefix: v.AddSpacePrefix}
+func newSPM(v *Vocab, ids map[string]int32) (*spm, error) {
+	m := &spm{ids: ids, prefix: prefixOf(v)}
 	m.mergers.New = func() any { return new(merger) }
-	for id, s := range v.Tokens {
-		m.ranks[id] = rankOf(v.Scores[id])
+	for _, s := range v.Tokens {
 		m.longest = max(m.longest, len(s))
+	}
+	if v.HF != nil {
+		var err error
+		if m.pairs, err = pairsOf(v.Merges, ids); err != nil {
+			return nil, err
+		}
+	} else {
+		m.ranks = make([]uint32, len(v.Tokens))
+		for id, score := range v.Scores {
+			m.ranks[id] = rankOf(score)
+		}
 	}
 	unknown := int32(-1)
 	if v.UNK >= 0 && v.typeOf(v.UNK) == Unknown && v.UNK != v.EOS {
@@ -41,7 +52,42 @@ func newSPM(v *Vocab, ids map[string]int32) *spm {
 		}
 		m.bytes[b] = id
 	}
-	return m
+	return m, nil
+}
+
+// prefixOf says before which text a space is put: all that begins the prompt or follows a special
+// token, or as HF has it.
+func prefixOf(v *Vocab) func(text string, base int, first bool) bool {
+	return func(text string, base int, first bool) bool {
+		switch {
+		case !v.AddSpacePrefix || !first:
+			return false
+		case v.HF == nil:
+			return true
+		case v.HF.PrefixOnce && base > 0:
+			return false
+		}
+		return !v.HF.PrefixUnlessSpace || !strings.HasPrefix(text, " ") && !strings.HasPrefix(text, spaceMark)
+	}
+}
+
+// pairsOf is a list of merges by the ids of their halves.
+func pairsOf(merges []string, ids map[string]int32) (map[uint64]merged, error) {
+	pairs := make(map[uint64]merged, len(merges))
+	for rank, s := range merges {
+		l, r, ok := strings.Cut(s, " ")
+		left, ok1 := ids[l]
+		right, ok2 := ids[r]
+		whole, ok3 := ids[l+r]
+		if !ok || !ok1 || !ok2 || !ok3 {
+			return nil, fmt.Errorf("merge %d, %q, is not a pair of tokens that make a token", rank, s)
+		}
+		key := uint64(left)<<32 | uint64(right)
+		if _, ok := pairs[key]; !ok {
+			pairs[key] = merged{whole, uint32(rank)}
+		}
+	}
+	return pairs, nil
 }
 
 // rankOf maps scores to integers so that a higher score is a smaller integer.
@@ -58,7 +104,7 @@ func (m *spm) encode(out []Token, text string, base int, class []class, first bo
 	defer m.mergers.Put(g)
 	g.reset()
 	added := 0
-	if m.prefix && first {
+	if m.prefix(text, base, first) {
 		text = " " + text
 		added = 1
 	}
@@ -67,7 +113,13 @@ func (m *spm) encode(out []Token, text string, base int, class []class, first bo
 	escaped := strings.ReplaceAll(text, " ", spaceMark)
 	for at := 0; at < len(escaped); {
 		_, n := utf8.DecodeRuneInString(escaped[at:])
-		g.add(int32(at), int32(n), -1)
+		id := int32(-1)
+		if m.pairs != nil {
+			if x, ok := m.ids[escaped[at:at+n]]; ok && class[x] == free {
+				id = x
+			}
+		}
+		g.add(int32(at), int32(n), id)
 		at += n
 	}
 	lookup := func(at, n int32) (int32, bool) {
@@ -78,6 +130,13 @@ func (m *spm) encode(out []Token, text string, base int, class []class, first bo
 		return id, ok && class[id] == free
 	}
 	g.run(func(l, r *symbol) (int32, uint32, bool) {
+		if m.pairs != nil {
+			if l.id < 0 || r.id < 0 {
+				return 0, 0, false
+			}
+			p, ok := m.pairs[uint64(l.id)<<32|uint64(r.id)]
+			return p.id, p.rank, ok && class[p.id] == free
+		}
 		id, ok := lookup(l.at, l.n+r.n)
 		if !ok {
 			return 0, 0, false

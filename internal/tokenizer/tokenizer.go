@@ -1,5 +1,6 @@
-// Package tokenizer turns text into tokens and back, as llama.cpp does, for SentencePiece-style
-// ("llama") and byte-level BPE ("gpt2") vocabularies. It takes a plain vocabulary and knows no file.
+// Package tokenizer turns text into tokens and back, as llama.cpp or Hugging Face's tokenizers do, for
+// SentencePiece-style ("llama") and byte-level BPE ("gpt2") vocabularies. It takes a plain vocabulary
+// and knows no file.
 //
 // Its contract: a control token arises only where every character of it lies in spans that may
 // contain one, whatever type the model's file gives to the token; all other text is tokenised as
@@ -11,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"parley/internal/limits"
@@ -38,7 +40,7 @@ type Vocab struct {
 	Tokens []string    // texts by id; those of "gpt2" in its byte alphabet, those of "llama" with ▁ for space
 	Scores []float32   // by id, "llama" only: what merges first
 	Types  []TokenType // by id; nil if all are normal
-	Merges []string    // "gpt2" only: pairs "left right", what merges first
+	Merges []string    // "gpt2", and "llama" with HF: pairs "left right", what merges first
 
 	BOS, EOS, EOT, EOM, UNK, PAD int
 
@@ -51,6 +53,11 @@ type Vocab struct {
 	// reference does it for the special tokens of models whose general.name contains "phi-3" or
 	// "phi3", all but <unk>, <s> and <|endoftext|>.
 	TrimAfter []int
+
+	// Ends lists further tokens that end a reply.
+	Ends []int
+
+	HF *HF // nil: as llama.cpp
 }
 
 // Tokenizer is a vocabulary made ready. It is safe for concurrent use.
@@ -62,11 +69,13 @@ type Tokenizer struct {
 	ends    map[int32]bool   // tokens that end a reply
 	trim    map[int32]bool
 	special *trie // tokens matched before the rest is split up
+	late    *trie // with HF: those matched after them, in normalised text
 	model   encoder
 }
 
 // An encoder tokenises text between special tokens. It appends to out tokens whose offsets count
-// from base, and never one whose class is not free.
+// from base, and never one whose class is not free. first is false for text that continues what the
+// call before it was given.
 type encoder interface {
 	encode(out []Token, text string, base int, class []class, first bool) []Token
 }
@@ -96,14 +105,14 @@ func New(v Vocab) (*Tokenizer, error) {
 		t.model, err = newBPE(&v)
 	} else {
 		t.pieces = spacePieces(&v)
-		t.model = newSPM(&v, t.ids)
+		t.model, err = newSPM(&v, t.ids)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("tokenizer: %w", err)
 	}
 	t.ends = ends(&v, t.ids)
 	t.class = t.classify()
-	t.special = t.buildTrie()
+	t.buildTries()
 	return t, nil
 }
 
@@ -116,7 +125,7 @@ func check(v *Vocab) error {
 		return fmt.Errorf("the vocabulary is empty")
 	case limits.Vocabulary.CheckInt(n) != nil:
 		return fmt.Errorf("the vocabulary: %w", limits.Vocabulary.CheckInt(n))
-	case v.Model == "llama" && len(v.Scores) != n:
+	case v.Model == "llama" && v.HF == nil && len(v.Scores) != n:
 		return fmt.Errorf("%d scores for %d tokens", len(v.Scores), n)
 	case len(v.Types) != 0 && len(v.Types) != n:
 		return fmt.Errorf("%d token types for %d tokens", len(v.Types), n)
@@ -131,6 +140,14 @@ func check(v *Vocab) error {
 	}
 	if i := slices.IndexFunc(v.TrimAfter, func(id int) bool { return id < 0 || id >= n }); i >= 0 {
 		return fmt.Errorf("TrimAfter has token %d, and the vocabulary has %d", v.TrimAfter[i], n)
+	}
+	if i := slices.IndexFunc(v.Ends, func(id int) bool { return id < 0 || id >= n }); i >= 0 {
+		return fmt.Errorf("Ends has token %d, and the vocabulary has %d", v.Ends[i], n)
+	}
+	if v.HF != nil {
+		if err := v.HF.check(v); err != nil {
+			return err
+		}
 	}
 	if v.AddBOS && v.BOS < 0 {
 		return fmt.Errorf("a BOS token is to be added, and there is none")
@@ -172,17 +189,47 @@ func (t *Tokenizer) Encode(spans []Span) []Token {
 	}
 	text := b.String()
 	out := make([]Token, 0, len(text)/3+1)
-	at := 0
-	for _, m := range t.special.find(text, spans, t.class) {
-		if at < m.start {
-			out = t.plain(out, text[at:m.start], at)
+	return t.around(out, t.special, text, spans, 0, func(out []Token, from, to int) []Token {
+		if t.v.HF != nil {
+			return t.normalised(out, text[from:to], cutSpans(spans, from, to), from)
 		}
-		out = append(out, Token{ID: int(m.id), Start: m.start, End: m.end, Control: t.class[m.id] != free})
+		return t.plain(out, text[from:to], from)
+	})
+}
+
+// around appends the special tokens of one trie in a text, whose offsets count from base, and gives
+// each stretch between them to rest.
+func (t *Tokenizer) around(out []Token, tr *trie, text string, spans []Span, base int, rest func(out []Token, from, to int) []Token) []Token {
+	at := 0
+	for _, m := range t.matches(tr, text, spans) {
+		if at < m.start {
+			out = rest(out, at, m.start)
+		}
+		out = append(out, Token{ID: int(m.id), Start: base + m.start, End: base + m.end, Control: t.class[m.id] != free})
 		if at = m.end; t.trim[m.id] {
-			at += len(text[at:]) - len(strings.TrimLeft(text[at:], " \t\n\v\f\r"))
+			at += t.blanksAt(text[at:])
 		}
 	}
-	return t.plain(out, text[at:], at)
+	if at == len(text) {
+		return out
+	}
+	return rest(out, at, len(text))
+}
+
+// matches finds the tokens of a trie in a text.
+func (t *Tokenizer) matches(tr *trie, text string, spans []Span) []match {
+	if t.v.HF != nil {
+		return tr.leftmost(text, spans, t.class)
+	}
+	return tr.find(text, spans, t.class)
+}
+
+// blanksAt is how many bytes of white space a token that trims takes.
+func (t *Tokenizer) blanksAt(text string) int {
+	if t.v.HF != nil {
+		return len(text) - len(strings.TrimLeftFunc(text, unicode.IsSpace))
+	}
+	return len(text) - len(strings.TrimLeft(text, " \t\n\v\f\r"))
 }
 
 // plain tokenises text that stands between special tokens. Offsets in it are kept in 32 bits, so

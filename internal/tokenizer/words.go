@@ -77,7 +77,7 @@ func blanks(c *chars, i, hi int, lines bool) int {
 //
 //	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 var gpt2 = matches(func(c *chars, i, hi int) int {
-	if end := c.contraction(i, hi, false); end > i {
+	if end := c.contraction(i, hi, exactCase); end > i {
 		return end
 	}
 	j := i
@@ -104,17 +104,25 @@ type lineWords struct {
 	tail        string // what a word of other characters takes with it
 	noEnglish   bool   // contractions are not split off
 	foldLetters bool   // words are cut where lower case is followed by upper case: see casedWord
+	longS       bool   // 'ſ is a contraction: see foldUnicode
+}
+
+func (w lineWords) fold() folding {
+	if w.longS {
+		return foldUnicode
+	}
+	return foldASCII
 }
 
 func (w lineWords) splitter() splitter {
 	return matches(func(c *chars, i, hi int) int {
 		if !w.noEnglish && !w.foldLetters {
-			if end := c.contraction(i, hi, true); end > i {
+			if end := c.contraction(i, hi, w.fold()); end > i {
 				return end
 			}
 		}
 		if w.foldLetters {
-			if end := casedWord(c, i, hi, !w.noEnglish); end > i {
+			if end := casedWord(c, i, hi, w); end > i {
 				return end
 			}
 		} else if c.is(i, hi, w.letters) {
@@ -146,7 +154,7 @@ func leads(c *chars, i int) bool {
 //
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
-func casedWord(c *chars, i, hi int, english bool) int {
+func casedWord(c *chars, i, hi int, w lineWords) int {
 	end := i
 	if leads(c, i) { // greedy: first with the character before, then without
 		end = lowerEnding(c, i+1, hi)
@@ -165,8 +173,8 @@ func casedWord(c *chars, i, hi int, english bool) int {
 	if end == i {
 		end = upperOnly(c, i, hi)
 	}
-	if end > i && english {
-		end = c.contraction(end, hi, true)
+	if end > i && !w.noEnglish {
+		end = c.contraction(end, hi, w.fold())
 	}
 	return end
 }

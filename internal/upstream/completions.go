@@ -3,7 +3,6 @@ package upstream
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"parley/llm"
@@ -21,6 +20,9 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 			}
 			if err := v.write(body, c.params, &c.report); err != nil {
 				return nil, err
+			}
+			if c.params.LogProbs != nil {
+				body["logprobs"] = *c.params.LogProbs
 			}
 			if more != nil {
 				more(c, body)
@@ -111,7 +113,7 @@ func reasonOf(word string) (llm.Reason, error) {
 	case "length", "max_tokens", "model_length", "limit", "load":
 		return llm.ReasonLength, nil
 	case "abort", "error", "preempt":
-		return "", fmt.Errorf("the engine ended the output with %q", word)
+		return "", &endedError{word}
 	}
 	return llm.ReasonEnd, nil
 }

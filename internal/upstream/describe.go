@@ -9,14 +9,10 @@ import (
 
 // What the servers that speak OpenAI's protocol have besides, each its own.
 
-// withVLLM has control tokens shown and token ids told, and keeps the prompt
-// cache of one scope apart from that of others.
+// withVLLM has control tokens shown and token ids told.
 func withVLLM(c *call, body map[string]any) {
 	withSpecials(c, body)
 	body["return_token_ids"] = true
-	if c.params.CacheScope != "" {
-		body["cache_salt"] = c.params.CacheScope
-	}
 }
 
 // describeOpenAI reads from the list of models what some add to it.

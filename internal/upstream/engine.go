@@ -123,7 +123,7 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.info.Context == 0 {
+	if d.info.Context == 0 || e.options.Context != 0 && e.kind.facts.resizes {
 		d.info.Context = e.options.Context
 	}
 	d.info.Sampling = e.options.Sampling
@@ -171,7 +171,7 @@ func (e *Engine) choose(ctx context.Context, model string) (string, error) {
 	}
 	// Ollama leaves out ":latest", Hugging Face's names have an owner before them.
 	for _, s := range served {
-		if strings.TrimSuffix(s, ":latest") == model {
+		if strings.TrimSuffix(s, ":latest") == model || strings.HasSuffix(s, "/"+model) {
 			return s, nil
 		}
 	}
@@ -224,7 +224,7 @@ func (e *Engine) way(d description) (Way, error) {
 func (e *Engine) vocabulary(d *description) (words, error) {
 	path, named := e.options.Tokenizer, e.options.Tokenizer != ""
 	if !named {
-		if path = d.file; path == "" || !e.local() || !e.kind.facts.tokens {
+		if path = d.file; path == "" || !e.local() {
 			return nil, nil
 		}
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
@@ -290,8 +290,10 @@ func (e *Engine) promises(o *Opened) map[llm.Promise]llm.Keeping {
 	if f.runsOn {
 		p[llm.CancelStops] = llm.NotKept
 	}
-	if o.Way == AsChat {
-		p[llm.NothingLost], p[llm.NoForgery], p[llm.AlwaysShown] = llm.ByEngine, llm.ByEngine, llm.NotKept
+	if r, ok := o.Responder.(interface {
+		promise(map[llm.Promise]llm.Keeping)
+	}); ok {
+		r.promise(p)
 	}
 	return p
 }

@@ -40,7 +40,7 @@ type facts struct {
 	mute      bool              // it does not tell why output ended
 	truncates bool              // it cuts prompts that are too long, and says nothing
 	addsBOS   bool              // it puts a beginning-of-text token before prompts that are text
-	salts     bool              // it can keep the prompt cache apart
+	resizes   bool              // its context is as large as a request says
 	unlisted  bool              // it takes names of models that it does not list
 	runsOn    bool              // it goes on working when nobody listens any more
 	keyHeader string            // the header that has the key; "": Authorization, as Bearer
@@ -106,6 +106,7 @@ type call struct {
 	begun  bool      // text has its beginning-of-text token itself
 	marks  llm.Marks // of the chat format: they are to be seen in the output
 	room   int       // tokens that the engine's context has; 0: not known
+	resize int       // tokens that it is to have; 0: as it has
 
 	// Of a conversation, normalised to what the engine takes.
 	conversation chat.Conversation

@@ -81,7 +81,7 @@ var kinds = []*Kind{
 		Name: "ollama", Title: "Ollama", Ports: []int{11434}, Default: AsChat,
 		complete: ollamaGenerate,
 		chat:     chatOllama,
-		facts:    facts{sampling: vocabOllama, endless: true, truncates: true, addsBOS: true},
+		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/version", is: func(d *document) bool { return d.text("version") != "" }}},
 			version: told("/api/version", "version"),
@@ -92,7 +92,7 @@ var kinds = []*Kind{
 		Name: "vllm", Title: "vLLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabVLLM, withVLLM),
 		chat:     chatVLLM,
-		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true, salts: true},
+		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("vllm") }}},
 			version: told("/version", "version"),

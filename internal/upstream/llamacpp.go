@@ -26,6 +26,9 @@ func encodeLlama(c *call) (map[string]any, error) {
 	if len(c.stops) > 0 {
 		body["stop"] = c.stops
 	}
+	if n := c.params.LogProbs; n != nil {
+		body["n_probs"] = max(*n, 1)
+	}
 	return body, vocabLlamaCPP.write(body, c.params, &c.report)
 }
 
@@ -43,6 +46,7 @@ type wireLlama struct {
 	} `json:"timings"`
 	Progress *struct {
 		Total     int `json:"total"`
+		Cached    int `json:"cache"`
 		Processed int `json:"processed"`
 	} `json:"prompt_progress"`
 	Probabilities []wireLlamaToken `json:"completion_probabilities"`
@@ -69,6 +73,8 @@ func readLlama() func(frame) (chunk, error) {
 		}
 		if p := w.Progress; p != nil {
 			c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
+			c.cached = p.Cached
+			w.Tokens = nil // the id here is of no token
 		}
 		for _, id := range w.Tokens {
 			c.tokens = append(c.tokens, llm.Token{ID: id})

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"sync"
 
-	"parley/internal/gguf"
 	"parley/internal/tokenizer"
 	"parley/llm"
 )
@@ -36,21 +35,6 @@ func New(v tokenizer.Vocab, chatTemplate string) (*Model, error) {
 		return nil, err
 	}
 	return &Model{Tokenizer: t, ChatTemplate: chatTemplate, marked: map[string]*tokenizer.Tokenizer{}}, nil
-}
-
-// Open reads the vocabulary of a GGUF file, which it closes again. The error
-// names the file.
-func Open(path string) (*Model, error) {
-	f, err := gguf.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	m, err := FromGGUF(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return m, nil
 }
 
 // Marked is the vocabulary as prompts and replies of a format see it.

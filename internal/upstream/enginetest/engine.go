@@ -215,6 +215,7 @@ func (r *Request) Controls() (n int) {
 // A kind is what distinguishes one family's fake.
 type kind struct {
 	completes, chats bool
+	recommended      bool // takes what the model's file recommends
 
 	server  string            // header Server
 	headers map[string]string // others
@@ -233,6 +234,7 @@ type refusal struct {
 	field   string
 	message string
 	more    map[string]any
+	path    string // of the request
 }
 
 func (f *refusal) Error() string { return f.message }
@@ -351,7 +353,9 @@ func (e *Engine) refuse(w http.ResponseWriter, req *Request, err error) {
 	if !ok {
 		f = &refusal{status: 500, message: err.Error()}
 	}
-	e.kind.fail(w, *f)
+	told := *f
+	told.path = req.Path
+	e.kind.fail(w, told)
 }
 
 // remember notes a prompt and gives how much of it was there already.

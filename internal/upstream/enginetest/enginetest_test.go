@@ -327,7 +327,10 @@ func TestWhatTheRealOneRefusesIsRefusedInItsShape(t *testing.T) {
 		{"textgen", "/v1/completions", with(prompt(), "dry_sequence_breakers", stops(1)), 422, `dry_sequence_breakers`},
 		{"ollama", "/api/generate", map[string]any{"model": "other", "prompt": "x"}, 404, `{"error":"model 'other' not found"}`},
 		{"ollama", "/api/chat", messages(map[string]any{"role": "user", "content": []any{map[string]any{"type": "text", "text": "x"}}}), 400, `{"error":"json: cannot unmarshal array`},
-		{"llamacpp", "/v1/completions", with(prompt(), "echo", true), 501, `"type":"not_supported_error"`},
+		{"llamacpp", "/completion", with(prompt(), "temperature", "hot"), 400, `Field 'temperature'`},
+		{"llamacpp", "/completion", []byte("hello"), 500, `"type":"server_error"`},
+		{"ollama", "/api/generate", map[string]any{"model": "fake-model", "prompt": "x", "raw": true, "context": []int{1}}, 400, `raw mode does not support`},
+		{"ollama", "/v1/completions", map[string]any{"model": "fake-model", "prompt": []int{1, 2}}, 400, `"type":"invalid_request_error"`},
 		{"llamacpp", "/completion", map[string]any{"prompt": 7}, 400, `"type":"invalid_request_error"`},
 		{"llamacpp", "/v1/nothing", prompt(), 404, `{"error":{"code":404,"message":"File Not Found","type":"not_found_error"}}`},
 		{"lmstudio", "/api/version", prompt(), 200, `{"error":"Unexpected endpoint or method. (POST /api/version)"}`},
@@ -558,7 +561,7 @@ func TestTheFramingsHaveTheirQuirks(t *testing.T) {
 		has        []string
 		lacks      []string
 	}{
-		{"llamacpp", "/v1/chat/completions", nil, []string{`"delta":{"content":"","role":"assistant"}`, "data: [DONE]\n\n"}, nil},
+		{"llamacpp", "/v1/chat/completions", nil, []string{`"delta":{"content":null,"role":"assistant"}`, "data: [DONE]\n\n"}, nil},
 		{"mlc", "/v1/chat/completions", nil, []string{`"delta":{"content":"I","role":"assistant"}`}, []string{`"content":"","role":"assistant"},"finish_reason":null`}},
 		{"koboldcpp", "/v1/chat/completions", nil, []string{`"finish_reason":"null"`}, []string{"[DONE]\n"}},
 		{"koboldcpp", "/api/extra/generate/stream", map[string]any{"prompt": "x"}, []string{"event: message\ndata: {\"finish_reason\":\"null\",\"token\":\"I\"}\n\n"}, []string{"[DONE]"}},

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"parley/llm"
 )
@@ -24,9 +25,9 @@ const llamaSampling = "n_predict max_tokens temperature dynatemp_range dynatemp_
 	"return_progress post_sampling_probs response_fields lora timings_per_token stop stream sse_ping_interval "
 
 var llamaCPP = &kind{
-	completes: true, chats: true,
-	server: "llama.cpp",
-	open:   words("/health /v1/health /models /v1/models /"),
+	completes: true, chats: true, recommended: true,
+	server: "llama.cpp", headers: map[string]string{"Access-Control-Allow-Origin": ""},
+	open: words("/health /v1/health /models /v1/models /"),
 	keyed: func(r *http.Request) string {
 		if key := r.Header.Get("X-Api-Key"); key != "" {
 			return key
@@ -39,9 +40,13 @@ var llamaCPP = &kind{
 	},
 	routes: func(e *Engine, m *routes) {
 		llamaOpenAI.mount(m)
-		list := models(e, "llamacpp", map[string]any{"meta": map[string]any{"n_ctx_train": e.o.Context, "n_vocab": 2048}})
+		list := models(e, "llamacpp", map[string]any{"aliases": []any{}, "meta": map[string]any{"vocab_type": 2, "n_ctx": e.o.Context, "n_ctx_train": e.o.Context, "n_vocab": 2048}})
 		for _, path := range words("/models /v1/models") {
-			m.get(path, list)
+			m.get(path, func(r *http.Request) any {
+				v := list(r).(map[string]any)
+				v["models"] = []any{map[string]any{"name": e.o.Name, "model": e.o.Name}} // as Ollama's /api/tags has them
+				return v
+			})
 		}
 		for _, path := range words("/health /v1/health") {
 			m.get(path, func(*http.Request) any { return map[string]any{"status": "ok"} })
@@ -64,6 +69,9 @@ var llamaCPP = &kind{
 		m.post("/detokenize", func(req *Request) (any, error) {
 			list, _ := ids(req.Fields["tokens"])
 			s, err := e.detokenize(list)
+			if err != nil {
+				err = refuse(500, "", "vector::_M_range_check")
+			}
 			return map[string]any{"content": s}, err
 		})
 		m.post("/apply-template", func(req *Request) (any, error) {
@@ -79,24 +87,14 @@ var llamaCPP = &kind{
 
 var llamaOpenAI = &openAI{
 	prefixes: []string{"/v1"}, reasoning: "reasoning_content",
-	complete: &dialect{known: words(completeFields + llamaSampling + "stream_options"), ids: true, defaults: llamaDefaults,
-		check: func(x *exchange) error {
-			for _, field := range words("best_of suffix") {
-				if x.req.Fields[field] != nil {
-					return refuse(501, field, "Unsupported param: %s", field)
-				}
-			}
-			if x.req.Fields["echo"] == true {
-				return refuse(501, "echo", "Only no echo is supported")
-			}
-			return nil
-		}},
+	complete: &dialect{known: words(completeFields + llamaSampling + "stream_options"), ids: true, deafWhole: true, defaults: llamaDefaults},
 	chat: &dialect{known: words(chatFields + llamaSampling + "stream_options max_completion_tokens chat_template_kwargs add_generation_prompt " +
-		"continue_final_message reasoning_format reasoning_effort parallel_tool_calls thinking_budget_tokens"), defaults: llamaDefaults, layout: llamaLayout},
-	style: style{pings: true, mark: func(s step, chunk map[string]any, x *exchange) {
+		"continue_final_message reasoning_format reasoning_effort parallel_tool_calls thinking_budget_tokens"), deafWhole: true, defaults: llamaDefaults, layout: llamaLayout},
+	style: style{pings: true, usage: usageChoices, noText: true, repeats: true, chatted: true, mark: func(s step, chunk map[string]any, x *exchange) {
 		if s.waiting != nil && x.req.Fields["return_progress"] == true {
 			chunk["prompt_progress"] = progress(s)
 		}
+		chunk["system_fingerprint"] = "b9000-fake0000"
 		if s.end != nil {
 			chunk["timings"] = map[string]any{"cache_n": s.cached, "prompt_n": s.prompt - s.cached, "predicted_n": s.generated}
 		}
@@ -144,6 +142,9 @@ func llamaTokenize(e *Engine) func(*Request) (any, error) {
 		list := make([]any, len(tokens))
 		for i, t := range tokens {
 			list[i] = map[string]any{"id": t.ID, "piece": t.Text}
+			if !utf8.ValidString(t.Text) {
+				list[i] = map[string]any{"id": t.ID, "piece": bytesOf(t.Text)}
+			}
 		}
 		return map[string]any{"tokens": list}, nil
 	}
@@ -155,14 +156,17 @@ func llamaCompletion(x *exchange) error {
 	f := x.req.Fields
 	known := words(llamaSampling + "prompt model")
 	x.req.knows(known)
-	params, err := sampling(f, known, llamaDefaults)
+	params, err := sampling(f, known, x.e.defaults(llamaDefaults))
 	if err != nil {
 		return err
 	}
 	if n, _ := integer(f, "n_probs"); n != nil && *n > 0 {
 		params.LogProbs = n
 	}
-	j := job{params: params}
+	if params.MaxTokens != nil && *params.MaxTokens == 0 {
+		params.MaxTokens = new(1) // it has generated one before it looks
+	}
+	j := job{params: params, deaf: f["stream"] != true} // who waits for a whole answer is looked after once a second at best
 	if j.stops, err = texts(f, "stop"); err != nil {
 		return err
 	}
@@ -173,7 +177,7 @@ func llamaCompletion(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	c := &llamaContent{x: x, returns: f["return_tokens"] == true, probes: params.LogProbs != nil}
+	c := &llamaContent{x: x, returns: f["return_tokens"] == true || streamed, probes: params.LogProbs != nil}
 	if !streamed {
 		var all strings.Builder
 		var tokens []llm.Token
@@ -191,15 +195,25 @@ func llamaCompletion(x *exchange) error {
 	}
 	s := x.events()
 	defer s.end()
+	shown := f["return_progress"] != true
 	return x.generate(j, func(now step) error {
 		s.begin(x.e.o.Ping)
-		if now.waiting != nil {
-			if f["return_progress"] != true {
-				return nil
+		if !shown || now.waiting != nil {
+			if now.waiting == nil {
+				now.waiting = &llm.Waiting{Done: now.prompt, Total: now.prompt}
 			}
-			v := c.value(now)
-			v["prompt_progress"] = progress(now)
-			return s.data(v)
+			if f["return_progress"] == true {
+				read := step{prompt: now.prompt, cached: now.cached, waiting: now.waiting}
+				v := c.value(read)
+				v["prompt_progress"], v["tokens"] = progress(read), []int{0} // that is no token of the reply
+				if err := s.data(v); err != nil {
+					return err
+				}
+			}
+			shown = true
+		}
+		if now.end != nil && now.end.Reason == llm.ReasonLength && len(j.stops) > 0 {
+			now.text, now.tokens = "", nil // what is held back for a stop string is lost at the limit
 		}
 		if now.end != nil && now.text != "" { // the end comes in an event of its own
 			said := now
@@ -208,6 +222,16 @@ func llamaCompletion(x *exchange) error {
 				return err
 			}
 			now.text, now.tokens = "", nil
+		}
+		if last := x.e.endToken(now.end); last != nil {
+			v := c.value(step{prompt: now.prompt, generated: now.generated})
+			v["tokens"] = last
+			if err := s.data(v); err != nil {
+				return err
+			}
+			v = c.value(now)
+			v["tokens"] = []int{}
+			return s.data(v)
 		}
 		if now.end == nil && now.text == "" && len(now.tokens) == 0 {
 			return nil
@@ -246,7 +270,7 @@ func (c *llamaContent) value(s step) map[string]any {
 	v := map[string]any{"index": 0, "content": s.text, "tokens": []int{}, "stop": s.end != nil, "id_slot": 0,
 		"tokens_predicted": s.generated, "tokens_evaluated": s.prompt}
 	if c.returns {
-		v["tokens"] = idsOf(s.tokens)
+		v["tokens"] = append(idsOf(s.tokens), c.x.e.endToken(s.end)...)
 	}
 	if c.probes && len(s.tokens) > 0 {
 		var list []any
@@ -275,7 +299,28 @@ func (c *llamaContent) value(s step) map[string]any {
 		"generation_settings": map[string]any{"seed": s.end.Seed},
 		"timings":             map[string]any{"cache_n": s.cached, "prompt_n": s.prompt - s.cached, "predicted_n": s.generated},
 	})
-	return v
+	return c.picked(v)
+}
+
+// picked is what response_fields leave of the last value: those with a slash
+// are inside of an object and keep their name.
+func (c *llamaContent) picked(v map[string]any) map[string]any {
+	fields, err := texts(c.x.req.Fields, "response_fields")
+	if err != nil || len(fields) == 0 {
+		return v
+	}
+	left := map[string]any{}
+	for _, name := range fields {
+		outer, inner, nested := strings.Cut(name, "/")
+		value, ok := v[outer]
+		if object, isObject := value.(map[string]any); nested && isObject {
+			value, ok = object[inner]
+		}
+		if ok {
+			left[name] = value
+		}
+	}
+	return left
 }
 
 func llamaError(w http.ResponseWriter, f refusal) {
@@ -288,18 +333,29 @@ func llamaError(w http.ResponseWriter, f refusal) {
 		status = 400
 	}
 	body := map[string]any{"code": status, "message": f.message, "type": kind[status]}
-	if f.kind == "json" {
+	if f.kind == "json" || f.kind == "template" {
 		status = 500
 		body["code"], body["type"] = 500, "server_error"
 	}
-	if f.kind == "template" {
-		status = 500
-		body["code"], body["type"] = 500, "server_error"
+	if f.kind == "type" {
+		body["message"] = "Field '" + f.field + "': [json.exception.type_error.302] " + f.message
 	}
 	if f.kind == "too_long" {
 		body["type"] = "exceed_context_size_error"
-		body["message"] = fmt.Sprintf("the request exceeds the available context size (%v tokens), try increasing it", f.more["n_ctx"])
+		body["message"] = fmt.Sprintf("request (%v tokens) exceeds the available context size (%v tokens), try increasing it", f.more["n_prompt_tokens"], f.more["n_ctx"])
 		maps.Copy(body, f.more)
 	}
 	writeJSON(w, status, map[string]any{"error": body})
+}
+
+// endToken is the id of the token with which a model ended its reply.
+func (e *Engine) endToken(f *llm.Finish) []int {
+	if f == nil || f.Reason != llm.ReasonEnd || f.Stop == "" {
+		return nil
+	}
+	tokens, err := e.tokenize(f.Stop, true, false)
+	if err != nil || len(tokens) != 1 {
+		return nil
+	}
+	return idsOf(tokens)
 }

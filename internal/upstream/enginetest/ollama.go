@@ -41,9 +41,23 @@ var ollama = &kind{
 		if f.status == 422 || f.kind == "json" {
 			f.status = 400
 		}
+		if strings.HasPrefix(f.path, "/v1/") {
+			kind := "invalid_request_error"
+			if f.status == 404 {
+				kind = "api_error"
+			}
+			writeJSON(w, f.status, map[string]any{"error": map[string]any{"message": f.message, "type": kind, "param": nil, "code": nil}})
+			return
+		}
 		writeJSON(w, f.status, map[string]any{"error": f.message})
 	},
-	missing: func(w http.ResponseWriter, _ *http.Request) { writeText(w, 404, "text/plain", "404 page not found") },
+	missing: func(w http.ResponseWriter, r *http.Request) {
+		if slices.Contains(words("/api/generate /api/chat /api/show /v1/chat/completions /v1/completions /api/tags /api/version"), r.URL.Path) {
+			writeText(w, 405, "text/plain", "405 method not allowed")
+			return
+		}
+		writeText(w, 404, "text/plain", "404 page not found")
+	},
 	routes: func(e *Engine, m *routes) {
 		ollamaOpenAI.mount(m)
 		m.handle("GET /", func(w http.ResponseWriter, _ *http.Request) {
@@ -58,6 +72,9 @@ var ollama = &kind{
 			return map[string]any{"models": []any{map[string]any{"name": e.ollamaName(), "model": e.ollamaName(), "size": 3736576, "digest": strings.Repeat("ab", 32), "details": details, "expires_at": "2026-01-01T00:05:00Z", "size_vram": 0, "context_length": e.o.Context}}}
 		})
 		m.get("/v1/models", models(e, "library", map[string]any{"id": e.ollamaName()}))
+		m.get("/v1/models/"+e.o.Name, func(*http.Request) any {
+			return map[string]any{"id": e.o.Name, "object": "model", "created": time.Now().Unix(), "owned_by": "library"}
+		})
 		m.post("/api/show", func(req *Request) (any, error) {
 			if err := e.ollamaModel(req.Fields); err != nil {
 				return nil, err
@@ -91,9 +108,6 @@ func (e *Engine) ollamaModel(f map[string]any) error {
 	if name == "" {
 		name, _ = text(f, "name")
 	}
-	if name == "" {
-		return refuse(400, "model", "model is required")
-	}
 	if name != e.o.Name && name != e.ollamaName() {
 		return refuse(404, "model", "model '%s' not found", name)
 	}
@@ -114,11 +128,29 @@ func ollamaGenerate(x *exchange, chat bool) error {
 	}
 	params, err := sampling(options, words(ollamaOptions), ollamaDefaults)
 	if err != nil {
-		return refuse(400, "options", "option %q must be of type float32", err.(*refusal).field)
+		return refuse(500, "options", "option %q must be of type integer", err.(*refusal).field)
+	}
+	if params.MaxTokens != nil && *params.MaxTokens == 0 {
+		params.MaxTokens = nil // as many as it likes
+	}
+	if f["logprobs"] == true {
+		top, _ := integer(f, "top_logprobs")
+		if params.LogProbs = top; top == nil {
+			params.LogProbs = new(0)
+		}
 	}
 	j := job{params: params}
 	if j.stops, err = texts(options, "stop"); err != nil {
 		return err
+	}
+	if f["raw"] == true && (f["context"] != nil || f["system"] != nil || f["template"] != nil) {
+		return refuse(400, "raw", "raw mode does not support template, system, or context")
+	}
+	if f["tools"] != nil {
+		return refuse(400, "tools", "registry.ollama.ai/library/%s does not support tools", x.e.ollamaName())
+	}
+	if on, _ := f["think"].(bool); on {
+		return refuse(400, "think", "%q does not support thinking", x.e.o.Name)
 	}
 	prompt, err := x.ollamaPrompt(chat)
 	if err != nil {
@@ -139,11 +171,16 @@ func ollamaGenerate(x *exchange, chat bool) error {
 	w := ollamaWriter{x: x, chat: chat}
 	if f["stream"] == false {
 		var all step
+		var tokens []llm.Token
 		var text strings.Builder
-		if err := x.generate(j, func(s step) error { text.WriteString(s.text); all = s; return nil }); err != nil {
+		if err := x.generate(j, func(s step) error {
+			text.WriteString(s.text)
+			tokens, all = append(tokens, s.tokens...), s
+			return nil
+		}); err != nil {
 			return err
 		}
-		all.text = text.String()
+		all.text, all.tokens = text.String(), tokens
 		writeJSON(x.w, 200, w.value(all))
 		return nil
 	}
@@ -164,7 +201,7 @@ func ollamaGenerate(x *exchange, chat bool) error {
 		if now.end == nil {
 			return nil
 		}
-		now.text = ""
+		now.text, now.tokens = "", nil
 		return s.line(w.value(now))
 	})
 }
@@ -190,6 +227,10 @@ func (w *ollamaWriter) value(s step) map[string]any {
 		}
 	} else {
 		v["response"] = s.text
+	}
+	if w.x.req.Params.LogProbs != nil && len(s.tokens) > 0 {
+		r := openAIReply{chat: true, o: ollamaOpenAI}
+		v["logprobs"] = r.logprobs(s.tokens).(map[string]any)["content"]
 	}
 	if s.end != nil {
 		v["done_reason"] = finishWord(s.end)
@@ -287,13 +328,25 @@ func ollamaLayout(source string, list []message) (string, error) {
 var ollamaOpenAI = &openAI{
 	prefixes: []string{"/v1"}, reasoning: "reasoning",
 	complete: &dialect{known: words("model prompt frequency_penalty max_tokens presence_penalty seed stop stream stream_options temperature top_p suffix logprobs top_logprobs"),
-		defaults: llm.Params{Temperature: new(1.0), TopP: new(1.0), TopK: new(40)}, cuts: true, check: ollamaNamed},
+		defaults: llm.Params{Temperature: new(1.0), TopP: new(1.0), TopK: new(40)}, cuts: true,
+		check: func(x *exchange) error { // the prompt is a user's message: there is no raw route in this shape
+			if err := x.e.ollamaModel(x.req.Fields); err != nil {
+				return err
+			}
+			prompt, err := text(x.req.Fields, "prompt")
+			if err != nil {
+				return err
+			}
+			x.req.Fields["prompt"], err = ollamaLayout(x.e.ollamaTemplate(), []message{{role: "user", content: prompt}})
+			return err
+		}},
 	chat: &dialect{known: words("model messages stream stream_options max_tokens seed stop temperature frequency_penalty presence_penalty top_p response_format tools reasoning reasoning_effort logprobs top_logprobs"),
 		defaults: llm.Params{Temperature: new(1.0), TopP: new(1.0), TopK: new(40)}, cuts: true, check: ollamaNamed,
 		layout: func(x *exchange, list []message) (llm.Prompt, error) {
 			s, err := ollamaLayout(x.e.ollamaTemplate(), list)
 			return llm.Text(s), err
 		}},
+	style: style{role: roleEach, mark: func(_ step, chunk map[string]any, _ *exchange) { chunk["system_fingerprint"] = "fp_ollama" }},
 }
 
 func ollamaNamed(x *exchange) error { return x.e.ollamaModel(x.req.Fields) }

@@ -42,7 +42,10 @@ type style struct {
 	null    bool   // finish_reason is the string "null" until the end
 	done    string // "" is "data: [DONE]" and a blank line
 	usage   usageStyle
+	noText  bool // the first chunk has no content
 	pings   bool
+	repeats bool // an answer that continues a message begins with that message
+	chatted bool // logprobs have the shape of chats for completions, too
 	nullUse bool // chunks before the one with the usage have "usage": null
 	joined  bool // the finish reason comes with the last text
 	mark    func(s step, chunk map[string]any, x *exchange)
@@ -60,6 +63,7 @@ type usageStyle uint8
 const (
 	usageAsked usageStyle = iota // where stream_options ask for it
 	usageNever
+	usageChoices // where asked, in the last chunk that has choices, for completions
 )
 
 // Fields that every engine in this shape knows.
@@ -94,6 +98,9 @@ func (o *openAI) serve(x *exchange, d *dialect, chat bool) error {
 	}
 	j.deaf = d.deafWhole && !streamed
 	r := &openAIReply{o: o, x: x, chat: chat, id: fmt.Sprintf("%s-%d", map[bool]string{true: "chatcmpl", false: "cmpl"}[chat], len(x.e.Requests()))}
+	if list, err := messages(x.req.Fields); err == nil && chat && o.style.repeats && list[len(list)-1].role == "assistant" {
+		r.before = list[len(list)-1].content
+	}
 	r.asks, _ = flag(x.req.Fields, "logprobs")
 	if n, _ := integer(x.req.Fields, "logprobs"); n != nil {
 		r.asks = true
@@ -121,7 +128,7 @@ func (d *dialect) job(x *exchange, chat bool) (j job, err error) {
 			return j, err
 		}
 	}
-	if j.params, err = sampling(f, d.known, d.defaults); err != nil {
+	if j.params, err = sampling(f, d.known, x.e.defaults(d.defaults)); err != nil {
 		return j, err
 	}
 	if n, err := integer(f, "n"); err != nil || n != nil && *n != 1 {
@@ -238,9 +245,9 @@ type openAIReply struct {
 	id   string
 	asks bool // for logprobs
 
+	before string // what the answer repeats of the conversation
+
 	thinking bool
-	prompt   int
-	cached   int
 }
 
 func (r *openAIReply) head(object string) map[string]any {
@@ -263,6 +270,7 @@ func finishWord(f *llm.Finish) string {
 
 func (r *openAIReply) whole(j job) error {
 	var text, thoughts strings.Builder
+	text.WriteString(r.before)
 	var tokens []llm.Token
 	var last step
 	err := r.x.generate(j, func(s step) error {
@@ -338,16 +346,21 @@ func (r *openAIReply) stream(j job) error {
 		if !r.x.begun {
 			s.begin(ping)
 			if r.chat && style.role == roleFirst {
-				if err := r.chunk(s, now, map[string]any{"role": "assistant", "content": ""}, nil); err != nil {
+				first := any("")
+				if style.noText {
+					first = nil
+				}
+				if err := r.chunk(s, now, map[string]any{"role": "assistant", "content": first}, nil); err != nil {
 					return err
 				}
 			}
 		}
+		now.text, r.before = r.before+now.text, ""
 		return r.say(s, now)
 	}); err != nil {
 		return err
 	}
-	if options, ok := r.x.req.Fields["stream_options"].(map[string]any); ok && style.usage == usageAsked && options["include_usage"] == true {
+	if r.counts() && (style.usage == usageAsked || style.usage == usageChoices && r.chat) {
 		v := r.head(r.object())
 		v["choices"] = []any{}
 		v["usage"] = r.usage(last)
@@ -359,6 +372,12 @@ func (r *openAIReply) stream(j job) error {
 		return s.raw("data: [DONE]" + s.eol + s.eol)
 	}
 	return s.raw(style.done)
+}
+
+// counts reports whether the stream is to tell the usage.
+func (r *openAIReply) counts() bool {
+	options, _ := r.x.req.Fields["stream_options"].(map[string]any)
+	return options["include_usage"] == true
 }
 
 func (r *openAIReply) object() string {
@@ -427,6 +446,9 @@ func (r *openAIReply) chunk(s *stream, now step, delta map[string]any, end *llm.
 	if r.o.style.nullUse {
 		v["usage"] = nil
 	}
+	if end != nil && r.o.style.usage == usageChoices && !r.chat && r.counts() {
+		v["usage"] = r.usage(now)
+	}
 	if r.o.style.mark != nil {
 		now.end = end
 		r.o.style.mark(now, v, r.x)
@@ -435,14 +457,14 @@ func (r *openAIReply) chunk(s *stream, now step, delta map[string]any, end *llm.
 }
 
 func (r *openAIReply) logprobs(tokens []llm.Token) any {
-	if r.chat {
+	if r.chat || r.o.style.chatted {
 		var content []any
 		for _, t := range tokens {
 			var top []any
 			for _, p := range t.Top {
-				top = append(top, map[string]any{"token": p.Text, "logprob": p.LogProb, "bytes": bytesOf(p.Text)})
+				top = append(top, map[string]any{"id": p.ID, "token": p.Text, "logprob": p.LogProb, "bytes": bytesOf(p.Text)})
 			}
-			content = append(content, map[string]any{"token": t.Text, "logprob": t.LogProb, "bytes": bytesOf(t.Text), "top_logprobs": top})
+			content = append(content, map[string]any{"id": t.ID, "token": t.Text, "logprob": t.LogProb, "bytes": bytesOf(t.Text), "top_logprobs": top})
 		}
 		return map[string]any{"content": content}
 	}

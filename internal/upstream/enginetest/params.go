@@ -75,6 +75,14 @@ func init() {
 	}
 }
 
+// defaults are an engine's own, under those that the model's file recommends.
+func (e *Engine) defaults(own llm.Params) llm.Params {
+	if d, ok := e.o.Model.(llm.Describer); ok && e.kind.recommended {
+		return d.Describe().Sampling.WithDefaults(own)
+	}
+	return own
+}
+
 // sampling reads the fields that the engine knows, over its defaults.
 func sampling(fields map[string]any, known []string, defaults llm.Params) (llm.Params, error) {
 	var p llm.Params
@@ -90,6 +98,14 @@ func sampling(fields map[string]any, known []string, defaults llm.Params) (llm.P
 	p = p.WithDefaults(defaults)
 	if p.MaxTokens != nil && *p.MaxTokens < 0 {
 		p.MaxTokens = nil
+	}
+	for _, n := range []*float64{p.TopP, p.MinP, p.TypicalP, p.XTCProbability} { // engines that check ranges have done so
+		if n != nil {
+			*n = min(max(*n, 0), 1)
+		}
+	}
+	if p.Temperature != nil {
+		p.Temperature = new(max(*p.Temperature, 0))
 	}
 	if p.TopK != nil && *p.TopK < 0 {
 		p.TopK = new(0)
