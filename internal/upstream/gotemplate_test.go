@@ -26,10 +26,10 @@ func TestOllamasTemplatesAreLaidOutAsItDoes(t *testing.T) {
 
 func TestATemplateThatEndsWithTheReplyContinuesIt(t *testing.T) {
 	for template, want := range map[string]bool{
-		"{{ range .Messages }}<{{ .Role }}>{{ .Content }}</>{{ end }}<assistant>": false,
+		"{{ range .Messages }}<{{ .Role }}>{{ .Content }}</>{{ end }}<assistant>":                                                            false,
 		"{{ range $i, $m := .Messages }}<{{ .Role }}>{{ .Content }}{{ if lt (len (slice $.Messages $i)) 2 }}{{ else }}</>{{ end }}{{ end }}": true,
 		"[U]{{ .Prompt }}[A]{{ .Response }}</>": true,
-		"{{ .Prompt }}": false,
+		"{{ .Prompt }}":                         false,
 	} {
 		if got := continuesInGo(template); got != want {
 			t.Errorf("%s: %v", template, got)
