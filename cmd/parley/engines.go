@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"parley/chatformat"
 	"parley/internal/catalog"
 	"parley/internal/upstream"
 )
@@ -27,6 +28,7 @@ type remoteConfig struct {
 	Headers   map[string]string `toml:"headers"`
 	Way       string            `toml:"way"`
 	Tokenizer string            `toml:"tokenizer"`
+	Abilities map[string]bool   `toml:"abilities"`
 }
 
 // isEngine reports whether a model of the command line is an engine's address.
@@ -72,6 +74,9 @@ func (r *remoteConfig) check(c *config) (key string, err error) {
 				return key, fmt.Errorf("means something only with url")
 			}
 		}
+		if len(r.Abilities) > 0 {
+			return "abilities", fmt.Errorf("means something only with url")
+		}
 		return "", nil
 	}
 	if !isEngine(r.URL) {
@@ -82,6 +87,9 @@ func (r *remoteConfig) check(c *config) (key string, err error) {
 	}
 	if ways := []string{"", string(upstream.AsModel), string(upstream.AsChat)}; !slices.Contains(ways, r.Way) {
 		return "way", fmt.Errorf("%q is not one of model, chat", r.Way)
+	}
+	if _, err := chatformat.AllAbilities().With(r.Abilities); err != nil {
+		return "abilities", err
 	}
 	given := 0
 	for _, s := range []string{r.Key, r.KeyEnv, r.KeyFile} {
@@ -136,7 +144,7 @@ func (m *modelConfig) connect(ctx context.Context, cfg config, log *slog.Logger)
 	}
 	loaded, err := catalog.Remote{
 		Engine: upstream.Options{
-			URL: m.URL, Kind: m.Kind, Key: key, Headers: headers, Way: upstream.Way(m.Way), Tokenizer: m.Tokenizer, Logger: log,
+			URL: m.URL, Kind: m.Kind, Key: key, Headers: headers, Way: upstream.Way(m.Way), Tokenizer: m.Tokenizer, Abilities: m.Abilities, Logger: log,
 		},
 		Model: m.Model, Chat: m.chat(cfg.Chat), Format: format,
 		Context: cmp.Or(m.Context, cfg.Engine.Context), Sampling: m.Sampling.params(),

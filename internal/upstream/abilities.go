@@ -109,3 +109,20 @@ func (r *responder) guard(c chat.Conversation) (chat.Conversation, llm.Report, e
 	}
 	return r.found.format.Guard(c, r.engine.options.Layout.LookAlikes)
 }
+
+// promise says how far the promises hold where the engine lays messages out.
+func (r *responder) promise(p map[llm.Promise]llm.Keeping) {
+	p[llm.NothingLost], p[llm.NoForgery], p[llm.AlwaysShown] = llm.ByEngine, llm.ByEngine, llm.NotKept
+	if (r.found.shown || r.route.known) && !r.route.cuts {
+		p[llm.NothingLost] = llm.Kept
+	}
+	if r.found.format != nil {
+		p[llm.NoForgery] = llm.ByPolicy
+	}
+	if r.route.show != nil {
+		p[llm.AlwaysShown] = llm.Kept
+	}
+	if !r.route.words.has("Seed") {
+		p[llm.Reproducible] = llm.NotKept
+	}
+}

@@ -128,6 +128,9 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	}
 	d.info.Sampling = e.options.Sampling
 	words, err := e.vocabulary(&d)
+	if err == nil && words == nil && e.kind.asks.words != nil {
+		words, err = e.kind.asks.words(ctx, e.transport, name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -248,14 +251,14 @@ func (e *Engine) vocabulary(d *description) (words, error) {
 	i := &d.info
 	i.ChatTemplate = cmp.Or(i.ChatTemplate, v.ChatTemplate)
 	i.Vocabulary, i.AddsBOS = v.Size(), v.AddBOS()
-	i.BOS, i.EOS = cmp.Or(i.BOS, piece(v, v.BOS())), cmp.Or(i.EOS, piece(v, v.EOS()))
+	i.BOS, i.EOS = cmp.Or(i.BOS, textOf(v, v.BOS())), cmp.Or(i.EOS, textOf(v, v.EOS()))
 	for _, id := range v.Ends() {
 		i.EndTokens = append(i.EndTokens, v.Piece(id))
 	}
 	return v, nil
 }
 
-func piece(v *vocab.Model, id int) string {
+func textOf(v *vocab.Model, id int) string {
 	if id < 0 {
 		return ""
 	}
@@ -290,8 +293,10 @@ func (e *Engine) promises(o *Opened) map[llm.Promise]llm.Keeping {
 	if f.runsOn {
 		p[llm.CancelStops] = llm.NotKept
 	}
-	if o.Way == AsChat {
-		p[llm.NothingLost], p[llm.NoForgery], p[llm.AlwaysShown] = llm.ByEngine, llm.ByEngine, llm.NotKept
+	if r, ok := o.Responder.(interface {
+		promise(map[llm.Promise]llm.Keeping)
+	}); ok {
+		r.promise(p)
 	}
 	return p
 }

@@ -18,7 +18,7 @@ import (
 // system text, a prompt and a response at a time. What a template may do is
 // bounded: it is a stranger's.
 func layOutInGo(source string, list []chat.Message) (string, error) {
-	if err := limits.TemplateBytes.CheckInt(len(source)); err != nil {
+	if err := limits.GoTemplateBytes.CheckInt(len(source)); err != nil {
 		return "", err
 	}
 	t, err := bounded(source)
@@ -94,7 +94,7 @@ func continuesInGo(source string) bool {
 type goOutput struct{ strings.Builder }
 
 func (t *goOutput) Write(p []byte) (int, error) {
-	if err := limits.TemplateBytes.CheckInt(t.Len() + len(p)); err != nil {
+	if err := limits.GoTemplateBytes.CheckInt(t.Len() + len(p)); err != nil {
 		return 0, err
 	}
 	return t.Builder.Write(p)

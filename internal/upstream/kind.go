@@ -54,6 +54,7 @@ type asks struct {
 	models   func(context.Context, *transport) ([]string, error)                        // under their own names
 	describe func(ctx context.Context, t *transport, model string) (description, error) // nil: it says nothing
 	count    func(ctx context.Context, t *transport, model, text string) (int, error)   // tokens of a prompt that is text; nil: it cannot
+	words    func(ctx context.Context, t *transport, model string) (words, error)       // make tokens by asking it; nil: it cannot
 	abort    func(id string) (path string, body any)                                    // nil: hanging up is enough
 }
 

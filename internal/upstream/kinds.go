@@ -74,7 +74,7 @@ var kinds = []*Kind{
 				{path: "/v1/models", is: func(d *document) bool { return d.owner("llamacpp") }},
 			},
 			version: told("/props", "build_info"),
-			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama,
+			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama, words: newRouteWords,
 		},
 	},
 	{

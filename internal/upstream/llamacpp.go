@@ -175,8 +175,21 @@ func describeLlama(ctx context.Context, t *transport, model string) (d descripti
 	return d, nil
 }
 
+// newRouteWords makes tokens by /tokenize.
+func newRouteWords(ctx context.Context, t *transport, model string) (words, error) {
+	w := &routeWords{transport: t, model: model, control: map[int]bool{}}
+	bos, err := idsLlama(ctx, t, model, "")
+	w.bos = bos
+	return w, err
+}
+
 // countLlama counts the tokens of a prompt.
 func countLlama(ctx context.Context, t *transport, model, text string) (int, error) {
+	ids, err := idsLlama(ctx, t, model, text)
+	return len(ids), err
+}
+
+func idsLlama(ctx context.Context, t *transport, model, text string) ([]int, error) {
 	var list struct {
 		Tokens []int `json:"tokens"`
 	}
@@ -185,5 +198,5 @@ func countLlama(ctx context.Context, t *transport, model, text string) (int, err
 		body["model"] = model
 	}
 	err := t.post(ctx, "/tokenize", body, &list)
-	return len(list.Tokens), err
+	return list.Tokens, err
 }

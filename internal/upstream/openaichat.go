@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -80,6 +81,10 @@ func (d openAIDialect) encode(c *call) (map[string]any, error) {
 	if err := d.words.write(body, c.params, &c.report); err != nil {
 		return nil, err
 	}
+	if n, ok := body["max_tokens"]; ok && d.words == vocabOpenAI && newerModels.MatchString(c.model) {
+		delete(body, "max_tokens")
+		body["max_completion_tokens"] = n
+	}
 	if n := c.params.LogProbs; n != nil && d.words.has("LogProbs") {
 		body["logprobs"] = true
 		body["top_logprobs"] = *n
@@ -96,6 +101,9 @@ func (d openAIDialect) encode(c *call) (map[string]any, error) {
 	}
 	return body, nil
 }
+
+// newerModels are those of OpenAI's that refuse max_tokens under that name.
+var newerModels = regexp.MustCompile(`^(o[1-9]|gpt-[5-9])`)
 
 func (d openAIDialect) messages(c *call) []map[string]any {
 	list := make([]map[string]any, len(c.conversation.Messages))
