@@ -24,6 +24,9 @@ const Alternating = `{% if messages[0]['role'] == 'system' %}{% set head = messa
 // message but one at the beginning.
 const Dropping = `{% for message in messages %}{% if message['role'] != 'system' or loop.first %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
 
+// Deaf is a template without a place for system messages: it leaves out all.
+const Deaf = `{% for message in messages %}{% if message['role'] != 'system' %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
+
 func templateOf(m llm.Model) string {
 	if d, ok := m.(llm.Describer); ok {
 		if t := d.Describe().ChatTemplate; t != "" {

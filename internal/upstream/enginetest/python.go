@@ -55,7 +55,7 @@ var mlcOpenAI = &openAI{
 					return llm.Prompt{}, refuse(400, "messages", "the model takes no images")
 				}
 			}
-			s, err := render(x.e.o.Template, list, true, nil)
+			s, err := render(chatML, list, true, nil) // its conversation templates are its own
 			return llm.Text(s), err
 		}},
 	style: style{role: roleEach},
