@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -611,6 +612,69 @@ func TestMediaIsToldWhereTheEngineTakesNone(t *testing.T) {
 		asked := fake.Generations()
 		if got := asked[len(asked)-1].Prompt; !strings.Contains(got, "What is [image]") || !strings.Contains(r.Accepted.Report.Header(), "media_placeholder=messages[0].content[1]") {
 			t.Errorf("%s: %q, %v", kind, got, r.Accepted.Report)
+		}
+	}
+}
+
+func TestWhatAnEngineShowsDecidesWhatItExpresses(t *testing.T) {
+	const template = `{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}`
+	find := func(kind string, d description) expression {
+		r := unshown(KindNamed(kind))
+		r.engine.log = slog.New(slog.DiscardHandler)
+		x, err := r.find(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	seeing := description{vision: true, info: llm.Info{ChatTemplate: template}}
+	if can := find("llamacpp", seeing).can(chat.Conversation{}); !can.Media || can.Audio || !can.SystemLater || can.Names || can.Calls {
+		t.Errorf("a server that sees: %+v", can)
+	}
+	if can := find("lmstudio", description{}).can(chat.Conversation{}); can.Media {
+		t.Error("LM Studio sees with a model that does not")
+	}
+	if x := find("ollama", description{goTemplate: "[U]{{ .Prompt }}[A]{{ .Response }}"}); x.prefill != prefillAlways || x.can(chat.Conversation{}).SystemSlot {
+		t.Errorf("a template without a place for a system message: %+v, prefill %d", x.can(chat.Conversation{}), x.prefill)
+	}
+	if x := find("ollama", description{goTemplate: "{{ .Prompt }}"}); x.shown || !x.can(chat.Conversation{}).SystemSlot {
+		t.Errorf("a template that shows nothing: %+v", x.can(chat.Conversation{}))
+	}
+}
+
+func TestAnOllamaTemplateThatContinuesIsUsed(t *testing.T) {
+	fake := enginetest.Start(t, "ollama", enginetest.Options{Template: enginetest.OllamaLegacy})
+	c := chat.Conversation{Messages: []chat.Message{say(chat.User, "Who are you?"), say(chat.Assistant, "I think")}, Continue: true}
+	r := respond(t, openChat(t, "ollama", fake, nil), c, llm.Params{MaxTokens: new(3)})
+	if got := fake.Generations()[0].Fields["messages"].([]any); len(got) != 2 || r.Message.Text() == "" {
+		t.Errorf("sent %v, got %q", got, r.Message.Text())
+	}
+}
+
+func TestWhatAChatRoutePromises(t *testing.T) {
+	for kind, want := range map[string]map[llm.Promise]llm.Keeping{
+		"llamacpp":  {llm.NothingLost: llm.Kept, llm.NoForgery: llm.ByPolicy, llm.AlwaysShown: llm.Kept, llm.Reproducible: llm.ByEngine},
+		"mlc":       {llm.NothingLost: llm.Kept, llm.NoForgery: llm.ByEngine, llm.AlwaysShown: llm.NotKept},
+		"ollama":    {llm.NothingLost: llm.Kept, llm.AlwaysShown: llm.NotKept},
+		"sglang":    {llm.NothingLost: llm.ByEngine, llm.AlwaysShown: llm.NotKept},
+		"koboldcpp": {llm.NothingLost: llm.ByEngine},
+		"anthropic": {llm.NothingLost: llm.Kept, llm.Reproducible: llm.NotKept},
+	} {
+		opened := openChat(t, kind, enginetest.Start(t, chatKinds[kind], enginetest.Options{}), nil)
+		for promise, keeping := range want {
+			if got := opened.Promises[promise]; got != keeping {
+				t.Errorf("%s: %s is %s, want %s", kind, promise, got, keeping)
+			}
+		}
+	}
+}
+
+func TestOpenAIsNewerModelsAreAskedInTheirWords(t *testing.T) {
+	for model, name := range map[string]string{"gpt-4o-mini": "max_tokens", "o3-mini": "max_completion_tokens", "gpt-5": "max_completion_tokens", "ollama/o": "max_tokens"} {
+		c := &call{model: model, conversation: frontEnd(), params: llm.Params{MaxTokens: new(5)}}
+		body, err := chatOpenAI.encode(c)
+		if err != nil || body[name] != 5 {
+			t.Errorf("%s: %v, %v", model, body, err)
 		}
 	}
 }
