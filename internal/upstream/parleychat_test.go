@@ -14,13 +14,17 @@ import (
 	"parley/llm"
 )
 
-// oneModel serves a model under the name "m".
-type oneModel struct{ server.Target }
+// oneModel serves a model under the name "m". It cannot do what nothing here
+// asks for.
+type oneModel struct {
+	server.Models
+	target server.Target
+}
 
 func (o oneModel) List(context.Context) ([]server.Listed, error) {
 	return []server.Listed{{ID: "m", Created: time.Unix(1, 0)}}, nil
 }
-func (o oneModel) Resolve(context.Context, string) (server.Target, error) { return o.Target, nil }
+func (o oneModel) Resolve(context.Context, string) (server.Target, error) { return o.target, nil }
 func (o oneModel) Ready() error                                           { return nil }
 
 // anotherParley serves a model in a chat format and is opened as an engine.
@@ -30,7 +34,7 @@ func anotherParley(t *testing.T, model llm.Model) *Opened {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server.New(oneModel{server.Target{ID: "m", Model: model, Responder: chatformat.NewResponder(model, format, chatformat.Options{})}}, server.Options{})
+	s := server.New(oneModel{target: server.Target{ID: "m", Model: model, Responder: chatformat.NewResponder(model, format, chatformat.Options{})}}, server.Options{})
 	h := httptest.NewServer(s.Handler(server.Own))
 	t.Cleanup(h.Close)
 	e, err := Dial(t.Context(), Options{URL: h.URL, Way: AsChat})

@@ -568,6 +568,7 @@ func TestACancelledRequestEndsWithItsCause(t *testing.T) {
 	fake := enginetest.Start(t, "openai", enginetest.Options{Model: model})
 	opened := openChat(t, "openai", fake, nil)
 	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
 	cause := errors.New("enough")
 	var last error
 	for e, err := range opened.Responder.Respond(ctx, chat.Conversation{Messages: []chat.Message{say(chat.User, "x")}}, llm.Params{}) {
