@@ -78,6 +78,11 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 		if params.StopAfter == "" && !r.stopsInReasoning(c.Layout) {
 			params.StopAfter, params.StopOpen = laid.StopAfter, laid.StopOpen
 		}
+		if params.Constraint != nil {
+			held := *params.Constraint
+			held.After, held.Open = laid.StopAfter, laid.StopOpen
+			params.Constraint = &held
+		}
 		parser := laid.Reply()
 		for piece, err := range r.model.Complete(ctx, laid.Prompt, params) {
 			if err != nil {

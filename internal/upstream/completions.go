@@ -29,7 +29,8 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 			}
 			return body, nil
 		},
-		reader: readCompletions,
+		constrain: rawConstraints[v].write,
+		reader:    readCompletions,
 	}
 }
 

@@ -82,6 +82,10 @@ type endpoint struct {
 	// or the message.
 	encode func(*call) (map[string]any, error)
 
+	// constrain writes what holds the output to a language, and reports whether
+	// that can be said. nil: nothing of the kind can.
+	constrain func(k *llm.Constraint, body map[string]any) bool
+
 	// reader begins to read an answer: the function it gives is called with
 	// each frame in order, and once for an answer that comes whole.
 	reader func() func(frame) (chunk, error)

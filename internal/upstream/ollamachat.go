@@ -13,7 +13,7 @@ import (
 )
 
 // ollamaChat is Ollama's own chat endpoint.
-var ollamaChat = &endpoint{path: "/api/chat", framing: framedLines, encode: encodeOllamaChat, reader: newOllamaChatReader}
+var ollamaChat = &endpoint{path: "/api/chat", framing: framedLines, encode: encodeOllamaChat, constrain: ollamaConstraints.write, reader: newOllamaChatReader}
 
 func encodeOllamaChat(c *call) (map[string]any, error) {
 	messages, err := ollamaMessages(c)

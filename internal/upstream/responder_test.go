@@ -1,8 +1,11 @@
 package upstream
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -471,6 +474,208 @@ func TestToolsAreRefusedWhereTheyWouldBeIgnored(t *testing.T) {
 		c.Choice.Mode = chat.ToolNone
 		if r := respond(t, opened, c, llm.Params{MaxTokens: new(3)}); r.Accepted.Report.Header() != "tools_unused=1" {
 			t.Errorf("%s: the report is %v", kind, r.Accepted.Report)
+		}
+	}
+}
+
+func TestAReplyThatOnlyRepeatsItselfIsEnded(t *testing.T) {
+	forEachChatKind(t, func(t *testing.T, kind, name string) {
+		words := make([]string, 3000)
+		for i := range words {
+			words[i] = " again"
+		}
+		fake := enginetest.Start(t, name, enginetest.Options{Model: llm.Script(words...)})
+		c := chat.Conversation{Messages: []chat.Message{say(chat.User, "Say it.")}}
+		r := respond(t, openChat(t, kind, fake, nil), c, llm.Params{MaxTokens: new(2900), LoopGuard: new(100)})
+		if n := strings.Count(r.Message.Text(), "again"); r.Finish.Reason != llm.ReasonLoop || n > 200 {
+			t.Errorf("it ended for %q after %d words", r.Finish.Reason, n)
+		}
+		if r := fake.Generations()[0]; r.Generated > 2000 {
+			t.Errorf("the engine went on to %d tokens", r.Generated)
+		}
+	})
+}
+
+func TestNoTokensAreNoRequest(t *testing.T) {
+	fake := enginetest.Start(t, "openai", enginetest.Options{})
+	opened := openChat(t, "openai", fake, nil)
+	r := respond(t, opened, chat.Conversation{Messages: []chat.Message{say(chat.User, "x")}}, llm.Params{MaxTokens: new(0)})
+	if r.Finish.Reason != llm.ReasonLength || r.Message.Text() != "" || len(fake.Generations()) != 0 {
+		t.Errorf("got %+v after %d requests", r, len(fake.Generations()))
+	}
+}
+
+func TestProbabilitiesAndCountsAreTranslated(t *testing.T) {
+	fake := enginetest.Start(t, "vllm", enginetest.Options{Model: builtIn(t)})
+	c := chat.Conversation{Messages: []chat.Message{say(chat.User, "Hello.")}}
+	r := respond(t, openChat(t, "vllm", fake, nil), c, llm.Params{MaxTokens: new(6), Temperature: new(0.0), LogProbs: new(2)})
+	text := ""
+	for _, token := range r.Tokens {
+		text += token.Text
+		if token.LogProb > 0 || token.LogProb < -50 || len(token.Top) != 2 || token.ID != noID {
+			t.Errorf("token %+v", token)
+		}
+	}
+	if text != r.Message.Text() || text == "" || r.Message.Tokens != nil {
+		t.Errorf("the tokens are %q, the text is %q", text, r.Message.Text())
+	}
+	if u := r.Finish.Usage; u.PromptTokens == 0 || u.CompletionTokens != 6 || len(r.Finish.Report) > 0 {
+		t.Errorf("got %+v, %v", u, r.Finish.Report)
+	}
+}
+
+func TestChoicesHaveSeedsOfTheirOwn(t *testing.T) {
+	fake := enginetest.Start(t, "openai", enginetest.Options{})
+	opened := openChat(t, "openai", fake, nil)
+	seen := map[any]bool{}
+	for choice := range 3 {
+		r := respond(t, opened, chat.Conversation{Messages: []chat.Message{say(chat.User, "x")}}, llm.Params{Seed: new(int64(7)), Choice: choice})
+		if r.Finish.Seed != 7 {
+			t.Errorf("the seed told is %d", r.Finish.Seed)
+		}
+	}
+	for _, r := range fake.Generations() {
+		seen[r.Fields["seed"]] = true
+	}
+	if len(seen) != 3 || !seen[7.0] {
+		t.Errorf("the seeds sent are %v", seen)
+	}
+}
+
+func TestASeedIsDrawnAndToldWhereTheEngineTakesOne(t *testing.T) {
+	c := chat.Conversation{Messages: []chat.Message{say(chat.User, "x")}}
+	fake := enginetest.Start(t, "openai", enginetest.Options{})
+	r := respond(t, openChat(t, "openai", fake, nil), c, llm.Params{})
+	if sent, _ := fake.Generations()[0].Fields["seed"].(float64); int64(sent) != r.Finish.Seed || r.Accepted.Seed != r.Finish.Seed {
+		t.Errorf("sent %v, told %d and %d", sent, r.Accepted.Seed, r.Finish.Seed)
+	}
+	fake = enginetest.Start(t, "anthropic", enginetest.Options{})
+	r = respond(t, openChat(t, "anthropic", fake, nil), c, llm.Params{MaxTokens: new(5)})
+	if len(r.Accepted.Report) > 0 {
+		t.Errorf("nobody asked for a seed, and the report is %v", r.Accepted.Report)
+	}
+	r = respond(t, openChat(t, "anthropic", fake, nil), c, llm.Params{MaxTokens: new(5), Seed: new(int64(1))})
+	if r.Accepted.Report.Header() != "ignored=seed" {
+		t.Errorf("the report is %v", r.Accepted.Report)
+	}
+}
+
+func TestACancelledRequestEndsWithItsCause(t *testing.T) {
+	gate := make(chan struct{}, 1)
+	gate <- struct{}{}
+	model := llm.Script("a", "b", "c")
+	model.Gate = gate
+	fake := enginetest.Start(t, "openai", enginetest.Options{Model: model})
+	opened := openChat(t, "openai", fake, nil)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	defer cancel(nil)
+	cause := errors.New("enough")
+	var last error
+	for e, err := range opened.Responder.Respond(ctx, chat.Conversation{Messages: []chat.Message{say(chat.User, "x")}}, llm.Params{}) {
+		if _, text := e.(chat.TextDelta); text {
+			cancel(cause)
+		}
+		last = err
+	}
+	if last != cause {
+		t.Errorf("got %v", last)
+	}
+	if r := fake.Generations()[0]; r.Outcome != enginetest.Cancelled {
+		t.Errorf("the request was %s", r.Outcome)
+	}
+}
+
+func TestAnAnswerThatBreaksOffIsAnError(t *testing.T) {
+	opened, _ := picky(t, func(string) (int, string) { return 0, "" }, "data: {\"choices\":[{\"delta\":{\"content\":\"Fi\"}}]}\n\n")
+	_, err := chat.Collect(opened.Responder.Respond(t.Context(), frontEnd(), llm.Params{}))
+	if e := llm.AsError(err); err == nil || e.Code != llm.Broken {
+		t.Errorf("got %v", err)
+	}
+	opened, asked := picky(t, func(string) (int, string) { return 0, "" }, "data: {\"choices\":[{\"delta\":{\"content\":\"Fi\"},\"finish_reason\":\"error\"}]}\n\n")
+	_, err = chat.Collect(opened.Responder.Respond(t.Context(), frontEnd(), llm.Params{}))
+	if e := llm.AsError(err); err == nil || e.Code != llm.Broken || !strings.Contains(e.Message, `broke the answer off with "error"`) || len(asked()) != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestMediaIsToldWhereTheEngineTakesNone(t *testing.T) {
+	picture := chat.Message{Role: chat.User, Parts: []chat.Part{{Text: "What is "}, {Media: &llm.Media{MIME: "image/png", Data: []byte("x")}}}}
+	for _, kind := range []string{"llamacpp", "simpleai", "llamacpppython"} {
+		fake := enginetest.Start(t, chatKinds[kind], enginetest.Options{})
+		opened := openChat(t, kind, fake, nil)
+		c := chat.Conversation{Messages: []chat.Message{picture}}
+		_, err := chat.Collect(opened.Responder.Respond(t.Context(), c, llm.Params{}))
+		if e := llm.AsError(err); err == nil || e.Code != llm.Unsupported || e.Field != "messages[0].content[1]" {
+			t.Errorf("%s: got %v", kind, err)
+		}
+		opened = openChat(t, kind, fake, func(o *Options) { o.Layout.Media = chat.MediaPlaceholder })
+		r := respond(t, opened, c, llm.Params{MaxTokens: new(3)})
+		asked := fake.Generations()
+		if got := asked[len(asked)-1].Prompt; !strings.Contains(got, "What is [image]") || !strings.Contains(r.Accepted.Report.Header(), "media_placeholder=messages[0].content[1]") {
+			t.Errorf("%s: %q, %v", kind, got, r.Accepted.Report)
+		}
+	}
+}
+
+func TestWhatAnEngineShowsDecidesWhatItExpresses(t *testing.T) {
+	const template = `{%- for m in messages -%}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>\n' }}{%- endfor -%}{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}`
+	find := func(kind string, d description) expression {
+		r := unshown(KindNamed(kind))
+		r.engine.log = slog.New(slog.DiscardHandler)
+		x, err := r.find(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return x
+	}
+	seeing := description{vision: true, info: llm.Info{ChatTemplate: template}}
+	if can := find("llamacpp", seeing).can(chat.Conversation{}); !can.Media || can.Audio || !can.SystemLater || can.Names || can.Calls {
+		t.Errorf("a server that sees: %+v", can)
+	}
+	if can := find("lmstudio", description{}).can(chat.Conversation{}); can.Media {
+		t.Error("LM Studio sees with a model that does not")
+	}
+	if x := find("ollama", description{goTemplate: "[U]{{ .Prompt }}[A]{{ .Response }}"}); x.prefill != prefillAlways || x.can(chat.Conversation{}).SystemSlot {
+		t.Errorf("a template without a place for a system message: %+v, prefill %d", x.can(chat.Conversation{}), x.prefill)
+	}
+	if x := find("ollama", description{goTemplate: "{{ .Prompt }}"}); x.shown || !x.can(chat.Conversation{}).SystemSlot {
+		t.Errorf("a template that shows nothing: %+v", x.can(chat.Conversation{}))
+	}
+}
+
+func TestAnOllamaTemplateThatContinuesIsUsed(t *testing.T) {
+	fake := enginetest.Start(t, "ollama", enginetest.Options{Template: enginetest.OllamaLegacy})
+	c := chat.Conversation{Messages: []chat.Message{say(chat.User, "Who are you?"), say(chat.Assistant, "I think")}, Continue: true}
+	r := respond(t, openChat(t, "ollama", fake, nil), c, llm.Params{MaxTokens: new(3)})
+	if got := fake.Generations()[0].Fields["messages"].([]any); len(got) != 2 || r.Message.Text() == "" {
+		t.Errorf("sent %v, got %q", got, r.Message.Text())
+	}
+}
+
+func TestWhatAChatRoutePromises(t *testing.T) {
+	for kind, want := range map[string]map[llm.Promise]llm.Keeping{
+		"llamacpp":  {llm.NothingLost: llm.Kept, llm.NoForgery: llm.ByPolicy, llm.AlwaysShown: llm.Kept, llm.Reproducible: llm.ByEngine},
+		"mlc":       {llm.NothingLost: llm.Kept, llm.NoForgery: llm.ByEngine, llm.AlwaysShown: llm.NotKept},
+		"ollama":    {llm.NothingLost: llm.Kept, llm.AlwaysShown: llm.NotKept},
+		"sglang":    {llm.NothingLost: llm.ByEngine, llm.AlwaysShown: llm.NotKept},
+		"koboldcpp": {llm.NothingLost: llm.ByEngine},
+		"anthropic": {llm.NothingLost: llm.Kept, llm.Reproducible: llm.NotKept},
+	} {
+		opened := openChat(t, kind, enginetest.Start(t, chatKinds[kind], enginetest.Options{}), nil)
+		for promise, keeping := range want {
+			if got := opened.Promises[promise]; got != keeping {
+				t.Errorf("%s: %s is %s, want %s", kind, promise, got, keeping)
+			}
+		}
+	}
+}
+
+func TestOpenAIsNewerModelsAreAskedInTheirWords(t *testing.T) {
+	for model, name := range map[string]string{"gpt-4o-mini": "max_tokens", "o3-mini": "max_completion_tokens", "gpt-5": "max_completion_tokens", "ollama/o": "max_tokens"} {
+		c := &call{model: model, conversation: frontEnd(), params: llm.Params{MaxTokens: new(5)}}
+		body, err := chatOpenAI.encode(c)
+		if err != nil || body[name] != 5 {
+			t.Errorf("%s: %v, %v", model, body, err)
 		}
 	}
 }

@@ -270,7 +270,7 @@ var columns = [...]column{
 	vocabParley: {title: "Parley", words: func() map[string]word {
 		all := map[string]word{}
 		for _, row := range parameters {
-			if !row.ours {
+			if !row.ours && !row.apart {
 				all[row.field] = as(row.name).begins()
 			}
 		}
