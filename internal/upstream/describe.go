@@ -43,6 +43,14 @@ func countVLLM(ctx context.Context, t *transport, model, text string) (int, erro
 	return n.Count, err
 }
 
+// withoutEnd asks llama-cpp-python for as many tokens as fit, where nobody says
+// how many: it takes 0 for that, and else gives sixteen.
+func withoutEnd(_ *call, body map[string]any) {
+	if body["max_tokens"] == nil {
+		body["max_tokens"] = 0
+	}
+}
+
 func countLlamaPython(ctx context.Context, t *transport, model, text string) (int, error) {
 	var n struct {
 		Count int `json:"count"`

@@ -135,7 +135,7 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "llamacpppython", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
-		complete: completions("/v1/completions", vocabLlamaCPPPython, nil),
+		complete: completions("/v1/completions", vocabLlamaCPPPython, withoutEnd),
 		chat:     chatLlamaCPPPython,
 		facts:    facts{sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
 		asks: asks{
@@ -146,7 +146,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldai", Title: "KoboldAI", Ports: []int{5000}, Default: AsModel,
 		complete: koboldWhole,
-		facts:    facts{sampling: vocabKoboldUnited, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
+		facts:    facts{sampling: vocabKoboldUnited, mostTokens: 512, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/v1/info/version", is: func(d *document) bool { return d.text("result") != "" }}},
 			version: told("/api/v1/info/version", "result"),

@@ -157,6 +157,10 @@ func (m *model) fit(c *call, count int) error {
 		c.params.MaxTokens = new(usualTokens)
 		c.report.Add("max_tokens", strconv.Itoa(usualTokens), "the engine wants a number, and the room in its context is not known")
 	}
+	if most := m.engine.kind.facts.mostTokens; most > 0 && c.params.MaxTokens != nil && *c.params.MaxTokens > most {
+		c.params.MaxTokens = &most
+		c.report.Add("max_tokens_capped", strconv.Itoa(most), "the engine gives no more tokens at a time")
+	}
 	return nil
 }
 
@@ -329,6 +333,9 @@ func (a *answer) named(c *chunk) (tokens []llm.Token, closer string) {
 		IsEOG(id int) bool
 		Size() int
 	})
+	if !ok { // nothing is known of tokens that are not in the text
+		tokens = slices.DeleteFunc(tokens, func(t llm.Token) bool { return t.Control && t.Text == "" })
+	}
 	spelt := ""
 	for i := range tokens {
 		t := &tokens[i]
