@@ -269,7 +269,7 @@ func (p pipes) Accept() (net.Conn, error) {
 	return c, nil
 }
 
-func (p pipes) Close() error   { return nil }
+func (p pipes) Close() error   { close(p); return nil }
 func (p pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
 
 func (p pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -296,7 +296,6 @@ func TestASlowReaderHoldsTheEngineBack(t *testing.T) {
 	listener := make(pipes)
 	piped := &http.Server{Handler: server.Config.Handler}
 	go piped.Serve(listener)
-	defer close(listener)
 	defer piped.Close()
 	m := modelAt(t, upstream.Options{URL: "http://engine", Client: &http.Client{Transport: &http.Transport{DialContext: listener.dial}}})
 	pieces := 0
