@@ -24,18 +24,19 @@ var allowed = map[string][]string{
 	// 5
 	"cmd/parley": {"*"},
 	// 4
-	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/server", "internal/upstream", "llm"},
+	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
 	"internal/server":              {"chat", "internal/openai", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
-	"engine":          {"internal/gguf", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
+	"engine":          {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
 	"internal/openai": {"chat", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
+	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
@@ -43,6 +44,7 @@ var allowed = map[string][]string{
 	"llm/llmtest":        {"llm"},
 	"internal/demo":      {},
 	"internal/gguf":      {},
+	"internal/grammar":   {},
 	"internal/jinja":     {},
 	"internal/kernel":    {},
 	"internal/textmatch": {},

@@ -45,6 +45,7 @@ type Engine struct {
 	file  *gguf.File
 	model *transformer.Model
 	words *vocab.Model
+	held  constraints
 	info  llm.Info
 	loop  *loop
 	once  sync.Once
@@ -107,6 +108,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 		return nil, err
 	}
 	e := &Engine{file: f, model: model, words: vocabulary}
+	e.held.words = vocabulary.Texts
 	if err := e.setUp(o); err != nil {
 		model.Close()
 		return nil, err
@@ -218,8 +220,13 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		banned:    params.BannedStrings,
 		ends:      narrow(e.words.Ends()),
 		closers:   narrow(e.words.Closers(params.Stop)),
-		words:     view{e.words.Marked(p.Marks)},
+		words:     newView(e.words, p.Marks),
 		scope:     params.CacheScope,
+	}
+	if r.constraint = params.Constraint; r.constraint != nil {
+		if r.masker, err = e.held.ready(r.constraint); err != nil {
+			return nil, nil, err
+		}
 	}
 	var report llm.Report
 	room := e.info.Context - len(tokens)

@@ -25,6 +25,9 @@ func (s *sequence) takeBack(n int) (ended bool) {
 	s.tried[at] = append(s.tried[at], s.tokens[at])
 	s.tokens = s.tokens[:at]
 	s.sampler.rewind(s.tokens[len(s.prompt):])
+	if s.held != nil {
+		s.held.rewind(s.generated())
+	}
 	s.cache.Truncate(at - 1) // the last token is read again, for its logits
 	if s.rewound++; s.rewound > mostRewinds+s.generated() {
 		s.giveUp()

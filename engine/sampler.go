@@ -19,6 +19,7 @@ type sampler struct {
 	closers []int32 // others that end it: minTokens forbids them
 	barred  []int32 // tokens that must not come next, whatever happens
 	never   []int32 // tokens that must never come
+	held    *holder // nil: there is no constraint
 
 	penalties *penalties
 	dry       *dry      // nil: off
@@ -172,6 +173,9 @@ func (s *sampler) forbid(logits []float32) {
 	}
 	for _, id := range s.barred {
 		logits[id] = float32(math.Inf(-1))
+	}
+	if s.held != nil {
+		s.held.restrict(logits, s.ends, s.closers)
 	}
 }
 

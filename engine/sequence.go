@@ -7,24 +7,27 @@ import (
 	"sync/atomic"
 	"time"
 
+	"parley/internal/grammar"
 	"parley/internal/textmatch"
 	"parley/llm"
 )
 
 // A request is what a caller asks of the loop, and the way back to him.
 type request struct {
-	prompt    []int32 // at least one token, fewer than the context
-	maxTokens int     // at least 1; fits the context behind the prompt
-	settings  settings
-	stop      []string
-	stopAfter string
-	stopOpen  string
-	banned    []string
-	ends      []int32 // tokens that end a reply
-	closers   []int32 // control tokens that are stop strings
-	words     vocabulary
-	scope     string
-	need      int64 // memory for all its tokens
+	prompt     []int32 // at least one token, fewer than the context
+	maxTokens  int     // at least 1; fits the context behind the prompt
+	settings   settings
+	stop       []string
+	stopAfter  string
+	stopOpen   string
+	banned     []string
+	masker     *grammar.Masker // with constraint; nil: there is none
+	constraint *llm.Constraint
+	ends       []int32 // tokens that end a reply
+	closers    []int32 // control tokens that are stop strings
+	words      vocabulary
+	scope      string
+	need       int64 // memory for all its tokens
 
 	submitted time.Time
 	gone      atomic.Bool  // the caller has left
@@ -80,6 +83,7 @@ type sequence struct {
 	cache   cache   // nil: not begun; it has read the beginning of tokens
 	sampler *sampler
 	output  *output
+	held    *holder // nil: there is no constraint
 	guard   textmatch.LoopGuard
 	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
 	rewound int             // how often tokens were taken back
@@ -101,6 +105,10 @@ func newSequence(r *request) *sequence {
 		guard:   textmatch.LoopGuard{Bound: r.settings.loopGuard},
 	}
 	s.sampler.closers = r.closers
+	if r.masker != nil {
+		s.held = newHolder(r.masker, r.constraint, r.words)
+		s.sampler.held = s.held
+	}
 	if banned != nil {
 		s.sampler.never = banned.within(r.words)
 		s.tried = map[int][]int32{}
@@ -127,11 +135,16 @@ func (s *sequence) generated() int { return len(s.tokens) - len(s.prompt) }
 // sequence has ended; an error ends it too.
 func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 	s.sampler.barred = s.tried[len(s.tokens)]
-	id, ok := s.sampler.pick(logits, b)
+	id, ok := s.pick(logits, b)
 	switch {
 	case !ok && s.tried != nil && slices.ContainsFunc(logits, isNumber):
 		s.giveUp()
 		return true, nil
+	case !ok && s.held != nil && slices.ContainsFunc(logits, isNumber):
+		return true, &llm.Error{
+			Code: llm.Unsupported, Field: s.constraint.Field, Message: "no token of this model's vocabulary can go on as the constraint demands",
+			Hint: "its vocabulary lacks characters that the constraint asks for",
+		}
 	case !ok:
 		return true, &llm.Error{
 			Code: llm.Broken, Message: "the model's output is not a number",
@@ -167,10 +180,33 @@ func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 	case s.loops():
 		s.finishWith(piece, llm.ReasonLoop, "")
 		return true, nil
+	case s.held != nil && s.held.ended():
+		s.finishWith(piece, llm.ReasonEnd, "")
+		return true, nil
 	case piece.Text != "":
 		s.put(piece)
 	}
 	return false, nil
+}
+
+// pick chooses a token, and another one where a constraint does not take it.
+func (s *sequence) pick(logits []float32, b *scratch) (id int32, ok bool) {
+	for {
+		id, ok = s.sampler.pick(logits, b)
+		if !ok || s.held == nil || s.words.Ends(int(id)) || s.held.push(s.text(id)) {
+			return id, ok
+		}
+		s.sampler.barred = append(slices.Clip(s.sampler.barred), id)
+	}
+}
+
+// text is what a token adds to the output: nothing, for control tokens.
+func (s *sequence) text(id int32) string {
+	text, control := s.words.Text(int(id))
+	if control && text != s.constraint.After && text != s.constraint.Open {
+		return ""
+	}
+	return text
 }
 
 // loops shows the guard the tokens that stay and reports whether the reply

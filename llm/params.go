@@ -112,6 +112,9 @@ type Params struct {
 	// comes before MinTokens.
 	LoopGuard *int
 
+	// Constraint, if set, holds the output to a language.
+	Constraint *Constraint
+
 	// LogProbs asks for the natural logarithms of the probabilities of each
 	// token and of the so many most likely ones (0: of the token alone);
 	// nil asks for none.
@@ -172,6 +175,7 @@ func (p Params) WithDefaults(d Params) Params {
 		p.Samplers = d.Samplers
 	}
 	or(&p.MinTokens, d.MinTokens)
+	or(&p.Constraint, d.Constraint)
 	or(&p.LoopGuard, d.LoopGuard)
 	or(&p.Seed, d.Seed)
 	or(&p.LogProbs, d.LogProbs)

@@ -29,6 +29,8 @@ type config struct {
 	Chat   chatConfig    `toml:"chat"`
 	Models []modelConfig `toml:"models"`
 
+	Groups map[string]groupConfig `toml:"groups"`
+
 	path string // where it was read, "" for none
 }
 
@@ -81,6 +83,11 @@ type engineConfig struct {
 	Context   int `toml:"context"`
 	Threads   int `toml:"threads"`
 	Sequences int `toml:"sequences"`
+
+	Memory      byteSize            `toml:"memory"`
+	GPUMemory   map[string]byteSize `toml:"gpu_memory"`
+	LlamaServer string              `toml:"llama_server"`
+	Logs        string              `toml:"logs"`
 }
 
 type modelConfig struct {
@@ -95,7 +102,9 @@ type modelConfig struct {
 	Names  string `toml:"names"`
 	Note   string `toml:"note"`
 
-	remoteConfig // of an engine over HTTP, instead of a path
+	remoteConfig  // of an engine over HTTP, instead of a path
+	managedConfig // of an engine that is started for it
+	placeConfig
 
 	builtIn bool // it leaves when there is another
 }
@@ -239,20 +248,38 @@ func (c *config) check() error {
 	if err := checkNote(c.Chat.Note); err != nil {
 		return bad("chat.note:", "%v", err)
 	}
+	for name, g := range c.Groups {
+		if g.Together < 0 {
+			return bad("groups."+name+".together:", "%d is less than none", g.Together)
+		}
+	}
+	if s := c.Engine.LlamaServer; s != "" && isPath(s) {
+		c.Engine.LlamaServer = c.beside(s)
+	}
+	if c.Engine.Logs != "" {
+		c.Engine.Logs = c.beside(c.Engine.Logs)
+	}
 	if c.Server.APIKeysFile != "" {
 		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
 	}
 	for i := range c.Models {
 		m := &c.Models[i]
 		at := fmt.Sprintf("models[%d]", i)
-		if (m.Path == "") == (m.URL == "") {
-			return bad(at, "needs a path or a url, one of them")
+		started := len(m.Command) > 0
+		if !started && (m.Path == "") == (m.URL == "") {
+			return bad(at, "needs a path, a url or a command, one of them")
 		}
 		if m.Path != "" {
 			m.Path = c.beside(m.Path)
 		}
-		if key, err := m.remoteConfig.check(c); err != nil {
-			return bad(at+"."+key+":", "%v", err)
+		for _, check := range []func() (string, error){
+			func() (string, error) { return m.remoteConfig.check(started, c) },
+			func() (string, error) { return m.managedConfig.check(m, c) },
+			func() (string, error) { return m.placeConfig.check(c) },
+		} {
+			if key, err := check(); err != nil {
+				return bad(at+"."+key+":", "%v", err)
+			}
 		}
 		if m.Policy != "" && !slices.Contains(chatformat.Policies(), m.Policy) {
 			return bad(at+".policy:", "%q is not one of %s", m.Policy, strings.Join(chatformat.Policies(), ", "))
@@ -314,6 +341,9 @@ func keysBeside(t reflect.Type, key []string) []string {
 }
 
 func fieldOf(t reflect.Type, name string) (reflect.Type, bool) {
+	if t.Kind() == reflect.Map {
+		return t.Elem(), true
+	}
 	for f := range fields(t) {
 		if f.Tag.Get("toml") == name {
 			if f.Type.Kind() == reflect.Slice {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 )
 
 const example = "../../parley.example.toml"
@@ -41,6 +42,10 @@ func settings(typ reflect.Type, prefix string) (keys []string) {
 	}
 	for f := range fields(typ) {
 		key := prefix + f.Tag.Get("toml")
+		if f.Type.Kind() == reflect.Map && f.Type.Elem().Kind() == reflect.Struct { // tables with names of their own
+			keys = append(keys, settings(f.Type.Elem(), key+".")...)
+			continue
+		}
 		keys = append(keys, key)
 		keys = append(keys, settings(f.Type, key+".")...)
 	}
@@ -58,7 +63,22 @@ func TestConfigErrors(t *testing.T) {
 		{"not TOML", "[server\n", "parley.toml:1:"},
 		{"out of range", "[engine]\ncontext = 1\n", "engine.context:"},
 		{"negative threads", "[engine]\nthreads = -1\n", "engine.threads:"},
-		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] needs a path or a url"},
+		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] needs a path, a url or a command"},
+		{"a command without a port", "[[models]]\ncommand = [\"x\"]\n", "models[0].command: does not tell the engine where to listen"},
+		{"a command without a file", "[[models]]\ncommand = [\"x\", \"{path}\", \"{port}\"]\n", "models[0].command: has a {path}, and there is no path"},
+		{"an empty command", "[[models]]\ncommand = [\"\", \"{port}\"]\n", "models[0].command: begins with the program's name"},
+		{"health without a command", "[[models]]\npath = \"a\"\nhealth = \"/x\"\n", "models[0].health: means something only with command"},
+		{"key without an engine", "[[models]]\npath = \"a\"\nkey = \"x\"\n", "models[0].key: means something only with url or command"},
+		{"no port", "[[models]]\ncommand = [\"x\"]\nport = 70000\n", "models[0].port: 70000 is not a port"},
+		{"no time", "[[models]]\npath = \"a\"\nidle = \"10 minutes\"\n", `"10 minutes" is not a time, as 90s`},
+		{"a time below zero", "[[models]]\npath = \"a\"\nidle = \"-1s\"\n", `"-1s" is not a time`},
+		{"no size", "[engine]\nmemory = \"much\"\n", `"much" is not a size, as 16GB`},
+		{"no size of a GPU", "[engine]\ngpu_memory = { 0 = \"24 apples\" }\n", `"24 apples" is not a size`},
+		{"no group", "[[models]]\npath = \"a\"\ngroup = \"g\"\n", "models[0].group: there is no [groups.g]"},
+		{"unknown key of a group", "[groups.g]\ntogehter = 1\n", `there is no setting "groups.g.togehter" (did you mean "together"?`},
+		{"together", "[groups.g]\ntogether = -1\n", "groups.g.together: -1 is less than none"},
+		{"gpu", "[[models]]\npath = \"a\"\ngpu = \"0,,1\"\n", "models[0].gpu:"},
+		{"parallel", "[[models]]\npath = \"a\"\nparallel = -1\n", "models[0].parallel: -1"},
 		{"sampling out of range", "[[models]]\npath = \"a\"\n[models.sampling]\ntop_p = 2\n", "models[0].sampling.top_p:"},
 		{"policy", "[chat]\npolicy = \"strcit\"\n", `chat.policy: "strcit" is not one of auto, `},
 		{"log", "[server]\nlog = \"xml\"\n", `"xml" is not one of`},
@@ -96,6 +116,27 @@ func TestPathsAreRelativeToTheFile(t *testing.T) {
 	}
 	if got, want := cfg.Models[0].Format, filepath.Join(dir, "sub", "f.toml"); got != want {
 		t.Errorf("format %s, want %s", got, want)
+	}
+}
+
+func TestUnits(t *testing.T) {
+	for text, want := range map[string]int64{"": 0, "0": 0, "1024": 1024, "16GB": 16 << 30, "1.5 GiB": 3 << 29, "512m": 512 << 20, "2TB": 2 << 40, "7 kib": 7 << 10} {
+		var n byteSize
+		if err := n.UnmarshalText([]byte(text)); err != nil || int64(n) != want {
+			t.Errorf("%q is %d, %v; want %d", text, n, err, want)
+		}
+	}
+	for _, text := range []string{"-1", "1e999", "GB", "1 XB", "9999999TB", "1.2.3", "inf", "NaN"} {
+		var n byteSize
+		if err := n.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is %d", text, n)
+		}
+	}
+	for text, want := range map[string]time.Duration{"": 0, "0": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute} {
+		var d duration
+		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
+			t.Errorf("%q is %v, %v; want %v", text, d, err, want)
+		}
 	}
 }
 

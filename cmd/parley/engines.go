@@ -44,8 +44,14 @@ func engineModel(name, address string) modelConfig {
 
 // here refuses what needs the model's file.
 func (m *modelConfig) here() error {
-	if m.URL == "" {
+	if m.URL == "" && (len(m.Command) == 0 || m.Path != "") {
 		return nil
+	}
+	if m.URL == "" {
+		return &userError{
+			Message: fmt.Sprintf("the model %s runs on an engine of its own, and this needs its file", m.name()),
+			Hint:    "name the GGUF file",
+		}
 	}
 	return &userError{
 		Message: fmt.Sprintf("the model %s runs on an engine at %s, and this needs its file", m.name(), m.host()),
@@ -63,18 +69,18 @@ func (r *remoteConfig) host() string {
 }
 
 // check refuses values that cannot be meant.
-func (r *remoteConfig) check(c *config) (key string, err error) {
-	if r.URL == "" {
+func (r *remoteConfig) check(started bool, c *config) (key string, err error) {
+	if r.URL == "" && !started {
 		for key, value := range map[string]string{
 			"kind": r.Kind, "model": r.Model, "key": r.Key, "key_env": r.KeyEnv, "key_file": r.KeyFile, "way": r.Way, "tokenizer": r.Tokenizer,
 		} {
 			if value != "" {
-				return key, fmt.Errorf("means something only with url")
+				return key, fmt.Errorf("means something only with url or command")
 			}
 		}
 		return "", nil
 	}
-	if !isEngine(r.URL) {
+	if r.URL != "" && !isEngine(r.URL) {
 		return "url", fmt.Errorf("%q is not the address of an engine, as http://127.0.0.1:8080", r.URL)
 	}
 	if r.Kind != "" && upstream.KindNamed(r.Kind) == nil {
@@ -120,27 +126,41 @@ func (r *remoteConfig) key() (string, error) {
 	return r.Key, nil
 }
 
-// connect opens a model on an engine over HTTP.
-func (m *modelConfig) connect(ctx context.Context, cfg config, log *slog.Logger) (*catalog.Loaded, error) {
+// remote is a model on an engine over HTTP.
+func (m *modelConfig) remote(cfg config, log *slog.Logger) (catalog.Remote, error) {
 	key, err := m.key()
 	if err != nil {
-		return nil, err
+		return catalog.Remote{}, err
 	}
 	format, err := findFormat(m.Format)
 	if err != nil {
-		return nil, err
+		return catalog.Remote{}, err
 	}
 	headers := http.Header{}
 	for name, value := range m.Headers {
 		headers.Set(name, value)
 	}
-	loaded, err := catalog.Remote{
+	return catalog.Remote{
 		Engine: upstream.Options{
-			URL: m.URL, Kind: m.Kind, Key: key, Headers: headers, Way: upstream.Way(m.Way), Tokenizer: m.Tokenizer, Logger: log,
+			URL: m.URL, Kind: m.Kind, Key: key, Headers: headers, Way: upstream.Way(m.Way), Tokenizer: m.vocabularyOf(), Logger: log,
 		},
 		Model: m.Model, Chat: m.chat(cfg.Chat), Format: format,
 		Context: cmp.Or(m.Context, cfg.Engine.Context), Sampling: m.Sampling.params(),
-	}.Open(ctx)
+	}, nil
+}
+
+// connect opens a model on an engine over HTTP.
+func (m *modelConfig) connect(ctx context.Context, cfg config, log *slog.Logger) (*catalog.Loaded, error) {
+	r, err := m.remote(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	return m.told(log, func() (*catalog.Loaded, error) { return r.Open(ctx) })
+}
+
+// told opens a model on an engine and writes into the log what it is.
+func (m *modelConfig) told(log *slog.Logger, open func() (*catalog.Loaded, error)) (*catalog.Loaded, error) {
+	loaded, err := open()
 	if err == nil && log != nil {
 		e := loaded.Engine
 		log.Info("engine", "model", m.name(), "kind", e.Kind, "version", e.Version, "url", e.URL, "way", e.Way, "format", loaded.Format)

@@ -18,6 +18,9 @@ import (
 type modelsCmd struct {
 	List modelsListCmd `cmd:"" help:"List the models that there are."`
 	Info modelsInfoCmd `cmd:"" help:"Show what is in a model file."`
+
+	Load   modelsLoadCmd   `cmd:"" help:"Have a running server load a model."`
+	Unload modelsUnloadCmd `cmd:"" help:"Have a running server unload a model."`
 }
 
 func (*modelsCmd) Help() string {
@@ -28,18 +31,28 @@ func (*modelsCmd) Help() string {
 
 type modelsListCmd struct {
 	Folder string `arg:"" optional:"" help:"Also list the GGUF files in this folder."`
+	Server string `placeholder:"URL" env:"PARLEY_SERVER" help:"List those of this running server instead, and what becomes of them."`
+	APIKey string `name:"api-key" placeholder:"KEY" env:"PARLEY_API_KEY" help:"The server's key."`
 }
 
 func (*modelsListCmd) Help() string {
 	return `Those of the configuration, those in a folder if one is given, and the built-in
-one.
+one; or those of a running server, with what is loaded, used and waited for.
 
 Example:
 
-    parley models list ~/models`
+    parley models list ~/models
+    parley models list --server http://127.0.0.1:7275`
 }
 
 func (c *modelsListCmd) Run(a *app) error {
+	if c.Server != "" {
+		r, err := newRemote(c.Server, c.APIKey, "")
+		if err != nil {
+			return err
+		}
+		return listServer(a, r)
+	}
 	cfg, err := a.config()
 	if err != nil {
 		return err
@@ -48,7 +61,11 @@ func (c *modelsListCmd) Run(a *app) error {
 	fmt.Fprintln(table, "NAME\tARCHITECTURE\tPARAMETERS\tTYPE\tSIZE\tCONTEXT\tFORMAT\tFILE")
 	seen := map[string]bool{}
 	for _, m := range cfg.Models {
-		if m.URL != "" {
+		if len(m.Command) > 0 && m.Path == "" {
+			fmt.Fprintf(table, "%s\t\t\t\t\t\t\t%s\n", printable(m.name()), printable(m.Command[0])) // and not started to look
+			continue
+		}
+		if len(m.Command) == 0 && m.URL != "" {
 			listRemote(table, &m, cfg)
 			continue
 		}

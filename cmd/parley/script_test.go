@@ -53,6 +53,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("VOCABULARIES", vocabularies)
+			e.Setenv("PARLEY_LLAMA_SERVER", "no-such-llama-server")
 			for _, name := range []string{"whole.gguf", "truncated.gguf", "unknown-architecture.gguf"} {
 				if err := writeBroken(filepath.Join(e.WorkDir, name), name); err != nil {
 					return err
@@ -99,7 +100,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "parley")
 	s.cmd = exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	s.cmd.Env = []string{"HOME=" + ts.Getenv("HOME"), "XDG_CONFIG_HOME=" + ts.Getenv("XDG_CONFIG_HOME")}
+	s.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "XDG_CONFIG_HOME=" + ts.Getenv("XDG_CONFIG_HOME"), "PARLEY_LLAMA_SERVER=" + ts.Getenv("PARLEY_LLAMA_SERVER")}
 	stderr, err := s.cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(s.cmd.Start())

@@ -217,12 +217,11 @@ func forPerson(groups []string, attr slog.Attr) slog.Attr {
 func loadAll(cfg config, log *slog.Logger, signals <-chan os.Signal) (*catalog.Catalog, error) {
 	var entries []catalog.Entry
 	for _, m := range cfg.Models {
-		entries = append(entries, catalog.Entry{
-			Name: m.name(), Aliases: m.Aliases, BuiltIn: m.builtIn, Elsewhere: m.URL != "",
-			Load: func(ctx context.Context) (*catalog.Loaded, error) { return m.open(ctx, cfg, log) },
-		})
+		entries = append(entries, m.entry(cfg, log))
 	}
-	models, err := catalog.New(entries, catalog.Options{Strict: cfg.Server.Strict, Logger: log})
+	bounds := cfg.bounds()
+	bounds.Logger = log
+	models, err := catalog.New(entries, bounds)
 	if err != nil {
 		return nil, err
 	}

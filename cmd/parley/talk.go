@@ -1,10 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"parley/chat"
@@ -163,19 +163,26 @@ func (m *modelConfig) name() string {
 	switch {
 	case m.Name != "":
 		return m.Name
+	case m.Path != "":
+		return catalog.NameOf(m.Path)
+	case m.Model != "":
+		return m.Model
+	case len(m.Command) > 0:
+		return filepath.Base(m.Command[0])
 	case m.URL != "":
-		return cmp.Or(m.Model, m.host())
-	case m.Path == "":
+		return m.host()
+	default:
 		return catalog.BuiltInName
 	}
-	return catalog.NameOf(m.Path)
 }
 
 // open loads the model, with its chat format.
 func (m *modelConfig) open(ctx context.Context, cfg config, log *slog.Logger) (*catalog.Loaded, error) {
-	if m.URL != "" {
-		return m.connect(ctx, cfg, log)
-	}
+	return m.loader(cfg, log)(ctx)
+}
+
+// embed loads the model into this process.
+func (m *modelConfig) embed(cfg config, log *slog.Logger) (*catalog.Loaded, error) {
 	format, err := findFormat(m.Format)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -28,32 +29,59 @@ type Entry struct {
 	// BuiltIn is the model that answers where nothing was chosen: it is not
 	// there as soon as another one is.
 	BuiltIn bool
+	// Unlisted models are not listed; they answer to their names.
+	Unlisted bool
 
 	// Elsewhere says that it runs on an engine that may come and go: that it
-	// cannot be loaded does not stop a server from starting.
+	// cannot be loaded does not stop a server from starting, and is tried
+	// again when it is asked for.
 	Elsewhere bool
+	// OnDemand models are loaded when a request comes for them; others are
+	// loaded at the start, and again when they are lost.
+	OnDemand bool
+	// Background models are loaded at the start, too, but nobody waits for
+	// that; where it fails it is tried again.
+	Background bool
 
-	// Load makes the model ready. It is called by one goroutine at a time and
-	// not again after it has succeeded. ctx ends when the catalog is closed.
+	Memory   int64         // bytes that it needs when it is loaded; 0: not known, and learned where it can be
+	GPUs     []string      // on which it is placed, in equal parts; none: main memory
+	Group    string        // one of Options.Groups; "" is none
+	Priority int           // of two models that want the same place the higher one gets it
+	Parallel int           // requests that it works on at a time, while others wait for their turn; 0: any number
+	Idle     time.Duration // it is unloaded when it was not used for so long; 0: never
+
+	// Load makes the model ready. It is called by one goroutine at a time, and
+	// not while the model is loaded. ctx ends when the catalog is closed, and
+	// when the load is not wanted any more.
 	Load func(ctx context.Context) (*Loaded, error)
 }
 
 // Loaded is a model that is ready.
 type Loaded struct {
 	Info      llm.Info
-	Format    string // name of the chat format; "" where it is laid out elsewhere
-	Engine    server.Engine
-	Promises  map[llm.Promise]llm.Keeping
+	Format    string // name of the chat format
 	Model     llm.Model
 	Responder chat.Responder
+	Engine    server.Engine
+	Promises  map[llm.Promise]llm.Keeping
 	Close     func() error // ends running requests and gives the memory back; may be nil
+
+	Gone   <-chan struct{} // closed when the model is lost without Close; nil: it cannot be
+	Lost   func() error    // why it is; nil: it is not said
+	Memory func() int64    // bytes that it uses; nil: not known
 }
 
-// Options say how names are understood.
+// Options say how names are understood and what may be loaded at a time.
 type Options struct {
 	// Strict refuses every name that is neither a model's nor an alias, also
 	// where there is one model only.
 	Strict bool
+
+	Memory int64 // bytes of main memory for models; 0: not bounded
+	// Estimate says that Memory is a guess: one model alone may exceed it.
+	Estimate bool
+	GPUs     map[string]int64 // bytes of each GPU; one that is missing is not bounded
+	Groups   map[string]Group
 
 	Logger *slog.Logger // nil: silent
 }
@@ -62,32 +90,20 @@ type Options struct {
 // once.
 type Catalog struct {
 	strict bool
-	log    *slog.Logger
 	slots  []*slot // those that are served, in the order of the entries
 	byName map[string]*slot
+	rules  rules
+	log    *slog.Logger
 
 	created time.Time
 
 	ctx    context.Context
 	cancel context.CancelFunc
-	loads  sync.WaitGroup
-}
+	work   sync.WaitGroup // loads, unloads, watchers
 
-// A slot is an entry and what became of it.
-type slot struct {
-	Entry
-
-	mu      sync.Mutex
-	loaded  *Loaded
-	loading *load
-	closed  bool
-}
-
-// A load is an attempt that some wait for.
-type load struct {
-	done   chan struct{} // closed when the fields below are set
-	loaded *Loaded
-	err    error
+	mu     sync.Mutex // guards the slots and what follows
+	closed bool
+	alarm  *time.Timer
 }
 
 // New makes a catalog of the entries. Every name and alias stands for one
@@ -99,12 +115,25 @@ func New(entries []Entry, o Options) (*Catalog, error) {
 	if len(entries) == 0 {
 		return nil, errors.New("a catalog needs a model")
 	}
-	if o.Logger == nil {
-		o.Logger = slog.New(slog.DiscardHandler)
+	c := &Catalog{strict: o.Strict, byName: map[string]*slot{}, log: o.Logger, created: time.Now().Truncate(time.Second)}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
 	}
-	c := &Catalog{strict: o.Strict, log: o.Logger, byName: map[string]*slot{}, created: time.Now().Truncate(time.Second)}
+	c.rules = rules{budgets: map[string]int64{}, soft: o.Estimate, groups: o.Groups}
+	maps.Copy(c.rules.budgets, o.GPUs)
+	if o.Memory > 0 {
+		c.rules.budgets[mainMemory] = o.Memory
+	}
 	for _, e := range entries {
-		s := &slot{Entry: e}
+		if _, known := o.Groups[e.Group]; e.Group != "" && !known {
+			return nil, llm.Errorf(llm.Invalid, "", "model %s is of group %q, which does not exist", e.Name, e.Group)
+		}
+		s := &slot{Entry: e, since: c.created, absent: !e.OnDemand && !e.Elsewhere, place: place{
+			memory: e.Memory, pools: e.GPUs, group: e.Group, priority: e.Priority, idle: e.Idle,
+		}}
+		if len(s.pools) == 0 {
+			s.pools = []string{mainMemory}
+		}
 		c.slots = append(c.slots, s)
 		for _, name := range append([]string{e.Name}, e.Aliases...) {
 			if name == "" {
@@ -133,10 +162,11 @@ func NameOf(path string) string {
 }
 
 // names lists what is served, in the order of the entries.
-func (c *Catalog) names() []string {
-	names := make([]string, len(c.slots))
-	for i, s := range c.slots {
-		names[i] = s.Name
+func (c *Catalog) names() (names []string) {
+	for _, s := range c.slots {
+		if !s.Unlisted {
+			names = append(names, s.Name)
+		}
 	}
 	return names
 }
@@ -165,109 +195,6 @@ func (c *Catalog) find(name string) (*slot, llm.Report, error) {
 	}
 	e.Hint = "served: " + strings.Join(c.names(), ", ")
 	return nil, nil, e
-}
-
-// get gives the model of a slot, loading it if need be. Those who ask for a
-// model that is being loaded wait for the same attempt; one that fails is
-// their error, and the next who asks tries again.
-func (c *Catalog) get(ctx context.Context, s *slot) (*Loaded, error) {
-	s.mu.Lock()
-	if s.loaded != nil {
-		defer s.mu.Unlock()
-		return s.loaded, nil
-	}
-	if s.closed {
-		defer s.mu.Unlock()
-		return nil, closedError()
-	}
-	l := s.loading
-	if l == nil {
-		l = &load{done: make(chan struct{})}
-		s.loading = l
-		c.loads.Go(func() { c.load(s, l) })
-	}
-	s.mu.Unlock()
-
-	select {
-	case <-l.done:
-		return l.loaded, l.err
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
-}
-
-// load runs apart from those who wait, so that the first one to leave does
-// not take the model from the others.
-func (c *Catalog) load(s *slot, l *load) {
-	loaded, err := c.try(s)
-
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.loading = nil
-	if err == nil && s.closed {
-		closeLoaded(loaded)
-		loaded, err = nil, closedError()
-	}
-	if err == nil {
-		s.loaded = loaded
-	}
-	l.loaded, l.err = loaded, err
-	close(l.done)
-}
-
-// try turns a panic of a loader into an error: one bad file must not end a
-// server that has other models.
-func (c *Catalog) try(s *slot) (loaded *Loaded, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			loaded, err = nil, &llm.Error{Code: llm.Broken, Message: fmt.Sprintf("model %s cannot be loaded", s.Name), Err: fmt.Errorf("panic: %v", p)}
-		}
-	}()
-	loaded, err = s.Load(c.ctx)
-	if err == nil && loaded == nil {
-		err = &llm.Error{Code: llm.Broken, Message: fmt.Sprintf("model %s cannot be loaded", s.Name)}
-	}
-	return loaded, err
-}
-
-// Load loads every model and gives the first error. Those elsewhere are loaded
-// all at once; what keeps them from it is logged, and who asks for one tries
-// again.
-func (c *Catalog) Load(ctx context.Context) error {
-	var elsewhere sync.WaitGroup
-	defer elsewhere.Wait()
-	for _, s := range c.slots {
-		if s.Elsewhere {
-			elsewhere.Go(func() {
-				if _, err := c.get(ctx, s); err != nil && ctx.Err() == nil {
-					c.log.Warn("a model is not there yet", "model", s.Name, "err", err)
-				}
-			})
-			continue
-		}
-		if _, err := c.get(ctx, s); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// Close closes every model and waits for loads that are under way. Running
-// requests end with an error.
-func (c *Catalog) Close() error {
-	c.cancel()
-	var errs []error
-	for _, s := range c.slots {
-		s.mu.Lock()
-		loaded := s.loaded
-		s.loaded, s.closed = nil, true
-		s.mu.Unlock()
-		if loaded != nil {
-			errs = append(errs, closeLoaded(loaded))
-		}
-	}
-	c.loads.Wait()
-	return errors.Join(errs...)
 }
 
 func closeLoaded(l *Loaded) error {

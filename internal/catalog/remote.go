@@ -20,6 +20,8 @@ type Remote struct {
 
 	Context  int        // tokens that a request may have, where the engine does not tell; 0: not known
 	Sampling llm.Params // recommended
+
+	explain explainer
 }
 
 // Open reaches the engine and makes the model usable. The caller closes what
@@ -49,6 +51,7 @@ func (r Remote) talking(ctx context.Context, e *upstream.Engine) (*Loaded, error
 	if err != nil {
 		return nil, err
 	}
+	opened.Model, opened.Responder = r.explain.model(opened.Model), r.explain.responder(opened.Responder)
 	l := &Loaded{
 		Info: opened.Info, Model: opened.Model, Responder: opened.Responder, Promises: opened.Promises, Close: e.Close,
 		Engine: server.Engine{Kind: e.Kind().Name, Version: e.Version(), URL: e.URL(), Way: string(opened.Way)},

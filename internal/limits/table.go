@@ -21,6 +21,7 @@ var (
 	KwargsBytes    = row("template_arguments_bytes", 0, 64*kib, "bytes", "chat_template_kwargs of a request, as JSON")
 	NoteBytes      = row("note_bytes", 0, 1*kib, "bytes", "the words around a system message that becomes a user's")
 	Tools          = row("tools", 0, 512, "tools", "tools of a request")
+	ToolCallDepth  = row("tool_call_depth", 0, 64, "levels", "nesting of the arguments of a tool call that a model writes; a call that nests deeper is text")
 	Stops          = row("stops", 0, 512, "strings", "stop strings of a request, the format's not counted")
 	StopBytes      = row("stop_bytes", 1, 4*kib, "bytes", "one stop string")
 	StopsBytes     = row("stops_bytes", 0, 256*kib, "bytes", "all stop strings of a request together")
@@ -106,6 +107,26 @@ var (
 	UpstreamRetrySeconds   = row("upstream_retry_seconds", 0, 5, "seconds", "that an engine may ask to wait before a request is sent again; more is told to the client")
 )
 
+// How programs that Parley starts itself are treated, and models that come and go.
+var (
+	StartSeconds   = row("start_seconds", 1, 600, "seconds", "an engine that Parley starts has so long to become ready, where the configuration does not say")
+	GraceSeconds   = row("grace_seconds", 0, 10, "seconds", "an engine has so long to end before it is killed")
+	Crashes        = row("crashes", 1, 5, "crashes", "failures in a row after which an engine is left alone")
+	SettledSeconds = row("settled_seconds", 1, 60, "seconds", "an engine that ran for so long has not failed in a row")
+	BackoffSeconds = row("backoff_seconds", 1, 60, "seconds", "pause before a failed engine is started again, doubled from one second")
+	BrokenSeconds  = row("broken_seconds", 1, 60, "seconds", "an engine that failed too often is left alone for so long")
+
+	Waiting         = row("wait_seconds", 0, 1800, "seconds", "a request waits so long for its model to be loaded")
+	TurnSeconds     = row("turn_seconds", 10, 60, "seconds", "a model that others wait for is not unloaded before it was there so long: as long as its load took, within these bounds")
+	LingerSeconds   = row("linger_seconds", 0, 1, "seconds", "a model without work gives up its turn after so long")
+	HoldSeconds     = row("hold_seconds", 0, 60, "seconds", "a model without work is not unloaded for one of lower priority before so long")
+	PatienceSeconds = row("patience_seconds", 1, 60, "seconds", "a model that was asked for so long ago goes before those of higher priority")
+
+	OutputBytes  = row("output_bytes", 0, 64*kib, "bytes", "the end of what an engine prints, kept in memory")
+	LogFileBytes = row("log_file_bytes", 0, 16*mib, "bytes", "a file with what an engine prints; one older is kept beside it")
+	CommandParts = row("command_parts", 1, 1024, "parts", "a command of the configuration")
+)
+
 // What a file may hold.
 var (
 	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
@@ -143,4 +164,14 @@ var (
 	TemplateLive    = row("template_live_bytes", 0, 512*mib, "bytes", "values made by one render")
 	TemplateRange   = row("template_range", 0, 100_000, "items", "length of range()")
 	TemplateTime    = row("template_seconds", 0, 10, "seconds", "one render")
+)
+
+// What a constraint on the output may cost.
+var (
+	GrammarBytes   = row("grammar_bytes", 0, 256*kib, "bytes", "a grammar, a regular expression or a JSON schema")
+	GrammarDepth   = row("grammar_depth", 0, 128, "levels", "nesting of a grammar's brackets or of a schema")
+	GrammarPlaces  = row("grammar_places", 0, 1<<20, "places", "states of the automaton that a constraint is compiled to")
+	GrammarChoices = row("grammar_choices", 0, 4096, "choices", "texts to choose from, and ways to hold to one object of a schema")
+	GrammarConfigs = row("grammar_configs", 0, 4096, "places", "ways in which a text may be read at the same time")
+	GrammarStates  = row("grammar_states", 0, 1<<16, "states", "states of a grammar that are remembered")
 )

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -244,20 +245,55 @@ func (o *object) tools(q *Request) {
 			q.Conversation.Tools = append(q.Conversation.Tools, o.tool(path, v))
 		})
 	}
-	v, ok := o.take("tool_choice")
-	if !ok {
-		return
+	choice := &q.Conversation.Choice
+	if parallel := o.flag("parallel_tool_calls"); parallel != nil {
+		choice.Single = !*parallel
 	}
-	if v.kind() == '"' {
-		switch v.text() {
-		case "auto":
-			return
-		case "none":
-			q.Conversation.Choice.Mode = chat.ToolNone
+	if v, ok := o.take("tool_choice"); ok {
+		o.toolChoice(choice, v)
+	}
+	if (choice.Mode == chat.ToolRequired || choice.Mode == chat.ToolNamed) && o.err == nil {
+		o.demandedTool(q.Conversation)
+	}
+}
+
+// toolChoice reads a word, or an object that names a function.
+func (o *object) toolChoice(choice *chat.ToolChoice, v value) {
+	const path, hint = "tool_choice", `send auto, none, required, or {"type": "function", "function": {"name": …}}`
+	if v.kind() != '"' {
+		named := o.object(path, v)
+		if kind := named.text("type"); kind != "function" {
+			o.unsupported(path, strconv.Quote(short(kind))+" is no kind of choice here", hint)
 			return
 		}
+		choice.Mode = chat.ToolNamed
+		if f, ok := named.take("function"); ok {
+			choice.Name = o.object(named.at("function"), f).text("name")
+		}
+		if choice.Name == "" {
+			o.invalid(path+".function.name", "the function has no name")
+		}
+		return
 	}
-	o.unsupported("tool_choice", "a tool call cannot be enforced by this server", "send auto or none")
+	switch v.text() {
+	case "auto":
+	case "none":
+		choice.Mode = chat.ToolNone
+	case "required", "any": // the latter is Mistral's word
+		choice.Mode = chat.ToolRequired
+	default:
+		o.unsupported(path, strconv.Quote(short(v.text()))+" is no choice of tools", hint)
+	}
+}
+
+// demandedTool refuses a choice that no tool fits.
+func (o *object) demandedTool(c chat.Conversation) {
+	switch {
+	case len(c.Tools) == 0:
+		o.invalid("tool_choice", "a tool is to be called, and there are none")
+	case c.Choice.Mode == chat.ToolNamed && !slices.ContainsFunc(c.Tools, func(t chat.ToolSpec) bool { return t.Name == c.Choice.Name }):
+		o.invalid("tool_choice.function.name", "there is no tool %q", short(c.Choice.Name))
+	}
 }
 
 func (r *reader) tool(path string, v value) chat.ToolSpec {

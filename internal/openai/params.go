@@ -15,6 +15,7 @@ import (
 // disagree.
 func (o *object) params(p *llm.Params) {
 	p.MaxTokens, _ = o.integer(limits.MaxTokens, "max_completion_tokens", "max_tokens", "max_new_tokens", "n_predict")
+	p.Constraint = o.constraint()
 	p.Temperature = o.float(limits.Temperature, "temperature")
 	p.TopK, _ = o.integer(limits.TopK, "top_k")
 	if p.TopK != nil {
@@ -119,15 +120,6 @@ func (o *object) chatLogProbs() *int {
 // made without them would be wrong, so they are not ignored. The values are
 // the way out.
 var refused = map[string]string{
-	"grammar":                  "leave it out and check the answer",
-	"grammar_string":           "leave it out and check the answer",
-	"guided_grammar":           "leave it out and check the answer",
-	"guided_json":              "leave it out and check the answer",
-	"guided_regex":             "leave it out and check the answer",
-	"guided_choice":            "leave it out and check the answer",
-	"structured_outputs":       "leave it out and check the answer",
-	"json_schema":              "leave it out and check the answer",
-	"regex":                    "leave it out and check the answer",
 	"suffix":                   "put the text that follows into the prompt",
 	"stop_token_ids":           "send the text of the tokens as stop strings",
 	"allowed_token_ids":        "use logit_bias",
@@ -157,7 +149,7 @@ var shapes = map[string]bool{"smoothing_curve": true, "adaptive_decay": true}
 // words are texts and booleans at which a field changes nothing here. A field
 // with true among them says something when it is false.
 var words = map[string][]string{
-	"parallel_tool_calls": {"true"}, "add_bos_token": {"true"}, "skip_special_tokens": {"true"},
+	"add_bos_token": {"true"}, "skip_special_tokens": {"true"},
 	"spaces_between_special_tokens": {"true"}, "cache_prompt": {"true"}, "do_sample": {"true"},
 	"trim_stop":    {"true"},
 	"service_tier": {`"auto"`, `"default"`}, "truncation": {`"disabled"`}, "verbosity": {`"medium"`},
@@ -169,9 +161,6 @@ var words = map[string][]string{
 // refused, means nothing, or is reported as ignored.
 func (o *object) leftover(name string, v value) {
 	switch name {
-	case "response_format":
-		o.responseFormat(v)
-		return
 	case "modalities":
 		o.modalities(v)
 		return
@@ -197,14 +186,6 @@ func (o *object) unknown(path string, v value) {
 		return
 	}
 	o.ignore(path)
-}
-
-func (o *object) responseFormat(v value) {
-	f := o.object("response_format", v)
-	if kind := f.text("type"); kind != "text" && o.err == nil {
-		o.unsupported("response_format.type", strconv.Quote(short(kind))+" is not enforced by this server, only text is",
-			"leave it out, ask for the form in a message and check the answer")
-	}
 }
 
 func (o *object) modalities(v value) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -14,7 +15,9 @@ type single struct {
 	target   Target
 	ready    error
 	resolve  error
-	released chan string // if set, gets the model's id on each release
+	released chan string   // if set, gets the model's id on each release
+	changed  []string      // what was loaded and unloaded
+	hold     chan struct{} // if set, names are resolved when it is closed
 }
 
 func one(id string, r chat.Responder, m llm.Model) *single {
@@ -25,10 +28,19 @@ func (s *single) List(context.Context) ([]Listed, error) {
 	return []Listed{{
 		ID: s.target.ID, Aliases: []string{"other/name"}, Created: time.Unix(1690000000, 0),
 		Info: llm.Info{Name: "Tiny", Architecture: "llama", Quantisation: "Q8_0", Context: 4096, Trained: 8192, Vocabulary: 300},
+		Status: Status{State: Failed, Since: time.Unix(1690000000, 0), Waiting: 2, Idle: 1500 * time.Millisecond, Memory: 1 << 30, GPUs: []string{"0"},
+			Group: "large", Err: &llm.Error{Message: "it ended", Hint: "try", Err: errors.New("the key is x")}},
 	}}, nil
 }
 
-func (s *single) Resolve(_ context.Context, name string) (Target, error) {
+func (s *single) Resolve(ctx context.Context, name string) (Target, error) {
+	if s.hold != nil {
+		select {
+		case <-s.hold:
+		case <-ctx.Done():
+			return Target{}, context.Cause(ctx)
+		}
+	}
 	if s.resolve != nil {
 		return Target{}, s.resolve
 	}
@@ -40,6 +52,17 @@ func (s *single) Resolve(_ context.Context, name string) (Target, error) {
 		t.Release = func() { s.released <- t.ID }
 	}
 	return t, nil
+}
+
+func (s *single) LoadModel(_ context.Context, name string) error   { return s.change("load", name) }
+func (s *single) UnloadModel(_ context.Context, name string) error { return s.change("unload", name) }
+
+func (s *single) change(what, name string) error {
+	if name != s.target.ID {
+		return llm.Errorf(llm.NotFound, "model", "there is no model %q", name)
+	}
+	s.changed = append(s.changed, what)
+	return nil
 }
 
 func (s *single) Ready() error { return s.ready }

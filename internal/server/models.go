@@ -21,6 +21,11 @@ type Models interface {
 	// *llm.Error with Code NotFound and Field "model".
 	Resolve(ctx context.Context, name string) (Target, error)
 
+	// LoadModel loads a model by its name, and UnloadModel unloads it when no
+	// request uses it any more. Both wait until that is done.
+	LoadModel(ctx context.Context, name string) error
+	UnloadModel(ctx context.Context, name string) error
+
 	// Ready is nil when requests can be answered, or says what is missing.
 	Ready() error
 }
@@ -31,6 +36,7 @@ type Listed struct {
 	Aliases []string // other names that find it
 	Created time.Time
 	Info    llm.Info
+	Status  Status
 
 	Engine   Engine                      // what runs it; zero where it is not loaded
 	Promises map[llm.Promise]llm.Keeping // how far each holds; nil where it is not loaded
@@ -42,6 +48,33 @@ type Engine struct {
 	Version string // as it tells, or ""
 	URL     string // of one over HTTP, without anything secret
 	Way     string // of one over HTTP: "model" or "chat"
+}
+
+// State is whether a model is loaded.
+type State string
+
+// The states. A model that waits was asked for, and there is no room for it
+// yet; one that failed was asked for and could not be loaded, or was lost.
+const (
+	Unloaded  State = "unloaded"
+	Waiting   State = "waiting"
+	Loading   State = "loading"
+	Ready     State = "ready"
+	Unloading State = "unloading"
+	Failed    State = "failed"
+)
+
+// Status is what becomes of a model.
+type Status struct {
+	State   State
+	Since   time.Time
+	Running int           // requests that use it
+	Waiting int           // requests that wait for it
+	Idle    time.Duration // since it was last used; 0 while it is
+	Memory  int64         // bytes that it needs; 0: not known
+	GPUs    []string      // where; none: main memory
+	Group   string
+	Err     error // why it failed
 }
 
 // Target is what answers a request.

@@ -10,6 +10,13 @@ import (
 	"parley/llm"
 )
 
+var nativeRoutes = []route{
+	{Native, "GET", "/parley/v1/models", false, false, (*Server).describeModels},
+	{Native, "POST", "/parley/v1/models/", false, true, (*Server).changeModel},
+	{Native, "POST", "/parley/v1/render", false, true, (*Server).render},
+	{Native, "POST", "/parley/v1/tokenize", false, true, (*Server).tokenize},
+}
+
 type wireSegment struct {
 	Text    string     `json:"text"`
 	Tokens  []int      `json:"tokens,omitempty"` // of a segment that was given as ids
@@ -54,7 +61,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q)
+	target, err := s.resolve(ctx, w, q, nil)
 	if err != nil {
 		return err
 	}
@@ -169,53 +176,6 @@ func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
 		Count  int         `json:"count"`
 		Tokens []wireToken `json:"tokens"`
 	}{target.ID, len(tokens), orEmpty(wireTokens(tokens))})
-}
-
-type wireInfo struct {
-	ID           string `json:"id"`
-	Name         string `json:"name,omitempty"`
-	Description  string `json:"description,omitempty"`
-	Architecture string `json:"architecture,omitempty"`
-	Quantisation string `json:"quantisation,omitempty"`
-	Parameters   int64  `json:"parameters,omitempty"`
-	Bytes        int64  `json:"bytes,omitempty"`
-	Context      int    `json:"context,omitempty"`
-	Trained      int    `json:"trained,omitempty"`
-	Vocabulary   int    `json:"vocabulary,omitempty"`
-	ChatTemplate string `json:"chat_template,omitempty"`
-
-	Engine   *wireEngine                 `json:"engine,omitempty"`
-	Promises map[llm.Promise]llm.Keeping `json:"promises,omitempty"`
-}
-
-type wireEngine struct {
-	Kind    string `json:"kind"`
-	Version string `json:"version,omitempty"`
-	URL     string `json:"url,omitempty"`
-	Way     string `json:"way,omitempty"`
-}
-
-func (s *Server) describeModels(w http.ResponseWriter, r *http.Request) error {
-	listed, err := s.models.List(r.Context())
-	if err != nil {
-		return err
-	}
-	all := []wireInfo{}
-	for _, m := range listed {
-		i := m.Info
-		var engine *wireEngine
-		if m.Engine.Kind != "" {
-			engine = new(wireEngine(m.Engine))
-		}
-		all = append(all, wireInfo{
-			ID: m.ID, Name: i.Name, Description: i.Description, Architecture: i.Architecture, Quantisation: i.Quantisation,
-			Parameters: i.Parameters, Bytes: i.Bytes, Context: i.Context, Trained: i.Trained, Vocabulary: i.Vocabulary,
-			ChatTemplate: i.ChatTemplate, Engine: engine, Promises: m.Promises,
-		})
-	}
-	return writeValue(w, r, struct {
-		Models []wireInfo `json:"models"`
-	}{all})
 }
 
 func (s *Server) healthz(w http.ResponseWriter, r *http.Request) error {

@@ -13,6 +13,13 @@ import (
 	"parley/llm"
 )
 
+var openaiRoutes = []route{
+	{OpenAI, "GET", "/v1/models", false, false, (*Server).listModels},
+	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
+	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
+	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+}
+
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	q, err := s.read(w, r, openai.ParseChat)
 	if err != nil {
@@ -20,13 +27,14 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q)
+	out := newEvents(w, r)
+	target, err := s.resolve(ctx, w, q, out)
 	if err != nil {
-		return err
+		return s.breakOff(out, r, err)
 	}
 	defer target.release()
 	if target.Responder == nil {
-		return cannot(target, "answer conversations", "send a prompt to /v1/completions")
+		return s.breakOff(out, r, cannot(target, "answer conversations", "send a prompt to /v1/completions"))
 	}
 	ask := func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
 		params := q.Params
@@ -35,7 +43,7 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	}
 	head := s.head(w, "chatcmpl-", target)
 	if q.Stream {
-		return s.stream(ctx, w, r, q.Choices, ask, openai.NewChat(head, q), q.Report)
+		return s.stream(ctx, out, r, q.Choices, ask, openai.NewChat(head, q), q.Report)
 	}
 	replies, err := collect(ctx, q.Choices, ask)
 	if err != nil {
@@ -53,18 +61,19 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q)
+	out := newEvents(w, r)
+	target, err := s.resolve(ctx, w, q, out)
 	if err != nil {
-		return err
+		return s.breakOff(out, r, err)
 	}
 	defer target.release()
 	if target.Model == nil {
-		return cannot(target, "continue prompts", "send messages to /v1/chat/completions")
+		return s.breakOff(out, r, cannot(target, "continue prompts", "send messages to /v1/chat/completions"))
 	}
 	var echo []string
 	if q.Echo {
 		if echo, err = promptTexts(ctx, target, q.Prompts); err != nil {
-			return err
+			return s.breakOff(out, r, err)
 		}
 	}
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
@@ -75,7 +84,7 @@ func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
 	head := s.head(w, "cmpl-", target)
 	n := q.Choices * len(q.Prompts)
 	if q.Stream {
-		return s.stream(ctx, w, r, n, ask, openai.NewCompletion(head, q, echo), q.Report)
+		return s.stream(ctx, out, r, n, ask, openai.NewCompletion(head, q, echo), q.Report)
 	}
 	replies, err := collect(ctx, n, ask)
 	if err != nil {
@@ -114,7 +123,14 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, parse func([]byte)
 	return q, nil
 }
 
-func (s *Server) resolve(ctx context.Context, w http.ResponseWriter, q *openai.Request) (Target, error) {
+// resolve finds the model, which may take as long as it takes to load: the
+// reader of a stream gets signs of life meanwhile.
+func (s *Server) resolve(ctx context.Context, w http.ResponseWriter, q *openai.Request, out *events) (Target, error) {
+	if q.Stream && out != nil {
+		var stop func()
+		ctx, stop = out.pinging(ctx, q.Report)
+		defer stop()
+	}
 	target, err := s.models.Resolve(ctx, q.Model)
 	if err != nil {
 		return Target{}, err

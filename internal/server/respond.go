@@ -57,7 +57,8 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, p openai.Proble
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	writeJSON(w, r, p.Status, p.JSON())
+	status, body := mannerOf(r).problem(p)
+	writeJSON(w, r, status, body)
 }
 
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) error {

@@ -58,16 +58,10 @@ type route struct {
 	handle  func(*Server, http.ResponseWriter, *http.Request) error
 }
 
-var routes = []route{
-	{OpenAI, "GET", "/v1/models", false, false, (*Server).listModels},
-	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
-	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
-	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+// routes are those of all dialects.
+var routes = slices.Concat(openaiRoutes, nativeRoutes, healthRoutes)
 
-	{Native, "GET", "/parley/v1/models", false, false, (*Server).describeModels},
-	{Native, "POST", "/parley/v1/render", false, true, (*Server).render},
-	{Native, "POST", "/parley/v1/tokenize", false, true, (*Server).tokenize},
-
+var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},
 	{Health, "GET", "/readyz", true, false, (*Server).readyz},
 	{Health, "GET", "/", true, false, (*Server).home},

@@ -104,13 +104,12 @@ func play(ctx context.Context, n int, ask asking) (steps <-chan step, wait func(
 
 // stream sends n answers as they come. An error before the first byte is
 // returned; afterwards it is the last event.
-func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Request, n int, ask asking, chunks *openai.Stream, report llm.Report) error {
+func (s *Server) stream(ctx context.Context, out *events, r *http.Request, n int, ask asking, parts telling, report llm.Report) error {
 	ctx, cancel := context.WithCancel(ctx)
 	steps, wait := play(ctx, n, ask)
 	defer wait()
 	defer cancel()
 
-	out := &events{w: w, rc: http.NewResponseController(w)}
 	silence := time.NewTicker(seconds(limits.PingSeconds))
 	defer silence.Stop()
 	for running := n; running > 0; {
@@ -119,7 +118,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		select {
 		case <-silence.C:
 			out.begin(report)
-			err = out.ping()
+			err = out.write(out.ping)
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case st := <-steps:
@@ -132,7 +131,7 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Requ
 				running--
 			}
 			if err = st.err; err == nil {
-				say = chunks.Event(st.choice, st.event)
+				say = parts.Event(st.choice, st.event)
 			}
 		}
 		if err == nil && say != nil {
@@ -144,12 +143,20 @@ func (s *Server) stream(ctx context.Context, w http.ResponseWriter, r *http.Requ
 			return s.breakOff(out, r, err)
 		}
 	}
-	if last := chunks.End(report); last != nil {
+	if last := parts.End(report); last != nil {
 		if err := out.send(last); err != nil {
 			return err
 		}
 	}
-	return out.send([]byte("[DONE]"))
+	return out.write(out.last)
+}
+
+// A telling turns the events of answers into what a client is sent.
+type telling interface {
+	// Event is what is sent for an event of one of the answers; nil is nothing.
+	Event(choice int, e chat.Event) []byte
+	// End is what is sent when all answers have ended; nil is nothing.
+	End(report llm.Report) []byte
 }
 
 // breakOff ends a stream with an error: as a response of its own if nothing
@@ -159,14 +166,48 @@ func (s *Server) breakOff(out *events, r *http.Request, err error) error {
 		return err
 	}
 	note(out.w, err)
-	return out.send(openai.Explain(err).JSON())
+	_, body := mannerOf(r).problem(openai.Explain(err))
+	return out.send(body)
 }
 
-// events writes server-sent events.
+// events writes an answer part by part.
 type events struct {
+	framing
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	begun bool
+}
+
+// newEvents prepares to answer a request in the manner of its dialect.
+func newEvents(w http.ResponseWriter, r *http.Request) *events {
+	return &events{framing: mannerOf(r).stream, w: w, rc: http.NewResponseController(w)}
+}
+
+// pinging sends signs of life until it is stopped. The context ends when the
+// client turns out to have gone. Nothing else may be sent meanwhile.
+func (e *events) pinging(ctx context.Context, report llm.Report) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		silence := time.NewTicker(seconds(limits.PingSeconds))
+		defer silence.Stop()
+		for {
+			select {
+			case <-silence.C:
+				e.begin(report)
+				if err := e.write(e.ping); err != nil {
+					cancel(err)
+					return
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		wg.Wait()
+	}
 }
 
 // begin sends the headers, once.
@@ -176,22 +217,21 @@ func (e *events) begin(report llm.Report) {
 	}
 	e.begun = true
 	h := e.w.Header()
-	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Content-Type", e.contentType)
 	h.Set("X-Accel-Buffering", "no") // for a proxy in between
 	setReport(h, report)
 	e.w.WriteHeader(http.StatusOK)
 }
 
-func (e *events) send(data []byte) error {
-	return e.write("data: " + string(data) + "\n\n")
-}
+func (e *events) send(data []byte) error { return e.write(e.frame(data)) }
 
-// ping is a comment: readers of event streams skip it.
-func (e *events) ping() error { return e.write(": ping\n\n") }
-
-func (e *events) write(s string) error {
-	if _, err := e.w.Write([]byte(s)); err != nil {
-		return errLeft
+// write sends bytes as they are; of nothing, it sees to it that the client has
+// the headers.
+func (e *events) write(data []byte) error {
+	if len(data) > 0 {
+		if _, err := e.w.Write(data); err != nil {
+			return errLeft
+		}
 	}
 	if err := e.rc.Flush(); err != nil {
 		return errLeft

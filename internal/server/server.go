@@ -81,7 +81,7 @@ var errStopping = &llm.Error{Code: llm.Unavailable, Message: "the server is shut
 
 // Handler answers requests with the dialects of a face, guards and all.
 func (s *Server) Handler(f Face) http.Handler {
-	return s.observe(s.guard(s.route(f)))
+	return s.observe(f.mannered(s.guard(s.route(f))))
 }
 
 // Serve answers requests on a listener until Shutdown is called, and then

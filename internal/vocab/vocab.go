@@ -86,3 +86,15 @@ func (m *Model) Bias(p llm.Params) map[int]float64 {
 	}
 	return bias
 }
+
+// Texts are the bytes that tokens stand for, by id; empty for control tokens
+// and those that end a reply.
+func (m *Model) Texts() []string {
+	out := make([]string, m.Size())
+	for id := range out {
+		if !m.IsControl(id) && !m.IsEOG(id) {
+			out[id] = m.Piece(id)
+		}
+	}
+	return out
+}

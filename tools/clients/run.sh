@@ -11,13 +11,16 @@ need node "install Node.js 20 or later"
 need npm "install npm, which comes with Node.js"
 need curl "install curl"
 
-stamp=$(cat $here/python/requirements.txt $here/node/package.json | cksum | cut -d' ' -f1)
+stamp=$(cat $here/run.sh $here/python/requirements.txt $here/node/package.json | cksum | cut -d' ' -f1)
 cache=${PARLEY_CACHE:-$PWD/.cache}/clients-$stamp
 if [ ! -e "$cache/ready" ]; then
   rm -rf "$cache"
   mkdir -p "$cache"
   python3 -m venv "$cache/python" || { echo "python3 cannot make a virtual environment: install python3-venv" >&2; exit 1; }
   "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r $here/python/requirements.txt
+  # The JSON Schema test suite comes in the source of a validator.
+  "$cache/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: -d "$cache" jsonschema==4.23.0
+  tar -xzf "$cache/jsonschema-4.23.0.tar.gz" -C "$cache" jsonschema-4.23.0/json
   cp $here/node/package.json "$cache/"
   (cd "$cache" && npm install --silent --no-audit --no-fund)
   touch "$cache/ready"
@@ -26,4 +29,5 @@ fi
 cp $here/node/*.mjs "$cache/"
 (cd $here/gosdk && go build -o "$cache/gosdk" .)
 
+PARLEY_JSON_SCHEMA_SUITE=$cache/jsonschema-4.23.0/json/tests go test -count=1 -tags clients -v -run PublicSuite ./internal/grammar/
 PARLEY_BINARY=$PWD/parley PARLEY_CLIENTS=$cache go test -count=1 -tags clients -v ./$here/

@@ -1,0 +1,30 @@
+package llm
+
+// A Constraint holds an output to a language: what is not in it cannot be
+// chosen. An output that is ended by a stop string or by its length may be the
+// beginning of such a text only.
+type Constraint struct {
+	Kind    ConstraintKind
+	Source  string   // the schema, grammar or expression
+	Choices []string // of ConstrainChoice
+
+	// Field is where the client wrote it, for errors.
+	Field string
+
+	// After and Open are for models that think before they reply: the
+	// constraint begins behind After, white space aside; where Open is set, too,
+	// only for outputs that begin with Open, and all others are constrained from
+	// the beginning. A format sets them.
+	After, Open string
+}
+
+// ConstraintKind says what a constraint's source is written in.
+type ConstraintKind string
+
+const (
+	ConstrainJSON   ConstraintKind = "json"        // any JSON object
+	ConstrainSchema ConstraintKind = "json_schema" // a JSON schema
+	ConstrainGBNF   ConstraintKind = "gbnf"        // a grammar in llama.cpp's notation
+	ConstrainRegexp ConstraintKind = "regexp"      // a regular expression in RE2's syntax, for the whole output
+	ConstrainChoice ConstraintKind = "choice"      // one of Choices
+)
