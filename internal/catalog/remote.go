@@ -14,8 +14,9 @@ type Remote struct {
 	Engine upstream.Options
 	Model  string // as the engine calls it; "" is the one that it serves
 
+	Chat chatformat.Options
+
 	// Of a model that is laid out here.
-	Chat   chatformat.Options
 	Format func(llm.Info) (chatformat.Format, error) // nil is chatformat.Detect
 
 	Context  int        // tokens that a request may have, where the engine does not tell; 0: not known
@@ -28,7 +29,7 @@ type Remote struct {
 // it gives.
 func (r Remote) Open(ctx context.Context) (*Loaded, error) {
 	o := r.Engine
-	o.Context, o.Sampling = r.Context, r.Sampling
+	o.Context, o.Sampling, o.Layout = r.Context, r.Sampling, r.Chat
 	if o.Way == "" && r.Format != nil {
 		o.Way = upstream.AsModel // whoever names a format wants it used
 	}

@@ -3,7 +3,6 @@ package upstream
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"parley/llm"
@@ -30,7 +29,8 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 			}
 			return body, nil
 		},
-		reader: readCompletions,
+		constrain: rawConstraints[v].write,
+		reader:    readCompletions,
 	}
 }
 
@@ -114,7 +114,7 @@ func reasonOf(word string) (llm.Reason, error) {
 	case "length", "max_tokens", "model_length", "limit", "load":
 		return llm.ReasonLength, nil
 	case "abort", "error", "preempt":
-		return "", fmt.Errorf("the engine ended the output with %q", word)
+		return "", &endedError{word}
 	}
 	return llm.ReasonEnd, nil
 }

@@ -290,11 +290,19 @@ func (e *Engine) promises(o *Opened) map[llm.Promise]llm.Keeping {
 	if f.truncates && (e.kind.asks.count == nil || o.Info.Context == 0) && o.TextOnly {
 		p[llm.NothingLost] = llm.ByEngine
 	}
-	if f.runsOn {
+	switch {
+	case f.runsOn:
 		p[llm.CancelStops] = llm.NotKept
+	case f.slowly:
+		p[llm.CancelStops] = llm.ByEngine
 	}
-	if o.Way == AsChat {
-		p[llm.NothingLost], p[llm.NoForgery], p[llm.AlwaysShown] = llm.ByEngine, llm.ByEngine, llm.NotKept
+	if !f.sampling.has("Seed") {
+		p[llm.Reproducible] = llm.NotKept
+	}
+	if r, ok := o.Responder.(interface {
+		promise(map[llm.Promise]llm.Keeping)
+	}); ok {
+		r.promise(p)
 	}
 	return p
 }

@@ -43,6 +43,7 @@ type facts struct {
 	resizes   bool              // its context is as large as a request says
 	unlisted  bool              // it takes names of models that it does not list
 	runsOn    bool              // it goes on working when nobody listens any more
+	slowly    bool              // it notices that nobody listens any more when it has something to say
 	keyHeader string            // the header that has the key; "": Authorization, as Bearer
 	headers   map[string]string // that it wants besides
 }
@@ -81,6 +82,10 @@ type endpoint struct {
 	// or the message.
 	encode func(*call) (map[string]any, error)
 
+	// constrain writes what holds the output to a language, and reports whether
+	// that can be said. nil: nothing of the kind can.
+	constrain func(k *llm.Constraint, body map[string]any) bool
+
 	// reader begins to read an answer: the function it gives is called with
 	// each frame in order, and once for an answer that comes whole.
 	reader func() func(frame) (chunk, error)
@@ -111,6 +116,7 @@ type call struct {
 
 	// Of a conversation, normalised to what the engine takes.
 	conversation chat.Conversation
+	prefill      prefill // how the engine continues the assistant's last message
 
 	params llm.Params // what the client and the configuration chose
 	stops  []string   // those that the engine is to look for, too

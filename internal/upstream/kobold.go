@@ -10,7 +10,7 @@ import (
 
 // KoboldCpp's route that streams, and the older one, which KoboldAI has too.
 var (
-	koboldStream = &endpoint{path: "/api/extra/generate/stream", framing: framedSSE, encode: encodeKoboldCpp, reader: readKobold}
+	koboldStream = &endpoint{path: "/api/extra/generate/stream", framing: framedSSE, encode: encodeKoboldCpp, constrain: withGrammar("grammar", nil).write, reader: readKobold}
 	koboldWhole  = &endpoint{path: "/api/v1/generate", framing: framedWhole, encode: encodeKobold, reader: readKobold}
 )
 

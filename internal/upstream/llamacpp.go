@@ -11,7 +11,7 @@ import (
 )
 
 // llamaCompletion is llama.cpp's own route for raw prompts.
-var llamaCompletion = &endpoint{path: "/completion", framing: framedSSE, encode: encodeLlama, reader: readLlama}
+var llamaCompletion = &endpoint{path: "/completion", framing: framedSSE, encode: encodeLlama, constrain: llamaConstraints.write, reader: readLlama}
 
 func encodeLlama(c *call) (map[string]any, error) {
 	body := map[string]any{

@@ -7,7 +7,7 @@ import (
 )
 
 // ollamaGenerate is Ollama's route for raw prompts.
-var ollamaGenerate = &endpoint{path: "/api/generate", framing: framedLines, encode: encodeOllama, reader: readOllama}
+var ollamaGenerate = &endpoint{path: "/api/generate", framing: framedLines, encode: encodeOllama, constrain: ollamaConstraints.write, reader: readOllama}
 
 func encodeOllama(c *call) (map[string]any, error) {
 	// The model's own stop strings hold unless others are given.

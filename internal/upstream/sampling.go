@@ -20,6 +20,7 @@ type parameter struct {
 	neutral any      // the value that changes nothing; nil: there is none
 	shapes  []string // fields without one of which this one changes nothing
 	ours    bool     // carried out here, whatever the engine can
+	apart   bool     // each endpoint says it in its own way: see constraint.go
 }
 
 // parameters are all fields of llm.Params, in their order.
@@ -59,6 +60,7 @@ var parameters = []parameter{
 	{field: "MinTokens", name: "min_tokens", neutral: 0},
 	{field: "IgnoreEOS", name: "ignore_eos"},
 	{field: "LoopGuard", name: "loop_guard", ours: true},
+	{field: "Constraint", name: "response_format", apart: true},
 	{field: "LogProbs", name: "logprobs"},
 	{field: "CacheScope", name: "cache_scope"},
 }
@@ -107,7 +109,7 @@ func (v vocabulary) write(into map[string]any, p llm.Params, report *llm.Report)
 	fields := reflect.ValueOf(p)
 	for _, row := range parameters {
 		value, chosen := chosen(fields.FieldByName(row.field))
-		if !chosen || row.ours {
+		if !chosen || row.ours || row.apart {
 			continue
 		}
 		w, has := words[row.field]
@@ -280,7 +282,7 @@ func samplingTable() string {
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
 	for _, row := range parameters {
-		if row.ours {
+		if row.ours || row.apart {
 			continue
 		}
 		name := row.name

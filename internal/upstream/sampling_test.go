@@ -26,7 +26,7 @@ func unusual() llm.Params {
 			llm.SampleTypicalP, llm.SampleMinP, llm.SampleXTC},
 		Seed: new(int64(42)), Choice: 1, Stop: []string{"x"}, StopAfter: "a", StopOpen: "b", BannedStrings: []string{"never"},
 		LogitBias: map[int]float64{5: 1.5}, WordBias: map[string]float64{"yes": 2}, MinTokens: new(9), IgnoreEOS: true, LoopGuard: new(50),
-		LogProbs: new(3), CacheScope: "key",
+		Constraint: &llm.Constraint{Kind: llm.ConstrainJSON}, LogProbs: new(3), CacheScope: "key",
 	}
 }
 
@@ -90,7 +90,7 @@ func TestEveryParameterIsSentOrReported(t *testing.T) {
 			switch {
 			case row.ours && (sent && row.field != "LoopGuard" || reported):
 				t.Errorf("%s: %s is ours: sent %v, reported %v", c.title, row.field, sent, reported)
-			case row.ours:
+			case row.ours, row.apart:
 			case has && w.apart == sent:
 				t.Errorf("%s: %s has a word, kept apart %v, and is sent %v", c.title, row.field, w.apart, sent)
 			case !has && !reported && row.field != "WordBias":

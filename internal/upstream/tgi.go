@@ -9,7 +9,7 @@ import (
 )
 
 // tgiStream is the own route of Text Generation Inference.
-var tgiStream = &endpoint{path: "/generate_stream", framing: framedSSE, encode: encodeTGI, reader: readTGI}
+var tgiStream = &endpoint{path: "/generate_stream", framing: framedSSE, encode: encodeTGI, constrain: tgiGrammar, reader: readTGI}
 
 func encodeTGI(c *call) (map[string]any, error) {
 	parameters := map[string]any{"return_full_text": false, "details": true}

@@ -323,7 +323,11 @@ func (t *transport) chunks(ctx context.Context, e *endpoint, body any) iter.Seq2
 				return
 			}
 			if c, err = read(f); err != nil {
-				yield(chunk{}, t.unreadable(e.path, kind, f.data, err))
+				if told, ok := errors.AsType[*endedError](err); ok {
+					yield(chunk{}, t.ended(told))
+				} else {
+					yield(chunk{}, t.unreadable(e.path, kind, f.data, err))
+				}
 				return
 			}
 			finished = finished || c.finish != ""

@@ -152,8 +152,8 @@ var columns = [...]column{
 	})},
 	vocabKoboldUnited: {title: "KoboldAI", words: map[string]word{
 		"MaxTokens":         as("max_length").by(positive),
-		"Temperature":       as("temperature").begins(),
-		"TopK":              as("top_k").begins(),
+		"Temperature":       as("temperature").begins().by(greedyByTopK),
+		"TopK":              as("top_k").begins().by(unlessGreedy),
 		"TopP":              as("top_p").begins(),
 		"TypicalP":          as("typical").begins(),
 		"RepetitionPenalty": as("rep_pen").begins(),
@@ -270,7 +270,7 @@ var columns = [...]column{
 	vocabParley: {title: "Parley", words: func() map[string]word {
 		all := map[string]word{}
 		for _, row := range parameters {
-			if !row.ours {
+			if !row.ours && !row.apart {
 				all[row.field] = as(row.name).begins()
 			}
 		}
@@ -329,6 +329,23 @@ func minusOne(_ llm.Params, name string, value any, into map[string]any) bool {
 func notGreedy(_ llm.Params, name string, value any, into map[string]any) bool {
 	if t := value.(float64); t > 0 {
 		into[name] = t
+	}
+	return true
+}
+
+// greedyByTopK writes a temperature of 0, which is refused, as a choice of one.
+func greedyByTopK(_ llm.Params, name string, value any, into map[string]any) bool {
+	if t := value.(float64); t > 0 {
+		into[name] = t
+	} else {
+		into["top_k"] = 1
+	}
+	return true
+}
+
+func unlessGreedy(p llm.Params, name string, value any, into map[string]any) bool {
+	if p.Temperature == nil || *p.Temperature > 0 {
+		into[name] = value
 	}
 	return true
 }
