@@ -47,7 +47,7 @@ func TestAnEngineIsSentOnlyWhatItKnows(t *testing.T) {
 			"none":    {},
 			"neutral": {Temperature: new(0.0), TopK: new(0), TopP: new(1.0), MinP: new(0.0), TypicalP: new(1.0), RepetitionPenalty: new(1.0), MaxTokens: new(5)},
 		} {
-			x := m.try(t, enginetest.Options{})
+			x := m.try(t, enginetest.Options{Model: recital{llm.Script("Hi", " there", ".")}})
 			got := m.ask(t.Context(), x.opened, "Hello", p)
 			if got.err != nil {
 				t.Errorf("%s: %v", name, got.err)
