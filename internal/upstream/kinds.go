@@ -166,7 +166,7 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "simpleai", Title: "simpleAI", Default: AsModel,
-		complete: completions("/completions", vocabSimpleAI, nil),
+		complete: ending(completions("/completions", vocabSimpleAI, nil)),
 		chat:     chatSimpleAI,
 		facts:    facts{sampling: vocabSimpleAI, addsBOS: true, slowly: true},
 		asks: asks{
@@ -185,7 +185,7 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "openai", Title: "a server that speaks OpenAI's protocol", Default: AsChat,
-		complete: completions("/v1/completions", vocabOpenAI, withUsage),
+		complete: ending(completions("/v1/completions", vocabOpenAI, withUsage)),
 		chat:     chatOpenAI,
 		facts:    facts{sampling: vocabOpenAI, mostStops: 4, unlisted: true, addsBOS: true},
 		asks: asks{

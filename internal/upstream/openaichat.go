@@ -47,7 +47,8 @@ func (p prefill) always() bool { return p == prefillAlways || p == prefillBoth }
 
 // openAIChat is the endpoint of a server that speaks OpenAI's dialect.
 func openAIChat(d openAIDialect) *endpoint {
-	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, constrain: chatConstraints[d.words].write, reader: newOpenAIReader}
+	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, constrain: chatConstraints[d.words].write, reader: newOpenAIReader,
+		lax: d.words == vocabOpenAI} // servers of which nothing is known
 	if d.words == vocabTGIChat {
 		e.constrain = tgiGrammar
 	}
