@@ -321,7 +321,7 @@ func TestWhatTheRealOneRefusesIsRefusedInItsShape(t *testing.T) {
 		{"koboldai", "/api/v1/generate", map[string]any{"prompt": "x", "max_length": 513}, 422, `max_length`},
 		{"koboldai", "/api/extra/generate/stream", map[string]any{"prompt": "x"}, 404, `Not Found`},
 		{"llamacpppython", "/v1/completions", map[string]any{"prompt": []int{1, 2}}, 500, `('body', 'prompt')`},
-		{"llamacpppython", "/v1/completions", map[string]any{"prompt": "x", "max_tokens": -1}, 500, `greater_than_equal`},
+		{"llamacpppython", "/v1/completions", map[string]any{"prompt": "x", "max_tokens": "many"}, 500, `('body', 'max_tokens')`},
 		{"vllm", "/v1/completions", with(prompt(), "model", "other"), 404, `"type":"NotFoundError"`},
 		{"vllm", "/v1/chat/completions", with(messages(user), "continue_final_message", true), 400, `Cannot set both`},
 		{"textgen", "/v1/completions", with(prompt(), "min_p", nil), 422, `"loc":["body","min_p"]`},
