@@ -40,6 +40,8 @@ type facts struct {
 	mute      bool              // it does not tell why output ended
 	truncates bool              // it cuts prompts that are too long, and says nothing
 	addsBOS   bool              // it puts a beginning-of-text token before prompts that are text
+	begun     bool              // it can be told that a prompt has that token already
+	most      int               // tokens of output that a request may ask for; 0: any number
 	resizes   bool              // its context is as large as a request says
 	unlisted  bool              // it takes names of models that it does not list
 	runsOn    bool              // it goes on working when nobody listens any more

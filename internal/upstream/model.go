@@ -35,8 +35,11 @@ var (
 
 func (e *Engine) newModel(name string, d description, w words) llm.Model {
 	m := &model{engine: e, name: name, info: d.info, words: w, bos: e.kind.facts.addsBOS}
-	if d.bos != nil {
+	switch {
+	case d.bos != nil:
 		m.bos = *d.bos
+	case w != nil:
+		m.bos = m.bos && d.info.AddsBOS
 	}
 	if w == nil {
 		return m
@@ -139,6 +142,9 @@ func (m *model) fit(c *call, count int) error {
 	}
 	room := m.info.Context - count
 	known := m.info.Context > 0 && count > 0
+	if most := m.engine.kind.facts.most; most > 0 && (!known || room > most) {
+		return m.bound(c, asked, most)
+	}
 	switch {
 	case known && room <= 0:
 		e := llm.TooLongError(count, m.info.Context)
@@ -156,6 +162,15 @@ func (m *model) fit(c *call, count int) error {
 	default:
 		c.params.MaxTokens = new(usualTokens)
 		c.report.Add("max_tokens", strconv.Itoa(usualTokens), "the engine wants a number, and the room in its context is not known")
+	}
+	return nil
+}
+
+// bound is for an engine that gives so many tokens at most, whatever fits.
+func (m *model) bound(c *call, asked, most int) error {
+	if asked < 0 || asked > most {
+		c.params.MaxTokens = &most
+		c.report.Add("max_tokens_capped", strconv.Itoa(most), "the engine gives no more to one request")
 	}
 	return nil
 }
