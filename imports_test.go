@@ -26,18 +26,20 @@ var allowed = map[string][]string{
 	// 4
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/openai", "llm"},
+	"internal/server":              {"chat", "internal/anthropic", "internal/openai", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	// 2
-	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
-	"engine":          {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
-	"internal/openai": {"chat", "llm"},
+	"chatformat":         {"chat", "internal/jinja", "internal/textmatch", "llm"},
+	"engine":             {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
+	"internal/anthropic": {"chat", "internal/wire", "llm"},
+	"internal/openai":    {"chat", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
 	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
+	"internal/wire":        {"llm"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
 	"llm":                {},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"parley/chat"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -144,5 +145,5 @@ func (s *Stream) chunk(choices []choice, d *details) []byte {
 			a.Usage = &s.usage
 		}
 	}
-	return encode(a)
+	return wire.Encode(a)
 }

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"parley/internal/anthropic"
 	"parley/internal/openai"
 )
 
@@ -26,6 +27,7 @@ type framing struct {
 	frame       func(data []byte) []byte // around one part
 	ping        []byte                   // a sign of life; nil: the dialect has none
 	last        []byte                   // behind everything; nil: nothing
+	fail        func(body []byte) []byte // around an error; nil: as around parts
 }
 
 // manners are those of all dialects. What has none is spoken to as OpenAI's
@@ -37,7 +39,16 @@ var manners = map[Dialect]*manner{
 		ping:        []byte(": ping\n\n"), // a comment: readers of event streams skip it
 		last:        []byte("data: [DONE]\n\n"),
 	}},
+	Anthropic: {problem: anthropicProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       asItIs,
+		ping:        anthropic.Ping,
+		fail:        func(body []byte) []byte { return anthropic.Event("error", body) },
+	}},
 }
+
+// asItIs is the frame of parts that come with theirs.
+func asItIs(data []byte) []byte { return data }
 
 func openaiProblem(p openai.Problem) (int, []byte) { return p.Status, p.JSON() }
 

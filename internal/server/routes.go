@@ -14,9 +14,10 @@ type Dialect string
 
 // The dialects. Health is part of every face.
 const (
-	OpenAI Dialect = "openai"
-	Native Dialect = "parley"
-	Health Dialect = "health"
+	OpenAI    Dialect = "openai"
+	Native    Dialect = "parley"
+	Anthropic Dialect = "anthropic"
+	Health    Dialect = "health"
 )
 
 // A Face is what a listener looks like: which dialects it speaks, and on
@@ -30,8 +31,9 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Native}},
+	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Native}},
 	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
+	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
 	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
 }
 
@@ -59,7 +61,7 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, anthropicRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},

@@ -167,6 +167,9 @@ func (s *Server) breakOff(out *events, r *http.Request, err error) error {
 	}
 	note(out.w, err)
 	_, body := mannerOf(r).problem(openai.Explain(err))
+	if out.fail != nil {
+		return out.write(out.fail(body))
+	}
 	return out.send(body)
 }
 
