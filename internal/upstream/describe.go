@@ -27,14 +27,6 @@ func withVLLM(c *call, body map[string]any) {
 	body["return_token_ids"] = true
 }
 
-// withoutEnd asks llama-cpp-python for as much as fits: it gives 16 tokens to
-// those who say nothing.
-func withoutEnd(c *call, body map[string]any) {
-	if c.params.MaxTokens == nil {
-		body["max_tokens"] = nil
-	}
-}
-
 // describeOpenAI reads from the list of models what some add to it.
 func describeOpenAI(ctx context.Context, t *transport, model string) (d description, err error) {
 	var list struct {
@@ -61,6 +53,14 @@ func countVLLM(ctx context.Context, t *transport, model, text string) (int, erro
 	}
 	err := t.post(ctx, "/tokenize", map[string]any{"model": model, "prompt": text}, &n)
 	return n.Count, err
+}
+
+// withoutEnd asks llama-cpp-python for as many tokens as fit, where nobody says
+// how many: it takes 0 for that, and else gives sixteen.
+func withoutEnd(_ *call, body map[string]any) {
+	if body["max_tokens"] == nil {
+		body["max_tokens"] = 0
+	}
 }
 
 func countLlamaPython(ctx context.Context, t *transport, model, text string) (int, error) {

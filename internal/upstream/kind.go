@@ -33,21 +33,21 @@ const (
 
 // facts are what distinguishes the members of the table where no code has to.
 type facts struct {
-	tokens    bool // prompts may be token ids
-	sampling  vocabulary
-	mostStops int               // stop strings that a request may have; 0: any number
-	endless   bool              // without a number of tokens it goes on until its context is full
-	mute      bool              // it does not tell why output ended
-	truncates bool              // it cuts prompts that are too long, and says nothing
-	addsBOS   bool              // it puts a beginning-of-text token before prompts that are text
-	begun     bool              // it can be told that a prompt has that token already
-	most      int               // tokens of output that a request may ask for; 0: any number
-	resizes   bool              // its context is as large as a request says
-	unlisted  bool              // it takes names of models that it does not list
-	runsOn    bool              // it goes on working when nobody listens any more
-	slowly    bool              // it notices that nobody listens any more when it has something to say
-	keyHeader string            // the header that has the key; "": Authorization, as Bearer
-	headers   map[string]string // that it wants besides
+	tokens     bool // prompts may be token ids
+	sampling   vocabulary
+	mostStops  int               // stop strings that a request may have; 0: any number
+	endless    bool              // without a number of tokens it goes on until its context is full
+	mute       bool              // it does not tell why output ended
+	truncates  bool              // it cuts prompts that are too long, and says nothing
+	addsBOS    bool              // it puts a beginning-of-text token before prompts that are text
+	begun      bool              // it can be told that a prompt has that token already
+	resizes    bool              // its context is as large as a request says
+	unlisted   bool              // it takes names of models that it does not list
+	mostTokens int               // of one answer; 0: any number
+	runsOn     bool              // it goes on working when nobody listens any more
+	slowly     bool              // it notices that nobody listens any more when it has something to say
+	keyHeader  string            // the header that has the key; "": Authorization, as Bearer
+	headers    map[string]string // that it wants besides
 }
 
 // asks are the questions that the engines of a kind answer besides.

@@ -146,7 +146,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldai", Title: "KoboldAI", Ports: []int{5000}, Default: AsModel,
 		complete: koboldWhole,
-		facts:    facts{sampling: vocabKoboldUnited, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true, most: 512},
+		facts:    facts{sampling: vocabKoboldUnited, mostTokens: 512, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/v1/info/version", is: func(d *document) bool { return d.text("result") != "" }}},
 			version: told("/api/v1/info/version", "result"),

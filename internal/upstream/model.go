@@ -142,9 +142,6 @@ func (m *model) fit(c *call, count int) error {
 	}
 	room := m.info.Context - count
 	known := m.info.Context > 0 && count > 0
-	if most := m.engine.kind.facts.most; most > 0 && (!known || room > most) {
-		return m.bound(c, asked, most)
-	}
 	switch {
 	case known && room <= 0:
 		e := llm.TooLongError(count, m.info.Context)
@@ -163,14 +160,9 @@ func (m *model) fit(c *call, count int) error {
 		c.params.MaxTokens = new(usualTokens)
 		c.report.Add("max_tokens", strconv.Itoa(usualTokens), "the engine wants a number, and the room in its context is not known")
 	}
-	return nil
-}
-
-// bound is for an engine that gives so many tokens at most, whatever fits.
-func (m *model) bound(c *call, asked, most int) error {
-	if asked < 0 || asked > most {
+	if most := m.engine.kind.facts.mostTokens; most > 0 && c.params.MaxTokens != nil && *c.params.MaxTokens > most {
 		c.params.MaxTokens = &most
-		c.report.Add("max_tokens_capped", strconv.Itoa(most), "the engine gives no more to one request")
+		c.report.Add("max_tokens_capped", strconv.Itoa(most), "the engine gives no more tokens at a time")
 	}
 	return nil
 }
@@ -344,6 +336,9 @@ func (a *answer) named(c *chunk) (tokens []llm.Token, closer string) {
 		IsEOG(id int) bool
 		Size() int
 	})
+	if !ok { // nothing is known of tokens that are not in the text
+		tokens = slices.DeleteFunc(tokens, func(t llm.Token) bool { return t.Control && t.Text == "" })
+	}
 	spelt := ""
 	for i := range tokens {
 		t := &tokens[i]

@@ -116,6 +116,11 @@ func chatML(t *testing.T) chatformat.Format {
 	return f
 }
 
+// over makes a model answer by the built-in model's format.
+func (trial) over(t *testing.T, model llm.Model) chat.Responder {
+	return chatformat.NewResponder(model, chatML(t), chatformat.Options{})
+}
+
 func (x trial) respond(t *testing.T, c chat.Conversation, p llm.Params) (chat.Reply, error) {
 	return chat.Collect(x.responder.Respond(t.Context(), c, p))
 }

@@ -403,6 +403,9 @@ func TestAnEngineThatContinuesUnaskedIsReported(t *testing.T) {
 
 func TestWhoeverLeavesEndsTheEnginesWork(t *testing.T) {
 	forEachChatKind(t, func(t *testing.T, kind, name string) {
+		if kind == "simpleai" {
+			return // it notices when it next writes: see the proofs of the promises
+		}
 		gate := make(chan struct{}, 3)
 		for range 3 {
 			gate <- struct{}{}

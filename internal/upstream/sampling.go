@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -297,8 +296,10 @@ func samplingTable() string {
 				b.WriteString(" – |")
 			case w.low != 0 || w.high != 0:
 				fmt.Fprintf(&b, " `%s` %g to %g |", w.name, w.low, w.high)
+			case w.name == row.name:
+				b.WriteString(" yes |")
 			default:
-				fmt.Fprintf(&b, " `%s` |", cmp.Or(w.name, row.name))
+				fmt.Fprintf(&b, " `%s` |", w.name)
 			}
 		}
 		b.WriteString("\n")

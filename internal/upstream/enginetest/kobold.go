@@ -22,7 +22,7 @@ var koboldDefaults = llm.Params{
 const koboldFields = "prompt memory max_length max_context_length n temperature top_p top_k top_a typical tfs min_p rep_pen rep_pen_range rep_pen_slope " +
 	"presence_penalty sampler_order sampler_seed stop_sequence trim_stop ban_eos_token bypass_eos render_special grammar grammar_retain_state logit_bias " +
 	"banned_tokens banned_strings custom_token_bans images mirostat mirostat_tau mirostat_eta dry_multiplier dry_base dry_allowed_length dry_penalty_last_n " +
-	"dry_sequence_breakers xtc_threshold xtc_probability dynatemp_range dynatemp_exponent smoothing_factor genkey quiet "
+	"dry_sequence_breakers nsigma xtc_threshold xtc_probability dynatemp_range dynatemp_exponent smoothing_factor genkey quiet "
 
 // Fields of the graphical interface, which must be accepted.
 const koboldGUI = "singleline use_story use_memory use_authors_note use_world_info use_userscripts use_default_badwordsids disable_input_formatting " +

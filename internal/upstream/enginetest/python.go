@@ -145,8 +145,9 @@ var pythonOpenAI = &openAI{
 }
 
 func pythonCheck(x *exchange) error {
-	if n, said := x.req.Fields["max_tokens"]; said && n == nil { // as many as fit, unlike no word of it
-		x.req.Fields["max_tokens"] = float64(x.e.o.Context)
+	if n, _ := number(x.req.Fields, "max_tokens"); n != nil && *n == 0 {
+		x.req.Fields["max_tokens"] = -1.0 // as many as fit
+		return nil
 	}
 	for name, least := range map[string]float64{"max_tokens": 0, "temperature": 0, "top_p": 0, "min_p": 0, "top_k": 0, "repeat_penalty": 0, "min_tokens": 0} {
 		if n, _ := number(x.req.Fields, name); n != nil && *n < least {
