@@ -58,6 +58,7 @@ type asks struct {
 	describe func(ctx context.Context, t *transport, model string) (description, error) // nil: it says nothing
 	count    func(ctx context.Context, t *transport, model, text string) (int, error)   // tokens of a prompt that is text; nil: it cannot
 	words    func(ctx context.Context, t *transport, model string) (words, error)       // make tokens by asking it; nil: it cannot
+	identity func(ctx context.Context, t *transport, model string) (string, error)      // tells apart the models that it may run, one at a time; nil: requests name them
 	abort    func(id string) (path string, body any)                                    // nil: hanging up is enough
 }
 

@@ -31,6 +31,7 @@ var kinds = []*Kind{
 			}}},
 			version: told("/api/extra/version", "version"),
 			models:  listKobold, describe: describeKobold, count: countKobold, abort: abortKobold,
+			identity: identifyByName(listKobold),
 		},
 	},
 	{
@@ -40,7 +41,7 @@ var kinds = []*Kind{
 		facts:    facts{begun: true, sampling: vocabTextgen, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/internal/model/info", is: func(d *document) bool { return d.has("model_name") }}},
-			models: listTextgen, count: countTextgen,
+			models: listTextgen, count: countTextgen, identity: identifyByName(listTextgen),
 		},
 	},
 	{
@@ -74,7 +75,7 @@ var kinds = []*Kind{
 				{path: "/v1/models", is: func(d *document) bool { return d.owner("llamacpp") }},
 			},
 			version: told("/props", "build_info"),
-			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama, words: newRouteWords,
+			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama, words: newRouteWords, identity: identifyLlama,
 		},
 	},
 	{
