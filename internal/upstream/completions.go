@@ -46,13 +46,10 @@ func withUsage(_ *call, body map[string]any) {
 }
 
 // withSpecials has control tokens shown: the marks of the format are among
-// them. A prompt that begins with its beginning-of-text token gets no other.
+// them.
 func withSpecials(c *call, body map[string]any) {
 	withUsage(c, body)
 	body["skip_special_tokens"] = false
-	if c.tokens == nil && c.begun {
-		body["add_special_tokens"] = false
-	}
 }
 
 // wireUsage is OpenAI's count of tokens.

@@ -9,9 +9,21 @@ import (
 
 // What the servers that speak OpenAI's protocol have besides, each its own.
 
-// withVLLM has control tokens shown and token ids told.
+// withTextgen has no second beginning-of-text token put before a prompt.
+func withTextgen(c *call, body map[string]any) {
+	withSpecials(c, body)
+	if c.begun {
+		body["add_bos_token"] = false
+	}
+}
+
+// withVLLM has control tokens shown and token ids told, and no second
+// beginning-of-text token put before a prompt.
 func withVLLM(c *call, body map[string]any) {
 	withSpecials(c, body)
+	if c.tokens == nil && c.begun {
+		body["add_special_tokens"] = false
+	}
 	body["return_token_ids"] = true
 }
 

@@ -40,6 +40,7 @@ type facts struct {
 	mute       bool              // it does not tell why output ended
 	truncates  bool              // it cuts prompts that are too long, and says nothing
 	addsBOS    bool              // it puts a beginning-of-text token before prompts that are text
+	begun      bool              // it can be told that a prompt has that token already
 	resizes    bool              // its context is as large as a request says
 	unlisted   bool              // it takes names of models that it does not list
 	mostTokens int               // of one answer; 0: any number
@@ -57,6 +58,7 @@ type asks struct {
 	describe func(ctx context.Context, t *transport, model string) (description, error) // nil: it says nothing
 	count    func(ctx context.Context, t *transport, model, text string) (int, error)   // tokens of a prompt that is text; nil: it cannot
 	words    func(ctx context.Context, t *transport, model string) (words, error)       // make tokens by asking it; nil: it cannot
+	identity func(ctx context.Context, t *transport, model string) (string, error)      // tells apart the models that it may run, one at a time; nil: requests name them
 	abort    func(id string) (path string, body any)                                    // nil: hanging up is enough
 }
 

@@ -31,16 +31,17 @@ var kinds = []*Kind{
 			}}},
 			version: told("/api/extra/version", "version"),
 			models:  listKobold, describe: describeKobold, count: countKobold, abort: abortKobold,
+			identity: identifyByName(listKobold),
 		},
 	},
 	{
 		Name: "textgen", Title: "text-generation-webui", Ports: []int{5000}, Default: AsModel,
-		complete: completions("/v1/completions", vocabTextgen, withSpecials),
+		complete: completions("/v1/completions", vocabTextgen, withTextgen),
 		chat:     chatTextgen,
-		facts:    facts{sampling: vocabTextgen, truncates: true, addsBOS: true},
+		facts:    facts{begun: true, sampling: vocabTextgen, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/internal/model/info", is: func(d *document) bool { return d.has("model_name") }}},
-			models: listTextgen, count: countTextgen,
+			models: listTextgen, count: countTextgen, identity: identifyByName(listTextgen),
 		},
 	},
 	{
@@ -74,7 +75,7 @@ var kinds = []*Kind{
 				{path: "/v1/models", is: func(d *document) bool { return d.owner("llamacpp") }},
 			},
 			version: told("/props", "build_info"),
-			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama, words: newRouteWords,
+			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama, words: newRouteWords, identity: identifyLlama,
 		},
 	},
 	{
@@ -92,7 +93,7 @@ var kinds = []*Kind{
 		Name: "vllm", Title: "vLLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabVLLM, withVLLM),
 		chat:     chatVLLM,
-		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true},
+		facts:    facts{begun: true, tokens: true, sampling: vocabVLLM, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("vllm") }}},
 			version: told("/version", "version"),

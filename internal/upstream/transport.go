@@ -317,7 +317,7 @@ func (t *transport) chunks(ctx context.Context, e *endpoint, body any) iter.Seq2
 				case finished:
 				case e.lax:
 					yield(chunk{finish: llm.ReasonEnd, done: true}, nil)
-				default:
+				default: // as llama-cpp-python's server ends what another request interrupts
 					yield(chunk{}, t.brokeOff(errors.New("the stream ends without a finish_reason")))
 				}
 				return
