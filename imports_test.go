@@ -32,12 +32,13 @@ var allowed = map[string][]string{
 	// 2
 	"chatformat":      {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":          {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
-	"internal/openai": {"chat", "llm"},
+	"internal/openai": {"chat", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
 	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
+	"internal/wire":        {"llm"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
 	"llm":                {},

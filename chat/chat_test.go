@@ -28,6 +28,8 @@ func TestCollectPutsDeltasTogether(t *testing.T) {
 		chat.ToolCallDelta{Index: 1, ID: "c1", Name: "listen", Arguments: "{}"},
 		chat.ToolCallDelta{Index: 0, Arguments: `{"at":`},
 		chat.ToolCallDelta{Index: 0, Arguments: `"it"}`},
+		chat.ToolCallDelta{Index: 2, ID: "c2", Name: "touch", Arguments: `{"a`},
+		chat.ToolCallDelta{Index: 2, Broken: true},
 	).Respond(t.Context(), chat.Conversation{Messages: []chat.Message{chat.Say(chat.User, "x")}}, llm.Params{}))
 	if err != nil {
 		t.Fatal(err)

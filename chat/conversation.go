@@ -167,8 +167,9 @@ type Document struct {
 
 // ToolChoice says whether tools may or must be called.
 type ToolChoice struct {
-	Mode ToolMode
-	Name string // for ToolNamed
+	Mode   ToolMode
+	Name   string // for ToolNamed
+	Single bool   // the reply ends after its first call
 }
 
 // ToolMode is one of the ways in which a client restricts tool calls.

@@ -30,12 +30,17 @@ type ReasoningDelta struct {
 }
 
 // ToolCallDelta begins or continues a tool call. The first delta of a call has
-// ID and Name; Arguments of all deltas laid side by side are one JSON text.
+// ID and Name; Arguments of all deltas laid side by side are one JSON object.
 type ToolCallDelta struct {
 	Index     int // which call of the reply, from 0
 	ID        string
 	Name      string
 	Arguments string
+
+	// Broken, on the last delta of a call and alone there, says that it turned
+	// out to be none: it was not written to its end. Its arguments so far are
+	// no whole JSON text; what the model wrote follows as text.
+	Broken bool
 }
 
 // Done is the last event.

@@ -52,6 +52,7 @@ func Collect(events iter.Seq2[Event, error]) (Reply, error) {
 	r := Reply{Message: Message{Role: Assistant}}
 	var text, reasoning strings.Builder
 	var ids []int
+	var broken []int // calls that are none
 	for e, err := range events {
 		if err != nil {
 			return Reply{}, err
@@ -75,9 +76,16 @@ func Collect(events iter.Seq2[Event, error]) (Reply, error) {
 			call.ID += e.ID
 			call.Name += e.Name
 			call.Arguments += e.Arguments
+			if e.Broken {
+				broken = append(broken, e.Index)
+			}
 		case Done:
 			r.Finish = e.Finish
 		}
+	}
+	slices.Sort(broken)
+	for _, i := range slices.Backward(broken) {
+		r.Message.ToolCalls = slices.Delete(r.Message.ToolCalls, i, i+1)
 	}
 	r.Message.Parts = []Part{{Text: text.String()}}
 	r.Message.Reasoning = reasoning.String()

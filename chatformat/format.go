@@ -44,6 +44,9 @@ type Parser interface {
 	// set all that was held back comes out; Finish itself is not turned into
 	// an event.
 	Parse(p llm.Piece) []chat.Event
+	// Report says what was read otherwise than it was written; it is whole
+	// after the last piece.
+	Report() llm.Report
 }
 
 // The codes of the notes in a Rendering's Report.

@@ -83,8 +83,13 @@ func TestABadFileIsRefusedByLine(t *testing.T) {
 		good + "[system]\nplace=\"top\"": `system.place is "top"`,
 		"stop = [\"\"]\n" + good:         "stop[0] is empty",
 		good + "[reasoning]\nopen=\"x\"": "needs open and close",
-		strings.Repeat("#", 2<<20):       "format_file_bytes",
-		"start = \"" + strings.Repeat("x", 65<<10) + "\"\n" + good: "format_text_bytes",
+		good + "[tools]\ncall=\"<tool_call>{name}{arguments}\"":                          "tools.list must hold {tools} once",
+		good + "[tools]\nlist=\"{tools}\"\ncall=\"{name}\"":                              "tools.call must hold {arguments} once",
+		good + "[tools]\nlist=\"{tools}\"\ncall=\"{arguments}{name}\"":                   "tools.call must hold {name} before",
+		good + "[tools]\nlist=\"{tools}\"\ncall=\"{name}{arguments}\"\ncalls=\"x\"":      "tools.calls must hold {calls} once",
+		good + "[tools]\nlist=\"{tools}\"\ncall=\"please call {name} with {arguments}\"": "tools.call: calls that are written so cannot be read again",
+		strings.Repeat("#", 2<<20):                                                       "format_file_bytes",
+		"start = \"" + strings.Repeat("x", 65<<10) + "\"\n" + good:                       "format_text_bytes",
 	} {
 		_, err := chatformat.ParseMarkup("mine", []byte(file))
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "chat format mine: ") {

@@ -24,6 +24,8 @@ type Markup struct {
 	marks      llm.Marks // delimiters that look like tokens
 	lead       string    // what a reply begins with that history writes as part of the prefix
 	abilities  Abilities
+	calls      callForm // how its models call tools
+	channels   bool     // replies come in several channels, each ended like a message
 }
 
 // markupFile is a format's TOML file.
@@ -45,6 +47,7 @@ type markupFile struct {
 	Assistant  *roleTag   `toml:"assistant"`
 	Tool       *roleTag   `toml:"tool"`
 	Reasoning  *thinkTag  `toml:"reasoning"`
+	Tools      *toolsTag  `toml:"tools"`
 }
 
 type roleTag struct {
@@ -95,7 +98,15 @@ func ParseMarkup(name string, data []byte) (*Markup, error) {
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("chat format %s: %w", name, err)
 	}
-	return newMarkup(f), nil
+	m := newMarkup(f)
+	if f.Tools != nil {
+		form, ok := f.Tools.form()
+		if !ok {
+			return nil, fmt.Errorf("chat format %s: tools.call: calls that are written so cannot be read again; docs/tool-calls.md shows what can", name)
+		}
+		m.calls = form
+	}
+	return m, nil
 }
 
 // readable gives a TOML error its line.
@@ -136,6 +147,11 @@ func (f *markupFile) check() error {
 	if !slices.Contains([]string{trimNone, trimAll, trimAssistant}, f.Trim) {
 		return fmt.Errorf("trim is %q, but must be none, all or assistant", f.Trim)
 	}
+	if f.Tools != nil {
+		if err := f.Tools.check(); err != nil {
+			return err
+		}
+	}
 	if f.Reasoning != nil && (f.Reasoning.Open == "" || f.Reasoning.Close == "") {
 		return errors.New("[reasoning] needs open and close")
 	}
@@ -175,6 +191,9 @@ func (f *markupFile) texts() []string {
 	if f.Reasoning != nil {
 		list = append(list, f.Reasoning.Open, f.Reasoning.Close)
 	}
+	if f.Tools != nil {
+		list = append(list, f.Tools.List, f.Tools.Call, f.Tools.Calls, f.Tools.Between)
+	}
 	return append(list, f.Marks...)
 }
 
@@ -197,6 +216,9 @@ func newMarkup(f markupFile) *Markup {
 		m.lead = lead
 	}
 	m.marks = f.allMarks()
+	if m.channels = strings.Contains(f.Assistant.Prefix, channelMark); m.channels {
+		m.marks.Output = channelMarks
+	}
 	m.abilities = Abilities{
 		SystemRun:      f.System.Place == placeAnywhere,
 		SystemLater:    f.System.Place == placeAnywhere,
@@ -205,6 +227,7 @@ func newMarkup(f markupFile) *Markup {
 		AssistantFirst: !f.Alternate,
 		NoUser:         !f.Alternate,
 		Tools:          f.Tool != nil,
+		Calls:          f.Tools != nil,
 		Names:          strings.Contains(f.User.Prefix, userPlaceholder),
 	}
 	return m
@@ -221,6 +244,9 @@ func (f *markupFile) allMarks() llm.Marks {
 	m := llm.Marks{Turn: slices.Clone(f.Marks)}
 	if t := f.Reasoning; t != nil {
 		m.Reply = append(m.Reply, t.Open, t.Close)
+	}
+	if t := f.Tools; t != nil {
+		m.Reply = append(m.Reply, tokenLike.FindAllString(t.Calls+t.Call, -1)...)
 	}
 	for _, s := range f.texts() {
 		for _, mark := range tokenLike.FindAllString(s, -1) {

@@ -25,6 +25,9 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 	if err := m.refuseTools(c, &report); err != nil {
 		return Rendering{}, err
 	}
+	if m.listsTools(c) {
+		turns = m.file.Tools.listed(turns, c.Tools, m.file.System.Default)
+	}
 	w := markupWriter{m: m, turns: turns, report: &report}
 	w.conversation(c.Continue)
 	r := Rendering{
@@ -32,19 +35,39 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 		Stop:   w.stops(),
 		Report: report,
 	}
-	o := replyOptions{lead: m.lead, begun: c.Continue}
-	if t := m.file.Reasoning; t != nil {
-		o.open, o.close = t.Open, t.Close
-		o.inside = insideReasoning(r.Prompt, t.Open, t.Close)
-		r.StopAfter, r.StopOpen = o.sleep()
+	o := replyOptions{lead: m.lead, begun: c.Continue, channels: m.channels}
+	forced, err := m.calls.force(c, m.name)
+	if err != nil {
+		return Rendering{}, err
+	}
+	if m.listsTools(c) {
+		o.tools = newToolReading(c, m.calls.syntaxes)
+	}
+	if forced != nil {
+		o.tools.prefill = forced.write(&r.Prompt, m.file.Reasoning, c, m.calls)
+	} else {
+		o.think(m.file.Reasoning, &r)
 	}
 	r.Reply = func() Parser { return newReply(o) }
 	return r, nil
 }
 
-// refuseTools: markup has no words for a list of tools.
+// listsTools reports whether the prompt has the conversation's tools in it.
+func (m *Markup) listsTools(c chat.Conversation) bool {
+	return len(c.Tools) > 0 && c.Choice.Mode != chat.ToolNone && m.file.Tools != nil
+}
+
+// refuseTools refuses a choice that cannot be made, and a list of tools for
+// which the format has no words.
 func (m *Markup) refuseTools(c chat.Conversation, report *llm.Report) error {
-	if len(c.Tools) == 0 {
+	if err := checkChoice(c); err != nil {
+		return err
+	}
+	if len(c.Tools) == 0 || m.listsTools(c) {
+		return nil
+	}
+	if c.Choice.Mode == chat.ToolNone && m.file.Tools != nil {
+		report.Add(CodeToolsUnused, strconv.Itoa(len(c.Tools)), "no tool may be called")
 		return nil
 	}
 	if c.Choice.Mode == chat.ToolNone {
@@ -120,7 +143,11 @@ func (w *markupWriter) turn(i int, t turn, open bool) {
 		w.block(t, *f.Tool, content, false)
 	default:
 		w.flush()
-		w.block(t, *f.Assistant, w.thoughts(i, t, content), open)
+		content = w.thoughts(i, t, content)
+		if f.Tools != nil && len(t.calls) > 0 {
+			content = f.Tools.called(t, content)
+		}
+		w.block(t, *f.Assistant, content, open)
 	}
 }
 

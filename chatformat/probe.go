@@ -179,13 +179,18 @@ var thinkMarks = []thinkTag{
 	{"<seed:think>", "</seed:think>"},
 	{"<|START_THINKING|>", "<|END_THINKING|>"},
 	{"◁think▷", "◁/think▷"},
+	{"<think:opensource>", "</think:opensource>"},
+	{"<|inner_prefix|>", "<|inner_suffix|>"},
+	{"<|channel>thought", "<channel|>"},
+	{"Here is my thought process:", "Here is my response:"},
 }
 
-// callMarks are the marks of tool calls that an assistant writes itself.
-var callMarks = []string{
-	"<tool_call>", "</tool_call>", "<tool_calls>", "</tool_calls>", "[TOOL_CALLS]", "[ARGS]", "[CALL_ID]", "<|tool_call|>", "<|tool_calls|>",
-	"<|python_tag|>", "<function_call>", "</function_call>", "<|tool_call_start|>", "<|tool_call_end|>",
-	"<|START_ACTION|>", "<|END_ACTION|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>", "<|START_TEXT|>", "<|END_TEXT|>",
+// wrapMarks are the marks that models are known to put around the text of a
+// reply.
+var wrapMarks = []thinkTag{
+	{"<|START_RESPONSE|>", "<|END_RESPONSE|>"},
+	{"<|START_TEXT|>", "<|END_TEXT|>"},
+	{"<response>", "</response>"},
 }
 
 // probe finds out all that is needed to use the template: an error is one for
@@ -197,9 +202,20 @@ func (t *Template) probe(source string) error {
 			break
 		}
 	}
+	for _, m := range wrapMarks {
+		if strings.Contains(source, m.Open) {
+			t.wrap = &m
+			break
+		}
+	}
+	t.channels = strings.Contains(source, channelMark)
 	t.developer = strings.Contains(source, "developer")
 	if err := t.first(); err != nil {
 		return err
+	}
+	if asDict := t.takesCalls(); !asDict {
+		t.textCalls = true
+		t.textCalls = t.takesCalls()
 	}
 	if t.think != nil {
 		for _, key := range []string{"reasoning_content", "thinking", "reasoning"} {
@@ -232,6 +248,12 @@ func (t *Template) first() error {
 	return err
 }
 
+// takesCalls reports whether the template lays tool calls out, with tools
+// listed or not.
+func (t *Template) takesCalls() bool {
+	return t.try(axis{tools: true}, "uctau") == nil || t.try(axis{}, "uctau") == nil
+}
+
 // ends derives from what the template writes around assistant messages how a
 // reply begins and ends, and collects its delimiters.
 func (t *Template) ends(source string) {
@@ -256,7 +278,7 @@ func (t *Template) ends(source string) {
 			t.addStop(endMark(tail.after(probeTurns("ua")[1])), opening, prompt)
 		}
 	}
-	if channelled(source) {
+	if t.channels { // the mark between channels must not end the reply
 		t.stop = []string{"<|return|>", "<|call|>"}
 	}
 	if t.tokens.EOS != "" && !slices.Contains(t.stop, t.tokens.EOS) {
@@ -284,10 +306,6 @@ func addition(asked, bare string) string {
 	}
 	return asked[same:]
 }
-
-// channelled reports whether replies come in several channels, each ended like
-// a message: the mark between them must not end the reply.
-func channelled(source string) bool { return strings.Contains(source, "<|channel|>") }
 
 // addStop adds a stop string, unless a reply itself begins with it.
 func (t *Template) addStop(stop, opening, prompt string) {
@@ -332,7 +350,11 @@ var sourceMark = regexp.MustCompile(`<[|｜]?[^<>\s'"{}%]{1,64}[|｜]?>|\[/?[A-Z
 var replyMarks = func() []string {
 	marks := slices.Clone(callMarks)
 	for _, m := range thinkMarks {
-		marks = append(marks, m.Open, m.Close)
+		for _, mark := range []string{m.Open, m.Close} {
+			if tokenLike.FindString(mark) == mark { // others are words
+				marks = append(marks, mark)
+			}
+		}
 	}
 	return marks
 }()
@@ -374,7 +396,16 @@ func (t *Template) collectMarks(source string, outputs ...output) {
 	for _, m := range replyMarks {
 		add(m)
 	}
+	for _, m := range outputMarks {
+		if strings.Contains(source, m) && (t.channels || !slices.Contains(channelMarks, m)) {
+			t.marks.Output = append(t.marks.Output, m)
+		}
+	}
 }
+
+// outputMarks divide replies in formats that divide the conversation with them,
+// too: an assistant's own words must not hold them.
+var outputMarks = append(slices.Clone(channelMarks), "<|from|>", "<|recipient|>", "<|content|>")
 
 // collectToolMarks adds what the template puts together around tools and their
 // results and so does not write out in its source.

@@ -18,10 +18,29 @@ func ThinkingReply() Parser {
 }
 
 type replyOptions struct {
-	open, close string // the marks of reasoning; empty: the format has none
-	inside      bool   // the prompt ended inside of reasoning
-	lead        string // text at the beginning of a reply that belongs to the format
-	begun       bool   // the prompt ends with the beginning of the reply
+	open, close string       // the marks of reasoning; empty: the format has none
+	inside      bool         // the prompt ended inside of reasoning
+	lead        string       // text at the beginning of a reply that belongs to the format
+	begun       bool         // the prompt ends with the beginning of the reply
+	wrap        *thinkTag    // marks around the text of a reply; nil: there are none
+	channels    bool         // replies come as messages with a channel each, as gpt-oss writes them
+	tools       *toolReading // nil: calls stay text
+}
+
+// think decides how thoughts are told from the reply, and where stop strings
+// do not count.
+func (o *replyOptions) think(t *thinkTag, r *Rendering) {
+	switch {
+	case o.channels:
+		o.close = channelEnd
+		if !o.begun {
+			r.StopAfter, r.StopOpen = channelEnd, channelMark+channelAnalyse
+		}
+	case t != nil:
+		o.open, o.close = t.Open, t.Close
+		o.inside = insideReasoning(r.Prompt, t.Open, t.Close)
+		r.StopAfter, r.StopOpen = o.sleep()
+	}
 }
 
 // sleep are the marks between which stop strings do not count: of a reply that
@@ -36,11 +55,11 @@ func (o replyOptions) sleep() (after, open string) {
 	return o.close, o.open
 }
 
-// A reply is the Parser of all formats here: text, with thoughts before it
-// where the format marks them.
+// A reply is the Parser of all formats here: text, with thoughts before it and
+// tool calls in it where the format marks them.
 //
-// White space around thoughts is the format's and is taken away, as the marks
-// are; the tokens that wrote them travel with the text that follows.
+// White space around thoughts and calls is the format's and is taken away, as
+// the marks are; the tokens that wrote them travel with the text that follows.
 type reply struct {
 	o     replyOptions
 	state replyState
@@ -49,6 +68,11 @@ type reply struct {
 	tokens []llm.Token
 	starts []int // where each of tokens begins, counted from the start of held
 	events []chat.Event
+	report llm.Report
+
+	began bool // the text has
+	calls int  // how many have begun
+	tries tries
 }
 
 type replyState uint8
@@ -58,14 +82,20 @@ const (
 	beginning                   // the reply's text begins: the lead may come
 	reasoning                   // inside of reasoning, nothing of it yet
 	thinking                    // inside of reasoning
-	between                     // behind reasoning: white space is skipped
+	between                     // behind reasoning or a call: white space is skipped
 	talking                     // the reply's text
+	calling                     // inside of a tool call
+	atHeader                    // a message of a channel begins
 )
 
 func newReply(o replyOptions) *reply {
+	o.tools = o.tools.fresh()
 	r := &reply{o: o, state: beginning}
-	if o.open != "" {
+	switch {
+	case o.open != "":
 		r.state = atStart
+	case o.channels:
+		r.state = atHeader
 	}
 	switch {
 	case o.inside && o.begun:
@@ -74,6 +104,12 @@ func newReply(o replyOptions) *reply {
 		r.state = reasoning
 	case o.begun:
 		r.state = talking
+	}
+	if o.tools != nil && o.tools.prefill != "" {
+		r.held = o.tools.prefill
+		if r.state != atHeader {
+			r.state = beginning
+		}
 	}
 	return r
 }
@@ -84,7 +120,9 @@ func (r *reply) Parse(p llm.Piece) []chat.Event {
 	for _, t := range p.Tokens {
 		r.tokens = append(r.tokens, t)
 		r.starts = append(r.starts, at)
-		at = min(at+len(t.Text), len(r.held)+len(p.Text))
+		if !t.Control {
+			at = min(at+len(t.Text), len(r.held)+len(p.Text))
+		}
 	}
 	r.held += p.Text
 	last := p.Finish != nil
@@ -99,6 +137,9 @@ func (r *reply) Parse(p llm.Piece) []chat.Event {
 	return events
 }
 
+// Report says what was read otherwise than it was written.
+func (r *reply) Report() llm.Report { return r.report }
+
 // step does what the text held allows and reports whether there may be more
 // to do.
 func (r *reply) step(last bool) bool {
@@ -111,9 +152,12 @@ func (r *reply) step(last bool) bool {
 		return r.skipWhite(last)
 	case thinking:
 		return r.think(last)
+	case calling:
+		return r.call(last)
+	case atHeader:
+		return r.header(last)
 	}
-	r.emit(len(r.held), false)
-	return false
+	return r.talk(last)
 }
 
 // start waits for the opening mark of reasoning.
@@ -131,16 +175,38 @@ func (r *reply) start(last bool) bool {
 	return true
 }
 
-// begin takes away what the format writes before a reply.
+// begin takes away what the format writes before a reply, and looks for calls
+// that nothing marks.
 func (r *reply) begin(last bool) bool {
-	if !last && len(r.held) < len(r.o.lead) && strings.HasPrefix(r.o.lead, r.held) {
-		return false
+	for _, lead := range r.leads() {
+		if !last && len(r.held) < len(lead) && strings.HasPrefix(lead, r.held) {
+			return false
+		}
+		if strings.HasPrefix(r.held, lead) {
+			r.drop(len(lead))
+			break
+		}
 	}
-	if strings.HasPrefix(r.held, r.o.lead) {
-		r.drop(len(r.o.lead))
+	r.state, r.began = talking, true
+	if bare := r.o.tools.bare(); len(bare) > 0 {
+		r.attempt(bare, 0, true)
 	}
-	r.state = talking
 	return true
+}
+
+// leads are the texts of which one may stand before the reply's own.
+func (r *reply) leads() (list []string) {
+	if w := r.o.wrap; w != nil {
+		list = append(list, w.Open)
+	}
+	if r.o.tools != nil {
+		for _, s := range r.o.tools.syntaxes {
+			if s.lead != "" {
+				list = append(list, s.lead)
+			}
+		}
+	}
+	return append(list, r.o.lead)
 }
 
 func (r *reply) skipWhite(last bool) bool {
@@ -149,9 +215,12 @@ func (r *reply) skipWhite(last bool) bool {
 	if text == "" && !last {
 		return false
 	}
-	if r.state == reasoning {
+	switch {
+	case r.state == reasoning:
 		r.state = thinking
-	} else {
+	case !r.began:
+		r.state = beginning
+	default:
 		r.state = talking
 	}
 	return true
@@ -164,6 +233,9 @@ func (r *reply) think(last bool) bool {
 		r.emit(len(strings.TrimRightFunc(r.held[:i], unicode.IsSpace)), true)
 		r.drop(strings.Index(r.held, r.o.close) + len(r.o.close))
 		r.state = between
+		if r.o.channels {
+			r.state = atHeader
+		}
 		return true
 	}
 	end := len(r.held)
@@ -173,17 +245,6 @@ func (r *reply) think(last bool) bool {
 	}
 	r.emit(end, true)
 	return false
-}
-
-// overlap is the length of the longest proper prefix of mark that text ends
-// with.
-func overlap(text, mark string) int {
-	for n := min(len(mark)-1, len(text)); n > 0; n-- {
-		if strings.HasSuffix(text, mark[:n]) {
-			return n
-		}
-	}
-	return 0
 }
 
 // emit passes text on, with the tokens that begin in it or were dropped before

@@ -84,18 +84,62 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			params.Constraint = &held
 		}
 		parser := laid.Reply()
+		one := oneCall{wanted: c.Choice.Single || c.Choice.Mode == chat.ToolNamed}
 		for piece, err := range r.model.Complete(ctx, laid.Prompt, params) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
+			one.count(piece)
 			for _, e := range events(parser, piece, laid.Report) {
+				if one.over(e) {
+					yield(one.done(), nil)
+					return
+				}
 				if !yield(e, nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// CodeSingleCall says that a reply was ended where its second tool call began,
+// since no more than one was asked for.
+const CodeSingleCall = "single_tool_call"
+
+// oneCall ends a reply where its second tool call begins. What it knows of the
+// work done until then it has counted itself.
+type oneCall struct {
+	wanted bool
+	calls  int
+	finish llm.Finish
+}
+
+func (o *oneCall) count(p llm.Piece) {
+	if a := p.Accepted; a != nil {
+		o.finish.Usage.PromptTokens, o.finish.Seed = a.PromptTokens, a.Seed
+	}
+	o.finish.Usage.CompletionTokens += len(p.Tokens)
+}
+
+// over reports whether an event is one too many.
+func (o *oneCall) over(e chat.Event) bool {
+	d, ok := e.(chat.ToolCallDelta)
+	switch {
+	case !ok || !o.wanted:
+	case d.Broken:
+		o.calls--
+	case d.Name != "":
+		o.calls++
+	}
+	return o.calls > 1
+}
+
+func (o *oneCall) done() chat.Done {
+	o.finish.Reason = llm.ReasonEnd
+	o.finish.Report.Add(CodeSingleCall, "1", "the reply was ended where its second tool call began")
+	return chat.Done{Finish: o.finish}
 }
 
 func (r *Responder) stopsInReasoning(l chat.Layout) bool {
@@ -120,7 +164,12 @@ func events(parser Parser, p llm.Piece, report llm.Report) []chat.Event {
 		list = append(list, parser.Parse(p)...)
 	}
 	if p.Finish != nil {
-		list = append(list, chat.Done{Finish: *p.Finish})
+		done := *p.Finish
+		if read := parser.Report(); len(read) > 0 {
+			done.Report = slices.Clone(done.Report)
+			done.Report.Merge(read)
+		}
+		list = append(list, chat.Done{Finish: done})
 	}
 	return list
 }

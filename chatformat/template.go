@@ -21,14 +21,18 @@ import (
 // conversation's is known for every character of the prompt.
 type Template struct {
 	name   string
+	text   string // as it was written
 	source *jinja.Template
 	tokens SpecialTokens
 	think  *thinkTag // nil: the template knows no reasoning
+	wrap   *thinkTag // marks around the text of a reply; nil: there are none
 
 	reasoningKey string // the name under which it takes an assistant's thoughts; "": under none
 	developer    bool   // it knows the role
 	parts        bool   // it takes content only as a list of parts
 	toolList     bool   // it wants a list of tools, be it empty, where transformers gives it none
+	textCalls    bool   // it takes a call's arguments only as text
+	channels     bool   // replies come in several channels, each ended like a message
 
 	stop  []string
 	marks llm.Marks
@@ -39,6 +43,7 @@ type Template struct {
 
 	mu     sync.Mutex
 	probed map[axis]Abilities
+	form   *callForm // nil: not looked for yet
 
 	now func() time.Time
 }
@@ -57,7 +62,7 @@ func NewTemplate(name, source string, tokens SpecialTokens) (*Template, error) {
 	if err != nil {
 		return nil, unusable(name, "cannot be read", err)
 	}
-	t := &Template{name: name, source: compiled, tokens: tokens, probed: map[axis]Abilities{}, now: time.Now}
+	t := &Template{name: name, text: source, source: compiled, tokens: tokens, probed: map[axis]Abilities{}, now: time.Now}
 	if err := t.probe(source); err != nil {
 		return nil, unusable(name, "cannot lay out one user message", err)
 	}
@@ -99,6 +104,9 @@ func (t *Template) Render(c chat.Conversation) (Rendering, error) {
 		return r, err
 	}
 	if err := checkArguments(c); err != nil {
+		return Rendering{}, err
+	}
+	if err := checkChoice(c); err != nil {
 		return Rendering{}, err
 	}
 	can := t.abilities(axisOf(c))
@@ -188,14 +196,33 @@ func (t *Template) rendering(out output, turns []turn, c chat.Conversation, repo
 		Stop:   t.stop,
 		Report: report,
 	}
-	o := replyOptions{lead: t.lead, begun: c.Continue && !empty(turns[len(turns)-1].content)}
-	if t.think != nil {
-		o.open, o.close = t.think.Open, t.think.Close
-		o.inside = insideReasoning(r.Prompt, o.open, o.close)
-		r.StopAfter, r.StopOpen = o.sleep()
+	o := replyOptions{lead: t.lead, begun: c.Continue && !empty(turns[len(turns)-1].content), channels: t.channels, wrap: t.wrap}
+	if err := t.reading(&o, &r, c); err != nil {
+		return Rendering{}, err
 	}
 	r.Reply = func() Parser { return newReply(o) }
 	return r, nil
+}
+
+// reading decides how the reply is read: its thoughts and its calls.
+func (t *Template) reading(o *replyOptions, r *Rendering, c chat.Conversation) error {
+	if len(c.Tools) > 0 {
+		form := t.calls()
+		forced, err := form.force(c, t.name)
+		if err != nil {
+			return err
+		}
+		o.tools = newToolReading(c, form.syntaxes)
+		if form.stop != "" {
+			r.Stop = union(r.Stop, []string{form.stop})
+		}
+		if forced != nil {
+			o.tools.prefill = forced.write(&r.Prompt, t.think, c, form)
+			return nil // a call comes at once, without thoughts
+		}
+	}
+	o.think(t.think, r)
+	return nil
 }
 
 // refused says why a template does not take a conversation, and from which

@@ -122,7 +122,7 @@ func (t *Template) message(turn turn, called map[string]run, l *labels) jinja.Va
 		for i, call := range turn.calls {
 			from := run{text: call.Name, trust: llm.TrustModel, source: source(turn.index, i, fieldToolCalls)}
 			called[call.ID] = from
-			calls[i] = l.call(call, from)
+			calls[i] = t.call(call, from, l)
 		}
 		d.Set("tool_calls", jinja.NewList(calls...))
 	}
@@ -145,12 +145,18 @@ func (t *Template) content(turn turn, l *labels) jinja.Value {
 	return jinja.NewList(part)
 }
 
-// call is a tool call with its arguments as a dict, as templates are written
-// for.
-func (l *labels) call(call chat.ToolCall, from run) jinja.Value {
+// call is a tool call with its arguments as a dict, as most templates are
+// written for, or as text.
+func (t *Template) call(call chat.ToolCall, from run, l *labels) jinja.Value {
 	f := jinja.NewDict()
 	f.Set("name", l.text([]run{from}))
-	f.Set("arguments", l.json(call.Arguments, from))
+	if t.textCalls {
+		arguments := from
+		arguments.text = call.Arguments
+		f.Set("arguments", l.text([]run{arguments}))
+	} else {
+		f.Set("arguments", l.json(call.Arguments, from))
+	}
 	d := jinja.NewDict()
 	if call.ID != "" {
 		id := from

@@ -220,7 +220,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		banned:    params.BannedStrings,
 		ends:      narrow(e.words.Ends()),
 		closers:   narrow(e.words.Closers(params.Stop)),
-		words:     view{e.words.Marked(p.Marks)},
+		words:     newView(e.words, p.Marks),
 		scope:     params.CacheScope,
 	}
 	if r.constraint = params.Constraint; r.constraint != nil {

@@ -48,11 +48,27 @@ func (t *Tokenizer) Detokenize(ctx context.Context, ids []int) (string, error) {
 }
 
 // A view is a tokenizer as the loop wants it.
-type view struct{ *tokenizer.Tokenizer }
+type view struct {
+	*tokenizer.Tokenizer
+	shown map[int]bool // control tokens that are text in an output
+}
 
-// Text is what a token stands for. Reply marks are text, since whoever reads
-// the reply looks for them there.
-func (v view) Text(id int) (text string, control bool) { return v.Piece(id), v.IsControl(id) }
+// newView is the vocabulary as replies of a format see it.
+func newView(words *vocab.Model, m llm.Marks) view {
+	v := view{Tokenizer: words.Marked(m), shown: map[int]bool{}}
+	for _, s := range m.Output {
+		if id, ok := words.ID(s); ok {
+			v.shown[id] = true
+		}
+	}
+	return v
+}
+
+// Text is what a token of an output stands for. Reply and output marks are
+// text, since whoever reads the reply looks for them there.
+func (v view) Text(id int) (text string, control bool) {
+	return v.Piece(id), v.IsControl(id) && !v.shown[id]
+}
 
 // Ends reports whether a token ends a reply.
 func (v view) Ends(id int) bool { return v.IsEOG(id) }

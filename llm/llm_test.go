@@ -17,7 +17,9 @@ func TestScriptKeepsTheContract(t *testing.T) {
 		"no UTF-8":      {"a", "\xff", "b", "\xfe\xfe", "c", "d", "e", "f", "\xc3"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			llmtest.Run(t, llmtest.Subject{Model: llm.Script(tokens...), Prompt: llm.Text("Tell me a story.")})
+			m := llm.Script(append(tokens, "<mark>", " end")...)
+			m.Control = []string{"<mark>"}
+			llmtest.Run(t, llmtest.Subject{Model: m, Prompt: llm.Text("Tell me a story."), Mark: "<mark>", MarkID: len(tokens)})
 		})
 	}
 }

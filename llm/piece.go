@@ -14,7 +14,8 @@ type Piece struct {
 	Waiting *Waiting
 
 	// Text continues the output. It is valid UTF-8: runes are never divided
-	// between pieces, and bytes that are no UTF-8 become U+FFFD.
+	// between pieces, and bytes that are no UTF-8 become U+FFFD. Control tokens
+	// have no text here, but for the reply and output marks of the prompt.
 	Text string
 	// Tokens are the tokens of which Text consists. A token stands in the piece
 	// where its text begins. Tokens cut away by a stop string are left out.
@@ -42,7 +43,7 @@ type Waiting struct {
 type Token struct {
 	ID      int    // -1 where only the text is known
 	Text    string // the bytes that it stands for, which need not be whole runes
-	Control bool   // a control token, not text
+	Control bool   // a control token, not text; of an output: none that Marks makes text
 
 	// LogProb is the natural logarithm of the token's probability before
 	// sampling cut anything away, and Top the most likely tokens in falling

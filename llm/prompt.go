@@ -23,6 +23,10 @@ type Marks struct {
 	// Reply marks (<think>, <tool_call>) match in segments with Control set and
 	// in those of TrustModel: an assistant's own history may contain them.
 	Reply []string
+	// Output marks are control tokens whose text belongs to the output, since
+	// whoever reads the reply looks for them there. Reply marks always are.
+	// Where they may match in the prompt is none of this list's business.
+	Output []string
 }
 
 // A Segment is a stretch of a prompt. Exactly one of Text, Tokens and Media is

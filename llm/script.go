@@ -3,6 +3,7 @@ package llm
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -18,6 +19,7 @@ type Scripted struct {
 
 	Err     error           // if set, the stream fails with it after the last token
 	Context int             // tokens that fit; 0: as many as asked for
+	Control []string        // those of the tokens that are control tokens
 	Gate    <-chan struct{} // if set, one value is taken from it before each token
 
 	// Seen is called with every request.
@@ -34,7 +36,7 @@ func (s *Scripted) Complete(ctx context.Context, p Prompt, params Params) iter.S
 			yield(Piece{}, err)
 			return
 		}
-		play := performance{script: s, params: params, prompt: len(s.read(p))}
+		play := performance{script: s, params: params, prompt: len(s.read(p)), marks: p.Marks}
 		if params.Seed != nil {
 			play.seed = *params.Seed
 		}
@@ -98,6 +100,7 @@ type performance struct {
 	script *Scripted
 	params Params
 	prompt int
+	marks  Marks
 	seed   int64
 
 	said    string  // all text of the tokens so far
@@ -127,8 +130,16 @@ func (w *performance) run(ctx context.Context, yield func(Piece, error) bool) {
 			w.close(yield, ReasonLength, i)
 			return
 		}
+		control := w.control(text)
 		w.starts = append(w.starts, len(w.said))
-		w.pending = append(w.pending, Token{ID: i, Text: text})
+		w.pending = append(w.pending, Token{ID: i, Text: text, Control: control})
+		if _, known := w.params.Opens(w.said); control && (w.armed >= 0 || !known) && slices.Contains(w.params.Stop, text) {
+			w.finish(yield, len(w.said), ReasonStop, text, i+1)
+			return
+		}
+		if control {
+			continue
+		}
 		w.said += text
 		if at, stop := w.match(); at >= 0 {
 			w.finish(yield, at, ReasonStop, stop, i+1)
@@ -145,6 +156,12 @@ func (w *performance) run(ctx context.Context, yield func(Piece, error) bool) {
 		return
 	}
 	w.close(yield, ReasonEnd, len(w.script.tokens))
+}
+
+// control reports whether a token is a control token that no mark makes text.
+func (w *performance) control(text string) bool {
+	return slices.Contains(w.script.Control, text) && text != w.params.StopAfter && text != w.params.StopOpen &&
+		!slices.Contains(w.marks.Reply, text) && !slices.Contains(w.marks.Output, text)
 }
 
 // close ends what ends of itself. An output that is too short to begin with
@@ -237,6 +254,9 @@ func (w *performance) emit(end int, yield func(Piece, error) bool, f *Finish) (g
 	n := 0
 	for n < len(w.pending) && w.starts[n] < end {
 		n++
+	}
+	if f != nil && f.Reason != ReasonStop { // tokens without text at the very end
+		n = len(w.pending)
 	}
 	piece.Tokens, w.pending, w.starts = w.pending[:n:n], w.pending[n:], w.starts[n:]
 	return !yield(piece, nil)

@@ -21,6 +21,7 @@ var (
 	KwargsBytes    = row("template_arguments_bytes", 0, 64*kib, "bytes", "chat_template_kwargs of a request, as JSON")
 	NoteBytes      = row("note_bytes", 0, 1*kib, "bytes", "the words around a system message that becomes a user's")
 	Tools          = row("tools", 0, 512, "tools", "tools of a request")
+	ToolCallDepth  = row("tool_call_depth", 0, 64, "levels", "nesting of the arguments of a tool call that a model writes; a call that nests deeper is text")
 	Stops          = row("stops", 0, 512, "strings", "stop strings of a request, the format's not counted")
 	StopBytes      = row("stop_bytes", 1, 4*kib, "bytes", "one stop string")
 	StopsBytes     = row("stops_bytes", 0, 256*kib, "bytes", "all stop strings of a request together")

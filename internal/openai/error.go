@@ -3,6 +3,7 @@ package openai
 import (
 	"net/http"
 
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -23,7 +24,7 @@ func (p Problem) JSON() []byte {
 		Param   *string `json:"param"`
 		Code    *string `json:"code"`
 	}
-	return encode(struct {
+	return wire.Encode(struct {
 		Error inner `json:"error"`
 	}{inner{p.Message, p.Type, orNull(p.Param), orNull(p.Code)}})
 }

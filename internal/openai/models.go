@@ -1,6 +1,9 @@
 package openai
 
-import "parley/llm"
+import (
+	"parley/internal/wire"
+	"parley/llm"
+)
 
 // A Model is a row of the list of models.
 type Model struct {
@@ -37,7 +40,7 @@ func (m Model) wire() wireModel {
 }
 
 // JSON is the body that describes one model.
-func (m Model) JSON() []byte { return encode(m.wire()) }
+func (m Model) JSON() []byte { return wire.Encode(m.wire()) }
 
 // ModelList is the body that lists models.
 func ModelList(models []Model) []byte {
@@ -45,7 +48,7 @@ func ModelList(models []Model) []byte {
 	for _, m := range models {
 		data = append(data, m.wire())
 	}
-	return encode(struct {
+	return wire.Encode(struct {
 		Object string      `json:"object"`
 		Data   []wireModel `json:"data"`
 	}{"list", data})

@@ -144,6 +144,12 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		{hi(`"tools":[{"function":{"name":"f","parameters":7}}]`), "tools[0].function.parameters"},
 		{hi(`"tool_choice":"required"`), "tool_choice"},
 		{hi(`"tool_choice":{"type":"function","function":{"name":"f"}}`), "tool_choice"},
+		{hi(`"tool_choice":"sometimes"`), "tool_choice"},
+		{hi(`"tool_choice":7`), "tool_choice"},
+		{hi(`"tool_choice":{"type":"allowed_tools"}`), "tool_choice"},
+		{hi(`"tool_choice":{"type":"function"}`), "tool_choice.function.name"},
+		{hi(`"tools":[{"function":{"name":"f"}}],"tool_choice":{"type":"function","function":{"name":"g"}}`), "tool_choice.function.name"},
+		{hi(`"parallel_tool_calls":"no"`), "parallel_tool_calls"},
 		{hi(`"modalities":["text","audio"]`), "modalities"},
 		{hi(`"continue_final_message":true`), "continue_final_message"},
 		{hi(`"add_generation_prompt":false`), "add_generation_prompt"},
@@ -338,7 +344,6 @@ func TestWhatIsNotCarriedOutIsReported(t *testing.T) {
 		`"max_completion_tokens":5,"max_tokens":9`:                        "ignored=max_tokens",
 		`"top_logprobs":5`:                                                "ignored=top_logprobs",
 		`"metadata":{"a":"b"}`:                                            "ignored=metadata",
-		`"parallel_tool_calls":false`:                                     "ignored=parallel_tool_calls",
 		`"epsilon_cutoff":3,"temperature_last":true`:                      "ignored=epsilon_cutoff",
 		many(40, func(i int) string { return fmt.Sprintf(`"x%d":1`, i) }): strings.ReplaceAll(many(32, func(i int) string { return fmt.Sprintf("ignored=x%d", i) }), ",", ", ") + ", ignored=others",
 	} {
@@ -381,6 +386,30 @@ func TestLayoutAndContinuation(t *testing.T) {
 	}
 	if len(c.Documents) != 2 || c.Documents[0].Text != "d" || c.Documents[1].Title != "t" {
 		t.Errorf("documents %+v", c.Documents)
+	}
+}
+
+func TestToolChoice(t *testing.T) {
+	for fields, want := range map[string]chat.ToolChoice{
+		`"parallel_tool_calls":true`:                                {},
+		`"parallel_tool_calls":false`:                               {Single: true},
+		`"tool_choice":"auto","parallel_tool_calls":false`:          {Single: true},
+		`"tool_choice":"none"`:                                      {Mode: chat.ToolNone},
+		`"tool_choice":"required"`:                                  {Mode: chat.ToolRequired},
+		`"tool_choice":"any"`:                                       {Mode: chat.ToolRequired},
+		`"tool_choice":{"type":"function","function":{"name":"f"}}`: {Mode: chat.ToolNamed, Name: "f"},
+	} {
+		q, err := ParseChat([]byte(hi(`"tools":[{"type":"function","function":{"name":"f"}}],` + fields)))
+		if err != nil {
+			t.Errorf("%s: %v", fields, err)
+			continue
+		}
+		if q.Conversation.Choice != want {
+			t.Errorf("%s: got %+v, want %+v", fields, q.Conversation.Choice, want)
+		}
+		if len(q.Report) > 0 {
+			t.Errorf("%s: report %v", fields, q.Report)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"parley/chat"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -179,5 +180,5 @@ func whole(h Head, q *Request, object string, replies []chat.Reply, report llm.R
 	if q.WantReport {
 		a.Parley = detailsOf(replies[0].Finish, report)
 	}
-	return encode(a)
+	return wire.Encode(a)
 }

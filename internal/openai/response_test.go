@@ -8,7 +8,7 @@ import (
 	"parley/llm"
 )
 
-// A reply that went round in circles has stopped, for OpenAI's clients; who
+// TestALoopIsAStop reply that went round in circles has stopped, for OpenAI's clients; who
 // asks is told why.
 func TestALoopIsAStop(t *testing.T) {
 	q := &Request{Choices: 1, WantReport: true}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	"parley/chat"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -24,7 +25,7 @@ type Stream struct {
 type progress struct {
 	reasoning int // tokens
 	offset    int // characters of the text so far
-	calls     bool
+	calls     int // tool calls that have begun and are not broken
 }
 
 // NewChat makes the chunks of a chat completion.
@@ -50,7 +51,7 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	}
 	if done, ok := e.(chat.Done); ok {
 		say = true
-		c.finish(done.Finish, s.choices[i].calls)
+		c.finish(done.Finish, s.choices[i].calls > 0)
 		s.usage.add(done.Finish.Usage, s.choices[i].reasoning, i%s.q.Choices == 0)
 		if i == 0 {
 			s.first = done.Finish
@@ -84,7 +85,13 @@ func (s *Stream) delta(c *choice, e chat.Event) bool {
 		c.Delta.Reasoning = e.Text
 		return e.Text != ""
 	case chat.ToolCallDelta:
-		state.calls = true
+		if e.Broken { // what was given away cannot be taken back: its arguments are no whole JSON text
+			state.calls--
+			return false
+		}
+		if e.ID != "" || e.Name != "" {
+			state.calls++
+		}
 		call := toolCall{Index: &e.Index, ID: e.ID, Function: toolFunction{e.Name, e.Arguments}}
 		if e.ID != "" || e.Name != "" {
 			call.Type = "function"
@@ -138,5 +145,5 @@ func (s *Stream) chunk(choices []choice, d *details) []byte {
 			a.Usage = &s.usage
 		}
 	}
-	return encode(a)
+	return wire.Encode(a)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/url"
+	"slices"
 	"strings"
 
 	"parley/llm"
@@ -20,7 +21,7 @@ func encodeLlama(c *call) (map[string]any, error) {
 	if c.model != "" {
 		body["model"] = c.model // for a server that has several
 	}
-	if marks := append(append([]string{}, c.marks.Turn...), c.marks.Reply...); len(marks) > 0 {
+	if marks := slices.Concat(c.marks.Turn, c.marks.Reply, c.marks.Output); len(marks) > 0 {
 		body["preserved_tokens"] = marks // else they are not in the text
 	}
 	if len(c.stops) > 0 {

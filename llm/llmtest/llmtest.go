@@ -23,6 +23,12 @@ type Subject struct {
 	// consists, how many the prompt has before it is read, and why the output
 	// ended where no stop string did it.
 	Untold, Uncounted, Mute bool
+
+	// Mark is the text of a control token that ends no reply and that the model
+	// writes within 24 tokens where its id, MarkID, has a logit bias of 100.
+	// Empty: the model has none.
+	Mark   string
+	MarkID int
 }
 
 // Run checks the contract of llm.Model. Nothing in it depends on what the
@@ -117,6 +123,9 @@ func Run(t *testing.T, s Subject) {
 			}
 		}
 	})
+	if s.Mark != "" {
+		t.Run("a control token is text where a mark says so", func(t *testing.T) { s.marks(t, greedy) })
+	}
 	t.Run("bad requests are refused", func(t *testing.T) {
 		for name, p := range map[string]llm.Params{
 			"temperature": {Temperature: new(-1.0)},
@@ -185,6 +194,48 @@ func (s Subject) stops(t *testing.T, p llm.Params, text string) {
 			if want := text[:strings.Index(text, stop)]; got.text != want || got.finish.Reason != llm.ReasonStop || got.finish.Stop != stop {
 				t.Errorf("stop %q: got %q, %s %q; want %q", stop, got.text, got.finish.Reason, got.finish.Stop, want)
 			}
+		}
+	}
+}
+
+// marks has the model write a control token, with and without a list of marks
+// that names it.
+func (s Subject) marks(t *testing.T, p llm.Params) {
+	p.LogitBias = map[int]float64{s.MarkID: 100}
+	for name, c := range map[string]struct {
+		marks llm.Marks
+		text  bool
+	}{
+		"none":   {llm.Marks{}, false},
+		"turn":   {llm.Marks{Turn: []string{s.Mark}}, false},
+		"reply":  {llm.Marks{Reply: []string{s.Mark}}, true},
+		"output": {llm.Marks{Output: []string{s.Mark}}, true},
+		"both":   {llm.Marks{Turn: []string{s.Mark}, Output: []string{s.Mark}}, true},
+	} {
+		subject := s
+		subject.Prompt.Marks = c.marks
+		got := subject.complete(t, p)
+		if strings.Contains(got.text, s.Mark) != c.text {
+			t.Errorf("%s: the text is %q", name, got.text)
+		}
+		written := 0
+		for _, tok := range got.tokens {
+			if tok.ID != s.MarkID {
+				continue
+			}
+			written++
+			if tok.Text != s.Mark || tok.Control == c.text {
+				t.Errorf("%s: the token is %+v", name, tok)
+			}
+		}
+		if written == 0 {
+			t.Errorf("%s: the model did not write token %d: %v", name, s.MarkID, got.ids())
+		}
+		stopped := p
+		stopped.Stop = []string{s.Mark}
+		end := subject.complete(t, stopped)
+		if before, _, _ := strings.Cut(got.text, s.Mark); end.finish.Reason != llm.ReasonStop || end.finish.Stop != s.Mark || c.text && end.text != before {
+			t.Errorf("%s: with the mark as a stop string: %q, %s %q", name, end.text, end.finish.Reason, end.finish.Stop)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package openai
+package wire
 
 import (
 	"bytes"
@@ -13,17 +13,17 @@ import (
 	"parley/llm"
 )
 
-// A value is one JSON value of a body that has been checked, without space
+// A Value is one JSON value of a body that has been checked, without space
 // around it. It is a slice of the body: taking a body apart copies nothing,
 // however large its pictures are, and keeps the names of fields exactly as
 // they were sent (encoding/json would let "Model" override "model").
-type value []byte
+type Value []byte
 
-// parse checks a body once, so that everything below may rely on it: it is
+// Parse checks a body once, so that everything below may rely on it: it is
 // one JSON value in UTF-8, nested no deeper than allowed. A byte order mark is
 // skipped. Half of a surrogate pair in an escape becomes U+FFFD when its
 // string is read.
-func parse(body []byte) (value, error) {
+func Parse(body []byte) (Value, error) {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	if at := invalidUTF8(body); at >= 0 {
 		return nil, llm.Errorf(llm.Invalid, "", "the body is not UTF-8 (at byte %d)", at)
@@ -38,7 +38,7 @@ func parse(body []byte) (value, error) {
 	if !json.Valid(body) {
 		return nil, notJSON(body)
 	}
-	return value(body), nil
+	return Value(body), nil
 }
 
 func notJSON(body []byte) error {
@@ -130,8 +130,8 @@ func next(b []byte, i int) int {
 	return i
 }
 
-// kind is '{', '[', '"', 't' (true or false), 'n' (null) or '0' (a number).
-func (v value) kind() byte {
+// Kind is '{', '[', '"', 't' (true or false), 'n' (null) or '0' (a number).
+func (v Value) Kind() byte {
 	switch c := v[0]; c {
 	case '{', '[', '"', 'n', 't':
 		return c
@@ -141,9 +141,9 @@ func (v value) kind() byte {
 	return '0'
 }
 
-// what names the kind of a value in a sentence.
-func (v value) what() string {
-	switch v.kind() {
+// What names the kind of a value in a sentence.
+func (v Value) What() string {
+	switch v.Kind() {
 	case '{':
 		return "an object"
 	case '[':
@@ -158,16 +158,19 @@ func (v value) what() string {
 	return "a number"
 }
 
-func (v value) null() bool   { return v.kind() == 'n' }
-func (v value) isTrue() bool { return v[0] == 't' }
+// Null reports whether the value is null.
+func (v Value) Null() bool { return v.Kind() == 'n' }
 
-// empty reports whether the value says nothing: null, false, "", [] or {}.
-func (v value) empty() bool {
-	switch v.kind() {
+// IsTrue reports whether the value is true.
+func (v Value) IsTrue() bool { return v[0] == 't' }
+
+// Empty reports whether the value says nothing: null, false, "", [] or {}.
+func (v Value) Empty() bool {
+	switch v.Kind() {
 	case 'n':
 		return true
 	case 't':
-		return !v.isTrue()
+		return !v.IsTrue()
 	case '"':
 		return len(v) == 2
 	case '{', '[':
@@ -176,9 +179,9 @@ func (v value) empty() bool {
 	return false
 }
 
-// elements are the values of a list.
-func (v value) elements() iter.Seq2[int, value] {
-	return func(yield func(int, value) bool) {
+// Elements are the values of a list.
+func (v Value) Elements() iter.Seq2[int, Value] {
+	return func(yield func(int, Value) bool) {
 		for n, i := 0, next(v, 1); i < len(v)-1; n++ {
 			end := endOfValue(v, i)
 			if !yield(n, v[i:end:end]) {
@@ -189,14 +192,25 @@ func (v value) elements() iter.Seq2[int, value] {
 	}
 }
 
-// fields are the names and values of an object, in order.
-func (v value) fields() iter.Seq2[string, value] {
-	return func(yield func(string, value) bool) {
+// Element is the first value of a list that has one.
+func (v Value) Element() (first Value, ok bool) {
+	if v.Kind() != '[' {
+		return nil, false
+	}
+	for _, e := range v.Elements() {
+		return e, true
+	}
+	return nil, false
+}
+
+// Fields are the names and values of an object, in order.
+func (v Value) Fields() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
 		for i := next(v, 1); i < len(v)-1; {
 			key := endOfString(v, i)
 			from := next(v, key)
 			end := endOfValue(v, from)
-			if !yield(v[i:key].text(), v[from:end:end]) {
+			if !yield(v[i:key].Text(), v[from:end:end]) {
 				return
 			}
 			i = next(v, end)
@@ -204,8 +218,8 @@ func (v value) fields() iter.Seq2[string, value] {
 	}
 }
 
-// text is the text of a string.
-func (v value) text() string {
+// Text is the text of a string.
+func (v Value) Text() string {
 	if bytes.IndexByte(v, '\\') < 0 {
 		return string(v[1 : len(v)-1])
 	}
@@ -216,14 +230,14 @@ func (v value) text() string {
 	return s
 }
 
-// encode is JSON for the wire: U+0085, U+2028 and U+2029 are escaped, since
+// Encode is JSON for the wire: U+0085, U+2028 and U+2029 are escaped, since
 // there are readers of event streams that take them for the end of a line.
-func encode(v any) []byte {
+func Encode(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // the body is no HTML, and "<" is frequent in it
 	if err := e.Encode(v); err != nil {
-		panic(fmt.Sprintf("openai: own types must encode: %v", err))
+		panic(fmt.Sprintf("wire: own types must encode: %v", err))
 	}
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	return bytes.ReplaceAll(out, []byte("\u0085"), []byte(`\u0085`))

@@ -1,4 +1,4 @@
-package openai
+package wire
 
 import (
 	"reflect"
@@ -28,11 +28,16 @@ func TestConstraintsInTheirSpellings(t *testing.T) {
 		`"grammar_string":"root ::= \"a\"","grammar":""`:                                                               {Kind: llm.ConstrainGBNF, Source: `root ::= "a"`, Field: "grammar_string"},
 		`"grammar":"","json_schema":null,"guided_choice":[],"structured_outputs":{}`:                                   nil,
 	} {
-		q, err := ParseChat([]byte(`{"messages":[{"role":"user","content":"Hi"}],` + body + `}`))
+		v, err := Parse([]byte("{" + body + "}"))
 		if err != nil {
-			t.Errorf("%s: %v", body, err)
-		} else if !reflect.DeepEqual(q.Params.Constraint, want) || len(q.Report) > 0 {
-			t.Errorf("%s: got %+v, report %v", body, q.Params.Constraint, q.Report)
+			t.Fatal(err)
+		}
+		r := &Reader{}
+		got := r.Object("", v).Constraint()
+		if r.Err != nil {
+			t.Errorf("%s: %v", body, r.Err)
+		} else if !reflect.DeepEqual(got, want) || len(r.Report) > 0 {
+			t.Errorf("%s: got %+v, report %v", body, got, r.Report)
 		}
 	}
 }

@@ -1,4 +1,4 @@
-package openai
+package wire
 
 import (
 	"cmp"
@@ -10,44 +10,44 @@ import (
 	"parley/llm"
 )
 
-// params reads how to continue. Local clients spell the same parameter in
+// Params reads how to continue. Local clients spell the same parameter in
 // several ways; the first name of a row is the one that counts if they
 // disagree.
-func (o *object) params(p *llm.Params) {
-	p.MaxTokens, _ = o.integer(limits.MaxTokens, "max_completion_tokens", "max_tokens", "max_new_tokens", "n_predict")
-	p.Constraint = o.constraint()
-	p.Temperature = o.float(limits.Temperature, "temperature")
-	p.TopK, _ = o.integer(limits.TopK, "top_k")
+func (o *Object) Params(p *llm.Params) {
+	p.MaxTokens, _ = o.Integer(limits.MaxTokens, "max_completion_tokens", "max_tokens", "max_new_tokens", "n_predict")
+	p.Constraint = o.Constraint()
+	p.Temperature = o.Float(limits.Temperature, "temperature")
+	p.TopK, _ = o.Integer(limits.TopK, "top_k")
 	if p.TopK != nil {
 		*p.TopK = max(*p.TopK, 0) // -1, as vLLM and text-generation-webui write it, keeps all
 	}
-	p.TopP = o.float(limits.TopP, "top_p")
-	p.MinP = o.float(limits.MinP, "min_p")
-	p.RepetitionPenalty = o.float(limits.RepetitionPenalty, "repetition_penalty", "repeat_penalty", "rep_pen")
+	p.TopP = o.Float(limits.TopP, "top_p")
+	p.MinP = o.Float(limits.MinP, "min_p")
+	p.RepetitionPenalty = o.Float(limits.RepetitionPenalty, "repetition_penalty", "repeat_penalty", "rep_pen")
 	var name string
-	p.RepetitionRange, name = o.integer(limits.RepetitionRange, "repeat_last_n", "repetition_penalty_range", "rep_pen_range")
+	p.RepetitionRange, name = o.Integer(limits.RepetitionRange, "repeat_last_n", "repetition_penalty_range", "rep_pen_range")
 	if name == "repetition_penalty_range" && *p.RepetitionRange == 0 {
 		*p.RepetitionRange = -1 // text-generation-webui's 0 is the whole text
 	}
-	p.PresencePenalty = o.float(limits.PresencePenalty, "presence_penalty")
-	p.FrequencyPenalty = o.float(limits.FrequencyPenalty, "frequency_penalty")
-	p.Seed = o.seed()
-	p.IgnoreEOS = o.isSet("ignore_eos", "ban_eos_token")
-	p.Stop = o.stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
-	o.bias(p)
+	p.PresencePenalty = o.Float(limits.PresencePenalty, "presence_penalty")
+	p.FrequencyPenalty = o.Float(limits.FrequencyPenalty, "frequency_penalty")
+	p.Seed = o.Seed()
+	p.IgnoreEOS = o.IsSet("ignore_eos", "ban_eos_token")
+	p.Stop = o.Stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
+	o.Bias(p)
 	o.sampling(p)
 }
 
-// seed takes any 64-bit integer; -1 is a random one, as everywhere outside
+// Seed takes any 64-bit integer; -1 is a random one, as everywhere outside
 // OpenAI.
-func (o *object) seed() *int64 {
-	v, path, ok := o.first([]string{"seed", "sampler_seed"})
+func (o *Object) Seed() *int64 {
+	v, path, ok := o.First([]string{"seed", "sampler_seed"})
 	if !ok {
 		return nil
 	}
 	s, ok := numeral(v)
 	if !ok {
-		o.invalid(path, "must be a number, not %s", v.what())
+		o.Invalid(path, "must be a number, not %s", v.What())
 		return nil
 	}
 	seed, err := strconv.ParseInt(s, 10, 64)
@@ -55,7 +55,7 @@ func (o *object) seed() *int64 {
 		f, err := strconv.ParseFloat(s, 64)
 		const exact = 1 << 53
 		if err != nil || f != math.Trunc(f) || math.Abs(f) > exact {
-			o.invalid(path, "%s is no whole number of 64 bits", short(s))
+			o.Invalid(path, "%s is no whole number of 64 bits", Short(s))
 			return nil
 		}
 		seed = int64(f)
@@ -66,15 +66,15 @@ func (o *object) seed() *int64 {
 	return &seed
 }
 
-// stops gathers the stop strings of all spellings. Empty ones say nothing and
+// Stops gathers the stop strings of all spellings. Empty ones say nothing and
 // doubles add nothing.
-func (o *object) stops(names ...string) (stops []string) {
+func (o *Object) Stops(names ...string) (stops []string) {
 	seen := map[string]bool{"": true}
 	size := 0
-	add := func(path string, v value) {
-		s := o.textOf(path, v)
+	add := func(path string, v Value) {
+		s := o.TextOf(path, v)
 		if err := limits.StopBytes.CheckInt(len(s)); err != nil && s != "" {
-			o.invalid(path, "%v", err)
+			o.Invalid(path, "%v", err)
 		}
 		if seen[s] {
 			return
@@ -83,30 +83,30 @@ func (o *object) stops(names ...string) (stops []string) {
 		stops = append(stops, s)
 		size += len(s)
 		if err := cmp.Or(limits.Stops.CheckInt(len(stops)), limits.StopsBytes.CheckInt(size)); err != nil {
-			o.invalid(path, "%v", err)
+			o.Invalid(path, "%v", err)
 		}
 	}
 	for _, name := range names {
-		v, ok := o.take(name)
+		v, ok := o.Take(name)
 		switch {
 		case !ok:
-		case v.kind() == '"':
-			add(o.at(name), v)
-		case v.kind() == '[':
-			o.list(o.at(name), v, limits.Stops, add)
+		case v.Kind() == '"':
+			add(o.At(name), v)
+		case v.Kind() == '[':
+			o.List(o.At(name), v, limits.Stops, add)
 		default:
-			o.invalid(o.at(name), "must be a string or a list of strings, not %s", v.what())
+			o.Invalid(o.At(name), "must be a string or a list of strings, not %s", v.What())
 		}
 	}
 	return stops
 }
 
-// chatLogProbs reads logprobs (a boolean) and top_logprobs (a number).
-func (o *object) chatLogProbs() *int {
-	top, _ := o.integer(limits.LogProbs, "top_logprobs")
-	if !o.isSet("logprobs") {
+// ChatLogProbs reads logprobs (a boolean) and top_logprobs (a number).
+func (o *Object) ChatLogProbs() *int {
+	top, _ := o.Integer(limits.LogProbs, "top_logprobs")
+	if !o.IsSet("logprobs") {
 		if top != nil && *top > 0 {
-			o.ignore("top_logprobs")
+			o.Ignore("top_logprobs")
 		}
 		return nil
 	}
@@ -149,7 +149,7 @@ var shapes = map[string]bool{"smoothing_curve": true, "adaptive_decay": true}
 // words are texts and booleans at which a field changes nothing here. A field
 // with true among them says something when it is false.
 var words = map[string][]string{
-	"parallel_tool_calls": {"true"}, "add_bos_token": {"true"}, "skip_special_tokens": {"true"},
+	"add_bos_token": {"true"}, "skip_special_tokens": {"true"},
 	"spaces_between_special_tokens": {"true"}, "cache_prompt": {"true"}, "do_sample": {"true"},
 	"trim_stop":    {"true"},
 	"service_tier": {`"auto"`, `"default"`}, "truncation": {`"disabled"`}, "verbosity": {`"medium"`},
@@ -157,44 +157,44 @@ var words = map[string][]string{
 	"mode": {`"instruct"`},
 }
 
-// leftover decides about a field of the request that nobody has read: it is
+// Leftover decides about a field of the request that nobody has read: it is
 // refused, means nothing, or is reported as ignored.
-func (o *object) leftover(name string, v value) {
+func (o *Object) Leftover(name string, v Value) {
 	switch name {
 	case "modalities":
 		o.modalities(v)
 		return
 	case "metadata":
-		if !v.empty() {
-			o.ignore(name)
+		if !v.Empty() {
+			o.Ignore(name)
 		}
 		return
 	}
 	if hint, no := refused[name]; no {
-		if !v.empty() {
-			o.unsupported(name, "this server cannot do that", hint)
+		if !v.Empty() {
+			o.Unsupported(name, "this server cannot do that", hint)
 		}
 		return
 	}
-	o.unknown(o.at(name), v)
+	o.Unknown(o.At(name), v)
 }
 
-// unknown reports a field unless it says nothing.
-func (o *object) unknown(path string, v value) {
-	off := v.empty() && (v.kind() != 't' || words[path] == nil) // false says something where true is usual
-	if off || shapes[path] || isNumber(v, neutral[path]...) || slices.Contains(words[path], string(v)) {
+// Unknown reports a field unless it says nothing.
+func (o *Object) Unknown(path string, v Value) {
+	off := v.Empty() && (v.Kind() != 't' || words[path] == nil) // false says something where true is usual
+	if off || shapes[path] || IsNumber(v, neutral[path]...) || slices.Contains(words[path], string(v)) {
 		return
 	}
-	o.ignore(path)
+	o.Ignore(path)
 }
 
-func (o *object) modalities(v value) {
-	if v.kind() != '[' {
+func (o *Object) modalities(v Value) {
+	if v.Kind() != '[' {
 		return
 	}
-	for _, m := range v.elements() {
+	for _, m := range v.Elements() {
 		if string(m) != `"text"` {
-			o.unsupported("modalities", "this server answers in text", `leave it out or send ["text"]`)
+			o.Unsupported("modalities", "this server answers in text", `leave it out or send ["text"]`)
 			return
 		}
 	}

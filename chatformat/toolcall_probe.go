@@ -1,0 +1,273 @@
+package chatformat
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// A callForm is how the models of a template write tool calls.
+type callForm struct {
+	// syntaxes are those in which a reply is read.
+	syntaxes []*callSyntax
+	// known says that the template's own calls read back in the first of them,
+	// rather than that others are looked for.
+	known bool
+
+	// opening is how a reply begins that calls a tool, up to the tool's name,
+	// and middle is what stands between the name and the arguments.
+	opening, middle string
+	argued          bool   // middle goes as far as the mark of an argument
+	stop            string // the token that ends a reply with calls
+}
+
+// probedTool has an argument of each kind.
+var probedTool = chat.ToolSpec{
+	Name: "lookup_word", Description: "Look a word up.",
+	Parameters: json.RawMessage(`{"type": "object", "properties": {
+		"word": {"type": "string", "description": "The word."}, "count": {"type": "integer", "description": "How many."},
+		"exact": {"type": "boolean", "description": "No others."}, "tags": {"type": "array", "items": {"type": "string"}, "description": "Tags."},
+		"filter": {"type": "object", "properties": {"site": {"type": "string", "description": "A site."}}, "description": "Where."}}, "required": ["word"]}`),
+}
+
+const (
+	plainArguments = `{"word": "bread"}`
+	richArguments  = `{"word": "\"brød\"\nand butter", "count": 3, "exact": true, "tags": ["a", "b"], "filter": {"site": "x.org"}}`
+)
+
+// probedIDs are ids that templates take: nine letters and digits, or what
+// Kimi K2 makes of the name.
+var probedIDs = []string{"call00001", "functions.lookup_word:0"}
+
+// calls finds out how the models of the template write tool calls: it has the
+// template write one, and looks for the syntax in which that reads back.
+func (t *Template) calls() callForm {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.form == nil {
+		form := t.findCalls()
+		t.form = &form
+	}
+	return *t.form
+}
+
+func (t *Template) findCalls() callForm {
+	candidates := toolSyntaxes
+	if t.channels {
+		candidates = []*callSyntax{harmonyCall}
+	}
+	for _, id := range probedIDs {
+		for _, arguments := range []string{richArguments, plainArguments} {
+			text, ok := t.writtenCall(id, arguments)
+			if !ok {
+				continue
+			}
+			for _, s := range candidates {
+				if stop, ok := readsBack(replyOptions{channels: t.channels, wrap: t.wrap}, s, text, arguments); ok {
+					form := callForm{syntaxes: []*callSyntax{s}, known: true, stop: stop}
+					if plain, ok := t.writtenCall(id, plainArguments); ok {
+						form.opening, form.middle, form.argued = dividedCall(plain, id)
+					}
+					return form
+				}
+			}
+		}
+	}
+	var form callForm
+	for _, s := range candidates {
+		if t.channels || s.hasMarks(t.text) {
+			form.syntaxes = append(form.syntaxes, s)
+		}
+	}
+	if len(form.syntaxes) == 0 {
+		form.syntaxes = usualSyntaxes
+	}
+	return form
+}
+
+// writtenCall is what a model would have to write for the template's own
+// history to come out: a reply that calls the probed tool.
+func (t *Template) writtenCall(id, arguments string) (string, bool) {
+	c := chat.Conversation{Tools: []chat.ToolSpec{probedTool}}
+	asked, err := t.execute(probeTurns("u"), c, true)
+	if err != nil {
+		return "", false
+	}
+	prompt := asked.after(probeTurns("u")[0])
+	for _, shape := range []string{"uctau", "uct", "uc"} {
+		turns := probeTurns(shape)
+		turns[1].calls = []chat.ToolCall{{ID: id, Name: probedTool.Name, Arguments: arguments}}
+		for i := range turns {
+			if turns[i].callID != "" {
+				turns[i].callID = id
+			}
+		}
+		out, err := t.execute(turns, c, false)
+		if err != nil {
+			continue
+		}
+		text := out.after(turns[0])
+		if len(turns) > 2 {
+			text = out.between(turns[0], turns[2])
+		}
+		if strings.Contains(text, probedTool.Name) {
+			return addition(text, prompt), true
+		}
+	}
+	return "", false
+}
+
+// readsBack reports whether a reply reads as the call that it was written
+// from, and gives the token that ends it.
+func readsBack(o replyOptions, s *callSyntax, text, arguments string) (stop string, ok bool) {
+	o.tools = newToolReading(chat.Conversation{Tools: []chat.ToolSpec{probedTool}}, []*callSyntax{s})
+	r := newReply(o)
+	var calls []chat.ToolCall
+	after := ""
+	for _, e := range r.Parse(llm.Piece{Text: text, Finish: &llm.Finish{}}) {
+		switch e := e.(type) {
+		case chat.ToolCallDelta:
+			if e.Broken {
+				return "", false
+			}
+			if e.Name != "" {
+				calls = append(calls, chat.ToolCall{Name: e.Name})
+			}
+			calls[len(calls)-1].Arguments += e.Arguments
+		case chat.TextDelta:
+			if len(calls) > 0 {
+				after += e.Text
+			}
+		}
+	}
+	if len(calls) != 1 || calls[0].Name != probedTool.Name || !sameJSON(calls[0].Arguments, arguments) {
+		return "", false
+	}
+	after = strings.TrimSpace(after)
+	if at := tokenLike.FindStringIndex(after); at != nil && at[0] == 0 {
+		stop = after[:at[1]]
+	}
+	return stop, true
+}
+
+func sameJSON(a, b string) bool {
+	var x, y any
+	return json.Unmarshal([]byte(a), &x) == nil && json.Unmarshal([]byte(b), &y) == nil && reflect.DeepEqual(x, y)
+}
+
+// dividedCall divides a reply that calls the probed tool with plainArguments:
+// what stands before the name, and between name and arguments. Both are empty
+// where a reply cannot begin so without being wrong. argued says that only the
+// mark of an argument ends the name.
+func dividedCall(text, id string) (opening, middle string, argued bool) {
+	opening, rest, _ := strings.Cut(text, probedTool.Name)
+	between, _, found := strings.Cut(rest, "word")
+	if !found || strings.Contains(opening, id) {
+		return "", "", false
+	}
+	if i := strings.LastIndexByte(between, '{'); i >= 0 {
+		middle = between[:i]
+	} else if i := strings.IndexByte(between, '('); i >= 0 {
+		middle = between[:i+1]
+	} else if i := strings.LastIndexByte(between, '<'); i >= 0 {
+		middle, argued = between[:i], i == 0
+	}
+	// Most vocabularies join a space to the word behind it.
+	if middle = strings.TrimRight(middle, " "); middle == "" {
+		middle = strings.TrimSuffix(between, `"`)
+	}
+	return opening, middle, argued
+}
+
+// A forcedCall is the beginning of a call with which a prompt ends, so that
+// the reply can be nothing else.
+type forcedCall struct {
+	opening, middle string
+	tool            int // index of the tool that is to be called; -1: any
+}
+
+// checkChoice refuses a choice of tools that the conversation has not.
+func checkChoice(c chat.Conversation) error {
+	switch c.Choice.Mode {
+	case chat.ToolRequired, chat.ToolNamed:
+	default:
+		return nil
+	}
+	if len(c.Tools) == 0 {
+		return llm.Errorf(llm.Invalid, "tool_choice", "a tool is to be called, and there are none")
+	}
+	if c.Choice.Mode == chat.ToolNamed && toolIndex(c) < 0 {
+		return llm.Errorf(llm.Invalid, "tool_choice", "there is no tool %q", c.Choice.Name)
+	}
+	return nil
+}
+
+// toolIndex is the tool that must be called; -1 if any may be.
+func toolIndex(c chat.Conversation) int {
+	if c.Choice.Mode == chat.ToolRequired && len(c.Tools) == 1 {
+		return 0
+	}
+	if c.Choice.Mode != chat.ToolNamed {
+		return -1
+	}
+	return slices.IndexFunc(c.Tools, func(t chat.ToolSpec) bool { return t.Name == c.Choice.Name })
+}
+
+// force gives the beginning of the call that a conversation demands; nil where
+// it demands none.
+func (f callForm) force(c chat.Conversation, format string) (*forcedCall, error) {
+	if c.Choice.Mode != chat.ToolRequired && c.Choice.Mode != chat.ToolNamed {
+		return nil, nil
+	}
+	call := &forcedCall{opening: f.opening, middle: f.middle, tool: toolIndex(c)}
+	if call.tool >= 0 && f.argued && !hasArguments(c.Tools[call.tool]) {
+		return nil, &llm.Error{Code: llm.Unsupported, Field: "tool_choice",
+			Message: fmt.Sprintf("in the format %s a call of the tool %s, which takes no arguments, cannot be told from others before its end", format, c.Tools[call.tool].Name),
+			Hint:    "send auto"}
+	}
+	if c.Continue || !f.known || call.tool < 0 && call.opening == "" || call.tool >= 0 && call.opening+call.middle == "" {
+		what := "the format %s has no beginning of a reply that makes it a tool call"
+		if c.Continue {
+			what = "a message that is to be continued cannot be made a tool call in the format %s"
+		}
+		return nil, &llm.Error{Code: llm.Unsupported, Field: "tool_choice", Message: fmt.Sprintf(what, format), Hint: "send auto or none"}
+	}
+	return call, nil
+}
+
+func hasArguments(t chat.ToolSpec) bool {
+	var schema struct {
+		Properties map[string]json.RawMessage `json:"properties"`
+	}
+	return json.Unmarshal(t.Parameters, &schema) == nil && len(schema.Properties) > 0
+}
+
+// write ends a prompt with the beginning of a call, and gives what of it the
+// reader of the reply has to know.
+func (call *forcedCall) write(p *llm.Prompt, think *thinkTag, c chat.Conversation, form callForm) (prefill string) {
+	l := layout{segments: p.Segments}
+	if think != nil && insideReasoning(*p, think.Open, think.Close) && !strings.Contains(call.opening, think.Close) {
+		l.format("\n" + think.Close + "\n\n")
+	}
+	l.format(call.opening)
+	prefill = call.opening
+	for _, begin := range form.syntaxes[0].begins {
+		if i := strings.Index(call.opening, begin); i >= 0 {
+			prefill = call.opening[i:]
+			break
+		}
+	}
+	if call.tool >= 0 {
+		name := c.Tools[call.tool].Name
+		l.run(run{text: name, source: llm.Source{Kind: llm.FromTool, Index: call.tool, Field: fieldName}})
+		l.format(call.middle)
+		prefill += name + call.middle
+	}
+	p.Segments = l.segments
+	return prefill
+}
