@@ -290,8 +290,14 @@ func (e *Engine) promises(o *Opened) map[llm.Promise]llm.Keeping {
 	if f.truncates && (e.kind.asks.count == nil || o.Info.Context == 0) && o.TextOnly {
 		p[llm.NothingLost] = llm.ByEngine
 	}
-	if f.runsOn {
+	switch {
+	case f.runsOn:
 		p[llm.CancelStops] = llm.NotKept
+	case f.slowly:
+		p[llm.CancelStops] = llm.ByEngine
+	}
+	if !f.sampling.has("Seed") {
+		p[llm.Reproducible] = llm.NotKept
 	}
 	if r, ok := o.Responder.(interface {
 		promise(map[llm.Promise]llm.Keeping)

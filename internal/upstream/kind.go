@@ -43,6 +43,7 @@ type facts struct {
 	resizes   bool              // its context is as large as a request says
 	unlisted  bool              // it takes names of models that it does not list
 	runsOn    bool              // it goes on working when nobody listens any more
+	slowly    bool              // it notices that nobody listens any more when it has something to say
 	keyHeader string            // the header that has the key; "": Authorization, as Bearer
 	headers   map[string]string // that it wants besides
 }

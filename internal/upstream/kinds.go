@@ -81,7 +81,7 @@ var kinds = []*Kind{
 		Name: "ollama", Title: "Ollama", Ports: []int{11434}, Default: AsChat,
 		complete: ollamaGenerate,
 		chat:     chatOllama,
-		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, truncates: true, addsBOS: true},
+		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/version", is: func(d *document) bool { return d.text("version") != "" }}},
 			version: told("/api/version", "version"),
@@ -156,7 +156,7 @@ var kinds = []*Kind{
 	{
 		Name: "basaran", Title: "Basaran", Default: AsModel,
 		complete: completions("/v1/completions", vocabBasaran, nil),
-		facts:    facts{sampling: vocabBasaran, addsBOS: true, runsOn: true},
+		facts:    facts{sampling: vocabBasaran, addsBOS: true, slowly: true},
 		asks: asks{
 			signs: []sign{{path: "/v1/models", is: func(d *document) bool {
 				return d.has("data") && strings.HasPrefix(d.header.Get("Server"), "waitress")
@@ -168,7 +168,7 @@ var kinds = []*Kind{
 		Name: "simpleai", Title: "simpleAI", Default: AsModel,
 		complete: completions("/completions", vocabSimpleAI, nil),
 		chat:     chatSimpleAI,
-		facts:    facts{sampling: vocabOpenAI, addsBOS: true, runsOn: true},
+		facts:    facts{sampling: vocabSimpleAI, addsBOS: true, slowly: true},
 		asks: asks{
 			signs:  []sign{{path: "/models", is: func(d *document) bool { return d.has("data") }}},
 			models: listModels("/models"),

@@ -341,7 +341,7 @@ func (a *answer) named(c *chunk) (tokens []llm.Token, closer string) {
 		} else if t.Text == "" && len(tokens) == 1 {
 			t.Text = c.text
 		}
-		if t.Control && !a.params.IgnoreEOS && known.IsEOG(t.ID) {
+		if ok && t.Control && !a.params.IgnoreEOS && known.IsEOG(t.ID) {
 			a.end = t.Text
 			c.text = strings.TrimSuffix(c.text, t.Text)
 			return tokens[:i], ""

@@ -269,7 +269,7 @@ func (s *spoiled) streamed() (parts, lines bool) {
 
 // event is a JSON value as a part of the stream.
 func (s *spoiled) event(value string) []byte {
-	if _, lines := s.streamed(); lines {
+	if parts, lines := s.streamed(); lines || !parts {
 		return []byte(value + "\n")
 	}
 	return []byte("data: " + value + "\n\n")

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -476,7 +477,7 @@ func TestAClientThatGoesIsNoticed(t *testing.T) {
 		t.Run(c.kind+c.path, func(t *testing.T) {
 			gate := make(chan struct{}, 1)
 			gate <- struct{}{}
-			model := llm.Script("one ", "two ", "three ", "four ")
+			model := llm.Script(append([]string{"one "}, slices.Repeat([]string{"more "}, 1<<16)...)...)
 			model.Gate = gate
 			e := enginetest.Start(t, c.kind, enginetest.Options{Model: model})
 			path := c.path
@@ -486,9 +487,7 @@ func TestAClientThatGoesIsNoticed(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			body := c.body("x", true)
-			if c.kind == "vllm" {
-				body["max_tokens"] = 50
-			}
+			c.set(body, c.most, 1<<16)
 			data, _ := json.Marshal(body)
 			req, _ := http.NewRequestWithContext(ctx, "POST", e.URL+path, bytes.NewReader(data))
 			req.Header.Set("Anthropic-Version", "2023-06-01")
@@ -503,6 +502,15 @@ func TestAClientThatGoesIsNoticed(t *testing.T) {
 				t.Errorf("%d requests run", e.Running())
 			}
 			cancel()
+			if c.kind == "simpleai" || c.kind == "basaran" { // these notice when they next write
+				for r, over := e.Begun()[0], false; !over; {
+					select {
+					case gate <- struct{}{}:
+					case <-r.Ended:
+						over = true
+					}
+				}
+			}
 			r := e.Generations()[0]
 			if r.Outcome != enginetest.Cancelled || r.NoticedAt.IsZero() {
 				t.Errorf("recorded %q, noticed at %v", r.Outcome, r.NoticedAt)

@@ -27,6 +27,7 @@ type job struct {
 	stops  []string
 	leaks  bool // the engine's output has the stop string that ended it
 	deaf   bool // the engine does not notice that the client has gone
+	slow   bool // it notices when it next writes
 	genkey string
 }
 
@@ -83,6 +84,13 @@ func (x *exchange) generate(j job, take func(step) error) error {
 			return err
 		}
 		if err := out.add(piece, take); err != nil {
+			if errors.Is(err, errGone) {
+				e.mu.Lock()
+				if req.Outcome == "" {
+					req.Outcome, req.NoticedAt = Cancelled, time.Now()
+				}
+				e.mu.Unlock()
+			}
 			return err
 		}
 		req.Generated = out.now.generated
@@ -108,7 +116,7 @@ func tooLong(n, context int) *refusal {
 func (x *exchange) watch(j job) (context.Context, func()) {
 	e, req := x.e, x.req
 	ctx := x.r.Context()
-	if e.o.Deaf || j.deaf {
+	if e.o.Deaf || j.deaf || j.slow {
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)

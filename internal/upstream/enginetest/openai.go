@@ -29,6 +29,7 @@ type dialect struct {
 	leaks      bool       // the text has the stop string that ended it
 	whole      bool       // stream is refused
 	deafWhole  bool       // does not notice a client that goes while it waits for a whole answer
+	slow       bool       // notices a client that goes only when it next writes
 	cuts       bool       // shortens what is too long from the front, and says nothing
 	named      bool       // the model's name must be right
 	check      func(x *exchange) error
@@ -96,7 +97,7 @@ func (o *openAI) serve(x *exchange, d *dialect, chat bool) error {
 	if streamed && d.whole {
 		return refuse(400, "stream", "streaming is not supported")
 	}
-	j.deaf = d.deafWhole && !streamed
+	j.deaf, j.slow = d.deafWhole && !streamed, d.slow
 	r := &openAIReply{o: o, x: x, chat: chat, id: fmt.Sprintf("%s-%d", map[bool]string{true: "chatcmpl", false: "cmpl"}[chat], len(x.e.Requests()))}
 	if list, err := messages(x.req.Fields); err == nil && chat && o.style.repeats && list[len(list)-1].role == "assistant" {
 		r.before = list[len(list)-1].content

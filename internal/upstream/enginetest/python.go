@@ -55,7 +55,7 @@ var mlcOpenAI = &openAI{
 					return llm.Prompt{}, refuse(400, "messages", "the model takes no images")
 				}
 			}
-			s, err := render(x.e.o.Template, list, true, nil)
+			s, err := render(chatML, list, true, nil) // its conversation templates are its own
 			return llm.Text(s), err
 		}},
 	style: style{role: roleEach},
@@ -180,9 +180,9 @@ var simpleAI = &kind{
 var simpleOpenAI = &openAI{
 	prefixes: []string{""},
 	complete: &dialect{known: words("model prompt suffix max_tokens temperature top_p n stream logprobs echo stop presence_penalty frequence_penalty best_of logit_bias user"),
-		named: true, defaults: llm.Params{MaxTokens: new(7)}},
+		named: true, slow: true, deafWhole: true, defaults: llm.Params{MaxTokens: new(7)}},
 	chat: &dialect{known: words("model messages temperature top_p n stream max_tokens stop presence_penalty frequence_penalty logit_bias user"),
-		named: true, defaults: llm.Params{MaxTokens: new(7)},
+		named: true, slow: true, deafWhole: true, defaults: llm.Params{MaxTokens: new(7)},
 		layout: func(x *exchange, list []message) (llm.Prompt, error) {
 			s, err := render(x.e.o.Template, list, true, nil)
 			return llm.Text(s), err
@@ -214,7 +214,7 @@ const BasaranPrompt = 4096
 
 var basaranOpenAI = &openAI{
 	prefixes: []string{"/v1"},
-	complete: &dialect{known: words("prompt min_tokens max_tokens temperature top_p n stream logprobs echo"), defaults: llm.Params{MaxTokens: new(16)},
+	complete: &dialect{known: words("prompt min_tokens max_tokens temperature top_p n stream logprobs echo"), slow: true, deafWhole: true, defaults: llm.Params{MaxTokens: new(16)},
 		check: func(x *exchange) error {
 			f := x.req.Fields
 			if list, ok := f["prompt"].([]any); ok && len(list) > 1 {
