@@ -186,7 +186,7 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "openai", Title: "a server that speaks OpenAI's protocol", Default: AsChat,
-		complete: ending(completions("/v1/completions", vocabOpenAI, withUsage)),
+		complete: completions("/v1/completions", vocabOpenAI, withUsage),
 		chat:     chatOpenAI,
 		facts:    facts{sampling: vocabOpenAI, mostStops: 4, unlisted: true, addsBOS: true},
 		asks: asks{

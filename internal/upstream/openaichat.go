@@ -47,8 +47,7 @@ func (p prefill) always() bool { return p == prefillAlways || p == prefillBoth }
 
 // openAIChat is the endpoint of a server that speaks OpenAI's dialect.
 func openAIChat(d openAIDialect) *endpoint {
-	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, constrain: chatConstraints[d.words].write, reader: newOpenAIReader,
-		lax: d.words == vocabOpenAI} // servers of which nothing is known
+	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, constrain: chatConstraints[d.words].write, reader: newOpenAIReader}
 	if d.words == vocabTGIChat {
 		e.constrain = tgiGrammar
 	}
