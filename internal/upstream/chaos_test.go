@@ -52,16 +52,24 @@ func (u use) streams() bool { return u.kind != "koboldai" }
 func (u use) openAt(t testing.TB, url string, o upstream.Options) *upstream.Opened {
 	t.Helper()
 	o.URL, o.Kind, o.Way = url, u.kind, u.way
+	for try := 1; ; try++ {
+		opened, err := u.tryOpen(t, o)
+		if err == nil {
+			return opened
+		}
+		if try == 50 || o.First != hasty.First { // who is in haste may be so in vain
+			t.Fatal(err)
+		}
+	}
+}
+
+func (u use) tryOpen(t testing.TB, o upstream.Options) (*upstream.Opened, error) {
 	e, err := upstream.Dial(context.Background(), o)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	t.Cleanup(func() { e.Close() })
-	opened, err := e.Open(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return opened
+	return e.Open(context.Background(), "")
 }
 
 // said is what came of a request.
