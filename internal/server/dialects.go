@@ -45,6 +45,10 @@ var manners = map[Dialect]*manner{
 		ping:        anthropic.Ping,
 		fail:        func(body []byte) []byte { return anthropic.Event("error", body) },
 	}},
+	Ollama: {problem: ollamaProblem, stream: framing{
+		contentType: "application/x-ndjson",
+		frame:       lineEnd,
+	}},
 }
 
 // asItIs is the frame of parts that come with theirs.
@@ -57,7 +61,16 @@ func eventData(data []byte) []byte {
 	return slices.Concat([]byte("data: "), data, []byte("\n\n"))
 }
 
-type mannerKey struct{}
+type (
+	mannerKey struct{}
+	faceKey   struct{}
+)
+
+// faceOf is the face with which a request is answered.
+func faceOf(r *http.Request) Face {
+	f, _ := r.Context().Value(faceKey{}).(Face)
+	return f
+}
 
 // mannered remembers with a request whose manner it is answered in: that of
 // the dialect which has its path, or of the face's first one.
@@ -69,7 +82,8 @@ func (f Face) mannered(next http.Handler) http.Handler {
 		} else if len(f.Dialects) > 0 {
 			d = f.Dialects[0]
 		}
-		next.ServeHTTP(w, r.WithContext(inManner(r.Context(), d)))
+		ctx := context.WithValue(r.Context(), faceKey{}, f)
+		next.ServeHTTP(w, r.WithContext(inManner(ctx, d)))
 	})
 }
 

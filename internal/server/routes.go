@@ -17,6 +17,7 @@ const (
 	OpenAI    Dialect = "openai"
 	Native    Dialect = "parley"
 	Anthropic Dialect = "anthropic"
+	Ollama    Dialect = "ollama"
 	Health    Dialect = "health"
 )
 
@@ -31,9 +32,10 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Native}},
+	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, Native}},
 	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
 	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
+	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
 	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
 }
 
@@ -61,7 +63,7 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},

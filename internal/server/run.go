@@ -117,8 +117,10 @@ func (s *Server) stream(ctx context.Context, out *events, r *http.Request, n int
 		var say []byte
 		select {
 		case <-silence.C:
-			out.begin(report)
-			err = out.write(out.ping)
+			if out.ping != nil {
+				out.begin(report)
+				err = out.write(out.ping)
+			}
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case st := <-steps:
@@ -197,6 +199,9 @@ func (e *events) pinging(ctx context.Context, report llm.Report) (_ context.Cont
 		for {
 			select {
 			case <-silence.C:
+				if e.ping == nil {
+					continue
+				}
 				e.begin(report)
 				if err := e.write(e.ping); err != nil {
 					cancel(err)
