@@ -34,6 +34,12 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 	}
 }
 
+// ending is an endpoint whose answers may end without saying why.
+func ending(e *endpoint) *endpoint {
+	e.lax = true
+	return e
+}
+
 // withUsage asks for the counts of tokens.
 func withUsage(_ *call, body map[string]any) {
 	body["stream_options"] = map[string]any{"include_usage": true}

@@ -47,7 +47,7 @@ func TestAnEngineIsSentOnlyWhatItKnows(t *testing.T) {
 			"none":    {},
 			"neutral": {Temperature: new(0.0), TopK: new(0), TopP: new(1.0), MinP: new(0.0), TypicalP: new(1.0), RepetitionPenalty: new(1.0), MaxTokens: new(5)},
 		} {
-			x := m.try(t, enginetest.Options{})
+			x := m.try(t, enginetest.Options{Model: recital{llm.Script("Hi", " there", ".")}})
 			got := m.ask(t.Context(), x.opened, "Hello", p)
 			if got.err != nil {
 				t.Errorf("%s: %v", name, got.err)
@@ -168,6 +168,35 @@ func TestAKeyIsSentAsEachKindWantsIt(t *testing.T) {
 		}
 		if strings.Contains(err.Error(), "sk-another-key") || !strings.Contains(err.Error(), "key") {
 			t.Errorf("%s with a wrong key: %v", u, err)
+		}
+	}
+}
+
+// llama-cpp-python's server ends the stream that runs when another request
+// comes, as if it were whole.
+func TestAnAnswerThatAnotherRequestEndsHasBrokenOff(t *testing.T) {
+	for _, way := range []upstream.Way{upstream.AsModel, upstream.AsChat} {
+		u := use{"llamacpppython", way}
+		gate := make(chan struct{}, 1)
+		gate <- struct{}{}
+		model := llm.Script("one ", "two ", "three.")
+		model.Gate = gate
+		opened := u.openAt(t, enginetest.Start(t, u.kind, enginetest.Options{Model: model}).URL, patient)
+		var first said
+		second := make(chan said, 1)
+		for x, err := range u.stream(t.Context(), opened, "Hello", llm.Params{MaxTokens: new(10)}) {
+			if first.text += x.text; x.text != "" {
+				go func() { second <- u.ask(t.Context(), opened, "Hello", llm.Params{MaxTokens: new(10)}) }()
+			}
+			if first.err = err; err != nil {
+				close(gate)
+			}
+		}
+		if e := llm.AsError(first.err); first.err == nil || e.Code != llm.Broken || first.text != "one " {
+			t.Errorf("%s: the first got %q, %v", u, first.text, first.err)
+		}
+		if got := <-second; got.err != nil || got.text != "one two three." {
+			t.Errorf("%s: the second got %q, %v", u, got.text, got.err)
 		}
 	}
 }

@@ -79,6 +79,7 @@ type vocabulary int
 type endpoint struct {
 	path    string
 	framing framing
+	lax     bool // the mark that ends a stream is enough: why the answer ended may not be said
 
 	// encode writes the body of a request, which is sent as JSON. What it
 	// cannot express it notes in the call's report; an error names the field

@@ -167,7 +167,7 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "simpleai", Title: "simpleAI", Default: AsModel,
-		complete: completions("/completions", vocabSimpleAI, nil),
+		complete: ending(completions("/completions", vocabSimpleAI, nil)),
 		chat:     chatSimpleAI,
 		facts:    facts{sampling: vocabSimpleAI, addsBOS: true, slowly: true},
 		asks: asks{

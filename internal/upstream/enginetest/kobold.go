@@ -122,7 +122,7 @@ func koboldGenerate(x *exchange, streamed bool) error {
 	if !streamed {
 		var all strings.Builder
 		var last step
-		if err := x.generate(j, func(s step) error { all.WriteString(s.text); last = s; return nil }); err != nil && x.req.Outcome != Aborted {
+		if err := x.generate(j, func(s step) error { all.WriteString(s.text); last = s; return nil }); err != nil && !x.aborted() {
 			return err
 		}
 		writeJSON(x.w, 200, map[string]any{"results": []any{map[string]any{"text": all.String(), "finish_reason": koboldFinish(last.end)}}})
@@ -141,7 +141,7 @@ func koboldGenerate(x *exchange, streamed bool) error {
 		}
 		return s.event("message", map[string]any{"token": now.text, "finish_reason": reason})
 	})
-	if x.req.Outcome == Aborted {
+	if x.aborted() {
 		return s.event("message", map[string]any{"token": "", "finish_reason": "length"})
 	}
 	return err
