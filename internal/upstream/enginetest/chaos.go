@@ -28,14 +28,13 @@ type Chaos struct {
 	over   chan struct{}
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	spoil  func(*spoiled)
-	times  int // requests that are still to be spoiled; -1: all
-	passed []string
-	hits   int
-	sent   atomic.Int64
-	gone   atomic.Int32
-	live   atomic.Int32
+	mu    sync.Mutex
+	spoil func(*spoiled)
+	times int // requests that are still to be spoiled; -1: all
+	hits  int
+	sent  atomic.Int64
+	gone  atomic.Int32
+	live  atomic.Int32
 }
 
 // StartChaos puts a proxy before the server at url until the test ends. It
