@@ -234,8 +234,8 @@ func TestEveryFaultComesToAWholeAnswerOrToOneError(t *testing.T) {
 		t.Run(u.String(), func(t *testing.T) {
 			t.Parallel()
 			fake := enginetest.Start(t, u.kind, enginetest.Options{})
-			chaos := enginetest.StartChaos(t, fake.URL)
-			opened, inHaste := u.openAt(t, chaos.URL, patient), u.openAt(t, chaos.URL, hasty)
+			usual, silent := enginetest.StartChaos(t, fake.URL), enginetest.StartChaos(t, fake.URL)
+			opened, inHaste := u.openAt(t, usual.URL, patient), u.openAt(t, silent.URL, hasty)
 			p := llm.Params{MaxTokens: new(100), Seed: new(int64(1))}
 			honest := u.ask(t.Context(), opened, "Hello", p)
 			if honest.err != nil || !strings.HasSuffix(honest.text, "always the same.") {
@@ -249,11 +249,11 @@ func TestEveryFaultComesToAWholeAnswerOrToOneError(t *testing.T) {
 				if !u.streams() && want.parts || want.again && !slices.Contains(tried, u) {
 					continue
 				}
-				chaos.Spoil(fault)
-				asked := opened
+				asked, chaos := opened, usual
 				if want.says == "silent" {
-					asked = inHaste
+					asked, chaos = inHaste, silent
 				}
+				chaos.Spoil(fault)
 				got := u.ask(t.Context(), asked, "Hello", p)
 				want.check(t, fault, honest, got)
 				if hits, most := chaos.Hits(), 1; want.again {
@@ -266,7 +266,7 @@ func TestEveryFaultComesToAWholeAnswerOrToOneError(t *testing.T) {
 				}
 				await(t, fault+": a connection is still open", func() bool { return chaos.Held() == 0 })
 			}
-			chaos.Spoil("")
+			usual.Spoil("")
 			if again := u.ask(t.Context(), opened, "Hello", p); again.err != nil || again.text != honest.text {
 				t.Errorf("afterwards: %q, %v", again.text, again.err)
 			}
