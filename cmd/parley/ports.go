@@ -20,7 +20,6 @@ const defaultListen = "127.0.0.1:7275"
 var laterFaces = map[string]string{
 	"koboldcpp": "KoboldCpp",
 	"textgen":   "text-generation-webui",
-	"llamacpp":  "llama.cpp",
 }
 
 // portOwners says which programs people run on which port.

@@ -56,6 +56,7 @@ var (
 	LogitBias         = row("logit_bias_value", -1000, 1000, "", "one entry of logit_bias")
 	MinTokens         = row("min_tokens", 0, 1<<30, "tokens", "tokens before the model may end")
 	LoopGuard         = row("loop_guard", 0, 1<<30, "tokens", "tokens of mere repetition that end a reply; 0 is off")
+	TokenID           = row("token_id", 0, 1<<24, "", "the number of a token")
 	Seed              = row("seed", -1<<63, 1<<63, "", "seed; any 64-bit integer")
 )
 

@@ -68,7 +68,7 @@ func ParseGenerate(body []byte) (*Request, error) {
 		}
 		if v, ok := o.Take("context"); ok {
 			o.List("context", v, limits.MaxTokens, func(path string, v wire.Value) {
-				if id, ok := o.Number(path, v, limits.Vocabulary); ok {
+				if id, ok := o.Number(path, v, limits.TokenID); ok {
 					q.Context = append(q.Context, int(id))
 				}
 			})

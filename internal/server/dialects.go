@@ -45,6 +45,12 @@ var manners = map[Dialect]*manner{
 		ping:        anthropic.Ping,
 		fail:        func(body []byte) []byte { return anthropic.Event("error", body) },
 	}},
+	LlamaCPP: {problem: llamaProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       eventData,
+		ping:        []byte(": ping\n\n"),
+		fail:        eventData,
+	}},
 	Ollama: {problem: ollamaProblem, stream: framing{
 		contentType: "application/x-ndjson",
 		frame:       lineEnd,

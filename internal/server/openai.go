@@ -55,7 +55,16 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
-	q, err := s.read(w, r, openai.ParseCompletion)
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	return s.complete(w, r, body)
+}
+
+// complete answers the body of a completion.
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) error {
+	q, err := s.take(r, body, openai.ParseCompletion)
 	if err != nil {
 		return err
 	}
@@ -102,6 +111,11 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, parse func([]byte)
 	if err != nil {
 		return nil, err
 	}
+	return s.take(r, body, parse)
+}
+
+// take is read for a body that is there.
+func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.Request, error)) (*openai.Request, error) {
 	q, err := parse(body)
 	if err != nil {
 		return nil, err
