@@ -34,6 +34,9 @@ type Rendering struct {
 
 	// Report says what was repaired.
 	Report llm.Report
+
+	// unheld says why the reply cannot be held to a language; "" if it can.
+	unheld string
 }
 
 // A Parser reads one reply. The events of all calls laid side by side do not

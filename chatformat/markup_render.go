@@ -44,7 +44,7 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 		o.tools = newToolReading(c, m.calls.syntaxes)
 	}
 	if forced != nil {
-		o.tools.prefill = forced.write(&r.Prompt, m.file.Reasoning, c, m.calls)
+		o.tools.prefill = forced.write(&r, m.file.Reasoning, c, m.calls)
 	} else {
 		o.think(m.file.Reasoning, &r)
 	}

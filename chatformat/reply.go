@@ -33,6 +33,7 @@ func (o *replyOptions) think(t *thinkTag, r *Rendering) {
 	switch {
 	case o.channels:
 		o.close = channelEnd
+		r.unheld = "in this format it comes in several channels"
 		if !o.begun {
 			r.StopAfter, r.StopOpen = channelEnd, channelMark+channelAnalyse
 		}

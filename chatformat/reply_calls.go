@@ -170,23 +170,9 @@ func (r *reply) call(last bool) bool {
 	case t.bare:
 		r.state = talking
 	default:
-		end := t.begin + r.beginning(t.run.syntax)
-		if end == t.begin {
-			end = t.at // the header of a message
-		}
-		r.broken(end)
+		r.broken(t.at) // behind the mark, at least
 	}
 	return true
-}
-
-// beginning is the length of the mark that was taken for a call.
-func (r *reply) beginning(s *callSyntax) int {
-	for _, b := range s.begins {
-		if strings.HasPrefix(r.held[r.tries.begin:], b) {
-			return len(b)
-		}
-	}
-	return 0
 }
 
 // broken passes on as text what was no call, up to a place in held.

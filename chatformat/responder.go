@@ -78,6 +78,10 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 		if params.StopAfter == "" && !r.stopsInReasoning(c.Layout) {
 			params.StopAfter, params.StopOpen = laid.StopAfter, laid.StopOpen
 		}
+		if params.Constraint != nil && laid.unheld != "" {
+			yield(nil, &llm.Error{Code: llm.Unsupported, Field: params.Constraint.Field, Message: "the reply cannot be constrained: " + laid.unheld, Hint: "leave it out and check the answer"})
+			return
+		}
 		if params.Constraint != nil {
 			held := *params.Constraint
 			held.After, held.Open = laid.StopAfter, laid.StopOpen

@@ -217,7 +217,7 @@ func (t *Template) reading(o *replyOptions, r *Rendering, c chat.Conversation) e
 			r.Stop = union(r.Stop, []string{form.stop})
 		}
 		if forced != nil {
-			o.tools.prefill = forced.write(&r.Prompt, t.think, c, form)
+			o.tools.prefill = forced.write(r, t.think, c, form)
 			return nil // a call comes at once, without thoughts
 		}
 	}

@@ -249,9 +249,10 @@ func hasArguments(t chat.ToolSpec) bool {
 
 // write ends a prompt with the beginning of a call, and gives what of it the
 // reader of the reply has to know.
-func (call *forcedCall) write(p *llm.Prompt, think *thinkTag, c chat.Conversation, form callForm) (prefill string) {
-	l := layout{segments: p.Segments}
-	if think != nil && insideReasoning(*p, think.Open, think.Close) && !strings.Contains(call.opening, think.Close) {
+func (call *forcedCall) write(r *Rendering, think *thinkTag, c chat.Conversation, form callForm) (prefill string) {
+	r.unheld = "it is to be a tool call"
+	l := layout{segments: r.Prompt.Segments}
+	if think != nil && insideReasoning(r.Prompt, think.Open, think.Close) && !strings.Contains(call.opening, think.Close) {
 		l.format("\n" + think.Close + "\n\n")
 	}
 	l.format(call.opening)
@@ -268,6 +269,6 @@ func (call *forcedCall) write(p *llm.Prompt, think *thinkTag, c chat.Conversatio
 		l.format(call.middle)
 		prefill += name + call.middle
 	}
-	p.Segments = l.segments
+	r.Prompt.Segments = l.segments
 	return prefill
 }

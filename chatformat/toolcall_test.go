@@ -247,6 +247,16 @@ func TestAStringBetweenTagsComesAsItIsWritten(t *testing.T) {
 	}
 }
 
+// TestAnAnswerInJSONIsNotHeldBack where calls are bare JSON, either.
+func TestAnAnswerInJSONIsNotHeldBack(t *testing.T) {
+	p := chatformat.NewCallParser(callConversation(), "", "json", "pythonic", "glm4")
+	const piece = `{"answer": "It is `
+	events := p.Parse(llm.Piece{Text: piece})
+	if len(events) != 1 || events[0].(chat.TextDelta).Text != strings.TrimRight(piece, " ") {
+		t.Errorf("after %q came %v", piece, events)
+	}
+}
+
 // TestNoMarkBeginsAnother: a mark that did would be taken for it where a piece
 // ends between the two.
 func TestNoMarkBeginsAnother(t *testing.T) {
@@ -254,6 +264,24 @@ func TestNoMarkBeginsAnother(t *testing.T) {
 		for _, b := range chatformat.CallMarks() {
 			if a != b && strings.HasPrefix(b, a) {
 				t.Errorf("%q begins with %q", b, a)
+			}
+		}
+	}
+}
+
+// TestAMarkAloneIsText, in every syntax that has it.
+func TestAMarkAloneIsText(t *testing.T) {
+	for _, mark := range chatformat.CallMarks() {
+		for _, rest := range []string{"", "\x00", " x", mark} {
+			events := readCalls(t, chatformat.NewCallParser(callConversation(), "", chatformat.ToolSyntaxes()[1:]...), []string{mark + rest})
+			if rest != mark && !strings.HasPrefix(events, "text "+quote(mark+rest)) {
+				t.Errorf("%q came out as %s", mark+rest, events)
+			}
+			for _, name := range chatformat.ToolSyntaxes()[1:] {
+				events := readCalls(t, chatformat.NewCallParser(callConversation(), "", name), []string{mark + rest})
+				if !strings.HasPrefix(events, "text "+quote(mark+rest)) {
+					t.Errorf("%s: %q came out as %s", name, mark+rest, events)
+				}
 			}
 		}
 	}

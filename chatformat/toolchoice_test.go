@@ -31,6 +31,9 @@ const harmonyTemplate = `{% if tools %}<|start|>developer<|message|>{{ tools | t
 const bareTemplate = `{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content or '' }}{% for c in m.tool_calls %}{{ c.function.name }}
 {{ c.function.arguments | tojson }}{% endfor %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`
 
+// gluedTemplate has nothing between a tool's name and the mark of an argument.
+const gluedTemplate = `{% if tools %}{{ tools | tojson }}{% endif %}{% for m in messages %}<|{{ m.role }}|>{{ m.content or '' }}{% for c in m.tool_calls %}<tool_call>{{ c.function.name }}{% for k, v in c.function.arguments.items() %}<arg_key>{{ k }}</arg_key><arg_value>{{ v if v is string else v | tojson }}</arg_value>{% endfor %}</tool_call>{% endfor %}<|end|>{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}`
+
 func templateOf(t *testing.T, source string) *chatformat.Template {
 	t.Helper()
 	f, err := chatformat.NewTemplate("test", source, chatformat.SpecialTokens{})
@@ -125,6 +128,7 @@ func TestADemandedCall(t *testing.T) {
 		"named, thinking":   {hermesTemplate, thinking, "assistant\n<think>\n\n</think>\n\n<tool_call>\n{\"name\": \"get_weather\", \"arguments\":", []string{` {"location": "Ulm"}}`}},
 		"named, harmony":    {harmonyTemplate, named, "<|start|>assistant to=functions.get_weather<|channel|>commentary json<|message|>", []string{`{"location": "Ulm"}`, "<|call|>"}},
 		"required, harmony": {harmonyTemplate, required, "<|start|>assistant to=functions.", []string{"get_weather", "<|channel|>commentary json<|message|>", `{"location": "Ulm"}`}},
+		"named, glued":      {gluedTemplate, named, "<|assistant|><tool_call>get_weather<arg_key>", []string{"location</arg_key><arg_value>U", "lm</arg_value></tool_call>"}},
 		"named, bare":       {bareTemplate, named, "<|assistant|>get_weather\n", []string{`{"location": "Ulm"}`}},
 	} {
 		r, prompt, err := asked(t, c.template, c.conversation, nil, c.tokens...)
@@ -148,6 +152,8 @@ func TestADemandThatAFormatCannotMeetIsRefused(t *testing.T) {
 	nobody.Choice = chat.ToolChoice{Mode: chat.ToolNamed, Name: "nobody"}
 	without := hello()
 	without.Choice.Mode = chat.ToolRequired
+	bare := callConversation()
+	bare.Choice = chat.ToolChoice{Mode: chat.ToolNamed, Name: "now"}
 	goesOn := required
 	goesOn.Continue = true
 	goesOn.Messages = append([]chat.Message{}, chat.Say(chat.User, "Hi"), chat.Say(chat.Assistant, "So"))
@@ -157,12 +163,36 @@ func TestADemandThatAFormatCannotMeetIsRefused(t *testing.T) {
 		code         llm.Code
 	}{
 		"nothing before the name": {bareTemplate, required, llm.Unsupported},
+		"no arguments after it":   {gluedTemplate, bare, llm.Unsupported},
 		"no such tool":            {hermesTemplate, nobody, llm.Invalid},
 		"no tools":                {hermesTemplate, without, llm.Invalid},
 		"a message to go on with": {hermesTemplate, goesOn, llm.Unsupported},
 	} {
 		_, _, err := asked(t, c.template, c.conversation, nil, "x")
 		if e := llm.AsError(err); err == nil || e.Code != c.code || e.Field != "tool_choice" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestAConstraintThatWouldMeanSomethingElseIsRefused: a constraint is on the
+// reply's text, and these replies begin with something else.
+func TestAConstraintThatWouldMeanSomethingElseIsRefused(t *testing.T) {
+	named := callConversation()
+	named.Choice = chat.ToolChoice{Mode: chat.ToolNamed, Name: "now"}
+	for name, c := range map[string]struct {
+		template     string
+		conversation chat.Conversation
+		refused      bool
+	}{
+		"a call":   {hermesTemplate, named, true},
+		"channels": {harmonyTemplate, hello(), true},
+		"text":     {hermesTemplate, callConversation(), false},
+	} {
+		r := chatformat.NewResponder(llm.Script("{}"), templateOf(t, c.template), chatformat.Options{})
+		params := llm.Params{Constraint: &llm.Constraint{Kind: llm.ConstrainJSON, Field: "response_format"}}
+		_, err := chat.Collect(r.Respond(t.Context(), c.conversation, params))
+		if e := llm.AsError(err); (err != nil) != c.refused || err != nil && (e.Code != llm.Unsupported || e.Field != "response_format") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -18,10 +18,8 @@ const defaultListen = "127.0.0.1:7275"
 
 // laterFaces are names that one might try, with what they will be.
 var laterFaces = map[string]string{
-	"ollama":    "Ollama",
 	"koboldcpp": "KoboldCpp",
 	"textgen":   "text-generation-webui",
-	"llamacpp":  "llama.cpp",
 }
 
 // portOwners says which programs people run on which port.

@@ -43,6 +43,7 @@ var (
 var (
 	MaxTokens         = row("max_tokens", -1, 1<<30, "tokens", "tokens asked for; more than fit are capped, -1 is as many as fit")
 	Temperature       = row("temperature", 0, 100, "", "sampling temperature")
+	OllamaPredict     = row("num_predict", -2, 1<<30, "tokens", "Ollama's number of tokens; none and fewer are as many as fit")
 	TopK              = row("top_k", -1, 1<<30, "tokens", "top-k; 0 and -1 keep all")
 	TopP              = row("top_p", 0, 1, "", "nucleus")
 	MinP              = row("min_p", 0, 1, "", "least probability relative to the greatest")
@@ -55,6 +56,7 @@ var (
 	LogitBias         = row("logit_bias_value", -1000, 1000, "", "one entry of logit_bias")
 	MinTokens         = row("min_tokens", 0, 1<<30, "tokens", "tokens before the model may end")
 	LoopGuard         = row("loop_guard", 0, 1<<30, "tokens", "tokens of mere repetition that end a reply; 0 is off")
+	TokenID           = row("token_id", 0, 1<<24, "", "the number of a token")
 	Seed              = row("seed", -1<<63, 1<<63, "", "seed; any 64-bit integer")
 )
 

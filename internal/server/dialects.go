@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"parley/internal/anthropic"
 	"parley/internal/openai"
 )
 
@@ -26,6 +27,7 @@ type framing struct {
 	frame       func(data []byte) []byte // around one part
 	ping        []byte                   // a sign of life; nil: the dialect has none
 	last        []byte                   // behind everything; nil: nothing
+	fail        func(body []byte) []byte // around an error; nil: as around parts
 }
 
 // manners are those of all dialects. What has none is spoken to as OpenAI's
@@ -37,7 +39,26 @@ var manners = map[Dialect]*manner{
 		ping:        []byte(": ping\n\n"), // a comment: readers of event streams skip it
 		last:        []byte("data: [DONE]\n\n"),
 	}},
+	Anthropic: {problem: anthropicProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       asItIs,
+		ping:        anthropic.Ping,
+		fail:        func(body []byte) []byte { return anthropic.Event("error", body) },
+	}},
+	LlamaCPP: {problem: llamaProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       eventData,
+		ping:        []byte(": ping\n\n"),
+		fail:        eventData,
+	}},
+	Ollama: {problem: ollamaProblem, stream: framing{
+		contentType: "application/x-ndjson",
+		frame:       lineEnd,
+	}},
 }
+
+// asItIs is the frame of parts that come with theirs.
+func asItIs(data []byte) []byte { return data }
 
 func openaiProblem(p openai.Problem) (int, []byte) { return p.Status, p.JSON() }
 
@@ -46,7 +67,16 @@ func eventData(data []byte) []byte {
 	return slices.Concat([]byte("data: "), data, []byte("\n\n"))
 }
 
-type mannerKey struct{}
+type (
+	mannerKey struct{}
+	faceKey   struct{}
+)
+
+// faceOf is the face with which a request is answered.
+func faceOf(r *http.Request) Face {
+	f, _ := r.Context().Value(faceKey{}).(Face)
+	return f
+}
 
 // mannered remembers with a request whose manner it is answered in: that of
 // the dialect which has its path, or of the face's first one.
@@ -58,7 +88,8 @@ func (f Face) mannered(next http.Handler) http.Handler {
 		} else if len(f.Dialects) > 0 {
 			d = f.Dialects[0]
 		}
-		next.ServeHTTP(w, r.WithContext(inManner(r.Context(), d)))
+		ctx := context.WithValue(r.Context(), faceKey{}, f)
+		next.ServeHTTP(w, r.WithContext(inManner(ctx, d)))
 	})
 }
 

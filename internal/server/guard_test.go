@@ -92,7 +92,7 @@ func TestOrigins(t *testing.T) {
 
 // The list of what is open is stated here once more on purpose.
 func TestEveryRouteWantsAKeyButThese(t *testing.T) {
-	open := map[string]bool{"/": true, "/healthz": true, "/readyz": true}
+	open := map[string]bool{"/": true, "/healthz": true, "/readyz": true, "/health": true, "/v1/health": true}
 	s := New(one("tiny", chat.Script(), llm.Script()), Options{Keys: []string{"k"}})
 	for _, r := range routes {
 		for _, p := range []string{r.path, "/" + r.path, r.path + "/", strings.ToUpper(r.path), strings.Replace(r.path, "/", "//", 2), "/x/.." + r.path} {

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
 
 	"parley/chat"
 	"parley/internal/openai"
@@ -200,7 +202,11 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) error {
 func (s *Server) home(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(http.StatusOK)
-	if r.Method != http.MethodHead {
+	switch {
+	case r.Method == http.MethodHead:
+	case slices.Contains(faceOf(r).Dialects, Ollama) && !strings.Contains(r.Header.Get("Accept"), "text/html"):
+		w.Write([]byte("Ollama is running")) // its clients look for these words
+	default:
 		w.Write([]byte("Parley, a chat server for local language models. OpenAI's API is at /v1, the exact prompt of a chat at /parley/v1/render.\n"))
 	}
 	return nil

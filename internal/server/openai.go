@@ -55,7 +55,16 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) completions(w http.ResponseWriter, r *http.Request) error {
-	q, err := s.read(w, r, openai.ParseCompletion)
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	return s.complete(w, r, body)
+}
+
+// complete answers the body of a completion.
+func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) error {
+	q, err := s.take(r, body, openai.ParseCompletion)
 	if err != nil {
 		return err
 	}
@@ -102,6 +111,11 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, parse func([]byte)
 	if err != nil {
 		return nil, err
 	}
+	return s.take(r, body, parse)
+}
+
+// take is read for a body that is there.
+func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.Request, error)) (*openai.Request, error) {
 	q, err := parse(body)
 	if err != nil {
 		return nil, err
@@ -123,20 +137,25 @@ func (s *Server) read(w http.ResponseWriter, r *http.Request, parse func([]byte)
 	return q, nil
 }
 
-// resolve finds the model, which may take as long as it takes to load: the
-// reader of a stream gets signs of life meanwhile.
+// resolve finds the model of a request.
 func (s *Server) resolve(ctx context.Context, w http.ResponseWriter, q *openai.Request, out *events) (Target, error) {
-	if q.Stream && out != nil {
+	return s.find(ctx, w, q.Model, q.Stream && out != nil, &q.Report, out)
+}
+
+// find finds a model, which may take as long as it takes to load: the reader
+// of a stream gets signs of life meanwhile.
+func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, stream bool, report *llm.Report, out *events) (Target, error) {
+	if stream {
 		var stop func()
-		ctx, stop = out.pinging(ctx, q.Report)
+		ctx, stop = out.pinging(ctx, *report)
 		defer stop()
 	}
-	target, err := s.models.Resolve(ctx, q.Model)
+	target, err := s.models.Resolve(ctx, name)
 	if err != nil {
 		return Target{}, err
 	}
 	noteModel(w, target.ID)
-	q.Report.Merge(target.Report)
+	report.Merge(target.Report)
 	return target, nil
 }
 
@@ -211,6 +230,9 @@ func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
 	listed, err := s.models.List(r.Context())
 	if err != nil {
 		return err
+	}
+	if r.Header.Get("Anthropic-Version") != "" {
+		return s.anthropicModels(w, r, listed)
 	}
 	all := make([]openai.Model, len(listed))
 	for i, m := range listed {

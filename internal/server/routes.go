@@ -14,9 +14,12 @@ type Dialect string
 
 // The dialects. Health is part of every face.
 const (
-	OpenAI Dialect = "openai"
-	Native Dialect = "parley"
-	Health Dialect = "health"
+	OpenAI    Dialect = "openai"
+	Native    Dialect = "parley"
+	Anthropic Dialect = "anthropic"
+	Ollama    Dialect = "ollama"
+	LlamaCPP  Dialect = "llamacpp"
+	Health    Dialect = "health"
 )
 
 // A Face is what a listener looks like: which dialects it speaks, and on
@@ -30,8 +33,11 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Native}},
+	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Native}},
 	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
+	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
+	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
+	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
 	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
 }
 
@@ -59,7 +65,7 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},

@@ -117,8 +117,10 @@ func (s *Server) stream(ctx context.Context, out *events, r *http.Request, n int
 		var say []byte
 		select {
 		case <-silence.C:
-			out.begin(report)
-			err = out.write(out.ping)
+			if out.ping != nil {
+				out.begin(report)
+				err = out.write(out.ping)
+			}
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		case st := <-steps:
@@ -167,6 +169,9 @@ func (s *Server) breakOff(out *events, r *http.Request, err error) error {
 	}
 	note(out.w, err)
 	_, body := mannerOf(r).problem(openai.Explain(err))
+	if out.fail != nil {
+		return out.write(out.fail(body))
+	}
 	return out.send(body)
 }
 
@@ -194,6 +199,9 @@ func (e *events) pinging(ctx context.Context, report llm.Report) (_ context.Cont
 		for {
 			select {
 			case <-silence.C:
+				if e.ping == nil {
+					continue
+				}
 				e.begin(report)
 				if err := e.write(e.ping); err != nil {
 					cancel(err)

@@ -29,6 +29,9 @@ func TestClients(t *testing.T) {
 	t.Run("openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/sdk.py", own)) })
 	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own)) })
 	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own)) })
+	t.Run("anthropic for Python", func(t *testing.T) { run(t, exec.Command(python, "python/messages.py", own)) })
+	t.Run("anthropic for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "messages.mjs"), own)) })
+	t.Run("ollama for JavaScript", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "ollama.mjs"), own)) })
 	t.Run("two system messages, the script as it was reported", func(t *testing.T) {
 		out := run(t, exec.Command(python, "-c", reported(t)))
 		_, haiku, _ := strings.Cut(out, "\n")
