@@ -55,6 +55,7 @@ func (r Remote) talking(ctx context.Context, e *upstream.Engine) (*Loaded, error
 	opened.Model, opened.Responder = r.explain.model(opened.Model), r.explain.responder(opened.Responder)
 	l := &Loaded{
 		Info: opened.Info, Model: opened.Model, Responder: opened.Responder, Promises: opened.Promises, Close: e.Close,
+		Gone:   e.Gone(),
 		Engine: server.Engine{Kind: e.Kind().Name, Version: e.Version(), URL: e.URL(), Way: string(opened.Way)},
 	}
 	if opened.Way == upstream.AsChat {

@@ -154,14 +154,15 @@ var outcomes = map[string]outcome{
 	"silent mid-stream":     {codes: []llm.Code{llm.Unavailable}, says: "silent"},
 	"stays open at the end": {whole: true, parts: true},
 
-	"closes at once":              {codes: broken, says: "broke off", again: true},
-	"resets at once":              {codes: broken, says: "broke off", again: true},
-	"resets mid-stream":           {codes: broken, says: "broke off|cannot be read"},
-	"ends before the finish":      {codes: broken, says: "broke off|cannot be read"},
-	"ends well before the finish": {codes: broken, says: "broke off|cannot be read"},
-	"ends inside of a frame":      {codes: broken, says: "broke off|cannot be read", parts: true},
-	"ends behind the finish":      {whole: true},
-	"closes without saying":       {whole: true},
+	"closes at once":                     {codes: broken, says: "broke off", again: true},
+	"resets at once":                     {codes: broken, says: "broke off", again: true},
+	"resets mid-stream":                  {codes: broken, says: "broke off|cannot be read"},
+	"ends before the finish":             {codes: broken, says: "broke off|cannot be read"},
+	"ends well before the finish":        {codes: broken, says: "broke off|cannot be read"},
+	"ends inside of a frame":             {codes: broken, says: "broke off|cannot be read", parts: true},
+	"ends as if whole before the finish": {codes: broken, says: "broke off|cannot be read"},
+	"ends behind the finish":             {whole: true},
+	"closes without saying":              {whole: true},
 
 	"split at every byte":       {whole: true},
 	"CRLF":                      {whole: true},
@@ -233,6 +234,10 @@ func TestEveryFaultComesToAWholeAnswerOrToOneError(t *testing.T) {
 				t.Fatalf("without a fault: %q, %v", honest.text, honest.err)
 			}
 			for fault, want := range outcomes {
+				mute := u == use{"simpleai", upstream.AsModel} // never says why an answer ended
+				if mute && (fault == "ends as if whole before the finish" || fault == "ends behind the finish") {
+					continue // these cannot be told apart
+				}
 				if !u.streams() && want.parts || want.again && !slices.Contains(tried, u) {
 					continue
 				}
@@ -248,7 +253,7 @@ func TestEveryFaultComesToAWholeAnswerOrToOneError(t *testing.T) {
 					if most += limits.UpstreamRetries.Int(); hits < most || hits > most+1 {
 						t.Errorf("%s: asked %d times, want %d", fault, hits, most)
 					}
-				} else if hits != most && !(u.way == upstream.AsChat && fault == "500") {
+				} else if (hits > most || hits < most && want.says != "silent") && !(u.way == upstream.AsChat && fault == "500") {
 					t.Errorf("%s: asked %d times, want once", fault, hits)
 				}
 				await(t, fault+": a connection is still open", func() bool { return chaos.Held() == 0 })

@@ -34,19 +34,22 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 	}
 }
 
+// ending is an endpoint whose answers may end without saying why.
+func ending(e *endpoint) *endpoint {
+	e.lax = true
+	return e
+}
+
 // withUsage asks for the counts of tokens.
 func withUsage(_ *call, body map[string]any) {
 	body["stream_options"] = map[string]any{"include_usage": true}
 }
 
 // withSpecials has control tokens shown: the marks of the format are among
-// them. A prompt that begins with its beginning-of-text token gets no other.
+// them.
 func withSpecials(c *call, body map[string]any) {
 	withUsage(c, body)
 	body["skip_special_tokens"] = false
-	if c.tokens == nil && c.begun {
-		body["add_special_tokens"] = false
-	}
 }
 
 // wireUsage is OpenAI's count of tokens.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"parley/chat"
@@ -56,6 +57,8 @@ type Engine struct {
 	kind      *Kind
 	version   string
 	log       *slog.Logger
+	gone      chan struct{}
+	lose      func() // closes gone
 }
 
 // Dial reaches an engine and finds out what it is and can do. An error is an
@@ -65,7 +68,8 @@ func Dial(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, transport: t, log: o.Logger}
+	e := &Engine{options: o, transport: t, log: o.Logger, gone: make(chan struct{})}
+	e.lose = sync.OnceFunc(func() { close(e.gone) })
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,6 +86,10 @@ func (e *Engine) Close() error {
 	e.transport.client.CloseIdleConnections()
 	return nil
 }
+
+// Gone is closed when the engine was found to run another model than the one
+// that was opened.
+func (e *Engine) Gone() <-chan struct{} { return e.gone }
 
 // Kind is what the engine was recognised as.
 func (e *Engine) Kind() *Kind { return e.kind }
@@ -141,7 +149,11 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	d.info.Name = cmp.Or(d.info.Name, name)
 	o.Info = d.info
 	if e.kind.complete != nil {
-		o.Model = e.newModel(name, d, words)
+		who, err := e.newIdentity(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		o.Model = e.newModel(name, d, words, who)
 	}
 	if o.Way == AsChat {
 		if o.Responder, err = e.newResponder(ctx, name, d); err != nil {

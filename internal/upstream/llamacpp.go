@@ -77,8 +77,8 @@ func readLlama() func(frame) (chunk, error) {
 			c.cached = p.Cached
 			w.Tokens = nil // the id here is of no token
 		}
-		for _, id := range w.Tokens {
-			c.tokens = append(c.tokens, llm.Token{ID: id})
+		for _, id := range w.Tokens { // those that are no text are control tokens
+			c.tokens = append(c.tokens, llm.Token{ID: id, Control: w.Content == "" && !w.Stop})
 		}
 		if n := len(w.Probabilities); n > 0 && (n == len(w.Tokens) || len(w.Tokens) == 0) {
 			c.tokens = c.tokens[:0]

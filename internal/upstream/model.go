@@ -21,7 +21,8 @@ type model struct {
 	name   string // at the engine
 	info   llm.Info
 	words  words // nil: prompts go as text
-	bos    bool  // the engine puts a beginning-of-text token before text
+	who    *identity
+	bos    bool // the engine puts a beginning-of-text token before text
 }
 
 // readingModel is a model that can show how it reads text.
@@ -33,10 +34,13 @@ var (
 	_ llm.Tokenizer = readingModel{}
 )
 
-func (e *Engine) newModel(name string, d description, w words) llm.Model {
-	m := &model{engine: e, name: name, info: d.info, words: w, bos: e.kind.facts.addsBOS}
-	if d.bos != nil {
+func (e *Engine) newModel(name string, d description, w words, who *identity) llm.Model {
+	m := &model{engine: e, who: who, name: name, info: d.info, words: w, bos: e.kind.facts.addsBOS}
+	switch {
+	case d.bos != nil:
 		m.bos = *d.bos
+	case w != nil:
+		m.bos = m.bos && d.info.AddsBOS
 	}
 	if w == nil {
 		return m
@@ -97,6 +101,9 @@ func (m *model) call(ctx context.Context, p llm.Prompt, params llm.Params) (*cal
 	if p.Empty() {
 		return nil, 0, llm.Errorf(llm.Invalid, "prompt", "the prompt is empty")
 	}
+	if err := m.who.check(ctx, m.engine.transport); err != nil {
+		return nil, 0, err
+	}
 	params = params.WithDefaults(m.info.Sampling)
 	facts := &m.engine.kind.facts
 	c := &call{model: m.name, stream: true, marks: p.Marks, room: m.info.Context, id: callID()}
@@ -156,6 +163,10 @@ func (m *model) fit(c *call, count int) error {
 	default:
 		c.params.MaxTokens = new(usualTokens)
 		c.report.Add("max_tokens", strconv.Itoa(usualTokens), "the engine wants a number, and the room in its context is not known")
+	}
+	if most := m.engine.kind.facts.mostTokens; most > 0 && c.params.MaxTokens != nil && *c.params.MaxTokens > most {
+		c.params.MaxTokens = &most
+		c.report.Add("max_tokens_capped", strconv.Itoa(most), "the engine gives no more tokens at a time")
 	}
 	return nil
 }
@@ -279,6 +290,7 @@ func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) 
 	if ended == nil {
 		return // the caller has gone
 	}
+	a.model.who.heard()
 	text, tokens, stop := a.output.finish()
 	reason := llm.ReasonStop
 	if stop == "" {
@@ -311,6 +323,7 @@ func (a *answer) see(c chunk) {
 	if c.text != "" {
 		if a.chunks == 0 {
 			a.first = time.Now()
+			a.model.who.heard()
 		}
 		a.chunks++
 		if a.model.words != nil && a.tokens == 0 {
@@ -329,6 +342,9 @@ func (a *answer) named(c *chunk) (tokens []llm.Token, closer string) {
 		IsEOG(id int) bool
 		Size() int
 	})
+	if !ok { // nothing is known of tokens that are not in the text
+		tokens = slices.DeleteFunc(tokens, func(t llm.Token) bool { return t.Control && t.Text == "" })
+	}
 	spelt := ""
 	for i := range tokens {
 		t := &tokens[i]

@@ -403,6 +403,9 @@ func TestAnEngineThatContinuesUnaskedIsReported(t *testing.T) {
 
 func TestWhoeverLeavesEndsTheEnginesWork(t *testing.T) {
 	forEachChatKind(t, func(t *testing.T, kind, name string) {
+		if kind == "simpleai" {
+			return // it notices when it next writes: see the proofs of the promises
+		}
 		gate := make(chan struct{}, 3)
 		for range 3 {
 			gate <- struct{}{}
@@ -418,10 +421,6 @@ func TestWhoeverLeavesEndsTheEnginesWork(t *testing.T) {
 			if _, text := e.(chat.TextDelta); text {
 				break
 			}
-		}
-		if kind == "simpleai" { // it notices when it has something to say
-			close(gate)
-			return
 		}
 		if r := fake.Generations()[0]; r.Outcome != enginetest.Cancelled && r.Outcome != enginetest.Aborted {
 			t.Errorf("the request was %s", r.Outcome)

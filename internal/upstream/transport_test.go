@@ -156,7 +156,7 @@ func TestAnAnswerIsWholeOrAnError(t *testing.T) {
 	}{
 		{"streamed", events(first, last, done), "Hello!", ""},
 		{"without [DONE]", events(first, last), "Hello!", ""},
-		{"with [DONE] and no reason", events(first, done), "Hello", ""},
+		{"with [DONE] and no reason", events(first, done), "", "broke off"},
 		{"not streamed", raw("application/json", `{"choices":[{"text":"Hello!","finish_reason":"stop"}]}`), "Hello!", ""},
 		{"without a reason", events(first), "", "broke off"},
 		{"within an event", raw(sse, "data: "+first+"\n\ndata: {\"choi"), "", "broke off"},

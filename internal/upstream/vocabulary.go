@@ -227,7 +227,6 @@ var columns = [...]column{
 		"TopK":              as("top_k").begins(),
 		"TopP":              as("top_p").begins(),
 		"MinP":              as("min_p").begins(),
-		"TypicalP":          as("typical_p").begins(),
 		"Mirostat":          as("mirostat_mode"),
 		"MirostatTau":       as("mirostat_tau").begins(),
 		"MirostatEta":       as("mirostat_eta").begins(),
@@ -253,7 +252,10 @@ var columns = [...]column{
 		"IgnoreEOS":         as("ignore_eos"),
 		"LogitBias":         {},
 	})},
-	vocabSimpleAI: {title: "SimpleAI", words: extend(openAIWords, map[string]word{"Seed": {}, "LogProbs": {}})},
+	vocabSimpleAI: {title: "SimpleAI", words: extend(openAIWords, map[string]word{
+		"FrequencyPenalty": as("frequence_penalty").within(-2, 2), // its spelling
+		"Seed":             {}, "LogProbs": {},
+	})},
 	vocabBasaran: {title: "Basaran", words: map[string]word{
 		"MaxTokens":   as("max_tokens").by(positive),
 		"Temperature": as("temperature"),

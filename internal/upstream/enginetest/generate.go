@@ -85,11 +85,7 @@ func (x *exchange) generate(j job, take func(step) error) error {
 		}
 		if err := out.add(piece, take); err != nil {
 			if errors.Is(err, errGone) {
-				e.mu.Lock()
-				if req.Outcome == "" {
-					req.Outcome, req.NoticedAt = Cancelled, time.Now()
-				}
-				e.mu.Unlock()
+				x.came(Cancelled)
 			}
 			return err
 		}
@@ -98,10 +94,27 @@ func (x *exchange) generate(j job, take func(step) error) error {
 			break
 		}
 	}
-	if req.Outcome == "" {
-		req.Outcome = Answered
-	}
+	x.came(Answered)
 	return nil
+}
+
+// came notes what became of the request, if that is not known.
+func (x *exchange) came(to Outcome) {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	if x.req.Outcome == "" {
+		x.req.Outcome = to
+		if to == Cancelled {
+			x.req.NoticedAt = time.Now()
+		}
+	}
+}
+
+// aborted reports whether a request to abort ended this one.
+func (x *exchange) aborted() bool {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	return x.req.Outcome == Aborted
 }
 
 func tooLong(n, context int) *refusal {
@@ -191,7 +204,7 @@ func (x *exchange) failed(err error) {
 	switch {
 	case errors.Is(err, errGone):
 	case x.begun:
-		x.req.Outcome = Refused
+		x.came(Refused)
 	default:
 		x.e.refuse(x.w, x.req, err)
 	}

@@ -29,6 +29,8 @@ type dialect struct {
 	leaks      bool       // the text has the stop string that ended it
 	whole      bool       // stream is refused
 	deafWhole  bool       // does not notice a client that goes while it waits for a whole answer
+	interrupts bool       // a request ends the streams that run, without a finish
+	mute       bool       // never says why an answer ended
 	slow       bool       // notices a client that goes only when it next writes
 	cuts       bool       // shortens what is too long from the front, and says nothing
 	named      bool       // the model's name must be right
@@ -106,10 +108,28 @@ func (o *openAI) serve(x *exchange, d *dialect, chat bool) error {
 	if n, _ := integer(x.req.Fields, "logprobs"); n != nil {
 		r.asks = true
 	}
-	if streamed {
-		return r.stream(j)
+	r.d = d
+	if d.interrupts {
+		x.e.abortAll("")
 	}
-	return r.whole(j)
+	if !streamed {
+		return r.whole(j)
+	}
+	if d.interrupts && x.tooLong(j) {
+		x.events().begin(0) // the stream has begun, and nothing comes
+		return nil
+	}
+	return r.stream(j)
+}
+
+// tooLong reports whether a prompt does not fit.
+func (x *exchange) tooLong(j job) bool {
+	t, ok := x.e.o.Model.(llm.Tokenizer)
+	if !ok {
+		return false
+	}
+	tokens, err := t.Tokenize(x.r.Context(), j.prompt)
+	return err == nil && len(tokens) >= x.e.o.Context
 }
 
 // job reads a request.
@@ -241,6 +261,7 @@ func prefilled(e *Engine, list []message, arguments map[string]any) (llm.Prompt,
 // An openAIReply writes one answer.
 type openAIReply struct {
 	o    *openAI
+	d    *dialect
 	x    *exchange
 	chat bool
 	id   string
@@ -286,6 +307,9 @@ func (r *openAIReply) whole(j job) error {
 		return err
 	}
 	choice := map[string]any{"index": 0, "finish_reason": finishWord(last.end), "logprobs": nil}
+	if r.d.mute {
+		choice["finish_reason"] = ""
+	}
 	if r.asks {
 		choice["logprobs"] = r.logprobs(tokens)
 	}
@@ -342,7 +366,7 @@ func (r *openAIReply) stream(j job) error {
 		ping = r.x.e.o.Ping
 	}
 	var last step
-	if err := r.x.generate(j, func(now step) error {
+	err := r.x.generate(j, func(now step) error {
 		last = now
 		if !r.x.begun {
 			s.begin(ping)
@@ -358,7 +382,8 @@ func (r *openAIReply) stream(j job) error {
 		}
 		now.text, r.before = r.before+now.text, ""
 		return r.say(s, now)
-	}); err != nil {
+	})
+	if err != nil && !(r.d.interrupts && r.x.aborted()) {
 		return err
 	}
 	if r.counts() && (style.usage == usageAsked || style.usage == usageChoices && r.chat) {
@@ -426,6 +451,9 @@ func (r *openAIReply) chunk(s *stream, now step, delta map[string]any, end *llm.
 	}
 	if end != nil {
 		choice["finish_reason"] = finishWord(end)
+	}
+	if r.d.mute {
+		choice["finish_reason"] = ""
 	}
 	if r.asks && len(now.tokens) > 0 {
 		choice["logprobs"] = r.logprobs(now.tokens)
