@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"parley/llm"
@@ -142,15 +143,20 @@ func (w word) put(row parameter, p llm.Params, value any, into map[string]any, r
 	}
 }
 
-// bounded brings a number into the range that the engine takes.
+// bounded brings a number into the range that the engine takes. A number of
+// tokens below 0 is none.
 func (w word) bounded(row parameter, value any, report *llm.Report) any {
-	n, ok := value.(float64)
-	if !ok {
-		return value
-	}
-	if b := min(max(n, w.low), w.high); b != n {
-		report.Add(codeCapped, row.name, fmt.Sprintf("the engine takes %g to %g: %g was sent", w.low, w.high, b))
-		return b
+	switch n := value.(type) {
+	case float64:
+		if b := min(max(n, w.low), w.high); b != n {
+			report.Add(codeCapped, row.name, fmt.Sprintf("the engine takes %g to %g: %g was sent", w.low, w.high, b))
+			return b
+		}
+	case int:
+		if b := min(n, int(w.high)); b != n {
+			report.Add(row.name+"_"+codeCapped, strconv.Itoa(b), fmt.Sprintf("the engine takes %g to %g", w.low, w.high))
+			return b
+		}
 	}
 	return value
 }

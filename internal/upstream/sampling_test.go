@@ -166,6 +166,7 @@ func TestParametersAreWrittenAsEachEngineReadsThem(t *testing.T) {
 		{"a long seed becomes a short one", vocabOllama, llm.Params{Seed: new(int64(1<<40 + 5))}, `{"seed":517}`, ""},
 		{"as many tokens as fit", vocabOpenAI, llm.Params{MaxTokens: new(-1)}, `{}`, ""},
 		{"a temperature above the engine's range", vocabAnthropic, llm.Params{Temperature: new(1.5)}, `{"temperature":1}`, "capped=temperature"},
+		{"more tokens than the engine makes", vocabKoboldUnited, llm.Params{MaxTokens: new(600)}, `{"max_length":512}`, "max_tokens_capped=512"},
 		{"a steep bias", vocabOpenAI, llm.Params{LogitBias: map[int]float64{3: -1000, 4: 2}}, `{"logit_bias":{"3":-100,"4":2}}`, ""},
 		{"forbidden tokens and words", vocabLlamaCPP, llm.Params{LogitBias: map[int]float64{3: -1000, 1: 2}, WordBias: map[string]float64{"no": -1000}},
 			`{"logit_bias":[[1,2],[3,false],["no",false]]}`, ""},

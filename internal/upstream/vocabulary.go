@@ -151,7 +151,7 @@ var columns = [...]column{
 		"Seed":      as("seed").by(seeded(31)),
 	})},
 	vocabKoboldUnited: {title: "KoboldAI", words: map[string]word{
-		"MaxTokens":         as("max_length").by(positive),
+		"MaxTokens":         as("max_length").within(1, 512).by(positive),
 		"Temperature":       as("temperature").begins().by(greedyByTopK),
 		"TopK":              as("top_k").begins().by(unlessGreedy),
 		"TopP":              as("top_p").begins(),
