@@ -47,6 +47,16 @@ func TestCollectPutsDeltasTogether(t *testing.T) {
 	}
 }
 
+func TestTokensWhoseIDsAreNotToldAreNotTheMessages(t *testing.T) {
+	r, err := chat.Collect(chat.Script(
+		chat.TextDelta{Text: "a", Tokens: []llm.Token{{ID: 1, Text: "a"}}},
+		chat.TextDelta{Text: "b", Tokens: []llm.Token{{ID: -1, Text: "b"}}},
+	).Respond(t.Context(), chat.Conversation{Messages: []chat.Message{chat.Say(chat.User, "x")}}, llm.Params{}))
+	if err != nil || r.Message.Tokens != nil || len(r.Tokens) != 2 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+}
+
 func TestAFailedStreamIsNeverACompleteReply(t *testing.T) {
 	s := chat.Script(chat.TextDelta{Text: "Hel"})
 	s.Err = errors.New("the plug was pulled")

@@ -89,7 +89,9 @@ func Collect(events iter.Seq2[Event, error]) (Reply, error) {
 	}
 	r.Message.Parts = []Part{{Text: text.String()}}
 	r.Message.Reasoning = reasoning.String()
-	r.Message.Tokens = ids
+	if !slices.ContainsFunc(ids, func(id int) bool { return id < 0 }) { // else they are not all known
+		r.Message.Tokens = ids
+	}
 	return r, nil
 }
 

@@ -188,6 +188,7 @@ func (t *Template) Guard(c chat.Conversation, policy LookAlikes) (chat.Conversat
 	for i := range c.Messages {
 		g.message(&c.Messages[i], i)
 	}
+	g.text(&c.Layout.Note, llm.TrustClient, llm.Source{Kind: llm.FromOption, Field: "note"})
 	for i := range c.Tools {
 		tool := &c.Tools[i]
 		at := llm.Source{Kind: llm.FromTool, Index: i}

@@ -153,6 +153,7 @@ func Ladder(policy string, can Abilities) []Rung {
 	}
 	strict := can
 	strict.SystemRun, strict.SystemLater, strict.SameRole, strict.AssistantFirst, strict.NoUser = false, false, false, false, false
+	strict.Developer = false
 	if strict != can {
 		rungs = append(rungs, Rung{policy, strict, RepairNetStrict})
 	}

@@ -41,7 +41,7 @@ type Waiting struct {
 
 // A Token is one step of the output or of a tokenised prompt.
 type Token struct {
-	ID      int
+	ID      int    // -1 where only the text is known
 	Text    string // the bytes that it stands for, which need not be whole runes
 	Control bool   // a control token, not text; of an output: none that Marks makes text
 
@@ -59,7 +59,7 @@ type Token struct {
 
 // A TokenProb is a token that might have been chosen.
 type TokenProb struct {
-	ID      int
+	ID      int // -1 where only the text is known
 	Text    string
 	LogProb float64
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"parley/chatformat"
 	"parley/internal/catalog"
 	"parley/internal/upstream"
 )
@@ -27,6 +28,7 @@ type remoteConfig struct {
 	Headers   map[string]string `toml:"headers"`
 	Way       string            `toml:"way"`
 	Tokenizer string            `toml:"tokenizer"`
+	Abilities map[string]bool   `toml:"abilities"`
 }
 
 // isEngine reports whether a model of the command line is an engine's address.
@@ -78,6 +80,9 @@ func (r *remoteConfig) check(started bool, c *config) (key string, err error) {
 				return key, fmt.Errorf("means something only with url or command")
 			}
 		}
+		if len(r.Abilities) > 0 {
+			return "abilities", fmt.Errorf("means something only with url or command")
+		}
 		return "", nil
 	}
 	if r.URL != "" && !isEngine(r.URL) {
@@ -88,6 +93,9 @@ func (r *remoteConfig) check(started bool, c *config) (key string, err error) {
 	}
 	if ways := []string{"", string(upstream.AsModel), string(upstream.AsChat)}; !slices.Contains(ways, r.Way) {
 		return "way", fmt.Errorf("%q is not one of model, chat", r.Way)
+	}
+	if _, err := chatformat.AllAbilities().With(r.Abilities); err != nil {
+		return "abilities", err
 	}
 	given := 0
 	for _, s := range []string{r.Key, r.KeyEnv, r.KeyFile} {
@@ -142,7 +150,7 @@ func (m *modelConfig) remote(cfg config, log *slog.Logger) (catalog.Remote, erro
 	}
 	return catalog.Remote{
 		Engine: upstream.Options{
-			URL: m.URL, Kind: m.Kind, Key: key, Headers: headers, Way: upstream.Way(m.Way), Tokenizer: m.vocabularyOf(), Logger: log,
+			URL: m.URL, Kind: m.Kind, Key: key, Headers: headers, Way: upstream.Way(m.Way), Tokenizer: m.vocabularyOf(), Abilities: m.Abilities, Logger: log,
 		},
 		Model: m.Model, Chat: m.chat(cfg.Chat), Format: format,
 		Context: cmp.Or(m.Context, cfg.Engine.Context), Sampling: m.Sampling.params(),

@@ -14,8 +14,9 @@ type Remote struct {
 	Engine upstream.Options
 	Model  string // as the engine calls it; "" is the one that it serves
 
+	Chat chatformat.Options
+
 	// Of a model that is laid out here.
-	Chat   chatformat.Options
 	Format func(llm.Info) (chatformat.Format, error) // nil is chatformat.Detect
 
 	Context  int        // tokens that a request may have, where the engine does not tell; 0: not known
@@ -28,7 +29,7 @@ type Remote struct {
 // it gives.
 func (r Remote) Open(ctx context.Context) (*Loaded, error) {
 	o := r.Engine
-	o.Context, o.Sampling = r.Context, r.Sampling
+	o.Context, o.Sampling, o.Layout = r.Context, r.Sampling, r.Chat
 	if o.Way == "" && r.Format != nil {
 		o.Way = upstream.AsModel // whoever names a format wants it used
 	}
@@ -54,6 +55,7 @@ func (r Remote) talking(ctx context.Context, e *upstream.Engine) (*Loaded, error
 	opened.Model, opened.Responder = r.explain.model(opened.Model), r.explain.responder(opened.Responder)
 	l := &Loaded{
 		Info: opened.Info, Model: opened.Model, Responder: opened.Responder, Promises: opened.Promises, Close: e.Close,
+		Gone:   e.Gone(),
 		Engine: server.Engine{Kind: e.Kind().Name, Version: e.Version(), URL: e.URL(), Way: string(opened.Way)},
 	}
 	if opened.Way == upstream.AsChat {

@@ -157,6 +157,7 @@ var (
 
 // What a chat template may cost, whoever sent it.
 var (
+	GoTemplateBytes = row("go_template_bytes", 0, 64*kib, "bytes", "a template of an engine that uses those of Go, and what it writes")
 	TemplateBytes   = row("template_bytes", 0, 1*mib, "bytes", "a chat template's source")
 	TemplateDepth   = row("template_depth", 0, 128, "levels", "nesting of a template's blocks, expressions and calls")
 	TemplateChain   = row("template_chain", 0, 256, "parts", "filters, accesses, operators or inline ifs in a row")

@@ -13,13 +13,14 @@ type expression struct {
 	can     func(chat.Conversation) chatformat.Abilities
 	shown   bool                 // it was seen in the engine's template or its prompts
 	noTools bool                 // there is no place for a list of tools
+	prefill prefill              // how the assistant's last message is continued
 	format  *chatformat.Template // the engine's; nil: it is not shown
 }
 
 // find finds out what a model can express: from the engine's template, from
 // the prompts that it shows, or else by what is known of its kind.
 func (r *responder) find(ctx context.Context, d description) (expression, error) {
-	var x expression
+	x := expression{prefill: r.route.prefill}
 	base := r.route.can
 	x.can = func(chat.Conversation) chatformat.Abilities { return base }
 	switch {
@@ -32,6 +33,9 @@ func (r *responder) find(ctx context.Context, d description) (expression, error)
 	case r.route == chatOllama && d.goTemplate != "":
 		if can, err := chatformat.Probe(func(list []chat.Message) (string, error) { return layOutInGo(d.goTemplate, list) }); err == nil {
 			base, x.shown = roles(can, base), true
+			if continuesInGo(d.goTemplate) {
+				x.prefill = prefillAlways
+			}
 		}
 	case r.route.show != nil && r.route != chatParley:
 		if can, err := r.probe(ctx); err == nil {
@@ -104,4 +108,21 @@ func (r *responder) guard(c chat.Conversation) (chat.Conversation, llm.Report, e
 		return c, nil, nil
 	}
 	return r.found.format.Guard(c, r.engine.options.Layout.LookAlikes)
+}
+
+// promise says how far the promises hold where the engine lays messages out.
+func (r *responder) promise(p map[llm.Promise]llm.Keeping) {
+	p[llm.NothingLost], p[llm.NoForgery], p[llm.AlwaysShown] = llm.ByEngine, llm.ByEngine, llm.NotKept
+	if (r.found.shown || r.route.known) && !r.route.cuts {
+		p[llm.NothingLost] = llm.Kept
+	}
+	if r.found.format != nil {
+		p[llm.NoForgery] = llm.ByPolicy
+	}
+	if r.route.show != nil {
+		p[llm.AlwaysShown] = llm.Kept
+	}
+	if !r.route.words.has("Seed") {
+		p[llm.Reproducible] = llm.NotKept
+	}
 }

@@ -25,7 +25,7 @@ func encodeAnthropic(c *call) (map[string]any, error) {
 	if len(system) > 0 {
 		body["system"] = system
 	}
-	if err := c.prefilled(prefillAlways); err != nil {
+	if err := c.prefilled(); err != nil {
 		return nil, err
 	}
 	if err := vocabAnthropic.write(body, c.params, &c.report); err != nil {

@@ -13,7 +13,9 @@ type chatRoute struct {
 	// can is what the engine is taken to express where neither its template nor
 	// its prompts are shown. What of it is wrong is learnt when the engine
 	// refuses a conversation.
-	can chatformat.Abilities
+	can   chatformat.Abilities
+	known bool // its makers say so, and it refuses or keeps all else
+	cuts  bool // it leaves out what is too long, and says nothing
 
 	oneWord bool    // names of speakers hold no spaces
 	repeats bool    // an answer that continues a message begins with that message
@@ -40,25 +42,26 @@ var (
 // The chat routes of all kinds.
 var (
 	chatOpenAI = openAIRoute(openAIDialect{words: vocabOpenAI, effort: true}, chatRoute{
-		can: chatformat.AllAbilities(), oneWord: true,
+		can: chatformat.AllAbilities(), known: true, oneWord: true,
 	})
 	chatParley = openAIRoute(openAIDialect{words: vocabParley, reasoning: "reasoning_content", arguments: true, documents: true,
-		prefill: prefillFlags, layout: true}, chatRoute{
-		can: chatformat.AllAbilities(), show: showParley,
+		layout: true}, chatRoute{
+		can: chatformat.AllAbilities(), known: true, prefill: prefillFlags, show: showParley,
 	})
-	chatLlama = openAIRoute(openAIDialect{words: vocabLlamaCPPChat, reasoning: "reasoning_content", arguments: true, prefill: prefillBoth, progress: true}, chatRoute{
-		can: canMost, repeats: true, show: showLlama,
+	chatLlama = openAIRoute(openAIDialect{words: vocabLlamaCPPChat, reasoning: "reasoning_content", arguments: true, progress: true}, chatRoute{
+		can: canMost, prefill: prefillBoth, repeats: true, show: showLlama,
 	})
-	chatVLLM = openAIRoute(openAIDialect{words: vocabVLLM, reasoning: "reasoning_content", arguments: true, documents: true, prefill: prefillFlags}, chatRoute{
-		can: canMost, thinks: true, show: showVLLM,
+	chatVLLM = openAIRoute(openAIDialect{words: vocabVLLM, reasoning: "reasoning_content", arguments: true, documents: true}, chatRoute{
+		can: canMost, prefill: prefillFlags, thinks: true, show: showVLLM,
 	})
-	chatSGLang = openAIRoute(openAIDialect{words: vocabSGLang, reasoning: "reasoning_content", arguments: true, prefill: prefillFlags}, chatRoute{
-		can: canMost, thinks: true,
+	chatSGLang = openAIRoute(openAIDialect{words: vocabSGLang, reasoning: "reasoning_content", arguments: true}, chatRoute{
+		can: canMost, prefill: prefillFlags, thinks: true,
 	})
 	// A system message anywhere but at the beginning is a 400, and so are tool
 	// calls in the history and pictures outside of user messages.
 	chatMLC = openAIRoute(openAIDialect{words: vocabMLC, noTools: true}, chatRoute{
-		can: chatformat.Abilities{SystemSlot: true, SameRole: true, AssistantFirst: true, NoUser: true, UserMedia: true}, thinks: true,
+		can:   chatformat.Abilities{SystemSlot: true, SameRole: true, AssistantFirst: true, NoUser: true, UserMedia: true},
+		known: true, thinks: true,
 	})
 	// Most of its named formats keep the first system message only, and count
 	// on turns that alternate; tools are ignored by all but two.
@@ -66,15 +69,15 @@ var (
 		can: chatformat.Abilities{SystemSlot: true}, thinks: true,
 	})
 	// A system message behind a user's at the end would be laid out twice.
-	chatTextgen = openAIRoute(openAIDialect{words: vocabTextgen, reasoning: "reasoning_content", prefill: prefillTextgen}, chatRoute{
+	chatTextgen = openAIRoute(openAIDialect{words: vocabTextgen, reasoning: "reasoning_content"}, chatRoute{
 		can: chatformat.Abilities{SystemSlot: true, SystemRun: true, SameRole: true, AssistantFirst: true, NoUser: true,
 			Tools: true, Calls: true, Media: true},
-		thinks: true, show: showTextgen,
+		cuts: true, prefill: prefillTextgen, thinks: true, show: showTextgen,
 	})
 	chatKobold = openAIRoute(openAIDialect{words: vocabKoboldChat, uncounted: true}, chatRoute{
 		can: chatformat.Abilities{SystemSlot: true, SystemRun: true, SystemLater: true, SameRole: true, AssistantFirst: true, NoUser: true,
 			Media: true},
-		thinks: true, demands: usualTokens,
+		cuts: true, thinks: true, demands: usualTokens,
 	})
 	chatLMStudio = openAIRoute(openAIDialect{words: vocabLMStudio}, chatRoute{can: canMost, thinks: true})
 	chatLocalAI  = openAIRoute(openAIDialect{words: vocabLocalAI}, chatRoute{can: canMost, thinks: true})
@@ -90,13 +93,14 @@ var (
 		thinks: true,
 	}
 	chatAnthropic = &chatRoute{endpoint: anthropicMessages, words: vocabAnthropic,
-		can: chatformat.Abilities{SystemSlot: true, SystemRun: true, Tools: true, Calls: true, Media: true}, prefill: prefillAlways,
+		can:   chatformat.Abilities{SystemSlot: true, SystemRun: true, Tools: true, Calls: true, Media: true},
+		known: true, prefill: prefillAlways,
 		demands: anthropicTokens,
 	}
 )
 
 // openAIRoute is the route of a server that speaks OpenAI's dialect.
 func openAIRoute(d openAIDialect, r chatRoute) *chatRoute {
-	r.endpoint, r.words, r.prefill = openAIChat(d), d.words, d.prefill
+	r.endpoint, r.words = openAIChat(d), d.words
 	return &r
 }

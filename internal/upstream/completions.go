@@ -3,7 +3,6 @@ package upstream
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"slices"
 
 	"parley/llm"
@@ -22,13 +21,23 @@ func completions(path string, v vocabulary, more func(*call, map[string]any)) *e
 			if err := v.write(body, c.params, &c.report); err != nil {
 				return nil, err
 			}
+			if c.params.LogProbs != nil {
+				body["logprobs"] = *c.params.LogProbs
+			}
 			if more != nil {
 				more(c, body)
 			}
 			return body, nil
 		},
-		reader: readCompletions,
+		constrain: rawConstraints[v].write,
+		reader:    readCompletions,
 	}
+}
+
+// ending is an endpoint whose answers may end without saying why.
+func ending(e *endpoint) *endpoint {
+	e.lax = true
+	return e
 }
 
 // withUsage asks for the counts of tokens.
@@ -37,13 +46,10 @@ func withUsage(_ *call, body map[string]any) {
 }
 
 // withSpecials has control tokens shown: the marks of the format are among
-// them. A prompt that begins with its beginning-of-text token gets no other.
+// them.
 func withSpecials(c *call, body map[string]any) {
 	withUsage(c, body)
 	body["skip_special_tokens"] = false
-	if c.tokens == nil && c.begun {
-		body["add_special_tokens"] = false
-	}
 }
 
 // wireUsage is OpenAI's count of tokens.
@@ -111,7 +117,7 @@ func reasonOf(word string) (llm.Reason, error) {
 	case "length", "max_tokens", "model_length", "limit", "load":
 		return llm.ReasonLength, nil
 	case "abort", "error", "preempt":
-		return "", fmt.Errorf("the engine ended the output with %q", word)
+		return "", &endedError{word}
 	}
 	return llm.ReasonEnd, nil
 }

@@ -9,14 +9,22 @@ import (
 
 // What the servers that speak OpenAI's protocol have besides, each its own.
 
-// withVLLM has control tokens shown and token ids told, and keeps the prompt
-// cache of one scope apart from that of others.
+// withTextgen has no second beginning-of-text token put before a prompt.
+func withTextgen(c *call, body map[string]any) {
+	withSpecials(c, body)
+	if c.begun {
+		body["add_bos_token"] = false
+	}
+}
+
+// withVLLM has control tokens shown and token ids told, and no second
+// beginning-of-text token put before a prompt.
 func withVLLM(c *call, body map[string]any) {
 	withSpecials(c, body)
-	body["return_token_ids"] = true
-	if c.params.CacheScope != "" {
-		body["cache_salt"] = c.params.CacheScope
+	if c.tokens == nil && c.begun {
+		body["add_special_tokens"] = false
 	}
+	body["return_token_ids"] = true
 }
 
 // describeOpenAI reads from the list of models what some add to it.
@@ -45,6 +53,14 @@ func countVLLM(ctx context.Context, t *transport, model, text string) (int, erro
 	}
 	err := t.post(ctx, "/tokenize", map[string]any{"model": model, "prompt": text}, &n)
 	return n.Count, err
+}
+
+// withoutEnd asks llama-cpp-python for as many tokens as fit, where nobody says
+// how many: it takes 0 for that, and else gives sixteen.
+func withoutEnd(_ *call, body map[string]any) {
+	if body["max_tokens"] == nil {
+		body["max_tokens"] = 0
+	}
 }
 
 func countLlamaPython(ctx context.Context, t *transport, model, text string) (int, error) {

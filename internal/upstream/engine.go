@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"parley/chat"
@@ -56,6 +57,8 @@ type Engine struct {
 	kind      *Kind
 	version   string
 	log       *slog.Logger
+	gone      chan struct{}
+	lose      func() // closes gone
 }
 
 // Dial reaches an engine and finds out what it is and can do. An error is an
@@ -65,7 +68,8 @@ func Dial(ctx context.Context, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{options: o, transport: t, log: o.Logger}
+	e := &Engine{options: o, transport: t, log: o.Logger, gone: make(chan struct{})}
+	e.lose = sync.OnceFunc(func() { close(e.gone) })
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -82,6 +86,10 @@ func (e *Engine) Close() error {
 	e.transport.client.CloseIdleConnections()
 	return nil
 }
+
+// Gone is closed when the engine was found to run another model than the one
+// that was opened.
+func (e *Engine) Gone() <-chan struct{} { return e.gone }
 
 // Kind is what the engine was recognised as.
 func (e *Engine) Kind() *Kind { return e.kind }
@@ -123,11 +131,14 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.info.Context == 0 {
+	if d.info.Context == 0 || e.options.Context != 0 && e.kind.facts.resizes {
 		d.info.Context = e.options.Context
 	}
 	d.info.Sampling = e.options.Sampling
 	words, err := e.vocabulary(&d)
+	if err == nil && words == nil && e.kind.asks.words != nil {
+		words, err = e.kind.asks.words(ctx, e.transport, name)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -138,7 +149,11 @@ func (e *Engine) Open(ctx context.Context, model string) (*Opened, error) {
 	d.info.Name = cmp.Or(d.info.Name, name)
 	o.Info = d.info
 	if e.kind.complete != nil {
-		o.Model = e.newModel(name, d, words)
+		who, err := e.newIdentity(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		o.Model = e.newModel(name, d, words, who)
 	}
 	if o.Way == AsChat {
 		if o.Responder, err = e.newResponder(ctx, name, d); err != nil {
@@ -171,7 +186,7 @@ func (e *Engine) choose(ctx context.Context, model string) (string, error) {
 	}
 	// Ollama leaves out ":latest", Hugging Face's names have an owner before them.
 	for _, s := range served {
-		if strings.TrimSuffix(s, ":latest") == model {
+		if strings.TrimSuffix(s, ":latest") == model || strings.HasSuffix(s, "/"+model) {
 			return s, nil
 		}
 	}
@@ -224,7 +239,7 @@ func (e *Engine) way(d description) (Way, error) {
 func (e *Engine) vocabulary(d *description) (words, error) {
 	path, named := e.options.Tokenizer, e.options.Tokenizer != ""
 	if !named {
-		if path = d.file; path == "" || !e.local() || !e.kind.facts.tokens {
+		if path = d.file; path == "" || !e.local() {
 			return nil, nil
 		}
 		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
@@ -248,14 +263,14 @@ func (e *Engine) vocabulary(d *description) (words, error) {
 	i := &d.info
 	i.ChatTemplate = cmp.Or(i.ChatTemplate, v.ChatTemplate)
 	i.Vocabulary, i.AddsBOS = v.Size(), v.AddBOS()
-	i.BOS, i.EOS = cmp.Or(i.BOS, piece(v, v.BOS())), cmp.Or(i.EOS, piece(v, v.EOS()))
+	i.BOS, i.EOS = cmp.Or(i.BOS, textOf(v, v.BOS())), cmp.Or(i.EOS, textOf(v, v.EOS()))
 	for _, id := range v.Ends() {
 		i.EndTokens = append(i.EndTokens, v.Piece(id))
 	}
 	return v, nil
 }
 
-func piece(v *vocab.Model, id int) string {
+func textOf(v *vocab.Model, id int) string {
 	if id < 0 {
 		return ""
 	}
@@ -287,11 +302,19 @@ func (e *Engine) promises(o *Opened) map[llm.Promise]llm.Keeping {
 	if f.truncates && (e.kind.asks.count == nil || o.Info.Context == 0) && o.TextOnly {
 		p[llm.NothingLost] = llm.ByEngine
 	}
-	if f.runsOn {
+	switch {
+	case f.runsOn:
 		p[llm.CancelStops] = llm.NotKept
+	case f.slowly:
+		p[llm.CancelStops] = llm.ByEngine
 	}
-	if o.Way == AsChat {
-		p[llm.NothingLost], p[llm.NoForgery], p[llm.AlwaysShown] = llm.ByEngine, llm.ByEngine, llm.NotKept
+	if !f.sampling.has("Seed") {
+		p[llm.Reproducible] = llm.NotKept
+	}
+	if r, ok := o.Responder.(interface {
+		promise(map[llm.Promise]llm.Keeping)
+	}); ok {
+		r.promise(p)
 	}
 	return p
 }

@@ -37,6 +37,14 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("status %d: %s", e.status, clip(e.body))
 }
 
+// An endedError is an output that the engine ended because something failed
+// there.
+type endedError struct{ word string }
+
+func (e *endedError) Error() string {
+	return fmt.Sprintf("the engine ended the output with %q", e.word)
+}
+
 // A silenceError is an engine that says nothing.
 type silenceError struct{ after time.Duration }
 
@@ -125,6 +133,15 @@ func (t *transport) brokeOff(err error) error {
 	return &llm.Error{
 		Code: llm.Broken, Err: t.scrubbed(err),
 		Message: fmt.Sprintf("the connection to the engine at %s broke off before the answer was whole", t),
+		Hint:    "ask again; its own log may say why",
+	}
+}
+
+// ended is an answer that the engine itself broke off.
+func (t *transport) ended(err *endedError) error {
+	return &llm.Error{
+		Code: llm.Broken, Err: err,
+		Message: fmt.Sprintf("the engine at %s broke the answer off with %q", t, err.word),
 		Hint:    "ask again; its own log may say why",
 	}
 }

@@ -25,6 +25,9 @@ const (
 func (e *Engine) generate(ctx context.Context, ep *endpoint, c *call) iter.Seq2[chunk, error] {
 	return func(yield func(chunk, error) bool) {
 		body, err := ep.encode(c)
+		if err == nil {
+			err = ep.constrained(c, e.kind.Title, body)
+		}
 		if err != nil {
 			yield(chunk{}, err)
 			return

@@ -18,7 +18,7 @@ import (
 // system text, a prompt and a response at a time. What a template may do is
 // bounded: it is a stranger's.
 func layOutInGo(source string, list []chat.Message) (string, error) {
-	if err := limits.TemplateBytes.CheckInt(len(source)); err != nil {
+	if err := limits.GoTemplateBytes.CheckInt(len(source)); err != nil {
 		return "", err
 	}
 	t, err := bounded(source)
@@ -73,15 +73,28 @@ func layOutInGo(source string, list []chat.Message) (string, error) {
 	if now.Prompt+now.Response == "" && len(turns) > 1 {
 		now.System = "" // it is lost without a prompt behind it
 	}
+	response := now.Response
 	err = say()
-	return b.String(), err
+	text := b.String()
+	if i := strings.LastIndex(text, response); i >= 0 && response != "" {
+		text = text[:i+len(response)] // the template ends there for the last one
+	}
+	return text, err
+}
+
+// continuesInGo reports whether the assistant's last message is continued: the
+// prompt ends with it.
+func continuesInGo(source string) bool {
+	list := []chat.Message{chat.Say(chat.User, "Say the letters."), chat.Say(chat.Assistant, "A, B, C, D")}
+	text, err := layOutInGo(source, list)
+	return err == nil && strings.HasSuffix(text, list[1].Text())
 }
 
 // goOutput is what a template writes, up to a limit.
 type goOutput struct{ strings.Builder }
 
 func (t *goOutput) Write(p []byte) (int, error) {
-	if err := limits.TemplateBytes.CheckInt(t.Len() + len(p)); err != nil {
+	if err := limits.GoTemplateBytes.CheckInt(t.Len() + len(p)); err != nil {
 		return 0, err
 	}
 	return t.Builder.Write(p)

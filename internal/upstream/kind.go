@@ -33,18 +33,21 @@ const (
 
 // facts are what distinguishes the members of the table where no code has to.
 type facts struct {
-	tokens    bool // prompts may be token ids
-	sampling  vocabulary
-	mostStops int               // stop strings that a request may have; 0: any number
-	endless   bool              // without a number of tokens it goes on until its context is full
-	mute      bool              // it does not tell why output ended
-	truncates bool              // it cuts prompts that are too long, and says nothing
-	addsBOS   bool              // it puts a beginning-of-text token before prompts that are text
-	salts     bool              // it can keep the prompt cache apart
-	unlisted  bool              // it takes names of models that it does not list
-	runsOn    bool              // it goes on working when nobody listens any more
-	keyHeader string            // the header that has the key; "": Authorization, as Bearer
-	headers   map[string]string // that it wants besides
+	tokens     bool // prompts may be token ids
+	sampling   vocabulary
+	mostStops  int               // stop strings that a request may have; 0: any number
+	endless    bool              // without a number of tokens it goes on until its context is full
+	mute       bool              // it does not tell why output ended
+	truncates  bool              // it cuts prompts that are too long, and says nothing
+	addsBOS    bool              // it puts a beginning-of-text token before prompts that are text
+	begun      bool              // it can be told that a prompt has that token already
+	resizes    bool              // its context is as large as a request says
+	unlisted   bool              // it takes names of models that it does not list
+	mostTokens int               // of one answer; 0: any number
+	runsOn     bool              // it goes on working when nobody listens any more
+	slowly     bool              // it notices that nobody listens any more when it has something to say
+	keyHeader  string            // the header that has the key; "": Authorization, as Bearer
+	headers    map[string]string // that it wants besides
 }
 
 // asks are the questions that the engines of a kind answer besides.
@@ -54,6 +57,8 @@ type asks struct {
 	models   func(context.Context, *transport) ([]string, error)                        // under their own names
 	describe func(ctx context.Context, t *transport, model string) (description, error) // nil: it says nothing
 	count    func(ctx context.Context, t *transport, model, text string) (int, error)   // tokens of a prompt that is text; nil: it cannot
+	words    func(ctx context.Context, t *transport, model string) (words, error)       // make tokens by asking it; nil: it cannot
+	identity func(ctx context.Context, t *transport, model string) (string, error)      // tells apart the models that it may run, one at a time; nil: requests name them
 	abort    func(id string) (path string, body any)                                    // nil: hanging up is enough
 }
 
@@ -74,11 +79,16 @@ type vocabulary int
 type endpoint struct {
 	path    string
 	framing framing
+	lax     bool // the mark that ends a stream is enough: why the answer ended may not be said
 
 	// encode writes the body of a request, which is sent as JSON. What it
 	// cannot express it notes in the call's report; an error names the field
 	// or the message.
 	encode func(*call) (map[string]any, error)
+
+	// constrain writes what holds the output to a language, and reports whether
+	// that can be said. nil: nothing of the kind can.
+	constrain func(k *llm.Constraint, body map[string]any) bool
 
 	// reader begins to read an answer: the function it gives is called with
 	// each frame in order, and once for an answer that comes whole.
@@ -106,9 +116,11 @@ type call struct {
 	begun  bool      // text has its beginning-of-text token itself
 	marks  llm.Marks // of the chat format: they are to be seen in the output
 	room   int       // tokens that the engine's context has; 0: not known
+	resize int       // tokens that it is to have; 0: as it has
 
 	// Of a conversation, normalised to what the engine takes.
 	conversation chat.Conversation
+	prefill      prefill // how the engine continues the assistant's last message
 
 	params llm.Params // what the client and the configuration chose
 	stops  []string   // those that the engine is to look for, too

@@ -31,16 +31,17 @@ var kinds = []*Kind{
 			}}},
 			version: told("/api/extra/version", "version"),
 			models:  listKobold, describe: describeKobold, count: countKobold, abort: abortKobold,
+			identity: identifyByName(listKobold),
 		},
 	},
 	{
 		Name: "textgen", Title: "text-generation-webui", Ports: []int{5000}, Default: AsModel,
-		complete: completions("/v1/completions", vocabTextgen, withSpecials),
+		complete: completions("/v1/completions", vocabTextgen, withTextgen),
 		chat:     chatTextgen,
-		facts:    facts{sampling: vocabTextgen, truncates: true, addsBOS: true},
+		facts:    facts{begun: true, sampling: vocabTextgen, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/internal/model/info", is: func(d *document) bool { return d.has("model_name") }}},
-			models: listTextgen, count: countTextgen,
+			models: listTextgen, count: countTextgen, identity: identifyByName(listTextgen),
 		},
 	},
 	{
@@ -74,14 +75,14 @@ var kinds = []*Kind{
 				{path: "/v1/models", is: func(d *document) bool { return d.owner("llamacpp") }},
 			},
 			version: told("/props", "build_info"),
-			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama,
+			models:  listModels("/v1/models"), describe: describeLlama, count: countLlama, words: newRouteWords, identity: identifyLlama,
 		},
 	},
 	{
 		Name: "ollama", Title: "Ollama", Ports: []int{11434}, Default: AsChat,
 		complete: ollamaGenerate,
 		chat:     chatOllama,
-		facts:    facts{sampling: vocabOllama, endless: true, truncates: true, addsBOS: true},
+		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/version", is: func(d *document) bool { return d.text("version") != "" }}},
 			version: told("/api/version", "version"),
@@ -92,7 +93,7 @@ var kinds = []*Kind{
 		Name: "vllm", Title: "vLLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabVLLM, withVLLM),
 		chat:     chatVLLM,
-		facts:    facts{tokens: true, sampling: vocabVLLM, addsBOS: true, salts: true},
+		facts:    facts{begun: true, tokens: true, sampling: vocabVLLM, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("vllm") }}},
 			version: told("/version", "version"),
@@ -135,7 +136,7 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "llamacpppython", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
-		complete: completions("/v1/completions", vocabLlamaCPPPython, nil),
+		complete: completions("/v1/completions", vocabLlamaCPPPython, withoutEnd),
 		chat:     chatLlamaCPPPython,
 		facts:    facts{sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
 		asks: asks{
@@ -146,7 +147,7 @@ var kinds = []*Kind{
 	{
 		Name: "koboldai", Title: "KoboldAI", Ports: []int{5000}, Default: AsModel,
 		complete: koboldWhole,
-		facts:    facts{sampling: vocabKobold, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
+		facts:    facts{sampling: vocabKoboldUnited, mostTokens: 512, mostStops: 10, truncates: true, addsBOS: true, runsOn: true, mute: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/v1/info/version", is: func(d *document) bool { return d.text("result") != "" }}},
 			version: told("/api/v1/info/version", "result"),
@@ -156,7 +157,7 @@ var kinds = []*Kind{
 	{
 		Name: "basaran", Title: "Basaran", Default: AsModel,
 		complete: completions("/v1/completions", vocabBasaran, nil),
-		facts:    facts{sampling: vocabBasaran, addsBOS: true, runsOn: true},
+		facts:    facts{sampling: vocabBasaran, addsBOS: true, slowly: true},
 		asks: asks{
 			signs: []sign{{path: "/v1/models", is: func(d *document) bool {
 				return d.has("data") && strings.HasPrefix(d.header.Get("Server"), "waitress")
@@ -166,9 +167,9 @@ var kinds = []*Kind{
 	},
 	{
 		Name: "simpleai", Title: "simpleAI", Default: AsModel,
-		complete: completions("/completions", vocabSimpleAI, nil),
+		complete: ending(completions("/completions", vocabSimpleAI, nil)),
 		chat:     chatSimpleAI,
-		facts:    facts{sampling: vocabOpenAI, addsBOS: true, runsOn: true},
+		facts:    facts{sampling: vocabSimpleAI, addsBOS: true, slowly: true},
 		asks: asks{
 			signs:  []sign{{path: "/models", is: func(d *document) bool { return d.has("data") }}},
 			models: listModels("/models"),

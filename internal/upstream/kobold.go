@@ -10,7 +10,7 @@ import (
 
 // KoboldCpp's route that streams, and the older one, which KoboldAI has too.
 var (
-	koboldStream = &endpoint{path: "/api/extra/generate/stream", framing: framedSSE, encode: encodeKoboldCpp, reader: readKobold}
+	koboldStream = &endpoint{path: "/api/extra/generate/stream", framing: framedSSE, encode: encodeKoboldCpp, constrain: withGrammar("grammar", nil).write, reader: readKobold}
 	koboldWhole  = &endpoint{path: "/api/v1/generate", framing: framedWhole, encode: encodeKobold, reader: readKobold}
 )
 
@@ -28,7 +28,17 @@ func encodeKobold(c *call) (map[string]any, error) {
 	if c.room > 0 {
 		body["max_context_length"] = c.room
 	}
-	return body, vocabKobold.write(body, c.params, &c.report)
+	ignoreLogProbs(c)
+	if t := c.params.Temperature; t != nil && *t == 0 { // which is refused
+		c.params.Temperature, c.params.TopK = new(1.0), new(1)
+	}
+	return body, vocabKoboldUnited.write(body, c.params, &c.report)
+}
+
+func ignoreLogProbs(c *call) {
+	if c.params.LogProbs != nil {
+		c.report.Add("ignored", "logprobs", "the engine does not tell them with its output")
+	}
 }
 
 func encodeKoboldCpp(c *call) (map[string]any, error) {
@@ -36,6 +46,7 @@ func encodeKoboldCpp(c *call) (map[string]any, error) {
 	if c.room > 0 {
 		body["max_context_length"] = c.room
 	}
+	ignoreLogProbs(c)
 	return body, vocabKobold.write(body, c.params, &c.report)
 }
 

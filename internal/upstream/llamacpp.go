@@ -11,7 +11,7 @@ import (
 )
 
 // llamaCompletion is llama.cpp's own route for raw prompts.
-var llamaCompletion = &endpoint{path: "/completion", framing: framedSSE, encode: encodeLlama, reader: readLlama}
+var llamaCompletion = &endpoint{path: "/completion", framing: framedSSE, encode: encodeLlama, constrain: llamaConstraints.write, reader: readLlama}
 
 func encodeLlama(c *call) (map[string]any, error) {
 	body := map[string]any{
@@ -26,6 +26,9 @@ func encodeLlama(c *call) (map[string]any, error) {
 	}
 	if len(c.stops) > 0 {
 		body["stop"] = c.stops
+	}
+	if n := c.params.LogProbs; n != nil {
+		body["n_probs"] = max(*n, 1)
 	}
 	return body, vocabLlamaCPP.write(body, c.params, &c.report)
 }
@@ -44,6 +47,7 @@ type wireLlama struct {
 	} `json:"timings"`
 	Progress *struct {
 		Total     int `json:"total"`
+		Cached    int `json:"cache"`
 		Processed int `json:"processed"`
 	} `json:"prompt_progress"`
 	Probabilities []wireLlamaToken `json:"completion_probabilities"`
@@ -70,9 +74,11 @@ func readLlama() func(frame) (chunk, error) {
 		}
 		if p := w.Progress; p != nil {
 			c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
+			c.cached = p.Cached
+			w.Tokens = nil // the id here is of no token
 		}
-		for _, id := range w.Tokens {
-			c.tokens = append(c.tokens, llm.Token{ID: id})
+		for _, id := range w.Tokens { // those that are no text are control tokens
+			c.tokens = append(c.tokens, llm.Token{ID: id, Control: w.Content == "" && !w.Stop})
 		}
 		if n := len(w.Probabilities); n > 0 && (n == len(w.Tokens) || len(w.Tokens) == 0) {
 			c.tokens = c.tokens[:0]
@@ -170,8 +176,21 @@ func describeLlama(ctx context.Context, t *transport, model string) (d descripti
 	return d, nil
 }
 
+// newRouteWords makes tokens by /tokenize.
+func newRouteWords(ctx context.Context, t *transport, model string) (words, error) {
+	w := &routeWords{transport: t, model: model, control: map[int]bool{}}
+	bos, err := idsLlama(ctx, t, model, "")
+	w.bos = bos
+	return w, err
+}
+
 // countLlama counts the tokens of a prompt.
 func countLlama(ctx context.Context, t *transport, model, text string) (int, error) {
+	ids, err := idsLlama(ctx, t, model, text)
+	return len(ids), err
+}
+
+func idsLlama(ctx context.Context, t *transport, model, text string) ([]int, error) {
 	var list struct {
 		Tokens []int `json:"tokens"`
 	}
@@ -180,5 +199,5 @@ func countLlama(ctx context.Context, t *transport, model, text string) (int, err
 		body["model"] = model
 	}
 	err := t.post(ctx, "/tokenize", body, &list)
-	return len(list.Tokens), err
+	return list.Tokens, err
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/fnv"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"parley/llm"
@@ -19,7 +21,8 @@ type model struct {
 	name   string // at the engine
 	info   llm.Info
 	words  words // nil: prompts go as text
-	bos    bool  // the engine puts a beginning-of-text token before text
+	who    *identity
+	bos    bool // the engine puts a beginning-of-text token before text
 }
 
 // readingModel is a model that can show how it reads text.
@@ -31,10 +34,13 @@ var (
 	_ llm.Tokenizer = readingModel{}
 )
 
-func (e *Engine) newModel(name string, d description, w words) llm.Model {
-	m := &model{engine: e, name: name, info: d.info, words: w, bos: e.kind.facts.addsBOS}
-	if d.bos != nil {
+func (e *Engine) newModel(name string, d description, w words, who *identity) llm.Model {
+	m := &model{engine: e, who: who, name: name, info: d.info, words: w, bos: e.kind.facts.addsBOS}
+	switch {
+	case d.bos != nil:
 		m.bos = *d.bos
+	case w != nil:
+		m.bos = m.bos && d.info.AddsBOS
 	}
 	if w == nil {
 		return m
@@ -63,10 +69,15 @@ func (m *model) Complete(ctx context.Context, p llm.Prompt, params llm.Params) i
 			yield(llm.Piece{}, err)
 			return
 		}
-		a := &answer{model: m, call: c, count: count, seed: *c.params.Seed, began: time.Now()}
+		a := &answer{model: m, call: c, count: count, began: time.Now()}
 		a.params = params.WithDefaults(m.info.Sampling)
-		if params.Seed != nil {
-			a.seed = *params.Seed
+		if a.params.LogProbs != nil {
+			a.alternatives = *a.params.LogProbs
+		}
+		if a.params.Seed != nil {
+			a.seed = *a.params.Seed
+		} else if c.params.Seed != nil {
+			a.seed = *c.params.Seed
 		}
 		if c.params.MaxTokens != nil && *c.params.MaxTokens == 0 {
 			if yield(a.accepted(), nil) {
@@ -90,18 +101,24 @@ func (m *model) call(ctx context.Context, p llm.Prompt, params llm.Params) (*cal
 	if p.Empty() {
 		return nil, 0, llm.Errorf(llm.Invalid, "prompt", "the prompt is empty")
 	}
+	if err := m.who.check(ctx, m.engine.transport); err != nil {
+		return nil, 0, err
+	}
 	params = params.WithDefaults(m.info.Sampling)
 	facts := &m.engine.kind.facts
 	c := &call{model: m.name, stream: true, marks: p.Marks, room: m.info.Context, id: callID()}
 	c.params = params
-	c.params.Seed = new(wireSeed(params))
+	c.params.Choice = 0
+	if params.Seed != nil || facts.sampling.has("Seed") {
+		c.params.Seed = new(wireSeed(params))
+	}
+	if facts.resizes {
+		c.resize = m.engine.options.Context
+	}
 	if b, ok := m.words.(interface {
 		Bias(llm.Params) map[int]float64
 	}); ok {
 		c.params.LogitBias, c.params.WordBias = b.Bias(params), nil
-	}
-	if params.CacheScope != "" && !facts.salts {
-		c.report.Add("ignored", "cache_scope", "the engine does not keep its prompt cache apart")
 	}
 	count, err := m.read(ctx, c, p)
 	if err != nil {
@@ -147,6 +164,10 @@ func (m *model) fit(c *call, count int) error {
 		c.params.MaxTokens = new(usualTokens)
 		c.report.Add("max_tokens", strconv.Itoa(usualTokens), "the engine wants a number, and the room in its context is not known")
 	}
+	if most := m.engine.kind.facts.mostTokens; most > 0 && c.params.MaxTokens != nil && *c.params.MaxTokens > most {
+		c.params.MaxTokens = &most
+		c.report.Add("max_tokens_capped", strconv.Itoa(most), "the engine gives no more tokens at a time")
+	}
 	return nil
 }
 
@@ -190,8 +211,11 @@ type answer struct {
 	params llm.Params
 	count  int // tokens of the prompt; 0: not known
 	seed   int64
-	began  time.Time
-	first  time.Time // when output began
+
+	end          string // text of the token that ended the output
+	alternatives int    // that are reported for each token
+	began        time.Time
+	first        time.Time // when output began
 
 	output *output
 	told   chunk  // the counts that the engine tells
@@ -229,7 +253,11 @@ func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) 
 		if ended != nil {
 			continue // it only counts tokens now
 		}
-		tokens, closer := a.named(c)
+		if a.end != "" && c.finish == "" && c.text != "" { // the engine does not know this end
+			ended = &chunk{finish: llm.ReasonEnd}
+			break
+		}
+		tokens, closer := a.named(&c)
 		text, given, stop, loop := a.output.push(c.text, tokens)
 		reason := llm.ReasonStop
 		switch {
@@ -262,19 +290,24 @@ func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) 
 	if ended == nil {
 		return // the caller has gone
 	}
+	a.model.who.heard()
 	text, tokens, stop := a.output.finish()
-	reason := ended.finish
-	switch {
-	case stop != "":
-		reason = llm.ReasonStop
-	case reason == llm.ReasonStop && slices.Contains(a.params.Stop, ended.stop):
-		stop = ended.stop
-	case reason == llm.ReasonStop:
-		reason, stop = llm.ReasonEnd, ended.stop
-	case reason == llm.ReasonEnd:
-		stop = ended.stop
+	reason := llm.ReasonStop
+	if stop == "" {
+		reason, stop = a.ending(ended)
 	}
 	yield(llm.Piece{Text: text, Tokens: tokens, Finish: a.finish(ctx, reason, stop)}, nil)
+}
+
+// ending is why the engine ended the output, and by which text.
+func (a *answer) ending(c *chunk) (llm.Reason, string) {
+	switch {
+	case c.finish == llm.ReasonStop && slices.Contains(a.params.Stop, c.stop):
+		return llm.ReasonStop, c.stop
+	case c.finish == llm.ReasonStop, c.finish == llm.ReasonEnd:
+		return llm.ReasonEnd, cmp.Or(c.stop, a.end)
+	}
+	return c.finish, ""
 }
 
 // see takes note of what is counted.
@@ -290,6 +323,7 @@ func (a *answer) see(c chunk) {
 	if c.text != "" {
 		if a.chunks == 0 {
 			a.first = time.Now()
+			a.model.who.heard()
 		}
 		a.chunks++
 		if a.model.words != nil && a.tokens == 0 {
@@ -300,23 +334,45 @@ func (a *answer) see(c chunk) {
 
 // named gives the chunk's tokens their texts, and the first of them that is a
 // control token and a stop string: engines do not show those in the text.
-func (a *answer) named(c chunk) (tokens []llm.Token, closer string) {
+func (a *answer) named(c *chunk) (tokens []llm.Token, closer string) {
 	tokens = c.tokens
 	known, ok := a.model.words.(interface {
 		Piece(id int) string
 		IsControl(id int) bool
+		IsEOG(id int) bool
 		Size() int
 	})
+	if !ok { // nothing is known of tokens that are not in the text
+		tokens = slices.DeleteFunc(tokens, func(t llm.Token) bool { return t.Control && t.Text == "" })
+	}
+	spelt := ""
 	for i := range tokens {
 		t := &tokens[i]
+		t.Top = t.Top[:min(len(t.Top), a.alternatives)]
+		if a.params.LogProbs == nil {
+			t.LogProb = 0
+		}
 		if ok && t.ID >= 0 && t.ID < known.Size() {
 			t.Text, t.Control = known.Piece(t.ID), known.IsControl(t.ID)
 		} else if t.Text == "" && len(tokens) == 1 {
 			t.Text = c.text
 		}
+		if ok && t.Control && !a.params.IgnoreEOS && known.IsEOG(t.ID) {
+			a.end = t.Text
+			c.text = strings.TrimSuffix(c.text, t.Text)
+			return tokens[:i], ""
+		}
 		if t.Control && a.output.stops.Armed() && slices.Contains(a.params.Stop, t.Text) {
 			return tokens[:i], t.Text
 		}
+		if !t.Control || strings.Contains(c.text, t.Text) {
+			spelt += t.Text
+		}
+	}
+	if ok && len(tokens) > 0 && c.text != "" && strings.TrimLeft(spelt, " ") != strings.TrimLeft(c.text, " ") {
+		// llama.cpp's streams leave out the first tokens of a character that
+		// consists of several: whoever used these ids would have another text.
+		tokens = []llm.Token{{ID: -1, Text: c.text}}
 	}
 	return tokens, ""
 }

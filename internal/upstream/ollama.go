@@ -7,13 +7,20 @@ import (
 )
 
 // ollamaGenerate is Ollama's route for raw prompts.
-var ollamaGenerate = &endpoint{path: "/api/generate", framing: framedLines, encode: encodeOllama, reader: readOllama}
+var ollamaGenerate = &endpoint{path: "/api/generate", framing: framedLines, encode: encodeOllama, constrain: ollamaConstraints.write, reader: readOllama}
 
 func encodeOllama(c *call) (map[string]any, error) {
-	options := map[string]any{}
+	// The model's own stop strings hold unless others are given.
+	options := map[string]any{"stop": append([]string{}, c.stops...)}
+	if c.resize > 0 {
+		options["num_ctx"] = c.resize // another size loads the model anew
+	}
 	body := map[string]any{
 		"model": c.model, "prompt": c.text, "raw": true, "stream": c.stream, "options": options,
 		"truncate": false, "shift": false, // what is too long is to be refused
+	}
+	if n := c.params.LogProbs; n != nil {
+		body["logprobs"], body["top_logprobs"] = true, *n
 	}
 	return body, vocabOllama.write(options, c.params, &c.report)
 }
@@ -27,12 +34,22 @@ func readOllama() func(frame) (chunk, error) {
 			Reason     string `json:"done_reason"`
 			Prompt     int    `json:"prompt_eval_count"`
 			Completion int    `json:"eval_count"`
+
+			LogProbs []wireLlamaToken `json:"logprobs"` // without ids
 		}
 		if err := json.Unmarshal(f.data, &w); err != nil {
 			return c, err
 		}
 		c.text = w.Thinking + w.Response
 		c.prompt, c.completion = w.Prompt, w.Completion
+		for _, p := range w.LogProbs {
+			t := p.token()
+			t.ID = -1
+			for i := range t.Top {
+				t.Top[i].ID = -1
+			}
+			c.tokens = append(c.tokens, t)
+		}
 		if w.Done {
 			if w.Reason == "" {
 				w.Reason = "stop"
@@ -71,12 +88,18 @@ func describeOllama(ctx context.Context, t *transport, model string) (d descript
 		Info         map[string]any `json:"model_info"`
 		Capabilities []string       `json:"capabilities"`
 		Template     string         `json:"template"`
+		Modelfile    string         `json:"modelfile"`
 	}
 	if err := t.post(ctx, "/api/show", map[string]any{"model": model}, &show); err != nil {
 		return d, err
 	}
 	d.info.Architecture, d.info.Quantisation = show.Details.Family, show.Details.Quantisation
 	d.goTemplate = show.Template
+	for line := range strings.Lines(show.Modelfile) {
+		if path, ok := strings.CutPrefix(line, "FROM "); ok && d.file == "" {
+			d.file = strings.TrimSpace(path)
+		}
+	}
 	for key, value := range show.Info {
 		n, isNumber := value.(float64)
 		switch {

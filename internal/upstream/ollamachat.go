@@ -13,11 +13,14 @@ import (
 )
 
 // ollamaChat is Ollama's own chat endpoint.
-var ollamaChat = &endpoint{path: "/api/chat", framing: framedLines, encode: encodeOllamaChat, reader: newOllamaChatReader}
+var ollamaChat = &endpoint{path: "/api/chat", framing: framedLines, encode: encodeOllamaChat, constrain: ollamaConstraints.write, reader: newOllamaChatReader}
 
 func encodeOllamaChat(c *call) (map[string]any, error) {
 	messages, err := ollamaMessages(c)
 	if err != nil {
+		return nil, err
+	}
+	if err := c.prefilled(); err != nil {
 		return nil, err
 	}
 	options := map[string]any{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -19,16 +20,15 @@ type openAIDialect struct {
 	path  string // "" is /v1/chat/completions
 	words vocabulary
 
-	reasoning string  // field of a message with an assistant's earlier thoughts; "": it does not take them
-	arguments bool    // it takes arguments of its template, in chat_template_kwargs
-	effort    bool    // it takes reasoning_effort
-	documents bool    // it takes documents to answer from
-	noTools   bool    // it has no place for a list of tools
-	prefill   prefill // how the assistant's last message is continued
-	quiet     bool    // it does not know stream_options
-	uncounted bool    // the counts that it sends are made up
-	progress  bool    // it tells how far it has come, if asked to
-	layout    bool    // it is another Parley, and takes what a client says about the layout
+	reasoning string // field of a message with an assistant's earlier thoughts; "": it does not take them
+	arguments bool   // it takes arguments of its template, in chat_template_kwargs
+	effort    bool   // it takes reasoning_effort
+	documents bool   // it takes documents to answer from
+	noTools   bool   // it has no place for a list of tools
+	quiet     bool   // it does not know stream_options
+	uncounted bool   // the counts that it sends are made up
+	progress  bool   // it tells how far it has come, if asked to
+	layout    bool   // it is another Parley, and takes what a client says about the layout
 }
 
 // prefill is how an engine is asked to continue the assistant's last message.
@@ -47,7 +47,10 @@ func (p prefill) always() bool { return p == prefillAlways || p == prefillBoth }
 
 // openAIChat is the endpoint of a server that speaks OpenAI's dialect.
 func openAIChat(d openAIDialect) *endpoint {
-	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, reader: newOpenAIReader}
+	e := &endpoint{path: "/v1/chat/completions", encode: d.encode, constrain: chatConstraints[d.words].write, reader: newOpenAIReader}
+	if d.words == vocabTGIChat {
+		e.constrain = tgiGrammar
+	}
 	if d.path != "" {
 		e.path = d.path
 	}
@@ -81,6 +84,10 @@ func (d openAIDialect) encode(c *call) (map[string]any, error) {
 	if err := d.words.write(body, c.params, &c.report); err != nil {
 		return nil, err
 	}
+	if n, ok := body["max_tokens"]; ok && d.words == vocabOpenAI && newerModels.MatchString(c.model) {
+		delete(body, "max_tokens")
+		body["max_completion_tokens"] = n
+	}
 	if n := c.params.LogProbs; n != nil && d.words.has("LogProbs") {
 		body["logprobs"] = true
 		body["top_logprobs"] = *n
@@ -97,6 +104,9 @@ func (d openAIDialect) encode(c *call) (map[string]any, error) {
 	}
 	return body, nil
 }
+
+// newerModels are those of OpenAI's that refuse max_tokens under that name.
+var newerModels = regexp.MustCompile(`^(o[1-9]|gpt-[5-9])`)
 
 func (d openAIDialect) messages(c *call) []map[string]any {
 	list := make([]map[string]any, len(c.conversation.Messages))
@@ -219,10 +229,10 @@ func openAITool(tool chat.ToolSpec) any {
 
 // continued asks for the rest of the last message.
 func (d openAIDialect) continued(c *call, body map[string]any) error {
-	if err := c.prefilled(d.prefill); err != nil || !c.conversation.Continue {
+	if err := c.prefilled(); err != nil || !c.conversation.Continue {
 		return err
 	}
-	switch d.prefill {
+	switch c.prefill {
 	case prefillFlags, prefillBoth:
 		body["continue_final_message"] = true
 		body["add_generation_prompt"] = false
@@ -238,8 +248,8 @@ const codeContinued = "continued"
 
 // prefilled refuses to continue a message where the engine cannot, and reports
 // where it does so unasked.
-func (c *call) prefilled(p prefill) error {
-	list := c.conversation.Messages
+func (c *call) prefilled() error {
+	p, list := c.prefill, c.conversation.Messages
 	last := len(list) - 1
 	switch {
 	case c.conversation.Continue && p == prefillNone:

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"hash/fnv"
 	"unicode"
 	"unicode/utf8"
 
@@ -116,9 +115,11 @@ func (o *output) repeats(text string) (loop bool) {
 const longestWord = 8
 
 func (o *output) see() bool {
-	h := fnv.New32a()
-	h.Write(o.word)
+	hash := uint32(2166136261) // FNV-1a
+	for _, c := range o.word {
+		hash = (hash ^ uint32(c)) * 16777619
+	}
 	o.word = o.word[:0]
 	o.words++
-	return o.guard.See(h.Sum32())
+	return o.guard.See(hash)
 }

@@ -40,8 +40,9 @@ func (m *model) read(ctx context.Context, c *call, p llm.Prompt) (count int, err
 	if c.text, err = m.plain(ctx, p); err != nil {
 		return 0, err
 	}
-	c.begun = m.begins(c.text)
-	if rest, ok := strings.CutPrefix(c.text, m.info.BOS); ok && m.info.BOS != "" && m.bos && rest != "" {
+	bos := m.beginning(c.text)
+	c.begun = bos != ""
+	if rest := c.text[len(bos):]; c.begun && m.bos && !m.engine.kind.facts.begun && rest != "" {
 		c.text, c.begun = rest, false // the engine puts it there
 	}
 	return m.count(ctx, c, p)
@@ -100,17 +101,18 @@ var usualBOS = []string{
 	"<s>", "<bos>", "<|begin_of_text|>", "<｜begin▁of▁sentence｜>", "<|startoftext|>", "[gMASK]<sop>", "<BOS_TOKEN>",
 }
 
-// begins reports whether a text has its beginning-of-text token itself.
-func (m *model) begins(text string) bool {
+// beginning is the beginning-of-text token with which a text begins, or "".
+func (m *model) beginning(text string) string {
+	known := usualBOS
 	if m.info.BOS != "" {
-		return strings.HasPrefix(text, m.info.BOS)
+		known = []string{m.info.BOS}
 	}
-	for _, bos := range usualBOS {
+	for _, bos := range known {
 		if strings.HasPrefix(text, bos) {
-			return true
+			return bos
 		}
 	}
-	return false
+	return ""
 }
 
 // count asks for the number of tokens of a prompt that is sent as text, where

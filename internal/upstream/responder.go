@@ -146,18 +146,22 @@ func refusesRoles(err error) bool {
 // call makes a conversation ready for the engine.
 func (r *responder) call(c chat.Conversation, params llm.Params, rung chatformat.Rung, at int) (*call, error) {
 	c.Layout.Policy = rung.Policy
-	if r.found.noTools && len(c.Tools) > 0 && c.Choice.Mode != chat.ToolNone {
-		return nil, toolsRefused(c, nil)
+	var report llm.Report
+	if r.found.noTools && len(c.Tools) > 0 {
+		if err := toolsRefused(c, &report); err != nil {
+			return nil, err
+		}
+		c.Tools = nil
 	}
-	guarded, looks, err := r.guard(c)
+	c, notes, err := r.guard(c)
 	if err != nil {
 		return nil, err
 	}
-	c, report, err := chatformat.Normalise(guarded, rung.Abilities)
-	if err != nil {
+	report.Merge(notes)
+	if c, notes, err = chatformat.Normalise(c, rung.Abilities); err != nil {
 		return nil, err
 	}
-	report.Merge(looks)
+	report.Merge(notes)
 	if at > 0 {
 		report.Add(chatformat.CodeRepaired, rung.Note, "the engine has refused conversations that were repaired less")
 	}
@@ -169,7 +173,7 @@ func (r *responder) call(c chat.Conversation, params llm.Params, rung chatformat
 	}
 	return &call{
 		model: r.name, stream: r.route.framing != framedWhole, room: r.info.Context, id: callID(),
-		conversation: c, params: params, report: report,
+		conversation: c, prefill: r.found.prefill, params: params, report: report,
 	}, nil
 }
 
@@ -201,7 +205,7 @@ func (r *responder) answer(c chat.Conversation, params llm.Params, rung chatform
 	}
 	a.text, a.thoughts = newOutput(asked), newOutput(inThoughts)
 	last := call.conversation.Messages[len(call.conversation.Messages)-1]
-	continues := call.conversation.Continue || r.route.prefill.always() && last.Role == chat.Assistant
+	continues := call.conversation.Continue || r.found.prefill.always() && last.Role == chat.Assistant
 	if continues && r.route.repeats {
 		a.repeated = last.Text()
 	}

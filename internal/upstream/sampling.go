@@ -1,12 +1,12 @@
 package upstream
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"parley/llm"
@@ -20,6 +20,7 @@ type parameter struct {
 	neutral any      // the value that changes nothing; nil: there is none
 	shapes  []string // fields without one of which this one changes nothing
 	ours    bool     // carried out here, whatever the engine can
+	apart   bool     // each endpoint says it in its own way: see constraint.go
 }
 
 // parameters are all fields of llm.Params, in their order.
@@ -59,6 +60,7 @@ var parameters = []parameter{
 	{field: "MinTokens", name: "min_tokens", neutral: 0},
 	{field: "IgnoreEOS", name: "ignore_eos"},
 	{field: "LoopGuard", name: "loop_guard", ours: true},
+	{field: "Constraint", name: "response_format", apart: true},
 	{field: "LogProbs", name: "logprobs"},
 	{field: "CacheScope", name: "cache_scope"},
 }
@@ -107,7 +109,7 @@ func (v vocabulary) write(into map[string]any, p llm.Params, report *llm.Report)
 	fields := reflect.ValueOf(p)
 	for _, row := range parameters {
 		value, chosen := chosen(fields.FieldByName(row.field))
-		if !chosen || row.ours {
+		if !chosen || row.ours || row.apart {
 			continue
 		}
 		w, has := words[row.field]
@@ -141,15 +143,20 @@ func (w word) put(row parameter, p llm.Params, value any, into map[string]any, r
 	}
 }
 
-// bounded brings a number into the range that the engine takes.
+// bounded brings a number into the range that the engine takes. A number of
+// tokens below 0 is none.
 func (w word) bounded(row parameter, value any, report *llm.Report) any {
-	n, ok := value.(float64)
-	if !ok {
-		return value
-	}
-	if b := min(max(n, w.low), w.high); b != n {
-		report.Add(codeCapped, row.name, fmt.Sprintf("the engine takes %g to %g: %g was sent", w.low, w.high, b))
-		return b
+	switch n := value.(type) {
+	case float64:
+		if b := min(max(n, w.low), w.high); b != n {
+			report.Add(codeCapped, row.name, fmt.Sprintf("the engine takes %g to %g: %g was sent", w.low, w.high, b))
+			return b
+		}
+	case int:
+		if b := min(n, int(w.high)); b != n {
+			report.Add(row.name+"_"+codeCapped, strconv.Itoa(b), fmt.Sprintf("the engine takes %g to %g", w.low, w.high))
+			return b
+		}
 	}
 	return value
 }
@@ -280,7 +287,7 @@ func samplingTable() string {
 	}
 	b.WriteString("\n|---|" + strings.Repeat("---|", len(columns)) + "\n")
 	for _, row := range parameters {
-		if row.ours {
+		if row.ours || row.apart {
 			continue
 		}
 		name := row.name
@@ -295,8 +302,10 @@ func samplingTable() string {
 				b.WriteString(" – |")
 			case w.low != 0 || w.high != 0:
 				fmt.Fprintf(&b, " `%s` %g to %g |", w.name, w.low, w.high)
+			case w.name == row.name:
+				b.WriteString(" yes |")
 			default:
-				fmt.Fprintf(&b, " `%s` |", cmp.Or(w.name, row.name))
+				fmt.Fprintf(&b, " `%s` |", w.name)
 			}
 		}
 		b.WriteString("\n")

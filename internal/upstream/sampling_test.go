@@ -26,7 +26,7 @@ func unusual() llm.Params {
 			llm.SampleTypicalP, llm.SampleMinP, llm.SampleXTC},
 		Seed: new(int64(42)), Choice: 1, Stop: []string{"x"}, StopAfter: "a", StopOpen: "b", BannedStrings: []string{"never"},
 		LogitBias: map[int]float64{5: 1.5}, WordBias: map[string]float64{"yes": 2}, MinTokens: new(9), IgnoreEOS: true, LoopGuard: new(50),
-		LogProbs: new(3), CacheScope: "key",
+		Constraint: &llm.Constraint{Kind: llm.ConstrainJSON}, LogProbs: new(3), CacheScope: "key",
 	}
 }
 
@@ -90,7 +90,7 @@ func TestEveryParameterIsSentOrReported(t *testing.T) {
 			switch {
 			case row.ours && (sent && row.field != "LoopGuard" || reported):
 				t.Errorf("%s: %s is ours: sent %v, reported %v", c.title, row.field, sent, reported)
-			case row.ours:
+			case row.ours, row.apart:
 			case has && w.apart == sent:
 				t.Errorf("%s: %s has a word, kept apart %v, and is sent %v", c.title, row.field, w.apart, sent)
 			case !has && !reported && row.field != "WordBias":
@@ -166,6 +166,7 @@ func TestParametersAreWrittenAsEachEngineReadsThem(t *testing.T) {
 		{"a long seed becomes a short one", vocabOllama, llm.Params{Seed: new(int64(1<<40 + 5))}, `{"seed":517}`, ""},
 		{"as many tokens as fit", vocabOpenAI, llm.Params{MaxTokens: new(-1)}, `{}`, ""},
 		{"a temperature above the engine's range", vocabAnthropic, llm.Params{Temperature: new(1.5)}, `{"temperature":1}`, "capped=temperature"},
+		{"more tokens than the engine makes", vocabKoboldUnited, llm.Params{MaxTokens: new(600)}, `{"max_length":512}`, "max_tokens_capped=512"},
 		{"a steep bias", vocabOpenAI, llm.Params{LogitBias: map[int]float64{3: -1000, 4: 2}}, `{"logit_bias":{"3":-100,"4":2}}`, ""},
 		{"forbidden tokens and words", vocabLlamaCPP, llm.Params{LogitBias: map[int]float64{3: -1000, 1: 2}, WordBias: map[string]float64{"no": -1000}},
 			`{"logit_bias":[[1,2],[3,false],["no",false]]}`, ""},

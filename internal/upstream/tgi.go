@@ -9,7 +9,7 @@ import (
 )
 
 // tgiStream is the own route of Text Generation Inference.
-var tgiStream = &endpoint{path: "/generate_stream", framing: framedSSE, encode: encodeTGI, reader: readTGI}
+var tgiStream = &endpoint{path: "/generate_stream", framing: framedSSE, encode: encodeTGI, constrain: tgiGrammar, reader: readTGI}
 
 func encodeTGI(c *call) (map[string]any, error) {
 	parameters := map[string]any{"return_full_text": false, "details": true}
@@ -17,6 +17,9 @@ func encodeTGI(c *call) (map[string]any, error) {
 		parameters["stop"] = c.stops
 	}
 	body := map[string]any{"inputs": c.text, "parameters": parameters}
+	if n := c.params.LogProbs; n != nil && *n > 0 {
+		parameters["top_n_tokens"] = min(*n, 5)
+	}
 	return body, vocabTGI.write(parameters, c.params, &c.report)
 }
 
@@ -29,6 +32,11 @@ func readTGI() func(frame) (chunk, error) {
 				LogProb *float64 `json:"logprob"`
 				Special bool     `json:"special"`
 			} `json:"token"`
+			Top []struct {
+				ID      int     `json:"id"`
+				Text    string  `json:"text"`
+				LogProb float64 `json:"logprob"`
+			} `json:"top_tokens"`
 			Details *struct {
 				Finish    string `json:"finish_reason"`
 				Generated int    `json:"generated_tokens"`
@@ -49,6 +57,9 @@ func readTGI() func(frame) (chunk, error) {
 			token := llm.Token{ID: t.ID, Text: t.Text}
 			if t.LogProb != nil {
 				token.LogProb = *t.LogProb
+			}
+			for _, top := range w.Top {
+				token.Top = append(token.Top, llm.TokenProb{ID: top.ID, Text: top.Text, LogProb: top.LogProb})
 			}
 			// Special tokens are shown: a format's marks are among them. The one
 			// that ended the output is no text.

@@ -313,8 +313,12 @@ func (t *transport) chunks(ctx context.Context, e *endpoint, body any) iter.Seq2
 				yield(chunk{}, t.unreadable(e.path, kind, f.data, errors.New("it is markup")))
 				return
 			case bytes.Equal(f.data, endOfStream):
-				if !finished {
+				switch {
+				case finished:
+				case e.lax:
 					yield(chunk{finish: llm.ReasonEnd, done: true}, nil)
+				default: // as llama-cpp-python's server ends what another request interrupts
+					yield(chunk{}, t.brokeOff(errors.New("the stream ends without a finish_reason")))
 				}
 				return
 			}
@@ -323,7 +327,11 @@ func (t *transport) chunks(ctx context.Context, e *endpoint, body any) iter.Seq2
 				return
 			}
 			if c, err = read(f); err != nil {
-				yield(chunk{}, t.unreadable(e.path, kind, f.data, err))
+				if told, ok := errors.AsType[*endedError](err); ok {
+					yield(chunk{}, t.ended(told))
+				} else {
+					yield(chunk{}, t.unreadable(e.path, kind, f.data, err))
+				}
 				return
 			}
 			finished = finished || c.finish != ""

@@ -151,9 +151,9 @@ var columns = [...]column{
 		"Seed":      as("seed").by(seeded(31)),
 	})},
 	vocabKoboldUnited: {title: "KoboldAI", words: map[string]word{
-		"MaxTokens":         as("max_length").by(positive),
-		"Temperature":       as("temperature").begins(),
-		"TopK":              as("top_k").begins(),
+		"MaxTokens":         as("max_length").within(1, 512).by(positive),
+		"Temperature":       as("temperature").begins().by(greedyByTopK),
+		"TopK":              as("top_k").begins().by(unlessGreedy),
 		"TopP":              as("top_p").begins(),
 		"TypicalP":          as("typical").begins(),
 		"RepetitionPenalty": as("rep_pen").begins(),
@@ -227,7 +227,6 @@ var columns = [...]column{
 		"TopK":              as("top_k").begins(),
 		"TopP":              as("top_p").begins(),
 		"MinP":              as("min_p").begins(),
-		"TypicalP":          as("typical_p").begins(),
 		"Mirostat":          as("mirostat_mode"),
 		"MirostatTau":       as("mirostat_tau").begins(),
 		"MirostatEta":       as("mirostat_eta").begins(),
@@ -253,7 +252,10 @@ var columns = [...]column{
 		"IgnoreEOS":         as("ignore_eos"),
 		"LogitBias":         {},
 	})},
-	vocabSimpleAI: {title: "SimpleAI", words: extend(openAIWords, map[string]word{"Seed": {}, "LogProbs": {}})},
+	vocabSimpleAI: {title: "SimpleAI", words: extend(openAIWords, map[string]word{
+		"FrequencyPenalty": as("frequence_penalty").within(-2, 2), // its spelling
+		"Seed":             {}, "LogProbs": {},
+	})},
 	vocabBasaran: {title: "Basaran", words: map[string]word{
 		"MaxTokens":   as("max_tokens").by(positive),
 		"Temperature": as("temperature"),
@@ -270,7 +272,7 @@ var columns = [...]column{
 	vocabParley: {title: "Parley", words: func() map[string]word {
 		all := map[string]word{}
 		for _, row := range parameters {
-			if !row.ours {
+			if !row.ours && !row.apart {
 				all[row.field] = as(row.name).begins()
 			}
 		}
@@ -329,6 +331,23 @@ func minusOne(_ llm.Params, name string, value any, into map[string]any) bool {
 func notGreedy(_ llm.Params, name string, value any, into map[string]any) bool {
 	if t := value.(float64); t > 0 {
 		into[name] = t
+	}
+	return true
+}
+
+// greedyByTopK writes a temperature of 0, which is refused, as a choice of one.
+func greedyByTopK(_ llm.Params, name string, value any, into map[string]any) bool {
+	if t := value.(float64); t > 0 {
+		into[name] = t
+	} else {
+		into["top_k"] = 1
+	}
+	return true
+}
+
+func unlessGreedy(p llm.Params, name string, value any, into map[string]any) bool {
+	if p.Temperature == nil || *p.Temperature > 0 {
+		into[name] = value
 	}
 	return true
 }

@@ -28,14 +28,13 @@ type Chaos struct {
 	over   chan struct{}
 	wg     sync.WaitGroup
 
-	mu     sync.Mutex
-	spoil  func(*spoiled)
-	times  int // requests that are still to be spoiled; -1: all
-	passed []string
-	hits   int
-	sent   atomic.Int64
-	gone   atomic.Int32
-	live   atomic.Int32
+	mu    sync.Mutex
+	spoil func(*spoiled)
+	times int // requests that are still to be spoiled; -1: all
+	hits  int
+	sent  atomic.Int64
+	gone  atomic.Int32
+	live  atomic.Int32
 }
 
 // StartChaos puts a proxy before the server at url until the test ends. It
@@ -269,7 +268,7 @@ func (s *spoiled) streamed() (parts, lines bool) {
 
 // event is a JSON value as a part of the stream.
 func (s *spoiled) event(value string) []byte {
-	if _, lines := s.streamed(); lines {
+	if parts, lines := s.streamed(); lines || !parts {
 		return []byte(value + "\n")
 	}
 	return []byte("data: " + value + "\n\n")

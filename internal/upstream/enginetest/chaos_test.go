@@ -60,13 +60,13 @@ func TestFaultsSpoilTheAnswer(t *testing.T) {
 		_, honest, _ := through(t, c)
 		c.Spoil(fault)
 		resp, body, err := through(t, c)
-		spoiled := err != nil || resp.StatusCode != 200 || body != honest || len(resp.Header) > 4
+		spoiled := err != nil || resp.StatusCode != 200 || body != honest || len(resp.Header) > 3 || resp.Header.Get("X-Padding") != ""
 		switch fault {
 		case "split at every byte", "wrong content type", "gzip", "closes without saying":
 			spoiled = err == nil && body == honest // seen below the body, or behind it
 		}
 		if !spoiled {
-			t.Errorf("%s: the answer is %q (%v)", fault, body, resp.Header)
+			t.Errorf("%s: the answer is %.200q", fault, body)
 		}
 	}
 }

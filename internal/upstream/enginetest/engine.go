@@ -309,9 +309,7 @@ func (e *Engine) handler() http.Handler {
 		out := &statusWriter{ResponseWriter: w}
 		defer func() {
 			req.Status = out.status
-			if req.Outcome == "" {
-				req.Outcome = Answered
-			}
+			(&exchange{e: e, req: req}).came(Answered)
 			close(req.Ended)
 		}()
 		if e.kind.server != "" {
@@ -329,7 +327,7 @@ func (e *Engine) handler() http.Handler {
 			h = m.exact["GET "+r.URL.Path]
 		}
 		if h == nil {
-			req.Outcome = Refused
+			(&exchange{e: e, req: req}).came(Refused)
 			e.kind.missing(out, r)
 			return
 		}
@@ -348,7 +346,7 @@ func (e *Engine) admits(r *http.Request) bool {
 }
 
 func (e *Engine) refuse(w http.ResponseWriter, req *Request, err error) {
-	req.Outcome = Refused
+	(&exchange{e: e, req: req}).came(Refused)
 	f, ok := err.(*refusal)
 	if !ok {
 		f = &refusal{status: 500, message: err.Error()}

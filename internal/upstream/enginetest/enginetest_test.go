@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -319,8 +320,8 @@ func TestWhatTheRealOneRefusesIsRefusedInItsShape(t *testing.T) {
 		{"koboldai", "/api/v1/generate", map[string]any{"prompt": "x", "stop_sequence": stops(11)}, 422, `stop_sequence`},
 		{"koboldai", "/api/v1/generate", map[string]any{"prompt": "x", "max_length": 513}, 422, `max_length`},
 		{"koboldai", "/api/extra/generate/stream", map[string]any{"prompt": "x"}, 404, `Not Found`},
-		{"llamacpppython", "/v1/completions", map[string]any{"prompt": []int{1, 2}}, 422, `"loc":["body","prompt"]`},
-		{"llamacpppython", "/v1/completions", map[string]any{"prompt": "x", "max_tokens": -1}, 422, `greater_than_equal`},
+		{"llamacpppython", "/v1/completions", map[string]any{"prompt": []int{1, 2}}, 500, `('body', 'prompt')`},
+		{"llamacpppython", "/v1/completions", map[string]any{"prompt": "x", "max_tokens": "many"}, 500, `('body', 'max_tokens')`},
 		{"vllm", "/v1/completions", with(prompt(), "model", "other"), 404, `"type":"NotFoundError"`},
 		{"vllm", "/v1/chat/completions", with(messages(user), "continue_final_message", true), 400, `Cannot set both`},
 		{"textgen", "/v1/completions", with(prompt(), "min_p", nil), 422, `"loc":["body","min_p"]`},
@@ -476,7 +477,7 @@ func TestAClientThatGoesIsNoticed(t *testing.T) {
 		t.Run(c.kind+c.path, func(t *testing.T) {
 			gate := make(chan struct{}, 1)
 			gate <- struct{}{}
-			model := llm.Script("one ", "two ", "three ", "four ")
+			model := llm.Script(append([]string{"one "}, slices.Repeat([]string{"more "}, 1<<16)...)...)
 			model.Gate = gate
 			e := enginetest.Start(t, c.kind, enginetest.Options{Model: model})
 			path := c.path
@@ -486,9 +487,7 @@ func TestAClientThatGoesIsNoticed(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			body := c.body("x", true)
-			if c.kind == "vllm" {
-				body["max_tokens"] = 50
-			}
+			c.set(body, c.most, 1<<16)
 			data, _ := json.Marshal(body)
 			req, _ := http.NewRequestWithContext(ctx, "POST", e.URL+path, bytes.NewReader(data))
 			req.Header.Set("Anthropic-Version", "2023-06-01")
@@ -503,6 +502,15 @@ func TestAClientThatGoesIsNoticed(t *testing.T) {
 				t.Errorf("%d requests run", e.Running())
 			}
 			cancel()
+			if c.kind == "simpleai" || c.kind == "basaran" { // these notice when they next write
+				for r, over := e.Begun()[0], false; !over; {
+					select {
+					case gate <- struct{}{}:
+					case <-r.Ended:
+						over = true
+					}
+				}
+			}
 			r := e.Generations()[0]
 			if r.Outcome != enginetest.Cancelled || r.NoticedAt.IsZero() {
 				t.Errorf("recorded %q, noticed at %v", r.Outcome, r.NoticedAt)

@@ -43,6 +43,11 @@ var faults = map[string]func(*spoiled){
 		s.write(next[:len(next)/2])
 		s.end()
 	},
+	"ends as if whole before the finish": func(s *spoiled) { // llama-cpp-python, when another request comes
+		s.head(200)
+		s.half()
+		s.write([]byte("data: [DONE]\n\n"))
+	},
 	"ends behind the finish": func(s *spoiled) { // without the mark that ends the stream
 		s.head(200)
 		s.write(bytes.Split(s.body, []byte("data: [DONE]"))[0])

@@ -27,6 +27,7 @@ type job struct {
 	stops  []string
 	leaks  bool // the engine's output has the stop string that ended it
 	deaf   bool // the engine does not notice that the client has gone
+	slow   bool // it notices when it next writes
 	genkey string
 }
 
@@ -83,6 +84,9 @@ func (x *exchange) generate(j job, take func(step) error) error {
 			return err
 		}
 		if err := out.add(piece, take); err != nil {
+			if errors.Is(err, errGone) {
+				x.came(Cancelled)
+			}
 			return err
 		}
 		req.Generated = out.now.generated
@@ -90,10 +94,27 @@ func (x *exchange) generate(j job, take func(step) error) error {
 			break
 		}
 	}
-	if req.Outcome == "" {
-		req.Outcome = Answered
-	}
+	x.came(Answered)
 	return nil
+}
+
+// came notes what became of the request, if that is not known.
+func (x *exchange) came(to Outcome) {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	if x.req.Outcome == "" {
+		x.req.Outcome = to
+		if to == Cancelled {
+			x.req.NoticedAt = time.Now()
+		}
+	}
+}
+
+// aborted reports whether a request to abort ended this one.
+func (x *exchange) aborted() bool {
+	x.e.mu.Lock()
+	defer x.e.mu.Unlock()
+	return x.req.Outcome == Aborted
 }
 
 func tooLong(n, context int) *refusal {
@@ -108,7 +129,7 @@ func tooLong(n, context int) *refusal {
 func (x *exchange) watch(j job) (context.Context, func()) {
 	e, req := x.e, x.req
 	ctx := x.r.Context()
-	if e.o.Deaf || j.deaf {
+	if e.o.Deaf || j.deaf || j.slow {
 		ctx = context.WithoutCancel(ctx)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -183,7 +204,7 @@ func (x *exchange) failed(err error) {
 	switch {
 	case errors.Is(err, errGone):
 	case x.begun:
-		x.req.Outcome = Refused
+		x.came(Refused)
 	default:
 		x.e.refuse(x.w, x.req, err)
 	}

@@ -22,7 +22,7 @@ var koboldDefaults = llm.Params{
 const koboldFields = "prompt memory max_length max_context_length n temperature top_p top_k top_a typical tfs min_p rep_pen rep_pen_range rep_pen_slope " +
 	"presence_penalty sampler_order sampler_seed stop_sequence trim_stop ban_eos_token bypass_eos render_special grammar grammar_retain_state logit_bias " +
 	"banned_tokens banned_strings custom_token_bans images mirostat mirostat_tau mirostat_eta dry_multiplier dry_base dry_allowed_length dry_penalty_last_n " +
-	"dry_sequence_breakers xtc_threshold xtc_probability dynatemp_range dynatemp_exponent smoothing_factor genkey quiet "
+	"dry_sequence_breakers nsigma xtc_threshold xtc_probability dynatemp_range dynatemp_exponent smoothing_factor genkey quiet "
 
 // Fields of the graphical interface, which must be accepted.
 const koboldGUI = "singleline use_story use_memory use_authors_note use_world_info use_userscripts use_default_badwordsids disable_input_formatting " +
@@ -122,7 +122,7 @@ func koboldGenerate(x *exchange, streamed bool) error {
 	if !streamed {
 		var all strings.Builder
 		var last step
-		if err := x.generate(j, func(s step) error { all.WriteString(s.text); last = s; return nil }); err != nil && x.req.Outcome != Aborted {
+		if err := x.generate(j, func(s step) error { all.WriteString(s.text); last = s; return nil }); err != nil && !x.aborted() {
 			return err
 		}
 		writeJSON(x.w, 200, map[string]any{"results": []any{map[string]any{"text": all.String(), "finish_reason": koboldFinish(last.end)}}})
@@ -141,7 +141,7 @@ func koboldGenerate(x *exchange, streamed bool) error {
 		}
 		return s.event("message", map[string]any{"token": now.text, "finish_reason": reason})
 	})
-	if x.req.Outcome == Aborted {
+	if x.aborted() {
 		return s.event("message", map[string]any{"token": "", "finish_reason": "length"})
 	}
 	return err

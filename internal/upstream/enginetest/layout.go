@@ -20,6 +20,13 @@ const Alternating = `{% if messages[0]['role'] == 'system' %}{% set head = messa
 	`{% if message['role'] == 'user' %}{{ '<|im_start|>user\n' }}{% if loop.first and head %}{{ head + '\n\n' }}{% endif %}{{ message['content'] + '<|im_end|>\n' }}` +
 	`{% else %}{{ '<|im_start|>assistant\n' + message['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
 
+// Dropping is a template that leaves out, and says nothing, every system
+// message but one at the beginning.
+const Dropping = `{% for message in messages %}{% if message['role'] != 'system' or loop.first %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
+
+// Deaf is a template without a place for system messages: it leaves out all.
+const Deaf = `{% for message in messages %}{% if message['role'] != 'system' %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}`
+
 func templateOf(m llm.Model) string {
 	if d, ok := m.(llm.Describer); ok {
 		if t := d.Describe().ChatTemplate; t != "" {

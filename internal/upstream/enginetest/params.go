@@ -99,9 +99,9 @@ func sampling(fields map[string]any, known []string, defaults llm.Params) (llm.P
 	if p.MaxTokens != nil && *p.MaxTokens < 0 {
 		p.MaxTokens = nil
 	}
-	for _, n := range []*float64{p.TopP, p.MinP, p.TypicalP, p.XTCProbability} { // engines that check ranges have done so
-		if n != nil {
-			*n = min(max(*n, 0), 1)
+	for _, n := range []**float64{&p.TopP, &p.MinP, &p.TypicalP, &p.XTCProbability} { // engines that check ranges have done so
+		if *n != nil {
+			*n = new(min(max(**n, 0), 1)) // the old one may be a default, which others read
 		}
 	}
 	if p.Temperature != nil {

@@ -55,7 +55,7 @@ var mlcOpenAI = &openAI{
 					return llm.Prompt{}, refuse(400, "messages", "the model takes no images")
 				}
 			}
-			s, err := render(x.e.o.Template, list, true, nil)
+			s, err := render(chatML, list, true, nil) // its conversation templates are its own
 			return llm.Text(s), err
 		}},
 	style: style{role: roleEach},
@@ -86,12 +86,15 @@ var llamaCPPPython = &kind{
 		switch {
 		case f.status == 401:
 			writeJSON(w, 401, map[string]any{"detail": "Invalid API key"})
-		case f.invalid():
-			validation(w, f)
-		case f.kind == "template":
-			writeJSON(w, 500, map[string]any{"error": map[string]any{"message": f.message, "type": "internal_server_error", "param": nil, "code": nil}})
+		case f.kind == "json":
+			writeText(w, 500, "text/plain; charset=utf-8", "Internal Server Error")
 		case f.kind == "too_long":
+			f.message = fmt.Sprintf("This model's maximum context length is %v tokens, however you requested %v tokens (%v in your prompt; 0 for the completion). Please reduce your prompt; or completion length.",
+				f.more["n_ctx"], f.more["n_prompt_tokens"], f.more["n_prompt_tokens"])
 			openAIError(w, f)
+		case f.invalid(): // also what a validator finds
+			f.message = fmt.Sprintf("1 validation error:\n  {'type': '%s', 'loc': ('body', '%s'), 'msg': '%s'}", f.kind, f.field, f.message)
+			fallthrough
 		default:
 			writeJSON(w, 500, map[string]any{"error": map[string]any{"message": f.message, "type": "internal_server_error", "param": nil, "code": nil}})
 		}
@@ -129,9 +132,9 @@ const pythonSampling = "min_tokens min_p top_k repeat_penalty logit_bias_type mi
 
 var pythonOpenAI = &openAI{
 	prefixes: []string{"/v1"},
-	complete: &dialect{known: words(completeFields + pythonSampling), deafWhole: true, check: pythonCheck,
+	complete: &dialect{known: words(completeFields + pythonSampling), deafWhole: true, interrupts: true, check: pythonCheck,
 		defaults: pythonDefaults.WithDefaults(llm.Params{MaxTokens: new(16)})},
-	chat: &dialect{known: words(chatFields + pythonSampling + "functions function_call"), deafWhole: true, check: pythonCheck, defaults: pythonDefaults,
+	chat: &dialect{known: words(chatFields + pythonSampling + "functions function_call"), deafWhole: true, interrupts: true, check: pythonCheck, defaults: pythonDefaults,
 		layout: func(x *exchange, list []message) (llm.Prompt, error) { // there is no way to begin the reply
 			for _, m := range list {
 				if m.hasMedia() {
@@ -145,10 +148,8 @@ var pythonOpenAI = &openAI{
 }
 
 func pythonCheck(x *exchange) error {
-	for name, least := range map[string]float64{"max_tokens": 0, "temperature": 0, "top_p": 0, "min_p": 0, "top_k": 0, "repeat_penalty": 0, "min_tokens": 0} {
-		if n, _ := number(x.req.Fields, name); n != nil && *n < least {
-			return &refusal{status: 422, kind: "greater_than_equal", field: name, message: fmt.Sprintf("Input should be greater than or equal to %v", least)}
-		}
+	if n, _ := number(x.req.Fields, "max_tokens"); n != nil && *n <= 0 {
+		x.req.Fields["max_tokens"] = -1.0 // as many as fit
 	}
 	return nil
 }
@@ -180,9 +181,9 @@ var simpleAI = &kind{
 var simpleOpenAI = &openAI{
 	prefixes: []string{""},
 	complete: &dialect{known: words("model prompt suffix max_tokens temperature top_p n stream logprobs echo stop presence_penalty frequence_penalty best_of logit_bias user"),
-		named: true, defaults: llm.Params{MaxTokens: new(7)}},
+		named: true, mute: true, slow: true, deafWhole: true, defaults: llm.Params{MaxTokens: new(7)}},
 	chat: &dialect{known: words("model messages temperature top_p n stream max_tokens stop presence_penalty frequence_penalty logit_bias user"),
-		named: true, defaults: llm.Params{MaxTokens: new(7)},
+		named: true, slow: true, deafWhole: true, defaults: llm.Params{MaxTokens: new(7)},
 		layout: func(x *exchange, list []message) (llm.Prompt, error) {
 			s, err := render(x.e.o.Template, list, true, nil)
 			return llm.Text(s), err
@@ -214,7 +215,7 @@ const BasaranPrompt = 4096
 
 var basaranOpenAI = &openAI{
 	prefixes: []string{"/v1"},
-	complete: &dialect{known: words("prompt min_tokens max_tokens temperature top_p n stream logprobs echo"), defaults: llm.Params{MaxTokens: new(16)},
+	complete: &dialect{known: words("prompt min_tokens max_tokens temperature top_p n stream logprobs echo"), slow: true, deafWhole: true, defaults: llm.Params{MaxTokens: new(16)},
 		check: func(x *exchange) error {
 			f := x.req.Fields
 			if list, ok := f["prompt"].([]any); ok && len(list) > 1 {

@@ -117,8 +117,8 @@ const studioSampling = "stream_options top_k repeat_penalty ttl draft_model reas
 
 var studioOpenAI = &openAI{
 	prefixes: []string{"/v1"}, reasoning: "reasoning_content",
-	complete: &dialect{known: words(completeFields + studioSampling), defaults: llm.Params{Temperature: new(0.8), TopK: new(40), TopP: new(0.95), MinP: new(0.05), RepetitionPenalty: new(1.1)}},
-	chat: &dialect{known: words(chatFields + studioSampling + "max_completion_tokens"), defaults: llm.Params{Temperature: new(0.8), TopK: new(40), TopP: new(0.95), MinP: new(0.05), RepetitionPenalty: new(1.1)},
+	complete: &dialect{known: words(completeFields + studioSampling), defaults: llm.Params{Temperature: new(0.8), TopK: new(40), TopP: new(0.95), RepetitionPenalty: new(1.1)}},
+	chat: &dialect{known: words(chatFields + studioSampling + "max_completion_tokens"), defaults: llm.Params{Temperature: new(0.8), TopK: new(40), TopP: new(0.95), RepetitionPenalty: new(1.1)},
 		layout: byTemplate},
 }
 

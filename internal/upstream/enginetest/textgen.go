@@ -89,7 +89,7 @@ var textgenOpenAI = &openAI{
 		}},
 	chat: &dialect{known: words(chatFields + textgenSampling + "max_completion_tokens functions function_call mode instruction_template instruction_template_str " +
 		"character bot_name name2 context greeting user_name name1 user_bio chat_template_str chat_instruct_command continue_"),
-		defaults: llm.Params{MaxTokens: new(512)}, cuts: true, check: textgenCheck, layout: textgenLayout},
+		cuts: true, check: textgenCheck, layout: textgenLayout},
 	style: style{pings: true, mark: func(_ step, chunk map[string]any, _ *exchange) { chunk["created"] = time.Now().Unix() }},
 }
 

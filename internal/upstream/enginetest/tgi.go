@@ -175,24 +175,50 @@ func tgiGenerate(x *exchange, streamed bool) error {
 	}
 	s := x.events()
 	defer s.end()
-	index := 0
-	err = x.generate(j, func(now step) error {
-		last = now
-		all.WriteString(now.text)
-		if now.text == "" && now.end == nil {
-			return nil
-		}
-		tokens = append(tokens, token(now))
+	over := false // the last token has been shown, which brings the details
+	say := func(t map[string]any) error {
+		tokens = append(tokens, t)
 		if !streamed {
 			return nil
 		}
 		s.begin(0)
-		index++
-		v := map[string]any{"index": index, "token": token(now), "generated_text": nil, "details": nil}
-		if now.end != nil {
+		v := map[string]any{"index": len(tokens), "token": t, "generated_text": nil, "details": nil}
+		if last.end != nil {
+			over = true
 			v["generated_text"], v["details"] = all.String(), details()
 		}
 		return s.raw("data:" + compact(v) + "\n\n")
+	}
+	err = x.generate(j, func(now step) error {
+		last = now
+		all.WriteString(now.text)
+		if most := j.params.MaxTokens; last.end == nil && most != nil && now.generated >= *most {
+			last.end = &llm.Finish{Reason: llm.ReasonLength} // the limit shows with the token that reaches it
+		}
+		if now.text != "" {
+			if now.end != nil && now.end.Reason == llm.ReasonEnd {
+				last.end = nil // there is a token behind this one
+			}
+			if err := say(token(now)); err != nil {
+				return err
+			}
+		}
+		if now.end == nil || over {
+			return nil
+		}
+		last.end = now.end
+		if now.end.Reason != llm.ReasonEnd {
+			if now.text == "" {
+				return say(token(now))
+			}
+			return nil
+		}
+		// The token that ended it is shown, but is not in the text.
+		end := map[string]any{"id": 0, "text": now.end.Stop, "logprob": -0.1, "special": true}
+		if list := x.e.endToken(now.end); list != nil {
+			end["id"] = list[0]
+		}
+		return say(end)
 	})
 	if err != nil || streamed {
 		return err
