@@ -155,7 +155,7 @@ func New(entries []Entry, o Options) (*Catalog, error) {
 	if o.Default != "" {
 		if c.preset = c.byName[o.Default]; c.preset == nil {
 			e := llm.Errorf(llm.Invalid, "", "the default is to be the model %q, which is not served", o.Default)
-			e.Hint = "served: " + few(c.names())
+			e.Hint = "served: " + Few(c.names())
 			return nil, e
 		}
 	}
@@ -208,12 +208,12 @@ func (c *Catalog) find(name string) (*slot, llm.Report, error) {
 	if name == "" {
 		e = llm.Errorf(llm.NotFound, "model", "no model was named, and several are served")
 	}
-	e.Hint = "served: " + few(c.names())
+	e.Hint = "served: " + Few(c.names())
 	return nil, nil, e
 }
 
-// few lists names, and how many more there are.
-func few(names []string) string {
+// Few lists names, and how many more there are: for messages.
+func Few(names []string) string {
 	const most = 10
 	if len(names) <= most {
 		return strings.Join(names, ", ")

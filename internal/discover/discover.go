@@ -47,10 +47,15 @@ type File struct {
 
 	// Refusal says why the engine in this program cannot run it; "" if it can.
 	Refusal string
+	large   bool // for this machine
 }
 
 // Runs reports whether the engine in this program can run the model.
 func (f *File) Runs() bool { return f.Refusal == "" }
+
+// Fits reports whether the model is no larger than the machine's memory, as
+// far as that is known.
+func (f *File) Fits() bool { return !f.large }
 
 // A Note is something that was found and is no model to serve, or a place that
 // could not be read.

@@ -75,14 +75,14 @@ func pooled(f *gguf.File, architecture string) bool {
 
 // refusal says why the engine in this program cannot run a model.
 func (c *candidate) refusal(memory int64) string {
+	if c.large = memory > 0 && c.Size > memory; c.large {
+		return fmt.Sprintf("it takes %.1f GiB, and this machine has %.1f GiB of memory", gib(c.Size), gib(memory))
+	}
 	if c.Parts > 1 {
 		return "it is split over several files: join them with llama-gguf-split --merge of llama.cpp"
 	}
 	if err := engine.Check(c.Path); err != nil {
 		return problem(c.Path, err)
-	}
-	if memory > 0 && c.Size > memory {
-		return fmt.Sprintf("it takes %.1f GiB, and this machine has %.1f GiB of memory", gib(c.Size), gib(memory))
 	}
 	return ""
 }
