@@ -273,7 +273,9 @@ func TestNamesAreUniqueAndAFileIsOneUnderAllOfThem(t *testing.T) {
 	m.write("work/models/b/model.gguf", model(t, "general.architecture", "llama"))
 	m.write("work/models/c/b/model.gguf", model(t, "general.architecture", "llama"))
 	m.link(m.at("work/models/a/model.gguf"), "work/models/linked.gguf")
-	m.link(m.at("work/models"), "work/models/loop")
+	for i := range 6 { // folders without end
+		m.link(m.at("work/models"), fmt.Sprintf("work/models/loop%d", i))
+	}
 	m.link(m.at("nowhere"), "work/models/broken.gguf")
 	data := model(t, "general.architecture", "llama", "general.name", "x")
 	m.ollama("home/.ollama/models", "registry.ollama.ai/library/x/1b", data)
@@ -281,6 +283,9 @@ func TestNamesAreUniqueAndAFileIsOneUnderAllOfThem(t *testing.T) {
 	found := m.find()
 	if got, want := names(found), []string{"model @ ./models", "b/model @ ./models", "b/model-2 @ ./models", "x:1b @ Ollama"}; !slices.Equal(got, want) {
 		t.Errorf("found %q, want %q", got, want)
+	}
+	if len(found.Notes) != 0 {
+		t.Errorf("notes %v", found.Notes)
 	}
 	if x := found.Named("linked"); x == nil || x.Name != "model" {
 		t.Errorf("linked is %+v", x)
