@@ -149,7 +149,7 @@ func (c *config) offers(files []discover.File, engines []discover.Engine) (all [
 
 // discover looks for what is there and takes it into the configuration, where
 // nothing was chosen. It gives what was found.
-func (c *serveCmd) discover(ctx context.Context, cfg *config, log *slog.Logger, open []listener) ([]offer, error) {
+func (c *serveCmd) discover(ctx context.Context, a *app, cfg *config, log *slog.Logger, open []listener) ([]offer, error) {
 	if cfg.chosen || !cfg.Discover.files() && !cfg.Discover.engines() {
 		return nil, nil
 	}
@@ -169,6 +169,10 @@ func (c *serveCmd) discover(ctx context.Context, cfg *config, log *slog.Logger, 
 	for _, e := range others {
 		log.Info("engine found", "says", e.Says())
 	}
+	level := slog.LevelInfo
+	if isTerminal(a.stderr) {
+		level = slog.LevelDebug // there it is shown as a table
+	}
 	var served []offer
 	var models []modelConfig
 	for _, o := range cfg.offers(files.Files, others) {
@@ -176,7 +180,7 @@ func (c *serveCmd) discover(ctx context.Context, cfg *config, log *slog.Logger, 
 			log.Info("found and not served", "model", o.Name, "where", o.where, "cause", o.refused)
 			continue
 		}
-		log.Info("found", "model", o.Name, "where", o.where, "kind", o.kind, "size", o.size, "runs", o.by)
+		log.Log(ctx, level, "found", "model", o.Name, "where", o.where, "kind", o.kind, "size", o.size, "runs", o.by)
 		served = append(served, o)
 		models = append(models, o.modelConfig)
 	}
@@ -198,7 +202,7 @@ func showOffers(w io.Writer, s style, offers []offer) {
 		if i > 0 {
 			label = ""
 		}
-		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", label, printable(o.Name), printable(o.where), printable(o.kind), o.size, "runs on "+printable(o.by))
+		fmt.Fprintf(table, "  %s\t%s\t%s\t%s\t%s\t%s\n", label, printable(o.Name), printable(o.where), printable(o.kind), o.size, "run by "+printable(o.by))
 	}
 	table.Flush()
 	if more := len(offers) - mostShown; more > 0 {

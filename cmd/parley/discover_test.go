@@ -57,7 +57,7 @@ func TestEnginesThatRunAreServed(t *testing.T) {
 	engine := enginetest.Start(t, "ollama", enginetest.Options{})
 	us := here(t)
 	cfg := config{Discover: discoverConfig{Ports: []int{portOf(t, us.url()), portOf(t, engine.URL)}}, Models: []modelConfig{{builtIn: true}}}
-	offers, err := new(serveCmd).discover(t.Context(), &cfg, slog.New(slog.DiscardHandler), []listener{us})
+	offers, err := new(serveCmd).discover(t.Context(), &app{stderr: io.Discard}, &cfg, slog.New(slog.DiscardHandler), []listener{us})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +94,7 @@ func TestNothingIsLookedForWhereAModelIsChosenOrItIsSwitchedOff(t *testing.T) {
 		"off":     {Discover: discoverConfig{Engines: new(false), Ports: ports}},
 		"no port": {Discover: discoverConfig{Ports: []int{}}},
 	} {
-		offers, err := new(serveCmd).discover(t.Context(), &cfg, slog.New(slog.DiscardHandler), nil)
+		offers, err := new(serveCmd).discover(t.Context(), &app{stderr: io.Discard}, &cfg, slog.New(slog.DiscardHandler), nil)
 		if err != nil || len(offers) > 0 {
 			t.Errorf("%s: %v, %v", name, offers, err)
 		}
@@ -149,7 +149,7 @@ func TestATerminalSeesAFewOfManyOffers(t *testing.T) {
 	var b bytes.Buffer
 	showOffers(&b, style{}, offers)
 	s := b.String()
-	if strings.Count(s, "runs on") != mostShown || !strings.Contains(s, "and 5 more") || strings.Contains(s, "\x1b") || !strings.HasPrefix(s, "  found  ") {
+	if strings.Count(s, "run by") != mostShown || !strings.Contains(s, "and 5 more") || strings.Contains(s, "\x1b") || !strings.HasPrefix(s, "  found  ") {
 		io.WriteString(t.Output(), s)
 		t.Error("not as expected")
 	}

@@ -74,7 +74,7 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
-	offers, err := c.discover(ctx, &cfg, log, open)
+	offers, err := c.discover(ctx, a, &cfg, log, open)
 	stop()
 	if err != nil {
 		return err
