@@ -29,15 +29,19 @@ type config struct {
 	Chat   chatConfig    `toml:"chat"`
 	Models []modelConfig `toml:"models"`
 
+	Discover discoverConfig `toml:"discover"`
+
 	Groups map[string]groupConfig `toml:"groups"`
 
-	path string // where it was read, "" for none
+	path   string // where it was read, "" for none
+	chosen bool   // models were, here or on the command line
 }
 
 type serverConfig struct {
 	Listen       []string `toml:"listen"`
 	As           []string `toml:"as"`
 	Strict       bool     `toml:"strict"`
+	Default      string   `toml:"default"`
 	APIKeysFile  string   `toml:"api_keys_file"`
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
@@ -269,6 +273,9 @@ func (c *config) check() error {
 	}
 	if c.Server.APIKeysFile != "" {
 		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
+	}
+	if key, err := c.Discover.check(c); err != nil {
+		return bad("discover."+key+":", "%v", err)
 	}
 	for i := range c.Models {
 		m := &c.Models[i]

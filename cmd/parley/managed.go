@@ -216,13 +216,13 @@ func (m *modelConfig) loader(cfg config, log *slog.Logger) func(context.Context)
 	}
 }
 
-// readable reports whether a file is a whole GGUF file: then another engine
-// may be able to run what ours cannot.
+// readable reports whether a file is a whole GGUF file, or a part of a model
+// that is split: then another engine may be able to run what ours cannot.
 func readable(path string) bool {
 	if path == "" {
 		return false
 	}
-	f, err := gguf.Open(path)
+	f, err := gguf.OpenPart(path)
 	if err != nil {
 		return false
 	}
@@ -312,7 +312,7 @@ const usualRequests = 16
 
 // bounds are what models may be loaded at a time.
 func (c *config) bounds() catalog.Options {
-	o := catalog.Options{Strict: c.Server.Strict, Memory: int64(c.Engine.Memory), GPUs: map[string]int64{}, Groups: map[string]catalog.Group{}}
+	o := catalog.Options{Strict: c.Server.Strict, Default: c.Server.Default, Memory: int64(c.Engine.Memory), GPUs: map[string]int64{}, Groups: map[string]catalog.Group{}}
 	if o.Memory == 0 {
 		o.Memory, o.Estimate = freeMemory(), true
 	}

@@ -155,6 +155,17 @@ var (
 	ModelWidth        = row("model_width", 0, 1<<24, "", "every width and count that describes a model: well above all there are, and a product of two is a number")
 )
 
+// How far model files are looked for.
+var (
+	FoundFiles    = row("found_files", 0, 1024, "files", "model files that are looked into")
+	FoundEntries  = row("found_entries", 0, 200_000, "entries", "files and folders that are walked over")
+	FoundDepth    = row("found_depth", 0, 8, "folders", "folders within folders")
+	FoundSeconds  = row("found_seconds", 0, 10, "seconds", "the search as a whole")
+	ManifestBytes = row("manifest_bytes", 0, 1*mib, "bytes", "what a store says of one of its models")
+	ProbedPorts   = row("probed_ports", 0, 64, "ports", "ports on which engines are looked for")
+	ProbeMillis   = row("probe_milliseconds", 0, 500, "milliseconds", "an engine has so long to answer")
+)
+
 // What a chat template may cost, whoever sent it.
 var (
 	GoTemplateBytes = row("go_template_bytes", 0, 64*kib, "bytes", "a template of an engine that uses those of Go, and what it writes")
