@@ -49,7 +49,7 @@ func (s *subject) grow(ctx context.Context) (*growth, *exchange, error) {
 			return nil, x, err
 		case r.prompt() < 0:
 			return nil, x, errNoCount
-		case r.cached < 0 && i > 1: // a first turn may have nothing to tell
+		case r.cached < 0 && i > 1 || r.cached > r.prompt(): // a first turn may have nothing to tell
 			return nil, x, errNoCache
 		}
 		g.prompt, g.cached, g.exchange = append(g.prompt, r.prompt()), append(g.cached, r.cached), x
@@ -129,8 +129,7 @@ func (s *subject) cheapTimed(ctx context.Context, again bool) finding {
 	measure := func(title string, upTo int) (time.Duration, *exchange, error) {
 		m := talk(title, upTo)
 		m[0] = say("system", title+fill(words))
-		r, x, err := s.touch(ctx, m)
-		_ = r
+		_, x, err := s.touch(ctx, m)
 		return x.took, x, err
 	}
 	var cold, warm time.Duration

@@ -115,6 +115,8 @@ type Options struct {
 
 	Transport http.RoundTripper       // nil: one of the run's own
 	Progress  func(done int, c Check) // if set, called before each check
+
+	nonce int // of tests: the same prompts each time; 0: new ones
 }
 
 // An UnreachableError says that there is no chat server at the address.
@@ -172,7 +174,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		return nil, &UnreachableError{s.base, err}
 	}
-	r := &Report{URL: s.base, Software: s.software, Version: s.version, Model: s.model, Context: s.context}
+	r := &Report{URL: s.base, Software: s.software, Version: s.version, Model: s.model}
 	for i, c := range checks {
 		if o.Progress != nil {
 			o.Progress(i, c)
@@ -187,7 +189,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 		r.Results = append(r.Results, one)
 	}
-	r.Seconds = time.Since(began).Seconds()
+	r.Context, r.Seconds = s.context, time.Since(began).Seconds()
 	return r, nil
 }
 
@@ -197,7 +199,7 @@ func (s *subject) find(ctx context.Context, c Check) finding {
 	case ctx.Err() != nil:
 		return cannotTell("the time was over")
 	case s.silent >= limits.CheckSilences.Int():
-		return cannotTell("the server did not answer the requests before this one")
+		return cannotTell("the server did not answer the requests before this one, or without end")
 	}
 	f := c.run(ctx, s)
 	if ctx.Err() != nil && f.verdict != Kept {

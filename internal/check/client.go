@@ -23,7 +23,7 @@ type client struct {
 	key  string
 	http *http.Client
 
-	silent int // requests in a row that were not answered in time
+	silent int // requests in a row that were not answered in time, or without end
 }
 
 func newClient(address, key string, transport http.RoundTripper) (*client, error) {
@@ -120,8 +120,10 @@ func (c *client) do(ctx context.Context, method, path string, body any) (*exchan
 		return x, c.trouble(ctx, err)
 	}
 	if err := limits.CheckAnswerBytes.CheckInt(len(x.body)); err != nil {
+		c.silent++
 		return x, fmt.Errorf("the answer is too long: %w", err)
 	}
+	c.silent = 0
 	return x, x.refused()
 }
 
@@ -151,7 +153,6 @@ func (c *client) open(ctx context.Context, method, path string, body any) (*exch
 	if err != nil {
 		return x, nil, c.trouble(ctx, err)
 	}
-	c.silent = 0
 	x.status, x.header = resp.StatusCode, resp.Header
 	return x, resp, nil
 }

@@ -113,7 +113,7 @@ func leave(stream bool) func(context.Context, *subject) finding {
 		figures := []any{ms(idle), ms(beside), crowd, ms(after)}
 		const says = "a short request takes %v alone, %v beside %d long ones, %v after their clients have left"
 		switch {
-		case beside < 2*idle || beside-idle < 10*time.Millisecond:
+		case beside < 2*idle || beside-idle < 4*time.Millisecond:
 			return cannotTell("long requests hardly slow a short one: %v alone, %v beside %d", ms(idle), ms(beside), crowd)
 		case after < idle+(beside-idle)/3:
 			return kept(says, figures...)

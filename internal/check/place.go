@@ -52,21 +52,55 @@ func (s *subject) placeShown(ctx context.Context, l list) finding {
 // placeCached changes message k and looks how far the prompt is the same as
 // before: that is where the message stands.
 func (s *subject) placeCached(ctx context.Context, l list, k int) finding {
+	untold := cannotTell("the cache tells nothing")
 	again, x, err := s.touch(ctx, l.build(l.weights()))
-	if err != nil {
-		return cannotTell("%v", err)
+	if err != nil || again.cached < 0 || again.cached > again.prompt() {
+		return untold
 	}
-	total := again.prompt()
-	grain := max(16, total-again.cached) // caches of blocks are coarse
-	if again.cached < 0 || grain > 40 {
-		return cannotTell("the cache tells nothing")
+	grain := max(16, again.prompt()-again.cached) // caches of blocks are coarse
+	if grain > 40 {
+		return untold
 	}
-	changed := l.build(l.weights())
-	changed[k].Content = "Quartz" + changed[k].Content.(string)
-	r, x2, err := s.touch(ctx, changed)
-	if err != nil || r.cached < 0 {
-		return cannotTell("the cache tells nothing")
+	at, x2, ok := s.parts(ctx, l, k)
+	if !ok {
+		return untold
 	}
+	least, most := s.between(l, k, again.prompt())
+	if at >= least-grain && at <= most+4 {
+		return kept("the cache says that %s is in its place", l.labels()[k])
+	}
+	// A cache that holds only whole prompts knows of no place.
+	other := len(l) - 1
+	if other == k {
+		other--
+	}
+	first, _ := s.between(l, other, again.prompt())
+	if at, _, ok := s.parts(ctx, l, other); !ok || at < first-grain {
+		return untold
+	}
+	if at > most {
+		return broken(of(x, x2), "%s is moved to the back: when it changes the prompt stays the same for %d tokens, though it stands before token %d",
+			l.labels()[k], at, most)
+	}
+	return broken(of(x, x2), "%s is moved to the front: when it changes the prompt is another from token %d on, though %d tokens are before it",
+		l.labels()[k], at, least)
+}
+
+// parts sends the list with another message k and gives how many tokens were
+// in the cache.
+func (s *subject) parts(ctx context.Context, l list, k int) (at int, x *exchange, ok bool) {
+	m := l.build(l.weights())
+	m[k].Content = "Quartz" + m[k].Content.(string)
+	r, x, err := s.touch(ctx, m)
+	if err != nil || r.cached < 0 || r.cached > r.prompt() {
+		return 0, x, false
+	}
+	return r.cached, x, true
+}
+
+// between says how many tokens are before message k, at least and at most, of
+// so many in all.
+func (s *subject) between(l list, k, total int) (least, most int) {
 	before, behind := 0, 0
 	for i, t := range l {
 		if i < k {
@@ -75,16 +109,7 @@ func (s *subject) placeCached(ctx context.Context, l list, k int) finding {
 			behind += t.words
 		}
 	}
-	least, most := s.tokens(before), float64(total)-s.tokens(behind)
-	switch at := float64(r.cached); {
-	case at < least-float64(grain):
-		return broken(of(x, x2), "%s is moved to the front: when it changes the prompt is another from token %d on, though %d tokens are before it",
-			l.labels()[k], r.cached, round(least))
-	case at > most+4:
-		return broken(of(x, x2), "%s is moved to the back: when it changes the prompt stays the same for %d tokens, though it stands before token %d",
-			l.labels()[k], r.cached, round(most))
-	}
-	return kept("the cache says that %s is in its place", l.labels()[k])
+	return round(s.tokens(before)), total - round(s.tokens(behind))
 }
 
 // placeFelt compares what the model says to the list and to the one in which

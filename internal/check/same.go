@@ -17,14 +17,33 @@ var sameChecks = []Check{
 	{"same-in-company", Same, "alone and beside other requests", sameInCompany},
 }
 
-// A sample is a greedy reply with which others are compared.
+// A sample is a greedy reply with which others are compared, streamed and
+// whole.
 type sample struct {
-	path     string
-	q        request
-	text     string // without thoughts
-	reply    *reply
-	exchange *exchange
-	streamed bool
+	path  string
+	q     request
+	text  string // of the whole reply, without thoughts
+	whole *reply
+	x     *exchange
+
+	stream  *reply // nil: no stream could be read
+	xStream *exchange
+}
+
+// same reports whether the stream says what the whole reply says.
+func (one *sample) same() bool { return one.stream == nil || one.stream.said() == one.whole.said() }
+
+// marks are the places where the stream's chunks end in the text.
+func (one *sample) marks() (at []int) {
+	if one.stream == nil {
+		return nil
+	}
+	n := 0
+	for _, d := range one.stream.deltas {
+		n += len(d)
+		at = append(at, n)
+	}
+	return at
 }
 
 const sampleTokens = 24
@@ -57,16 +76,16 @@ func (s *subject) take(ctx context.Context) (*sample, finding) {
 			} else {
 				q.Prompt = s.fresh(prompt) + " Once upon a time"
 			}
-			one := &sample{path: path, q: q, streamed: true}
-			var err error
-			if one.reply, one.exchange, err = s.streamed(ctx, path, q, nil); err != nil {
-				one.streamed = false
-				if one.reply, one.exchange, err = s.whole(ctx, path, q); err != nil {
-					trouble = failed(one.exchange, err)
-					break
-				}
+			one := &sample{path: path, q: q}
+			if r, x, err := s.streamed(ctx, path, q, nil); err == nil {
+				one.stream, one.xStream = r, x
 			}
-			one.text = one.reply.text()
+			var err error
+			if one.whole, one.x, err = s.whole(ctx, path, q); err != nil {
+				trouble = failed(one.x, err)
+				break
+			}
+			one.text = one.whole.text()
 			if best == nil || len(one.text) > len(best.text) {
 				best = one
 			}
@@ -117,62 +136,61 @@ func sameTwice(ctx context.Context, s *subject) finding {
 }
 
 func sameSeed(ctx context.Context, s *subject) finding {
-	q := request{Messages: []message{say("user", s.fresh("Tell me about the sky."))}, MaxTokens: 16, Temperature: new(1.0)}
-	var said [3]string
-	var last *exchange
-	for i, seed := range []int{7, 7, 8} {
-		q.Seed = &seed
-		r, x, err := s.chat(ctx, q)
-		if err != nil {
-			return failed(x, err)
+	q := request{Messages: []message{say("user", s.fresh("Tell me about the sky."))}, MaxTokens: 16}
+	// A model that is very sure says the same to every seed, unless it is warmed.
+	for _, t := range []float64{1, 2} {
+		q.Temperature = &t
+		var said [3]string
+		var last *exchange
+		for i, seed := range []int{8, 7, 7} { // the first finds the cache cold
+			q.Seed = &seed
+			r, x, err := s.chat(ctx, q)
+			if err != nil {
+				return failed(x, err)
+			}
+			said[i], last = r.said(), x
 		}
-		said[i] = r.said()
-		if i < 2 {
-			last = x
+		switch {
+		case said[1] != said[2]:
+			return broken(of(last), "the same seed gives first %s, then %s", parting(said[1], said[2]), parting(said[2], said[1]))
+		case said[0] != said[1]:
+			return kept("the same seed gives the same answer, another seed another one")
 		}
 	}
-	switch {
-	case said[0] != said[1]:
-		return broken(of(last), "the same seed gives first %s, then %s", parting(said[0], said[1]), parting(said[1], said[0]))
-	case said[0] == said[2]:
-		return cannotTell("every seed gives the same answer")
-	}
-	return kept("the same seed gives the same answer, another seed another one")
+	return cannotTell("every seed gives the same answer")
 }
 
 func sameStreamed(ctx context.Context, s *subject) finding {
 	one, f := s.take(ctx)
-	if one == nil {
+	switch {
+	case one == nil:
 		return f
-	}
-	if !one.streamed {
+	case one.stream == nil:
 		return cannotTell("no stream could be read")
+	case one.same():
+		return kept("the same %d bytes in %d chunks and in one piece", len(one.whole.said()), len(one.stream.deltas))
 	}
-	whole, x, err := s.again(ctx, one, false, nil)
-	if err != nil {
-		return failed(x, err)
+	for _, stream := range []bool{false, true} {
+		if f, steady := s.steadily(ctx, one, stream); !steady {
+			return f
+		}
 	}
-	if whole.said() == one.reply.said() {
-		return kept("the same %d bytes in %d chunks and in one piece", len(whole.said()), len(one.reply.deltas))
-	}
-	if f, steady := s.steadily(ctx, one, false, whole.said()); !steady {
-		return f
-	}
-	if f, steady := s.steadily(ctx, one, true, one.reply.said()); !steady {
-		return f
-	}
-	return broken(of(one.exchange, x), "the stream says %s, the whole answer %s",
-		parting(one.reply.said(), whole.said()), parting(whole.said(), one.reply.said()))
+	stream, whole := one.stream.said(), one.whole.said()
+	return broken(of(one.xStream, one.x), "the stream says %s, the whole answer %s", parting(stream, whole), parting(whole, stream))
 }
 
 // steadily reports whether the sample comes again. A server whose answers
 // vary of themselves cannot be judged by them.
-func (s *subject) steadily(ctx context.Context, one *sample, stream bool, want string) (finding, bool) {
-	r, _, err := s.again(ctx, one, stream, nil)
-	if err != nil {
-		return cannotTell("%v", err), false
+func (s *subject) steadily(ctx context.Context, one *sample, stream bool) (finding, bool) {
+	want := one.whole
+	if stream {
+		want = one.stream
 	}
-	if r.said() != want {
+	r, _, err := s.again(ctx, one, stream, nil)
+	switch {
+	case err != nil:
+		return cannotTell("%v", err), false
+	case want == nil || r.said() != want.said():
 		return cannotTell("the same request gives different answers by itself"), false
 	}
 	return finding{}, true
@@ -186,10 +204,6 @@ func sameInCompany(ctx context.Context, s *subject) finding {
 	if one == nil {
 		return f
 	}
-	alone, x, err := s.again(ctx, one, false, nil)
-	if err != nil {
-		return failed(x, err)
-	}
 	var wg sync.WaitGroup
 	for i := range company {
 		q := request{Messages: []message{say("user", s.fresh(prompts[i%len(prompts)]))}, MaxTokens: sampleTokens, Temperature: new(1.0)}
@@ -202,13 +216,14 @@ func sameInCompany(ctx context.Context, s *subject) finding {
 	if err != nil {
 		return failed(x, err)
 	}
-	if alone.said() == beside.said() {
-		return kept("the same %d bytes alone and beside %d others", len(alone.said()), company)
+	alone := one.whole.said()
+	if alone == beside.said() {
+		return kept("the same %d bytes alone and beside %d others", len(alone), company)
 	}
-	if f, steady := s.steadily(ctx, one, false, alone.said()); !steady {
+	if f, steady := s.steadily(ctx, one, false); !steady {
 		return f
 	}
-	return broken(of(x), "alone %s, beside %d others %s", parting(alone.said(), beside.said()), company, parting(beside.said(), alone.said()))
+	return broken(of(x), "alone %s, beside %d others %s", parting(alone, beside.said()), company, parting(beside.said(), alone))
 }
 
 // parting quotes a text from a little before where it parts from another.

@@ -66,23 +66,22 @@ func plain(s string) bool {
 	return s == strings.TrimFunc(s, unicode.IsSpace) && !strings.ContainsRune(s, utf8.RuneError)
 }
 
-// marks are the ends of a stream's chunks in its text.
-func marks(deltas []string) (at []int) {
-	n := 0
-	for _, d := range deltas {
-		n += len(d)
-		at = append(at, n)
+// cut gives the sample, if it is one in which stop strings can be looked for.
+func (s *subject) cut(ctx context.Context) (*sample, finding) {
+	one, f := s.take(ctx)
+	if one != nil && !one.same() {
+		return nil, cannotTell("the stream and the whole answer differ without stop strings")
 	}
-	return at
+	return one, f
 }
 
 func stopIn(stream bool, choose picker) func(context.Context, *subject) finding {
 	return func(ctx context.Context, s *subject) finding {
-		one, f := s.take(ctx)
+		one, f := s.cut(ctx)
 		if one == nil {
 			return f
 		}
-		stop, at := choose(one.text, marks(one.reply.deltas))
+		stop, at := choose(one.text, one.marks())
 		if stop == "" {
 			return cannotTell("the model says nothing in which such a stop string could be chosen: %q", short(one.text))
 		}
@@ -102,7 +101,7 @@ func (s *subject) stopped(ctx context.Context, one *sample, stream bool, stops [
 	if got == want && r.finish == "stop" {
 		return kept("the answer ends before %q", stop)
 	}
-	if f, steady := s.steadily(ctx, one, stream, one.reply.said()); !steady {
+	if f, steady := s.steadily(ctx, one, stream); !steady {
 		return f
 	}
 	why := ""
@@ -126,18 +125,18 @@ func (s *subject) stopped(ctx context.Context, one *sample, stream bool, stops [
 // stopHeldBack ends an answer with what could have become a stop string: it
 // must not be lost.
 func stopHeldBack(ctx context.Context, s *subject) finding {
-	one, f := s.take(ctx)
+	one, f := s.cut(ctx)
 	if one == nil {
 		return f
 	}
-	_, size := utf8.DecodeLastRuneInString(one.text)
-	end := one.text[len(one.text)-size:]
-	if !plain(end) {
+	last := strings.LastIndexFunc(one.text, func(r rune) bool { return !unicode.IsSpace(r) })
+	if last < 0 || strings.ContainsRune(one.text[last:], utf8.RuneError) {
 		return cannotTell("the answer does not end in a letter: %q", short(one.text))
 	}
+	end := one.text[last:]
 	stop := end + "\u2042 that never comes"
 	for _, stream := range []bool{false, true} {
-		if stream && !one.streamed {
+		if stream && one.stream == nil {
 			break
 		}
 		r, x, err := s.again(ctx, one, stream, func(q *request) { q.Stop = []string{stop} })
@@ -147,7 +146,7 @@ func stopHeldBack(ctx context.Context, s *subject) finding {
 		if r.text() == one.text {
 			continue
 		}
-		if f, steady := s.steadily(ctx, one, stream, one.reply.said()); !steady {
+		if f, steady := s.steadily(ctx, one, stream); !steady {
 			return f
 		}
 		if strings.HasPrefix(one.text, r.text()) {
@@ -159,7 +158,7 @@ func stopHeldBack(ctx context.Context, s *subject) finding {
 }
 
 func stopMany(ctx context.Context, s *subject) finding {
-	one, f := s.take(ctx)
+	one, f := s.cut(ctx)
 	if one == nil {
 		return f
 	}
@@ -183,7 +182,7 @@ func stopMany(ctx context.Context, s *subject) finding {
 
 // stopReported gives two stop strings, of which the second comes first.
 func stopReported(ctx context.Context, s *subject) finding {
-	one, f := s.take(ctx)
+	one, f := s.cut(ctx)
 	if one == nil {
 		return f
 	}
@@ -220,10 +219,10 @@ func stopMultibyte(ctx context.Context, s *subject) finding {
 	} {
 		one.q.MaxTokens, one.q.Temperature = sampleTokens, new(0.0)
 		var err error
-		if one.reply, one.exchange, err = s.whole(ctx, one.path, one.q); err != nil {
+		if one.whole, one.x, err = s.whole(ctx, one.path, one.q); err != nil {
 			continue
 		}
-		one.text = one.reply.text()
+		one.text, one.stream = one.whole.text(), one.whole
 		for at, letter := range one.text {
 			if stop := string(letter); letter > unicode.MaxASCII && at > 0 && plain(stop) {
 				if f := s.stopped(ctx, one, false, []string{stop}, one.text[:strings.Index(one.text, stop)]); f.verdict != Kept {

@@ -14,8 +14,7 @@ import (
 	"parley/internal/limits"
 )
 
-// errBreak ends a stream from the reader's side.
-var errBreak = errors.New("broken off")
+var errEndless = fmt.Errorf("the stream has no end or a line of it has none (limits %s, %s)", limits.CheckAnswerBytes.Name, limits.CheckLineBytes.Name)
 
 // stream sends a request with Stream set and reads the events. each is called
 // for every chunk with text; if it gives an error the connection is closed and
@@ -39,9 +38,13 @@ func (c *client) stream(ctx context.Context, path string, q request, each func(t
 	if t, _, _ := mime.ParseMediaType(x.header.Get("Content-Type")); t != "text/event-stream" {
 		s.wrong("the content type is %q, not text/event-stream", short(x.header.Get("Content-Type")))
 	}
-	err = s.read(resp.Body)
-	if err != nil && !errors.Is(err, errBreak) && ctx.Err() != nil {
+	switch err = s.read(resp.Body); {
+	case err == nil:
+		c.silent = 0
+	case ctx.Err() != nil:
 		err = c.trouble(ctx, err)
+	case errors.Is(err, errEndless):
+		c.silent++
 	}
 	return r, x, err
 }
@@ -102,10 +105,10 @@ func (s *events) read(body io.Reader) error {
 		}
 	}
 	switch err := lines.Err(); {
+	case whole.N == 0 || errors.Is(err, bufio.ErrTooLong):
+		return errEndless
 	case err != nil:
 		return fmt.Errorf("the stream broke off: %s", short(err.Error()))
-	case whole.N == 0:
-		return fmt.Errorf("the stream is longer than the %.0f bytes that are read", limits.CheckAnswerBytes.Max)
 	}
 	if s.open {
 		s.wrong("the last event is not ended by a blank line")

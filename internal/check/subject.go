@@ -35,10 +35,7 @@ func newSubject(o Options) (*subject, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &subject{
-		client: c, model: o.Model,
-		nonce: rand.IntN(9000) + 1000,
-	}, nil
+	return &subject{client: c, model: o.Model, nonce: cmp.Or(o.nonce, rand.IntN(9000)+1000)}, nil
 }
 
 // survey finds out who is there. Its error means that there is no chat server.
@@ -139,9 +136,9 @@ func (s *subject) describe(ctx context.Context, list []listedModel) {
 		s.software, s.version = cmp.Or(s.software, "vLLM"), vllm.Version
 		s.tokenizes = "/tokenize"
 	}
-	if s.slots == "" {
-		if _, ok := s.running(ctx, "/metrics"); ok {
-			s.slots = "/metrics"
+	for _, path := range []string{"/api/extra/perf", "/metrics"} {
+		if _, ok := s.running(ctx, path); ok && s.slots == "" {
+			s.slots = path
 		}
 	}
 	s.software, s.version = short(s.software), short(s.version)
@@ -153,9 +150,39 @@ func (s *subject) ask(ctx context.Context, method, path string, body, into any) 
 	return err == nil && json.Unmarshal(x.body, into) == nil
 }
 
-// running is how many requests the server works on, where a route tells it.
+// contextNow is the length of the context. Ollama tells it of models that are
+// loaded.
+func (s *subject) contextNow(ctx context.Context) int {
+	if s.context > 0 || s.software != "Ollama" {
+		return s.context
+	}
+	var loaded struct {
+		Models []struct {
+			Name   string `json:"name"`
+			Length int    `json:"context_length"`
+		} `json:"models"`
+	}
+	if s.ask(ctx, "GET", "/api/ps", nil, &loaded) {
+		for _, m := range loaded.Models {
+			if m.Name == s.model || m.Name == s.model+":latest" {
+				s.context = m.Length
+			}
+		}
+	}
+	return s.context
+}
+
+// running is how many requests the server works on, where a route tells it:
+// llama.cpp's slots, KoboldCpp's state, or the metrics of several servers.
 func (s *subject) running(ctx context.Context, path string) (n int, ok bool) {
-	if path == "/slots" {
+	switch path {
+	case "/api/extra/perf":
+		var state struct{ Idle, Queue *int }
+		if !s.ask(ctx, "GET", path, nil, &state) || state.Idle == nil || state.Queue == nil {
+			return 0, false
+		}
+		return 1 - *state.Idle + *state.Queue, true
+	case "/slots":
 		var slots []struct {
 			Busy bool `json:"is_processing"`
 		}

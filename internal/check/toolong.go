@@ -14,7 +14,7 @@ var figure = regexp.MustCompile(`\d{2,}`)
 // answer: else a part of the prompt was left out.
 func tooLong(ctx context.Context, s *subject) finding {
 	switch {
-	case s.context == 0:
+	case s.contextNow(ctx) == 0:
 		return cannotTell("the server does not tell how long its context is")
 	case s.context > limits.CheckContext.Int():
 		return cannotTell("a prompt of more than %d tokens is not tried", s.context)

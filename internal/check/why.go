@@ -32,8 +32,6 @@ func maxTokens(ctx context.Context, s *subject) finding {
 	switch {
 	case n > most || n < 0 && len(r.said()) > most*longestToken:
 		return broken(of(x), "max_tokens is %d, and the answer has %d (%d bytes)", most, n, len(r.said()))
-	case n == most && r.finish != "length":
-		return broken(of(x), "the answer was cut after %d tokens, but its finish_reason is %q", n, short(r.finish))
 	case n < 0:
 		return kept("the answer has %d bytes", len(r.said()))
 	}
@@ -187,10 +185,8 @@ func badBody(body string) func(context.Context, *subject) finding {
 			return broken(of(x), "answered as if it were right: HTTP %d", x.status)
 		case !refused:
 			return cannotTell("%v", err)
-		case r.status >= 500:
-			return broken(of(x), "the server calls it its own failure: %v", r)
-		case r.message == "":
-			return broken(of(x), "refused without a reason: HTTP %d", r.status)
+		case r.status >= 500 || r.message == "":
+			return failed(x, err)
 		}
 		return kept("refused: %v", r)
 	}
@@ -213,8 +209,8 @@ func cachedTold(ctx context.Context, s *subject) finding {
 	return kept("%d of %d tokens were in the cache the second time", r.cached, r.prompt())
 }
 
-func contextTold(_ context.Context, s *subject) finding {
-	if s.context == 0 {
+func contextTold(ctx context.Context, s *subject) finding {
+	if s.contextNow(ctx) == 0 {
 		return notOffered("neither the list of models nor another route tells it")
 	}
 	return kept("%d tokens", s.context)

@@ -133,7 +133,7 @@ var (
 var (
 	CheckSeconds        = row("check_seconds", 1, 3600, "seconds", "one run of parley check; what is left then is not checked")
 	CheckRequestSeconds = row("check_request_seconds", 1, 60, "seconds", "one request of it, to the end of the answer")
-	CheckSilences       = row("check_silences", 0, 2, "requests", "requests in a row without an answer, after which the server is given up")
+	CheckSilences       = row("check_silences", 0, 2, "requests", "requests in a row without an answer, or with an endless one, after which the server is given up")
 	CheckAnswerBytes    = row("check_answer_bytes", 0, 8*mib, "bytes", "one answer that it reads")
 	CheckLineBytes      = row("check_line_bytes", 0, 1*mib, "bytes", "one line of a stream that it reads")
 	CheckErrorDepth     = row("check_error_depth", 0, 8, "levels", "nesting in which it looks for an error's message")

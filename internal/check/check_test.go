@@ -1,0 +1,158 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// The tests run whole servers and their checks on connections in memory under
+// a clock of their own: minutes pass in no time.
+
+// pipes is a listener whose connections are in memory.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { p.once.Do(func() { close(p.closed) }); return nil }
+func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	client, server := net.Pipe()
+	select {
+	case p.conns <- server:
+		return client, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// against checks a server that h is, under a clock of its own.
+func against(t *testing.T, h http.Handler, o Options) (r *Report, err error) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		p := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+		server := &http.Server{Handler: h, ErrorLog: log.New(io.Discard, "", 0)}
+		served := make(chan struct{})
+		go func() { server.Serve(p); close(served) }()
+		transport := &http.Transport{DialContext: p.dial}
+		o.URL, o.Transport = "http://127.0.0.1:1", transport
+		r, err = Run(t.Context(), o)
+		transport.CloseIdleConnections()
+		server.Close()
+		<-served
+		synctest.Wait()
+		time.Sleep(time.Hour) // requests that nobody waits for any more come to their ends
+	})
+	return r, err
+}
+
+func healthy() *fake {
+	return &fake{context: 3000, list: `{"object":"list","data":[{"id":"fake","object":"model","owned_by":"us","max_model_len":3000}]}`}
+}
+
+// verdicts lists the checks with the verdict.
+func verdicts(r *Report, v Verdict) (names []string) {
+	for _, x := range r.Results {
+		if x.Verdict == v {
+			names = append(names, x.Check)
+		}
+	}
+	return names
+}
+
+func explain(t *testing.T, r *Report) {
+	t.Helper()
+	for _, x := range r.Results {
+		if x.Verdict != Kept {
+			t.Logf("%s %s: %s", x.Check, x.Verdict, x.Evidence)
+		}
+	}
+}
+
+func TestAHealthyServerKeepsEveryPromise(t *testing.T) {
+	for name, f := range map[string]struct {
+		fake  *fake
+		tells []string // what cannot be told or is not offered
+	}{
+		"that tells its cache":  {healthy(), []string{"logit-bias"}},
+		"that shows its prompt": {with(func(f *fake) { f.shows = true }), nil},
+		"that tells nothing":    {with(func(f *fake) { f.secret = true }), []string{"cheap-turns", "cheap-regenerate", "cheap-edit", "cached-told", "logit-bias"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, err := against(t, f.fake, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			explain(t, r)
+			for _, x := range r.Results {
+				if x.Verdict != Kept && !slices.Contains(f.tells, x.Check) || x.Verdict == Broken {
+					t.Errorf("%s: %s", x.Check, x.Verdict)
+				}
+			}
+			if len(r.Results) != len(All()) {
+				t.Errorf("%d results of %d checks", len(r.Results), len(All()))
+			}
+		})
+	}
+}
+
+func with(fault func(*fake)) *fake {
+	f := healthy()
+	fault(f)
+	return f
+}
+
+func TestAnUnreachableServerIsNoVerdict(t *testing.T) {
+	for name, h := range map[string]http.HandlerFunc{
+		"wants a key":   func(w http.ResponseWriter, r *http.Request) { refuse(w, 401, "no key") },
+		"hangs":         func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"is no server":  func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "<html>hello</html>") },
+		"has no models": func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, `{"object":"list","data":[]}`) },
+		"breaks off":    func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
+		"never ends":    endless("["),
+		"nests too deep": func(w http.ResponseWriter, r *http.Request) {
+			w.WriteHeader(400)
+			io.WriteString(w, strings.Repeat(`{"error":`, 5000)+"1")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := against(t, h, Options{})
+			if e, ok := errors.AsType[*UnreachableError](err); !ok {
+				t.Errorf("got %v", err)
+			} else if len(e.Error()) > 400 {
+				t.Errorf("a long error: %d bytes", len(e.Error()))
+			}
+		})
+	}
+}
+
+func endless(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		chunk := strings.Repeat(text, 1<<16)
+		for r.Context().Err() == nil {
+			if _, err := io.WriteString(w, chunk); err != nil {
+				return
+			}
+		}
+	}
+}
