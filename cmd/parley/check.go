@@ -22,7 +22,7 @@ type checkCmd struct {
 	APIKey   string        `name:"api-key" placeholder:"KEY" env:"PARLEY_API_KEY" help:"The server's key. Other users of this machine can see command lines: prefer the variable."`
 	Only     []string      `placeholder:"NAME" help:"Only these checks, as docs/check.md names them."`
 	Timeout  time.Duration `default:"5m" help:"Longest time for one server; what is left then cannot be told."`
-	Verbose  bool          `short:"v" help:"Show every check, and the requests of all that are not kept."`
+	Verbose  bool          `short:"v" help:"Show every check, and all requests that show a failure."`
 	JSON     bool          `name:"json" xor:"form" help:"Print a JSON list of reports, one for each server."`
 	Markdown bool          `xor:"form" help:"Print a table in Markdown."`
 }
@@ -217,7 +217,11 @@ func (p *checkPrinter) promise(results []check.Result) {
 		if x.Verdict == check.Kept {
 			continue
 		}
-		for _, line := range x.Requests {
+		requests := x.Requests
+		if !p.verbose {
+			requests = requests[max(0, len(requests)-1):]
+		}
+		for _, line := range requests {
 			const longest = 2000 // more than that is for --json
 			if len(line) > longest && !p.verbose {
 				fmt.Fprintf(p.w, "        %s\n", p.style.dim(fmt.Sprintf("a request of %s bytes: --verbose or --json shows it", count(int64(len(line))))))

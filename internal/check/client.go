@@ -147,6 +147,9 @@ func (c *client) open(ctx context.Context, method, path string, body any) (*exch
 	if x.keyed {
 		req.Header.Set("Authorization", "Bearer "+c.key)
 	}
+	// Nothing is sent of this. It lets net/http send a request again for which
+	// it took a connection that the server was just closing.
+	req.Header["Idempotency-Key"] = nil
 	began := time.Now()
 	resp, err := c.http.Do(req)
 	x.took = time.Since(began)

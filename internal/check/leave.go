@@ -21,7 +21,7 @@ const (
 	crowdTime = 8 * time.Second  // they would last about so long
 	beginTime = 20 * time.Second // the first of them has begun by then
 	pollTime  = 100 * time.Millisecond
-	polls     = 20
+	polls     = 40 // servers that wait for a whole answer look up once a second
 )
 
 // A crowd of long requests.
@@ -31,6 +31,7 @@ type longRequests struct {
 	begun   chan struct{} // closed with the first text
 	once    sync.Once
 	running atomic.Int32
+	over    time.Time             // not before then one would have ended of itself
 	err     atomic.Pointer[error] // why one of them could not be made
 }
 
@@ -84,14 +85,21 @@ func leave(stream bool) func(context.Context, *subject) finding {
 		if s.context > 0 {
 			tokens = min(tokens, s.context/2)
 		}
+		if s.slots != "" {
+			if n, ok := s.running(ctx, s.slots); ok && n > 0 {
+				return cannotTell("%d other requests run (%s)", n, s.slots)
+			}
+		}
 		l, f := s.crowd(ctx, tokens, stream, idle)
 		if l == nil {
 			return f
 		}
 		defer l.leave()
+		// Alone one would last so long; beside others it lasts longer.
+		l.over = time.Now().Add(time.Duration(tokens) * idle / 10)
 		if s.slots != "" {
 			if n, ok := s.running(ctx, s.slots); ok && n > 0 {
-				return s.watch(ctx, l, n)
+				return s.watch(ctx, l, n, s.longLine(tokens, stream))
 			}
 		}
 		patience, cancel := context.WithTimeout(ctx, 6*idle+time.Second)
@@ -102,7 +110,7 @@ func leave(stream bool) func(context.Context, *subject) finding {
 		if err != nil && patience.Err() == nil {
 			return cannotTell("beside long requests a short one fails: %v", err)
 		}
-		if n := l.running.Load(); n < crowd {
+		if n := l.running.Load(); n < crowd || time.Now().After(l.over) {
 			return cannotTell("the long answers end too soon: %d of %d are over", crowd-n, crowd)
 		}
 		l.leave()
@@ -160,13 +168,16 @@ func (s *subject) crowd(ctx context.Context, tokens int, stream bool, idle time.
 }
 
 // watch lets the clients leave and looks at what the server says it works on.
-func (s *subject) watch(ctx context.Context, l *longRequests, before int) finding {
+func (s *subject) watch(ctx context.Context, l *longRequests, before int, line *exchange) finding {
 	l.leave()
 	began := time.Now()
 	n := before
 	for range polls {
 		var ok bool
 		if n, ok = s.running(ctx, s.slots); ok && n == 0 {
+			if time.Now().After(l.over) {
+				return cannotTell("the long answers end so soon that they may have ended by themselves")
+			}
 			return kept("%d requests ran, and none %v after their clients had left (%s)", before, ms(time.Since(began)), s.slots)
 		}
 		select {
@@ -175,14 +186,11 @@ func (s *subject) watch(ctx context.Context, l *longRequests, before int) findin
 			return cannotTell("the time was over")
 		}
 	}
-	return broken(of(s.longLine(0, true)), "%d requests still run %v after their clients have left (%s)", n, ms(time.Since(began)), s.slots)
+	return broken(of(line), "%d requests still run %v after their clients have left (%s)", n, ms(time.Since(began)), s.slots)
 }
 
 // longLine is one of the long requests, to be shown.
 func (s *subject) longLine(tokens int, stream bool) *exchange {
-	if tokens == 0 {
-		tokens = 1000
-	}
 	q := request{Model: s.model, Stream: stream, MaxTokens: tokens, IgnoreEOS: true, Messages: []message{say("user", "Count from 1 to 1000, in words.")}}
 	return &exchange{method: "POST", url: s.base + chatPath, sent: encode(q), keyed: s.key != "", streams: stream, leaves: true}
 }

@@ -49,8 +49,12 @@ func prefill(ctx context.Context, s *subject) finding {
 		case newTurn:
 			last = notOffered("the assistant's last message is not continued: a new turn begins")
 		case continued:
-			if strings.HasPrefix(r.text(), begins[1:]) {
-				return broken(of(x), "the space behind %q is lost: the continuation is %s", tail(begin), parting(r.text(), ""))
+			text, repeated := strings.CutPrefix(r.text(), begin) // as llama.cpp does
+			switch {
+			case repeated && strings.HasPrefix(text, begins):
+				return kept("%q is continued %s, with its space; the answer repeats it", tail(begin), way.how)
+			case strings.HasPrefix(text, begins[1:]):
+				return broken(of(x), "the space behind %q is lost: the continuation is %s", tail(begin), parting(text, ""))
 			}
 			return cannotTell("%q is continued %s, but with other words than before", tail(begin), way.how)
 		default:
