@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,7 +63,7 @@ func (c *checkCmd) Run(a *app) error {
 		})
 		a.clearProgress()
 		if err != nil {
-			return unreachable(ctx, err)
+			return unreachable(ctx, url, err)
 		}
 		reports = append(reports, r)
 	}
@@ -88,13 +87,16 @@ func checkNames() (names []string) {
 
 // unreachable is the error for a server that is not there; an interrupt stays
 // what it is.
-func unreachable(ctx context.Context, err error) error {
+func unreachable(ctx context.Context, url string, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
 	e, ok := errors.AsType[*check.UnreachableError](err)
 	if !ok {
-		return cmp.Or(context.Cause(ctx), err)
+		return usageError("for example parley check http://"+defaultListen, "%v", err)
 	}
-	u := &userError{Message: fmt.Sprintf("there is no chat server to be reached at %s: %v", e.URL, e.Err), Usage: true, Err: err}
-	if strings.Contains(e.Err.Error(), "key") {
+	u := &userError{Message: fmt.Sprintf("there is no chat server to be reached at %s: %v", url, e.Err), Usage: true, Err: err}
+	if e.Key {
 		u.Hint = "give the server's key: PARLEY_API_KEY or --api-key"
 	}
 	return u
@@ -234,8 +236,16 @@ func (p *checkPrinter) promise(results []check.Result) {
 
 // table puts servers side by side.
 func (p *checkPrinter) table(reports []*check.Report) {
+	names := 0
+	for _, r := range reports {
+		names = max(names, len([]rune(printable(r.Title()))))
+	}
 	for i, r := range reports {
-		fmt.Fprintf(p.w, "%*s %s  %s\n", 23+4*i, p.style.bold(fmt.Sprint(i+1)), printable(r.Title()), p.style.dim(printable(r.URL)))
+		fmt.Fprintf(p.w, "%d  %-*s  %s\n", i+1, names, printable(r.Title()), p.style.dim(printable(r.URL)))
+	}
+	fmt.Fprintf(p.w, "\n%22s", "")
+	for i := range reports {
+		p.column(i, fmt.Sprint(i+1), len(reports))
 	}
 	var promise check.Promise
 	for i, first := range reports[0].Results {
@@ -243,10 +253,18 @@ func (p *checkPrinter) table(reports []*check.Report) {
 			promise = first.Promise
 			fmt.Fprintf(p.w, "%s\n", p.style.bold(string(promise)))
 		}
-		fmt.Fprintf(p.w, "  %-19s", first.Check)
-		for _, r := range reports {
-			fmt.Fprintf(p.w, " %s  ", p.sign(r.Results[i].Verdict))
+		fmt.Fprintf(p.w, "  %-19s ", first.Check)
+		for j, r := range reports {
+			p.column(j, p.sign(r.Results[i].Verdict), len(reports))
 		}
-		fmt.Fprintln(p.w)
 	}
+}
+
+// column writes cell i of so many, which is one letter wide.
+func (p *checkPrinter) column(i int, letter string, of int) {
+	gap := "   "
+	if i == of-1 {
+		gap = "\n"
+	}
+	fmt.Fprint(p.w, letter, gap)
 }

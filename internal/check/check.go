@@ -122,6 +122,7 @@ type Options struct {
 // An UnreachableError says that there is no chat server at the address.
 type UnreachableError struct {
 	URL string
+	Key bool // it wants a key, or another one
 	Err error
 }
 
@@ -172,7 +173,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
-		return nil, &UnreachableError{s.base, err}
+		e, refused := errors.AsType[*refusal](err)
+		return nil, &UnreachableError{s.base, refused && (e.status == http.StatusUnauthorized || e.status == http.StatusForbidden), err}
 	}
 	r := &Report{URL: s.base, Software: s.software, Version: s.version, Model: s.model}
 	for i, c := range checks {

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -152,6 +153,38 @@ func endless(text string) http.HandlerFunc {
 		for r.Context().Err() == nil {
 			if _, err := io.WriteString(w, chunk); err != nil {
 				return
+			}
+		}
+	}
+}
+
+func TestTheDocumentationNamesEveryCheckAndNoOther(t *testing.T) {
+	text, err := os.ReadFile("../../docs/check.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, c := range All() {
+		known[c.Name] = true
+		if !strings.Contains(string(text), "`"+c.Name+"`") {
+			t.Errorf("docs/check.md lacks `%s`", c.Name)
+		}
+		if c.What == "" || known[string(c.Promise)] {
+			t.Errorf("%s does not say what it looks at", c.Name)
+		}
+		if !strings.Contains(string(text), "\n## "+string(c.Promise)+"\n") {
+			t.Errorf("docs/check.md has no chapter %q", c.Promise)
+		}
+	}
+	for row := range strings.Lines(string(text)) {
+		first, isRow := strings.CutPrefix(row, "| `")
+		if !isRow {
+			continue
+		}
+		names, _, _ := strings.Cut(first, " | ")
+		for name := range strings.SplitSeq(names, ", ") {
+			if name = strings.Trim(name, "`"); !known[name] {
+				t.Errorf("docs/check.md has `%s`, which is no check", name)
 			}
 		}
 	}

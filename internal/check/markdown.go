@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"unicode"
 )
 
 // signs stand for the verdicts in a table.
@@ -44,7 +45,13 @@ func WriteMarkdown(w io.Writer, reports []*Report) error {
 			}
 		}
 	}
-	_, err := io.WriteString(w, b.String())
+	// Names come from servers.
+	_, err := io.WriteString(w, strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) && r != '\n' {
+			return -1
+		}
+		return r
+	}, b.String()))
 	return err
 }
 
