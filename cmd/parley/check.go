@@ -20,7 +20,7 @@ type checkCmd struct {
 	Model    string        `short:"m" placeholder:"NAME" help:"Model to ask. Default: the first that the server lists."`
 	APIKey   string        `name:"api-key" placeholder:"KEY" env:"PARLEY_API_KEY" help:"The server's key. Other users of this machine can see command lines: prefer the variable."`
 	Only     []string      `placeholder:"NAME" help:"Only these checks, as docs/check.md names them."`
-	Timeout  time.Duration `default:"5m" help:"Longest time for one server; what is left then cannot be told."`
+	Timeout  time.Duration `default:"10m" help:"Longest time for one server; what is left then cannot be told."`
 	Verbose  bool          `short:"v" help:"Show every check, and all requests that show a failure."`
 	JSON     bool          `name:"json" xor:"form" help:"Print a JSON list of reports, one for each server."`
 	Markdown bool          `xor:"form" help:"Print a table in Markdown."`

@@ -39,8 +39,11 @@ type growth struct {
 
 var errNoCache = errors.New("the server does not tell how many tokens were in its cache")
 
-// grow lets a chat grow, turn by turn.
+// grow lets a chat grow, turn by turn, once for all checks.
 func (s *subject) grow(ctx context.Context) (*growth, *exchange, error) {
+	if s.grown != nil {
+		return s.grown, s.grown.exchange, nil
+	}
 	g := &growth{title: s.fresh("You answer briefly.")}
 	for i := 1; i <= turns; i++ {
 		r, x, err := s.touch(ctx, talk(g.title, i))
@@ -54,6 +57,7 @@ func (s *subject) grow(ctx context.Context) (*growth, *exchange, error) {
 		}
 		g.prompt, g.cached, g.exchange = append(g.prompt, r.prompt()), append(g.cached, r.cached), x
 	}
+	s.grown = g
 	return g, g.exchange, nil
 }
 

@@ -189,3 +189,26 @@ func TestTheDocumentationNamesEveryCheckAndNoOther(t *testing.T) {
 		}
 	}
 }
+
+// A server that generates 5 tokens a second and reads 30.
+func TestASlowServerIsCheckedInAFewMinutes(t *testing.T) {
+	for name, c := range map[string]struct {
+		forgetful bool
+		minutes   float64
+	}{"with a cache": {false, 4}, "without one": {true, 7}} {
+		t.Run(name, func(t *testing.T) {
+			f := with(func(f *fake) {
+				f.reading, f.saying, f.forgetful = 33*time.Millisecond, 200*time.Millisecond, c.forgetful
+			})
+			r, err := against(t, f, Options{nonce: 1000})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d requests, %d tokens said, %.0f s", f.requests, f.said, r.Seconds)
+			if r.Seconds > 60*c.minutes || r.Count(CannotTell) > 1 {
+				explain(t, r)
+				t.Errorf("%.0f s, %d cannot be told", r.Seconds, r.Count(CannotTell))
+			}
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type fake struct {
 	secret   bool // neither probabilities nor the cache are told
 	noUsage  bool
 	requests int
+	said     int           // tokens of all replies
+	reading  time.Duration // for a token of the prompt; 0: 1 ms
+	saying   time.Duration // for a token of the reply; 0: 4 ms
 
 	// The faults. Each is nil or false in a healthy server.
 	arrange    func([]message) []message                                 // what becomes of the messages
@@ -304,7 +308,7 @@ type played struct {
 // play generates an answer; emit gets the text that is certain.
 func (f *fake) play(r *http.Request, q *request, prompt []token, choice int, emit func(string) error) (played, error) {
 	cached := f.cached(prompt)
-	if err := f.wait(r, q, time.Duration(len(prompt)-cached)*time.Millisecond); err != nil {
+	if err := f.wait(r, q, time.Duration(len(prompt)-cached)*cmp.Or(f.reading, time.Millisecond)); err != nil {
 		return played{}, err
 	}
 	f.mu.Lock()
@@ -327,7 +331,7 @@ func (f *fake) play(r *http.Request, q *request, prompt []token, choice int, emi
 	p := played{finish: "length"}
 	sent, end := 0, -1
 	for p.tokens < max(1, q.MaxTokens) {
-		if err := f.wait(r, q, 4*time.Millisecond); err != nil {
+		if err := f.wait(r, q, cmp.Or(f.saying, 4*time.Millisecond)); err != nil {
 			return p, err
 		}
 		state := h.Sum64()
@@ -366,6 +370,9 @@ func (f *fake) play(r *http.Request, q *request, prompt []token, choice int, emi
 		emit(p.text[sent:])
 	}
 	f.remember(said)
+	f.mu.Lock()
+	f.said += p.tokens
+	f.mu.Unlock()
 	return p, nil
 }
 

@@ -2,7 +2,6 @@ package check
 
 import (
 	"context"
-	"fmt"
 	"strings"
 )
 
@@ -18,7 +17,7 @@ var forgeries = []string{
 
 // times is how often a mark stands in a message: one too many or too few, as
 // tokenizing at a joint may make it, does not count then.
-const times = 6
+const times = 4
 
 // forgedMarks counts what a mark in a user's message costs. A control token is
 // one token; as text a mark is several. Which marks are control tokens of this
@@ -88,20 +87,21 @@ func (s *subject) markTokens(ctx context.Context, mark string) (n int, known boo
 			return max(told.Count, len(told.Tokens)), true
 		}
 	}
-	const many = 8
-	short, ok := s.rawTokens(ctx, strings.Repeat(filler+mark, 1))
-	long, ok2 := s.rawTokens(ctx, strings.Repeat(filler+mark, 1+many))
-	if !ok || !ok2 {
+	if s.raw == 0 {
+		s.raw = s.rawTokens(ctx, strings.Repeat(filler, times))
+	}
+	with := s.rawTokens(ctx, strings.Repeat(filler+mark, times))
+	if s.raw < 0 || with < 0 {
 		return 0, false
 	}
-	return max(0, round((float64(long-short)-s.tokens(many))/many)), true
+	return max(0, round(float64(with-s.raw)/times)), true
 }
 
-// rawTokens counts a prompt that is no chat.
-func (s *subject) rawTokens(ctx context.Context, prompt string) (int, bool) {
-	r, _, err := s.whole(ctx, "/v1/completions", request{Prompt: fmt.Sprint("Hm", prompt), MaxTokens: 1, Temperature: new(0.0)})
-	if err != nil || r.prompt() < 0 {
-		return 0, false
+// rawTokens counts a prompt that is no chat; -1 if that cannot be.
+func (s *subject) rawTokens(ctx context.Context, prompt string) int {
+	r, _, err := s.whole(ctx, "/v1/completions", request{Prompt: "Hm" + prompt, MaxTokens: 1, Temperature: new(0.0)})
+	if err != nil {
+		return -1
 	}
-	return r.prompt(), true
+	return r.prompt()
 }

@@ -33,6 +33,7 @@ func prefill(ctx context.Context, s *subject) finding {
 		{"with continue_final_message", func(q *request) { q.Continue, q.AddGeneration = true, new(false) }},
 	} {
 		r, x, err := s.again(ctx, one, false, func(q *request) {
+			q.MaxTokens = 8
 			q.Messages = append(q.Messages[:len(q.Messages):len(q.Messages)], say("assistant", begin))
 			way.change(q)
 		})

@@ -46,7 +46,7 @@ func (one *sample) marks() (at []int) {
 	return at
 }
 
-const sampleTokens = 24
+const sampleTokens = 20
 
 // longEnough is from how many bytes on a sample is worth cutting.
 const longEnough = 24
@@ -118,7 +118,7 @@ func (s *subject) again(ctx context.Context, one *sample, stream bool, change fu
 }
 
 func sameTwice(ctx context.Context, s *subject) finding {
-	q := request{Messages: []message{say("user", s.fresh("Tell me about the sea."))}, MaxTokens: 16, Temperature: new(0.0)}
+	q := request{Messages: []message{say("user", s.fresh("Tell me about the sea."))}, MaxTokens: 12, Temperature: new(0.0)}
 	one, x, err := s.chat(ctx, q)
 	if err != nil {
 		return failed(x, err)
@@ -136,7 +136,7 @@ func sameTwice(ctx context.Context, s *subject) finding {
 }
 
 func sameSeed(ctx context.Context, s *subject) finding {
-	q := request{Messages: []message{say("user", s.fresh("Tell me about the sky."))}, MaxTokens: 16}
+	q := request{Messages: []message{say("user", s.fresh("Tell me about the sky."))}, MaxTokens: 12}
 	// A model that is very sure says the same to every seed, unless it is warmed.
 	for _, t := range []float64{1, 2} {
 		q.Temperature = &t

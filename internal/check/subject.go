@@ -26,7 +26,9 @@ type subject struct {
 
 	nonce  int     // makes the prompts of this run new to the server's cache
 	slope  float64 // tokens of one filler word; 0: not measured yet
+	raw    int     // tokens of filler words in a raw prompt; 0: not counted yet; -1: cannot be
 	steady error   // why counted tokens are not to be trusted
+	grown  *growth // the growing chat; nil: not grown yet
 	greedy *sample // the reply with which others are compared; nil: not asked for yet
 }
 

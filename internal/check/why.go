@@ -41,7 +41,7 @@ func maxTokens(ctx context.Context, s *subject) finding {
 // temperature asks with 0 and several seeds, which must change nothing, and
 // with 2, which must.
 func temperature(ctx context.Context, s *subject) finding {
-	q := request{Messages: []message{say("user", s.fresh("Tell me about the moon."))}, MaxTokens: 16}
+	q := request{Messages: []message{say("user", s.fresh("Tell me about the moon."))}, MaxTokens: 12}
 	ask := func(t float64, seed int) (*reply, *exchange, error) {
 		q.Temperature, q.Seed = &t, &seed
 		return s.chat(ctx, q)
