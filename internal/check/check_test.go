@@ -95,12 +95,17 @@ func TestAHealthyServerKeepsEveryPromise(t *testing.T) {
 		fake  *fake
 		tells []string // what cannot be told or is not offered
 	}{
-		"that tells its cache":  {healthy(), []string{"logit-bias"}},
-		"that shows its prompt": {with(func(f *fake) { f.shows = true }), nil},
-		"that tells nothing":    {with(func(f *fake) { f.secret = true }), []string{"cheap-turns", "cheap-regenerate", "cheap-edit", "cached-told", "logit-bias"}},
+		"that tells its cache":          {healthy(), []string{"logit-bias"}},
+		"that shows its prompt":         {with(func(f *fake) { f.shows = true }), nil},
+		"that tells nothing":            {with(func(f *fake) { f.secret = true }), []string{"cheap-turns", "cheap-regenerate", "cheap-edit", "cached-told", "logit-bias"}},
+		"with a cache of blocks":        {with(func(f *fake) { f.block = 16 }), []string{"logit-bias"}},
+		"that does one thing at a time": {with(func(f *fake) { f.single = true }), []string{"logit-bias"}},
+		"that says little": {with(func(f *fake) { f.brief = 2 }), []string{"prefill", "stop-whole", "stop-streamed", "stop-across-tokens",
+			"stop-multibyte", "stop-many", "stop-reported", "leave-stream", "leave-whole", "logit-bias"}},
+		"that thinks": {with(func(f *fake) { f.thinks = true }), []string{"prefill", "logit-bias"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r, err := against(t, f.fake, Options{})
+			r, err := against(t, f.fake, Options{nonce: 1000})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -30,6 +30,11 @@ type fake struct {
 	shows    bool // llama.cpp's routes: the prompt, tokens, what is running
 	secret   bool // neither probabilities nor the cache are told
 	noUsage  bool
+	block    int           // the cache holds whole blocks of so many tokens; 0: every token
+	brief    int           // the model ends after so many tokens; 0: never
+	thinks   bool          // all that is said is thoughts
+	single   bool          // requests are answered one after the other
+	turn     chan struct{} // has room for one of them
 	requests int
 	said     int           // tokens of all replies
 	reading  time.Duration // for a token of the prompt; 0: 1 ms
@@ -233,7 +238,9 @@ var errLeft = errors.New("the client has left")
 // wait lets time pass, as long as somebody waits for what it is spent on.
 func (f *fake) wait(r *http.Request, q *request, d time.Duration) error {
 	f.mu.Lock()
-	d *= time.Duration(f.running)
+	if !f.single {
+		d *= time.Duration(f.running)
+	}
 	f.mu.Unlock()
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -259,6 +266,9 @@ func (f *fake) cached(prompt []token) (n int) {
 			same++
 		}
 		n = max(n, same)
+	}
+	if f.block > 0 {
+		n -= n % f.block
 	}
 	if f.forgetful || f.wholeOnly && n < len(prompt)-1 {
 		return 0
@@ -307,6 +317,14 @@ type played struct {
 
 // play generates an answer; emit gets the text that is certain.
 func (f *fake) play(r *http.Request, q *request, prompt []token, choice int, emit func(string) error) (played, error) {
+	if f.single {
+		select {
+		case f.turn <- struct{}{}:
+			defer func() { <-f.turn }()
+		case <-r.Context().Done():
+			return played{}, errLeft
+		}
+	}
 	cached := f.cached(prompt)
 	if err := f.wait(r, q, time.Duration(len(prompt)-cached)*cmp.Or(f.reading, time.Millisecond)); err != nil {
 		return played{}, err
@@ -342,6 +360,10 @@ func (f *fake) play(r *http.Request, q *request, prompt []token, choice int, emi
 		f.mu.Unlock()
 		if f.cacheTells && cached > len(prompt)/2 {
 			state += 2
+		}
+		if f.brief > 0 && p.tokens == f.brief {
+			p.finish = "stop"
+			break
 		}
 		word, probs := f.next(state, q, draw)
 		p.tokens, p.words, p.probs = p.tokens+1, append(p.words, word), append(p.probs, probs)
@@ -379,6 +401,9 @@ func (f *fake) play(r *http.Request, q *request, prompt []token, choice int, emi
 func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.mu.Lock()
 	f.requests++
+	if f.turn == nil {
+		f.turn = make(chan struct{}, 1) // of the clock under which it is used
+	}
 	f.mu.Unlock()
 	switch r.Method + " " + r.URL.Path {
 	case "GET /v1/models":
@@ -547,6 +572,9 @@ func (a *answering) whole() {
 			c["text"] = text
 		} else {
 			c["message"] = map[string]any{"role": "assistant", "content": text}
+			if a.thinks {
+				c["message"] = map[string]any{"role": "assistant", "content": nil, "reasoning_content": text}
+			}
 		}
 		if a.q.LogProbs {
 			var all []any
@@ -587,6 +615,9 @@ func (a *answering) stream() {
 	}
 	send(map[string]any{"role": "assistant", "content": ""}, nil)
 	p, err := a.play(a.r, a.q, a.prompt, 0, func(text string) error {
+		if a.thinks && a.q.Prompt == "" {
+			return send(map[string]any{"reasoning_content": text}, nil)
+		}
 		return send(map[string]any{"content": text}, nil)
 	})
 	if err != nil {
