@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -170,6 +171,9 @@ func (c *client) trouble(ctx context.Context, err error) error {
 		return cause
 	case errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF):
 		return errors.New("the server closed the connection before its answer was whole")
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok && e.Op == "dial" {
+		c.silent++
 	}
 	if e, ok := errors.AsType[*url.Error](err); ok {
 		err = e.Err

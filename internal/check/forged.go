@@ -62,7 +62,7 @@ func forgedMarks(ctx context.Context, s *subject) finding {
 	}
 	switch {
 	case len(own) > 0:
-		return kept("%s, a control token of this model, is text in a user's message", strings.Join(own, " "))
+		return kept("in a user's message the model's own %s are text", strings.Join(own, ", "))
 	case len(unknown) == len(forgeries):
 		return cannotTell("none of %d known marks becomes a control token, but which this model has is not shown", len(forgeries))
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,26 @@ func TestAServerThatSaysNothingIsGivenUp(t *testing.T) {
 	last := r.Results[len(r.Results)-1]
 	if last.Verdict != CannotTell || !strings.Contains(last.Evidence, "did not answer") {
 		t.Errorf("%+v", last)
+	}
+}
+
+func TestAServerThatDiesIsGivenUp(t *testing.T) {
+	var s *httptest.Server
+	f := healthy()
+	s = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if f.ServeHTTP(w, r); r.URL.Path == chatPath {
+			s.Listener.Close()
+		}
+	}))
+	defer s.Close()
+	s.Config.SetKeepAlivesEnabled(false)
+	r, err := Run(t.Context(), Options{URL: s.URL, Only: []string{"usage", "bad-json", "wrong-type", "unknown-field", "same-twice"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := r.Results[len(r.Results)-1]
+	if r.Count(Broken) > 0 || last.Verdict != CannotTell || !strings.Contains(last.Evidence, "did not answer") {
+		t.Errorf("%+v", r.Results)
 	}
 }
 

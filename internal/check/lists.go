@@ -112,7 +112,7 @@ func (s *subject) complete(ctx context.Context, build func(words []int) []messag
 	}
 	got, want := with-without, s.tokens(total)
 	if near(got, want) {
-		return kept("%d tokens more in %d texts are %d more in the prompt", round(want), len(weights), got), x2
+		return kept("each text adds its tokens to the prompt, %d in all", got), x2
 	}
 	names := s.culprits(abs(float64(got)-want), weights, labels)
 	what := "not in the prompt"
