@@ -17,12 +17,13 @@ var leaveChecks = []Check{
 }
 
 const (
+	pair        = 2                // of them are enough where the server tells what it works on
 	crowd       = 6                // long requests at a time
 	crowdTime   = 8 * time.Second  // they would last about so long
 	beginTime   = 20 * time.Second // the first of them has begun by then
 	shortTokens = 6
 	pollTime    = 100 * time.Millisecond
-	polls       = 40 // servers that wait for a whole answer look up once a second
+	patience    = 6 * time.Second // servers that make a whole answer look for their client once a second
 )
 
 // A crowd of long requests.
@@ -85,12 +86,14 @@ func leave(stream bool) func(context.Context, *subject) finding {
 		if s.context > 0 {
 			tokens = min(tokens, s.context/2)
 		}
+		size := crowd
 		if s.slots != "" {
+			size = pair
 			if n, ok := s.running(ctx, s.slots); ok && n > 0 {
 				return cannotTell("%d other requests run (%s)", n, s.slots)
 			}
 		}
-		l, f := s.crowd(ctx, tokens, stream, idle)
+		l, f := s.crowd(ctx, size, tokens, stream, idle)
 		if l == nil {
 			return f
 		}
@@ -99,30 +102,30 @@ func leave(stream bool) func(context.Context, *subject) finding {
 		l.over = time.Now().Add(time.Duration(tokens) * idle / (2 * shortTokens))
 		if s.slots != "" {
 			if n, ok := s.running(ctx, s.slots); ok && n > 0 {
-				return s.watch(ctx, l, n, s.longLine(tokens, stream))
+				return s.watch(ctx, l, n, patience+10*idle, s.longLine(tokens, stream))
 			}
 		}
-		patience, cancel := context.WithTimeout(ctx, 6*idle+time.Second)
+		soon, cancel := context.WithTimeout(ctx, 6*idle+time.Second)
 		busy := time.Now()
-		_, _, err = s.short(patience)
+		_, _, err = s.short(soon)
 		cancel()
 		beside := time.Since(busy)
-		if err != nil && patience.Err() == nil {
+		if err != nil && soon.Err() == nil {
 			return cannotTell("beside long requests a short one fails: %v", err)
 		}
-		if n := l.running.Load(); n < crowd || time.Now().After(l.over) {
-			return cannotTell("the long answers end too soon: %d of %d are over", crowd-n, crowd)
+		if n := int(l.running.Load()); n < size || time.Now().After(l.over) {
+			return cannotTell("the long answers end too soon: %d of %d are over", size-n, size)
 		}
 		l.leave()
 		after, x, err := s.quickest(ctx, 3)
 		if err != nil {
 			return failed(x, err)
 		}
-		figures := []any{ms(idle), ms(beside), crowd, ms(after)}
+		figures := []any{ms(idle), ms(beside), size, ms(after)}
 		const says = "a short request takes %v alone, %v beside %d long ones, %v after their clients have left"
 		switch {
 		case beside < 2*idle || beside-idle < 4*time.Millisecond:
-			return cannotTell("long requests hardly slow a short one: %v alone, %v beside %d", ms(idle), ms(beside), crowd)
+			return cannotTell("long requests hardly slow a short one: %v alone, %v beside %d", ms(idle), ms(beside), size)
 		case after < idle+(beside-idle)/3:
 			return kept(says, figures...)
 		case after > idle+(beside-idle)*2/3:
@@ -135,9 +138,9 @@ func leave(stream bool) func(context.Context, *subject) finding {
 func ms(d time.Duration) time.Duration { return d.Round(time.Millisecond) }
 
 // crowd starts the long requests and waits until the server works on one.
-func (s *subject) crowd(ctx context.Context, tokens int, stream bool, idle time.Duration) (*longRequests, finding) {
+func (s *subject) crowd(ctx context.Context, size, tokens int, stream bool, idle time.Duration) (*longRequests, finding) {
 	for _, ignoreEOS := range []bool{true, false} {
-		l := s.start(ctx, crowd, tokens, stream, ignoreEOS)
+		l := s.start(ctx, size, tokens, stream, ignoreEOS)
 		wait := beginTime
 		if !stream {
 			wait = 2 * idle // there is nothing to see of it
@@ -168,17 +171,17 @@ func (s *subject) crowd(ctx context.Context, tokens int, stream bool, idle time.
 }
 
 // watch lets the clients leave and looks at what the server says it works on.
-func (s *subject) watch(ctx context.Context, l *longRequests, before int, line *exchange) finding {
+func (s *subject) watch(ctx context.Context, l *longRequests, before int, patience time.Duration, line *exchange) finding {
 	l.leave()
 	began := time.Now()
 	n := before
-	for range polls {
+	for time.Since(began) < patience {
 		var ok bool
 		if n, ok = s.running(ctx, s.slots); ok && n == 0 {
 			if time.Now().After(l.over) {
 				return cannotTell("the long answers end so soon that they may have ended by themselves")
 			}
-			return kept("%d requests ran, and none %v after their clients had left (%s)", before, ms(time.Since(began)), s.slots)
+			return kept("%d running, and none %v after their clients had left (%s)", before, ms(time.Since(began)), s.slots)
 		}
 		select {
 		case <-time.After(pollTime):
@@ -186,7 +189,7 @@ func (s *subject) watch(ctx context.Context, l *longRequests, before int, line *
 			return cannotTell("the time was over")
 		}
 	}
-	return broken(of(line), "%d requests still run %v after their clients have left (%s)", n, ms(time.Since(began)), s.slots)
+	return broken(of(line), "%d still running %v after their clients have left (%s)", n, ms(time.Since(began)), s.slots)
 }
 
 // longLine is one of the long requests, to be shown.
