@@ -73,7 +73,7 @@ func TestAHostileServerEndsTheRunInTimeAndWithinBounds(t *testing.T) {
 		"says no bytes of a text":  saying(`{"choices":[{"message":{"content":"\ud800\udfff\u0000 ` + strings.Repeat(`\ufffd`, 50) + `"},"logprobs":{"content":[{},{"top_logprobs":[{},{}]}]}}],"usage":{}}`),
 		"fails":                    func(w http.ResponseWriter, r *http.Request) { refuse(w, 500, strings.Repeat("x", 100000)) },
 		"is busy":                  func(w http.ResponseWriter, r *http.Request) { refuse(w, 503, "loading") },
-		"redirects for ever":       func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/v1/chat/completions", 307) },
+		"redirects for ever":       func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/v1/chat/completions", http.StatusTemporaryRedirect) },
 		"steers the terminal":      saying(`{"choices":[{"message":{"content":"\u001b[2J\u001b]0;x\u0007 and more of this"},"finish_reason":"\u001b[31m"}],"usage":{"prompt_tokens":1}}`),
 		"has a long reason to end": saying(`{"choices":[{"message":{"content":"Hi"},"finish_reason":"` + strings.Repeat("y", 9000) + `"}]}`),
 	} {
