@@ -99,7 +99,7 @@ func (s *subject) markTokens(ctx context.Context, mark string) (n int, known boo
 
 // rawTokens counts a prompt that is no chat; -1 if that cannot be.
 func (s *subject) rawTokens(ctx context.Context, prompt string) int {
-	r, _, err := s.whole(ctx, "/v1/completions", request{Prompt: "Hm" + prompt, MaxTokens: 1, Temperature: new(0.0)})
+	r, _, err := s.whole(ctx, completionPath, request{Prompt: "Hm" + prompt, MaxTokens: 1, Temperature: new(0.0)})
 	if err != nil {
 		return -1
 	}

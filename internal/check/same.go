@@ -68,7 +68,7 @@ func (s *subject) take(ctx context.Context) (*sample, finding) {
 	}
 	var best *sample
 	var trouble finding
-	for _, path := range []string{chatPath, "/v1/completions"} {
+	for _, path := range []string{chatPath, completionPath} {
 		for _, prompt := range prompts {
 			q := request{MaxTokens: sampleTokens, Temperature: new(0.0)}
 			if path == chatPath {
@@ -136,17 +136,29 @@ func sameTwice(ctx context.Context, s *subject) finding {
 }
 
 func sameSeed(ctx context.Context, s *subject) finding {
-	q := request{Messages: []message{say("user", s.fresh("Tell me about the sky."))}, MaxTokens: 12}
-	// A model that is very sure says the same to every seed, unless it is warmed.
-	for _, t := range []float64{1, 2} {
-		q.Temperature = &t
+	text := s.fresh("Tell me about the sky.")
+	// A model that is very sure says the same to every seed, unless it is
+	// warmed, or has no question to answer.
+	for _, way := range []struct {
+		path        string
+		temperature float64
+	}{{chatPath, 1}, {chatPath, 2}, {completionPath, 2}} {
+		q := request{MaxTokens: 12, Temperature: &way.temperature}
+		if way.path == chatPath {
+			q.Messages = []message{say("user", text)}
+		} else {
+			q.Prompt = text
+		}
 		var said [3]string
 		var last *exchange
 		for i, seed := range []int{8, 7, 7} { // the first finds the cache cold
 			q.Seed = &seed
-			r, x, err := s.chat(ctx, q)
-			if err != nil {
+			r, x, err := s.whole(ctx, way.path, q)
+			switch {
+			case err != nil && way.path == chatPath:
 				return failed(x, err)
+			case err != nil:
+				return cannotTell("every seed gives the same answer")
 			}
 			said[i], last = r.said(), x
 		}

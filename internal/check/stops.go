@@ -214,7 +214,7 @@ func stopReported(ctx context.Context, s *subject) finding {
 func stopMultibyte(ctx context.Context, s *subject) finding {
 	const letters = "é ü ñ 日 本 ж λ é ü ñ 日 本 ж λ"
 	for _, one := range []*sample{
-		{path: "/v1/completions", q: request{Prompt: s.fresh(letters + " " + letters + " é")}},
+		{path: completionPath, q: request{Prompt: s.fresh(letters + " " + letters + " é")}},
 		{path: chatPath, q: request{Messages: []message{say("user", s.fresh("Repeat: "+letters))}}},
 	} {
 		one.q.MaxTokens, one.q.Temperature = sampleTokens, new(0.0)

@@ -219,7 +219,10 @@ func (s *subject) running(ctx context.Context, path string) (n int, ok bool) {
 	return n, ok
 }
 
-const chatPath = "/v1/chat/completions"
+const (
+	chatPath       = "/v1/chat/completions"
+	completionPath = "/v1/completions"
+)
 
 // chat asks for a whole reply.
 func (s *subject) chat(ctx context.Context, q request) (*reply, *exchange, error) {
