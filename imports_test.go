@@ -47,6 +47,7 @@ var allowed = map[string][]string{
 	// 0
 	"llm":                {},
 	"llm/llmtest":        {"llm"},
+	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},
 	"internal/grammar":   {},

@@ -129,6 +129,19 @@ var (
 	CommandParts = row("command_parts", 1, 1024, "parts", "a command of the configuration")
 )
 
+// What parley check takes from a server.
+var (
+	CheckSeconds        = row("check_seconds", 1, 3600, "seconds", "one run of parley check; what is left then is not checked")
+	CheckRequestSeconds = row("check_request_seconds", 1, 60, "seconds", "one request of it, to the end of the answer")
+	CheckSilences       = row("check_silences", 0, 2, "requests", "requests in a row without an answer, or with an endless one, after which the server is given up")
+	CheckAnswerBytes    = row("check_answer_bytes", 0, 8*mib, "bytes", "one answer that it reads")
+	CheckLineBytes      = row("check_line_bytes", 0, 1*mib, "bytes", "one line of a stream that it reads")
+	CheckErrorDepth     = row("check_error_depth", 0, 8, "levels", "nesting in which it looks for an error's message")
+	CheckQuoteRunes     = row("check_quote_characters", 0, 160, "characters", "a server's words that it repeats; more is cut off")
+	CheckFaults         = row("check_faults", 0, 8, "faults", "faults of one stream that it names")
+	CheckContext        = row("check_context", 16, 1<<18, "tokens", "the longest context that it tries to exceed")
+)
+
 // What a file may hold.
 var (
 	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
