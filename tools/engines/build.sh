@@ -1,0 +1,73 @@
+#!/usr/bin/env bash
+# Builds other people's engines at their pinned versions, from package
+# registries, and prints the folder of each: build.sh [NAME …], by default all.
+# What is built is kept under .cache/engines by name and version. A build is
+# quiet; one that fails shows the end of its log.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+cache=${PARLEY_CACHE:-$PWD/.cache}/engines
+engines=(llama-server)
+
+exec 3>&2
+
+# need FILE PACKAGE wants a command, or a header by its path. Where we may, the
+# Debian package that has it is installed.
+need() {
+  if command -v "$1" >/dev/null || [ -e "$1" ]; then return; fi
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    apt-get install -y "$2" || { apt-get update && apt-get install -y "$2"; }
+    return
+  fi
+  echo "tools/engines needs $1: install it (Debian has it in the package $2)" >&3
+  exit 3
+}
+
+# llama.cpp's server. Its source is a git bundle in an npm package. What is
+# left out (a page, TLS, OpenMP, kernels for large batches) changes no answer.
+llama_server_version=3.22.1 # of node-llama-cpp, which has llama.cpp 0.5.0
+llama_server() {
+  need npm npm
+  need git git
+  need cmake cmake
+  need make make
+  need g++ g++
+  npm pack --silent "node-llama-cpp@$llama_server_version"
+  tar -xzf node-llama-cpp-*.tgz
+  git clone --quiet package/llama/gitRelease.bundle source
+  cmake -S source -B build -DCMAKE_BUILD_TYPE=Release -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O1 \
+    -DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=OFF -DGGML_LLAMAFILE=OFF -DGGML_OPENMP=OFF \
+    -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+    -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF
+  cmake --build build --target llama-server --parallel "$(getconf _NPROCESSORS_ONLN)"
+  cp build/bin/llama-server .
+  rm -rf node-llama-cpp-*.tgz package source build
+}
+
+# build NAME makes the folder of an engine, unless a build made it before.
+build() {
+  local function=${1//-/_} version folder status
+  version=${function}_version
+  folder=$cache/$1-${!version}
+  if [ ! -e "$folder/ready" ]; then
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    # Not as a condition: in one, a shell goes on after an error.
+    set +e
+    (set -ex; cd "$folder"; "$function") >"$folder.log" 2>&1
+    status=$?
+    set -e
+    if [ $status != 0 ]; then
+      if [ $status != 3 ]; then tail -n 30 "$folder.log" >&2; fi
+      echo "tools/engines could not build $1; the whole log is $folder.log" >&2
+      exit 1
+    fi
+    touch "$folder/ready"
+  fi
+  echo "$folder"
+}
+
+if [ $# -eq 0 ]; then set -- "${engines[@]}"; fi
+for name; do
+  declare -F "${name//-/_}" >/dev/null || { echo "tools/engines knows no engine $name: it has ${engines[*]}" >&2; exit 1; }
+  build "$name"
+done
