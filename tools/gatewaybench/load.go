@@ -1,0 +1,238 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// request is a whole request for an answer to a chat of 30 messages.
+func request(model string, stream bool) []byte {
+	type message struct {
+		Role    string `json:"role"`
+		Content string `json:"content"`
+	}
+	messages := []message{{"system", "You are a helpful assistant who answers in plain words."}}
+	for i := range 29 {
+		role := "user"
+		if i%2 == 1 {
+			role = "assistant"
+		}
+		messages = append(messages, message{role, fmt.Sprintf("This is what was said as number %d of this conversation, and it goes on for about a line or two, as people do.", i+1)})
+	}
+	body, err := json.Marshal(map[string]any{"model": model, "stream": stream, "max_tokens": 200, "messages": messages})
+	if err != nil {
+		panic(err)
+	}
+	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}
+
+// load is what came of many requests.
+type load struct {
+	took, late durations // of each answer from its request; of each event from when the engine wrote it
+	span       time.Duration
+}
+
+func (l *load) perSecond() float64 { return float64(len(l.took)) / l.span.Seconds() }
+
+// drive sends the request again and again over so many connections at a time.
+func drive(addr string, request []byte, connections int, span time.Duration) (*load, error) {
+	var over atomic.Bool
+	timer := time.AfterFunc(span, func() { over.Store(true) })
+	defer timer.Stop()
+	parts := make([]load, connections)
+	errs := make([]error, connections)
+	began := time.Now()
+	var wg sync.WaitGroup
+	for i := range connections {
+		wg.Go(func() { errs[i] = parts[i].repeat(addr, request, &over) })
+	}
+	wg.Wait()
+	all := &load{span: time.Since(began)}
+	for i, part := range parts {
+		if errs[i] != nil {
+			return nil, errs[i]
+		}
+		all.took = append(all.took, part.took...)
+		all.late = append(all.late, part.late...)
+	}
+	slices.Sort(all.took)
+	slices.Sort(all.late)
+	return all, nil
+}
+
+// repeat is one connection's work. A server may close it after an answer.
+func (l *load) repeat(addr string, request []byte, over *atomic.Bool) error {
+	var c *connection
+	defer func() { c.close() }()
+	for !over.Load() {
+		if c == nil {
+			var err error
+			if c, err = dial(addr); err != nil {
+				return err
+			}
+		}
+		began := time.Now()
+		again, err := c.ask(request, func(written time.Time) { l.late = append(l.late, time.Since(written)) })
+		if err != nil {
+			return err
+		}
+		l.took = append(l.took, time.Since(began))
+		if !again {
+			c.close()
+			c = nil
+		}
+	}
+	return nil
+}
+
+// A connection speaks just enough HTTP/1.1 to load a server without being the
+// load itself.
+type connection struct {
+	net.Conn
+	in, body *bufio.Reader
+}
+
+func dial(addr string) (*connection, error) {
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &connection{Conn: c, in: bufio.NewReader(c), body: bufio.NewReader(nil)}, nil
+}
+
+func (c *connection) close() {
+	if c != nil {
+		c.Conn.Close()
+	}
+}
+
+// ask sends a request and reads the answer to its end, and says when each
+// event of a stream was written by the engine, and whether the connection can
+// be used again.
+func (c *connection) ask(request []byte, event func(written time.Time)) (again bool, err error) {
+	if _, err := c.Write(request); err != nil {
+		return false, err
+	}
+	resp, err := http.ReadResponse(c.in, nil)
+	if err != nil {
+		return false, err
+	}
+	defer resp.Body.Close()
+	c.body.Reset(resp.Body)
+	if resp.StatusCode != http.StatusOK {
+		said, _ := io.ReadAll(io.LimitReader(c.body, 1000))
+		return false, fmt.Errorf("answered %s: %s", resp.Status, said)
+	}
+	read := 0
+	for {
+		line, err := c.body.ReadSlice('\n')
+		read += len(line)
+		if written, ok := stamp(line); ok {
+			event(written)
+		}
+		switch {
+		case err == io.EOF && read == 0:
+			return false, fmt.Errorf("answered nothing")
+		case err == io.EOF:
+			return !resp.Close, nil
+		case err != nil && err != bufio.ErrBufferFull:
+			return false, err
+		}
+	}
+}
+
+// stamp finds the time in an event's text.
+func stamp(line []byte) (time.Time, bool) {
+	_, rest, found := bytes.Cut(line, []byte(`"@`))
+	digits, _, _ := bytes.Cut(rest, []byte(" "))
+	if !found {
+		return time.Time{}, false
+	}
+	n, err := strconv.ParseInt(string(digits), 10, 64)
+	return time.Unix(0, n), err == nil
+}
+
+// held is what came of many streams open at the same time.
+type held struct {
+	open      int
+	late, gap durations // of events from when they were written, and from the one before
+	memory    string    // of the server while it holds them
+}
+
+// hold opens so many streams and listens to all of them for a while.
+func hold(s *server, streams int, span time.Duration) (*held, error) {
+	var listening, over atomic.Bool
+	var mu sync.Mutex
+	var sum held
+	var failed error
+	started := make(chan struct{}, streams)
+	connections := make([]*connection, streams)
+	var wg sync.WaitGroup
+	message := request(s.slowModel, true)
+	for i := range connections {
+		c, err := dial(s.slow)
+		if err != nil {
+			return nil, err
+		}
+		connections[i] = c
+		wg.Go(func() {
+			var late, gap durations
+			var before time.Time
+			_, err := c.ask(message, func(written time.Time) {
+				now := time.Now()
+				if before.IsZero() {
+					started <- struct{}{}
+				} else if listening.Load() {
+					late, gap = append(late, now.Sub(written)), append(gap, now.Sub(before))
+				}
+				before = now
+			})
+			mu.Lock()
+			defer mu.Unlock()
+			sum.late, sum.gap = append(sum.late, late...), append(sum.gap, gap...)
+			if err != nil && !over.Load() && failed == nil {
+				failed = err
+			}
+			if before.IsZero() {
+				started <- struct{}{}
+			}
+		})
+	}
+	for range streams {
+		<-started
+	}
+	listening.Store(true)
+	time.Sleep(span)
+	listening.Store(false)
+	sum.memory = s.process.memory()
+	over.Store(true)
+	for _, c := range connections {
+		c.close()
+	}
+	wg.Wait()
+	sum.open = streams
+	slices.Sort(sum.late)
+	slices.Sort(sum.gap)
+	return &sum, failed
+}
+
+// durations are sorted.
+type durations []time.Duration
+
+// at is a quantile, or "–" of nothing.
+func (d durations) at(q float64) string {
+	if len(d) == 0 {
+		return "–"
+	}
+	return fmt.Sprintf("%.2f ms", float64(d[int(q*float64(len(d)-1))])/1e6)
+}
