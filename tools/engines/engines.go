@@ -5,6 +5,9 @@ package engines
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -17,19 +20,31 @@ import (
 	"time"
 )
 
+// ModelName is what a model is called in every engine that has names.
+const ModelName = "parley-demo"
+
 // An engine is how one is started and seen to be ready.
 type engine struct {
 	args  func(gguf, port string) []string
 	env   func(folder, port string) []string
-	ready string // a path that answers 200 from then on
+	ready string                               // a path that answers 200 from then on
+	serve func(t testing.TB, url, gguf string) // makes it serve the model, where its command line cannot
 }
 
 var known = map[string]engine{
 	"llama-server": {
 		args: func(gguf, port string) []string {
-			return []string{"llama-server", "--model", gguf, "--host", "127.0.0.1", "--port", port, "--threads", "2", "--parallel", "2", "--ctx-size", "512", "--alias", "parley-demo"}
+			return []string{"llama-server", "--model", gguf, "--host", "127.0.0.1", "--port", port, "--threads", "2", "--parallel", "2", "--ctx-size", "512", "--alias", ModelName}
 		},
 		ready: "/health",
+	},
+	"ollama": {
+		args: func(gguf, port string) []string { return []string{"ollama", "serve"} },
+		env: func(folder, port string) []string {
+			return []string{"HOME=" + folder, "OLLAMA_MODELS=" + folder, "OLLAMA_HOST=127.0.0.1:" + port, "OLLAMA_NO_CLOUD=1", "OLLAMA_CONTEXT_LENGTH=256"}
+		},
+		ready: "/api/version",
+		serve: createInOllama,
 	},
 }
 
@@ -78,7 +93,35 @@ func Start(t testing.TB, name, gguf string) (url string) {
 	})
 	url = "http://127.0.0.1:" + port
 	wait(t, url+e.ready, ended)
+	if e.serve != nil {
+		e.serve(t, url, gguf)
+	}
 	return url
+}
+
+// createInOllama gives Ollama the model under the name that it has everywhere
+// here.
+func createInOllama(t testing.TB, url, gguf string) {
+	t.Helper()
+	file, err := os.ReadFile(gguf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(file))
+	post(t, url+"/api/blobs/"+digest, file)
+	post(t, url+"/api/create", fmt.Appendf(nil, `{"model":%q,"files":{"model.gguf":%q},"stream":false}`, ModelName, digest))
+}
+
+func post(t testing.TB, url string, body []byte) {
+	t.Helper()
+	resp, err := http.Post(url, "", bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if answer, _ := io.ReadAll(resp.Body); resp.StatusCode >= 300 {
+		t.Fatalf("POST %s: %s: %s", url, resp.Status, answer)
+	}
 }
 
 // wait asks until the answer is 200.

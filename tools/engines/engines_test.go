@@ -15,6 +15,11 @@ func TestLlamaServer(t *testing.T) {
 	replay(t, url, "testdata/llama-server.txt", masks(t, url))
 }
 
+func TestOllama(t *testing.T) {
+	url := Start(t, "ollama", demo)
+	replay(t, url, "testdata/ollama.txt", masks(t, url))
+}
+
 // masks replaces what depends on the machine.
 func masks(t *testing.T, url string) *strings.Replacer {
 	file, err := filepath.Abs(demo)
