@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${PARLEY_CACHE:-$PWD/.cache}/engines
-engines=(llama-server)
+engines=(llama-server ollama)
 
 exec 3>&2
 
@@ -41,6 +41,22 @@ llama_server() {
   cmake --build build --target llama-server --parallel "$(getconf _NPROCESSORS_ONLN)"
   cp build/bin/llama-server .
   rm -rf node-llama-cpp-*.tgz package source build
+}
+
+# Ollama, with the engine that it carries. Two headers that its source wants
+# are not in its Go module.
+ollama_version=0.17.4
+ollama() {
+  need go golang-go
+  need g++ g++
+  need pip3 python3-pip
+  need /usr/include/nlohmann/json.hpp nlohmann-json3-dev
+  need /usr/include/stb/stb_image.h libstb-dev
+  pip3 download --quiet --disable-pip-version-check --no-deps --no-binary :all: miniaudio==1.71
+  tar -xzf miniaudio-*.tar.gz
+  GOBIN=$PWD CGO_ENABLED=1 CGO_CFLAGS=-O2 CGO_CXXFLAGS="-O1 -I$PWD/miniaudio-1.71" \
+    go install -trimpath -ldflags="-s -w -X github.com/ollama/ollama/version.Version=$ollama_version" "github.com/ollama/ollama@v$ollama_version"
+  rm -rf miniaudio-*
 }
 
 # build NAME makes the folder of an engine, unless a build made it before.

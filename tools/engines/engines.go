@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -25,21 +26,30 @@ const ModelName = "parley-demo"
 
 // An engine is how one is started and seen to be ready.
 type engine struct {
-	args  func(gguf, port string) []string
-	env   func(folder, port string) []string
-	ready string                               // a path that answers 200 from then on
-	serve func(t testing.TB, url, gguf string) // makes it serve the model, where its command line cannot
+	program string // in the folder that build.sh made
+	args    func(gguf, port string) []string
+	env     func(folder, port string) []string
+	ready   string                               // a path that answers 200 from then on
+	serve   func(t testing.TB, url, gguf string) // makes it serve the model, where its command line cannot
 }
 
 var known = map[string]engine{
 	"llama-server": {
+		program: "llama-server",
 		args: func(gguf, port string) []string {
-			return []string{"llama-server", "--model", gguf, "--host", "127.0.0.1", "--port", port, "--threads", "2", "--parallel", "2", "--ctx-size", "512", "--alias", ModelName}
+			return []string{"--model", gguf, "--host", "127.0.0.1", "--port", port, "--threads", "1", "--parallel", "2", "--ctx-size", "512", "--alias", ModelName}
 		},
 		ready: "/health",
 	},
+	"parley": {
+		args: func(gguf, port string) []string {
+			return []string{"serve", "--model", ModelName + "=" + gguf, "--listen", "127.0.0.1:" + port, "--threads", "1"}
+		},
+		ready: "/readyz",
+	},
 	"ollama": {
-		args: func(gguf, port string) []string { return []string{"ollama", "serve"} },
+		program: "ollama",
+		args:    func(gguf, port string) []string { return []string{"serve"} },
 		env: func(folder, port string) []string {
 			return []string{"HOME=" + folder, "OLLAMA_MODELS=" + folder, "OLLAMA_HOST=127.0.0.1:" + port, "OLLAMA_NO_CLOUD=1", "OLLAMA_CONTEXT_LENGTH=256"}
 		},
@@ -53,21 +63,16 @@ var known = map[string]engine{
 // it printed is logged where the test failed.
 func Start(t testing.TB, name, gguf string) (url string) {
 	t.Helper()
-	e, ok := known[name]
-	if !ok {
-		t.Fatalf("there is no engine %q", name)
+	e, path := known[name], program(name)
+	if path == "" {
+		t.Fatalf("there is no engine %q: set PARLEY_ENGINES to what tools/engines/build.sh %[1]s prints", name)
 	}
 	gguf, err := filepath.Abs(gguf)
 	if err != nil {
 		t.Fatal(err)
 	}
-	folder := built(t, name)
 	port := freePort(t)
-	args := e.args(gguf, port)
-	if !filepath.IsAbs(args[0]) {
-		args[0] = filepath.Join(folder, args[0])
-	}
-	cmd := exec.Command(args[0], args[1:]...)
+	cmd := exec.Command(path, e.args(gguf, port)...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = os.Environ()
 	if e.env != nil {
@@ -109,7 +114,7 @@ func createInOllama(t testing.TB, url, gguf string) {
 	}
 	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(file))
 	post(t, url+"/api/blobs/"+digest, file)
-	post(t, url+"/api/create", fmt.Appendf(nil, `{"model":%q,"files":{"model.gguf":%q},"stream":false}`, ModelName, digest))
+	post(t, url+"/api/create", fmt.Appendf(nil, `{"model":%q,"files":{"model.gguf":%q},"parameters":{"num_thread":1},"stream":false}`, ModelName, digest))
 }
 
 func post(t testing.TB, url string, body []byte) {
@@ -146,16 +151,33 @@ func wait(t testing.TB, url string, ended <-chan struct{}) {
 	}
 }
 
-// built is the folder of an engine that build.sh made.
-func built(t testing.TB, name string) string {
+// Built names the engines that there are: those that build.sh was asked for,
+// and a second Parley.
+func Built(t testing.TB) (names []string) {
 	t.Helper()
+	for name := range known {
+		if program(name) != "" {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		t.Fatal("no engine is there: set PARLEY_ENGINES to what tools/engines/build.sh prints, or PARLEY_BINARY")
+	}
+	slices.Sort(names)
+	return names
+}
+
+// program is where an engine's program lies, or "".
+func program(name string) string {
+	if name == "parley" {
+		return os.Getenv("PARLEY_BINARY")
+	}
 	for folder := range strings.Lines(os.Getenv("PARLEY_ENGINES")) {
 		folder = strings.TrimSpace(folder)
 		if strings.HasPrefix(filepath.Base(folder), name+"-") {
-			return folder
+			return filepath.Join(folder, known[name].program)
 		}
 	}
-	t.Fatalf("PARLEY_ENGINES names no folder of %s: set it to what tools/engines/build.sh prints", name)
 	return ""
 }
 
