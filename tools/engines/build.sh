@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 cache=${PARLEY_CACHE:-$PWD/.cache}/engines
-engines=(llama-server ollama)
+engines=(llama-server ollama llama-cpp-python)
 
 exec 3>&2
 
@@ -57,6 +57,26 @@ ollama() {
   GOBIN=$PWD CGO_ENABLED=1 CGO_CFLAGS=-O2 CGO_CXXFLAGS="-O1 -I$PWD/miniaudio-1.71" \
     go install -trimpath -ldflags="-s -w -X github.com/ollama/ollama/version.Version=$ollama_version" "github.com/ollama/ollama@v$ollama_version"
   rm -rf miniaudio-*
+}
+
+# The server of llama.cpp's Python binding, which builds its own llama.cpp, and
+# always that project's library for programs, too, unless it is told not to.
+llama_cpp_python_version=0.3.36
+llama_cpp_python() {
+  need python3 python3
+  need pip3 python3-pip
+  need cmake cmake
+  need make make
+  need g++ g++
+  pip3 download --quiet --disable-pip-version-check --no-deps --no-binary :all: "llama-cpp-python==$llama_cpp_python_version"
+  mkdir source
+  tar -xzf llama_cpp_python-*.tar.gz -C source --strip-components=1
+  sed -i 's/set(LLAMA_BUILD_COMMON ON /set(LLAMA_BUILD_COMMON OFF /' source/CMakeLists.txt
+  python3 -m venv python || { echo "python3 cannot make a virtual environment: install python3-venv" >&3; exit 3; }
+  CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DGGML_LLAMAFILE=OFF -DGGML_OPENMP=OFF -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O1" \
+    python/bin/pip install --quiet --disable-pip-version-check "./source[server]" \
+    fastapi==0.165.0 uvicorn==0.54.0 starlette==1.10.0 starlette-context==0.3.6 sse-starlette==3.7.0 pydantic-settings==2.16.3
+  rm -rf source llama_cpp_python-*.tar.gz
 }
 
 # build NAME makes the folder of an engine, unless a build made it before.

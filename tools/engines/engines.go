@@ -47,6 +47,13 @@ var known = map[string]engine{
 		},
 		ready: "/readyz",
 	},
+	"llama-cpp-python": {
+		program: "python/bin/python",
+		args: func(gguf, port string) []string {
+			return []string{"-m", "llama_cpp.server", "--model", gguf, "--host", "127.0.0.1", "--port", port, "--n_threads", "1", "--n_threads_batch", "1", "--n_ctx", "256", "--model_alias", ModelName}
+		},
+		ready: "/v1/models",
+	},
 	"ollama": {
 		program: "ollama",
 		args:    func(gguf, port string) []string { return []string{"serve"} },
@@ -59,8 +66,8 @@ var known = map[string]engine{
 }
 
 // Start starts an engine on a free port of this machine with one model, waits
-// until it is ready, and ends it, and whatever it started, with the test. What
-// it printed is logged where the test failed.
+// until it is ready, and ends it, and whatever it started, with the test. The
+// end of what it printed is logged where the test failed.
 func Start(t testing.TB, name, gguf string) (url string) {
 	t.Helper()
 	e, path := known[name], program(name)
@@ -93,7 +100,7 @@ func Start(t testing.TB, name, gguf string) (url string) {
 		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		<-ended
 		if t.Failed() {
-			t.Logf("%s printed:\n%s", name, log.String())
+			t.Logf("%s printed last:\n%s", name, log.Bytes()[max(0, log.Len()-4000):])
 		}
 	})
 	url = "http://127.0.0.1:" + port

@@ -78,7 +78,7 @@ func send(t *testing.T, url, request string) string {
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Sprintf("no answer: %v\n\n", err)
+		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	var out strings.Builder
@@ -104,6 +104,9 @@ const demo = "../../internal/demo/demo.gguf"
 func ofAnyMachine(answer, url string) string {
 	if model, err := filepath.Abs(demo); err == nil {
 		answer = strings.ReplaceAll(answer, model, "MODEL")
+	}
+	for engine := range strings.Lines(os.Getenv("PARLEY_ENGINES")) {
+		answer = strings.ReplaceAll(answer, strings.TrimSpace(engine), "ENGINE")
 	}
 	folder := regexp.MustCompile(regexp.QuoteMeta(os.TempDir()) + `/Test[^/"]*/\d+`)
 	return folder.ReplaceAllString(strings.ReplaceAll(answer, url, "URL"), "FOLDER")
