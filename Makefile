@@ -4,13 +4,14 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TARGETS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run check test style cross race clients soak bench clean
+.PHONY: help build run check test style cross race clients engines soak bench clean
 
 help:
 	@echo 'make build    the binary ./parley'
 	@echo 'make run      build and serve the built-in model'
 	@echo 'make check    the quick loop: style and tests of every package'
-	@echo 'make test     the gate: check, purego, race, all platforms, real clients'
+	@echo 'make test     the gate: check, purego, race, all platforms, real clients and engines'
+	@echo 'make engines  build the engines of others that are not there yet, and test against them'
 	@echo 'make soak     what takes longer: long fuzzing'
 
 build:
@@ -27,6 +28,7 @@ test: style cross
 	$(GO) test -count=1 -tags purego ./internal/kernel/ ./internal/transformer/
 	CGO_ENABLED=1 $(GO) test -count=1 -race -short $(RACE)
 	$(MAKE) clients
+	$(MAKE) engines
 	@echo 'all passed'
 
 RACE = ./llm/... ./chat/... ./chatformat/... ./engine/... ./internal/server/... ./internal/catalog/... ./internal/textmatch/...
@@ -43,6 +45,11 @@ cross:
 # The clients that people use, against the real binary.
 clients: build
 	tools/clients/run.sh
+
+# The engines that people run: all that tools/engines/build.sh knows, or those
+# that ENGINES names.
+engines: build
+	tools/engines/run.sh $(ENGINES)
 
 FUZZTIME ?= 5m
 soak:
