@@ -78,8 +78,13 @@ func Start(t testing.TB, name, gguf string) (url string) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return start(t, name, path, e, gguf)
+}
+
+func start(t testing.TB, name, program string, e engine, gguf string) (url string) {
+	t.Helper()
 	port := freePort(t)
-	cmd := exec.Command(path, e.args(gguf, port)...)
+	cmd := exec.Command(program, e.args(gguf, port)...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = os.Environ()
 	if e.env != nil {
