@@ -7,8 +7,9 @@
 //
 // It prints one table in Markdown. Whole answers have 300 bytes and streams 100
 // events; every event says when the engine wrote it, so that its way through
-// the server is measured, and not only how many there are. The load, the server
-// and the engine share this machine: read ratios, not absolute numbers.
+// the server is measured, and not only how many there are. CPU is what the server
+// computes for one answer. The load, the server and the engine share this machine:
+// read ratios, not absolute numbers.
 package main
 
 import (
@@ -61,8 +62,8 @@ func run(o options) error {
 	if o.parley != "" {
 		subjects = append(subjects, parley(o.parley)...)
 	}
-	fmt.Println("| | answers/s | p50 | p99 | streams/s | p50 | p99 | event p50 | event p99 | held | event p50 | event p99 | gap p99 | memory |")
-	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+	fmt.Println("| | answers/s | p50 | p99 | CPU | streams/s | p50 | p99 | CPU | event p50 | event p99 | held | event p50 | event p99 | gap p99 | memory |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for _, s := range subjects {
 		row, err := s.measure(engine, o)
 		if err != nil {
@@ -87,16 +88,19 @@ func (s subject) measure(engine *stubProcess, o options) (string, error) {
 	if _, err := drive(server.fast, request(server.model, false), o.connections, min(time.Second, o.span)); err != nil {
 		return "", err
 	}
+	before := server.process.computed()
 	whole, err := drive(server.fast, request(server.model, false), o.connections, o.span)
 	if err != nil {
 		return "", err
 	}
-	row += fmt.Sprintf(" %.0f | %s | %s |", whole.perSecond(), whole.took.at(.5), whole.took.at(.99))
+	between := server.process.computed()
+	row += fmt.Sprintf(" %.0f | %s | %s | %s |", whole.perSecond(), whole.took.at(.5), whole.took.at(.99), each(between-before, whole))
 	stream, err := drive(server.fast, request(server.model, true), o.connections, o.span)
 	if err != nil {
 		return "", err
 	}
-	row += fmt.Sprintf(" %.0f | %s | %s | %s | %s |", stream.perSecond(), stream.took.at(.5), stream.took.at(.99), stream.late.at(.5), stream.late.at(.99))
+	after := server.process.computed()
+	row += fmt.Sprintf(" %.0f | %s | %s | %s | %s | %s |", stream.perSecond(), stream.took.at(.5), stream.took.at(.99), each(after-between, stream), stream.late.at(.5), stream.late.at(.99))
 	if o.held == 0 {
 		return row + " – | – | – | – | – |", nil
 	}
@@ -105,4 +109,9 @@ func (s subject) measure(engine *stubProcess, o options) (string, error) {
 		return "", err
 	}
 	return row + fmt.Sprintf(" %d | %s | %s | %s | %s |", held.open, held.late.at(.5), held.late.at(.99), held.gap.at(.99), held.memory), nil
+}
+
+// each is the computing time of one answer.
+func each(computed time.Duration, l *load) string {
+	return fmt.Sprintf("%.2f ms", float64(computed)/1e6/float64(max(1, len(l.took))))
 }

@@ -45,6 +45,24 @@ func (p *process) memory() string {
 	return fmt.Sprintf("%d MB", kib>>10)
 }
 
+// computed is the time that the process has computed, where the system tells
+// it; it does not depend on what else the machine does.
+func (p *process) computed() time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	_, rest, _ := bytes.Cut(stat, []byte(") "))
+	fields := bytes.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	var user, system int
+	fmt.Sscan(string(fields[11]), &user)
+	fmt.Sscan(string(fields[12]), &system)
+	return time.Duration(user+system) * time.Second / 100
+}
+
 // llamaSwap stands before an engine that runs already: it is given a command to
 // start that does nothing.
 func llamaSwap(binary string) subject {
