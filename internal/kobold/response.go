@@ -109,10 +109,14 @@ func Problem(status int, text string) []byte {
 	return wire.Encode(map[string]any{"detail": map[string]any{"msg": text, "type": kind}})
 }
 
-// Result, Value and Values are bodies that hold one thing.
+// Result is a body that holds one text.
 func Result(s string) []byte { return wire.Encode(map[string]any{"result": s}) }
-func Value(v any) []byte     { return wire.Encode(map[string]any{"value": v}) }
-func Values() []byte         { return wire.Encode(map[string]any{"values": []string{}}) }
+
+// Value is a body that holds one number or text.
+func Value(v any) []byte { return wire.Encode(map[string]any{"value": v}) }
+
+// Values is a body that holds an empty list.
+func Values() []byte { return wire.Encode(map[string]any{"values": []string{}}) }
 
 // Version is the body that tells what the server can.
 func Version() []byte {
