@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// 4
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/anthropic", "internal/llamaserver", "internal/ollama", "internal/openai", "llm"},
+	"internal/server":              {"chat", "internal/anthropic", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
@@ -34,6 +34,7 @@ var allowed = map[string][]string{
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":               {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
 	"internal/anthropic":   {"chat", "internal/wire", "llm"},
+	"internal/kobold":      {"chat", "internal/wire", "llm"},
 	"internal/llamaserver": {"chat", "internal/wire", "llm"},
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
 	"internal/openai":      {"chat", "internal/wire", "llm"},

@@ -18,8 +18,7 @@ const defaultListen = "127.0.0.1:7275"
 
 // laterFaces are names that one might try, with what they will be.
 var laterFaces = map[string]string{
-	"koboldcpp": "KoboldCpp",
-	"textgen":   "text-generation-webui",
+	"textgen": "text-generation-webui",
 }
 
 // portOwners says which programs people run on which port.

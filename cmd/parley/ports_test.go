@@ -124,7 +124,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestFacesThatCannotBeServedAreRefusedByName(t *testing.T) {
-	for name, want := range map[string]string{"koboldcpp": "KoboldCpp", "textgen": "text-generation-webui", "nonsense": "no such face"} {
+	for name, want := range map[string]string{"textgen": "text-generation-webui", "nonsense": "no such face"} {
 		_, err := places(nil, []string{name})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--as %s: %v, want %q in it", name, err, want)

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"parley/internal/anthropic"
+	"parley/internal/kobold"
 	"parley/internal/openai"
 )
 
@@ -50,6 +51,12 @@ var manners = map[Dialect]*manner{
 		frame:       eventData,
 		ping:        []byte(": ping\n\n"),
 		fail:        eventData,
+	}},
+	Kobold: {problem: koboldProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       asItIs,
+		ping:        []byte(": ping\n\n"),
+		fail:        kobold.Message,
 	}},
 	Ollama: {problem: ollamaProblem, stream: framing{
 		contentType: "application/x-ndjson",

@@ -19,6 +19,7 @@ const (
 	Anthropic Dialect = "anthropic"
 	Ollama    Dialect = "ollama"
 	LlamaCPP  Dialect = "llamacpp"
+	Kobold    Dialect = "kobold"
 	Health    Dialect = "health"
 )
 
@@ -33,11 +34,12 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Native}},
+	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Native}},
 	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
 	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
 	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
 	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
+	{Name: "koboldcpp", Port: 5001, Dialects: []Dialect{Kobold, OpenAI}},
 	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
 }
 
@@ -65,7 +67,7 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},

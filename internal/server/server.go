@@ -50,6 +50,9 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
+	kobold koboldRuns
+	began  time.Time
+
 	now   func() time.Time
 	newID func() string
 }
@@ -59,6 +62,7 @@ func New(models Models, o Options) *Server {
 	s := &Server{
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
+		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,
 	}

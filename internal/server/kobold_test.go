@@ -1,0 +1,106 @@
+package server
+
+import (
+	"bufio"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// TestAKoboldAnswerIsLookedAtAndAborted has an answer made word by word: what
+// there is of it can be polled, and whoever began it can end it, streamed or
+// not, with a key or without.
+func TestAKoboldAnswerIsLookedAtAndAborted(t *testing.T) {
+	for name, c := range map[string]struct{ path, body, ask string }{
+		"streamed":             {"/api/extra/generate/stream", `{"prompt":"a"}`, ``},
+		"streamed, by key":     {"/api/extra/generate/stream", `{"prompt":"a","genkey":"K"}`, `{"genkey":"K"}`},
+		"whole":                {"/api/v1/generate", `{"prompt":"a"}`, ``},
+		"whole, by its key":    {"/api/v1/generate", `{"prompt":"a","genkey":"K"}`, `{"genkey":"K"}`},
+		"whole, an odd prefix": {"/api/latest//generate/", `{"prompt":"a"}`, `{}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			gate := make(chan struct{})
+			model := llm.Script("one ", "two ", "three ", "four ")
+			model.Gate = gate
+			s := New(one("tiny", chat.Script(), model), Options{})
+			live := httptest.NewServer(s.Handler(Own))
+			defer live.Close()
+			post := func(path, body string) string {
+				resp, err := http.Post(live.URL+path, "application/json", strings.NewReader(body))
+				if err != nil {
+					t.Error(err)
+					return ""
+				}
+				defer resp.Body.Close()
+				data, _ := io.ReadAll(resp.Body)
+				return string(data)
+			}
+			answer := make(chan string)
+			go func() { answer <- post(c.path, c.body) }()
+			gate <- struct{}{}
+			gate <- struct{}{} // the first word has been noted when the second is asked for
+			for !strings.Contains(post("/api/extra/generate/check", c.ask), "one ") {
+			}
+			if got := post("/api/extra/generate/check", `{"genkey":"other"}`); !strings.Contains(got, `"text":""`) {
+				t.Errorf("another key sees %s", got)
+			}
+			if got := post("/api/extra/abort", `{"genkey":"other"}`); !strings.Contains(got, `"success":"false"`) {
+				t.Errorf("another key ends it: %s", got)
+			}
+			if got := post("/api/extra/abort", c.ask); !strings.Contains(got, `"success":"true"`) {
+				t.Errorf("it cannot be ended: %s", got)
+			}
+			if got := <-answer; !strings.Contains(got, "one ") || strings.Contains(got, "four") || !strings.Contains(got, `"stop"`) {
+				t.Errorf("the answer is %s", got)
+			}
+			if got := post("/api/extra/abort", c.ask); !strings.Contains(got, `"success":"false"`) {
+				t.Errorf("it is ended twice: %s", got)
+			}
+		})
+	}
+}
+
+// TestAKoboldClientThatLeavesEndsItsAnswer: hanging up is enough.
+func TestAKoboldClientThatLeavesEndsItsAnswer(t *testing.T) {
+	gate := make(chan struct{})
+	model := llm.Script("one ", "two ", "three ")
+	model.Gate = gate
+	s := New(one("tiny", chat.Script(), model), Options{})
+	live := httptest.NewServer(s.Handler(Own))
+	defer live.Close()
+	resp, err := http.Post(live.URL+"/api/extra/generate/stream", "application/json", strings.NewReader(`{"prompt":"a"}`))
+	if err == nil {
+		gate <- struct{}{}
+		_, err = bufio.NewReader(resp.Body).ReadString('\n')
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp.Body.Close()
+	for len(s.kobold.of(koboldOwner{addr: client(&http.Request{RemoteAddr: "127.0.0.1:1"})})) > 0 {
+	}
+}
+
+// TestWhatIsTooLongIsCutBehindTheMemory: the prompt's beginning goes, and the
+// report says how much of it.
+func TestWhatIsTooLongIsCutBehindTheMemory(t *testing.T) {
+	var seen llm.Prompt
+	model := llm.Script("x")
+	model.Context = 100
+	model.Seen = func(p llm.Prompt, _ llm.Params) { seen = p }
+	s := New(one("tiny", chat.Script(), model), Options{})
+	body := `{"memory":"m1 m2 ","prompt":"` + strings.Repeat("old ", 50) + `new","max_length":4,"max_context_length":20}`
+	rec := serve(s, "POST", "/api/v1/generate", body)
+	if rec.Code != http.StatusOK || !strings.Contains(rec.Header().Get("Parley-Report"), "prompt_cut=37") {
+		t.Fatalf("%d %s %s", rec.Code, rec.Header().Get("Parley-Report"), rec.Body)
+	}
+	ids := seen.Segments[0].Tokens
+	if len(ids) != 16 || ids[0] != 0 || ids[1] != 1 || ids[2] != 39 || ids[15] != 52 {
+		t.Errorf("the model got %v", ids)
+	}
+}
