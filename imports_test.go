@@ -29,6 +29,7 @@ var allowed = map[string][]string{
 	"internal/server":              {"chat", "internal/anthropic", "internal/llamaserver", "internal/ollama", "internal/openai", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
+	"internal/discover":            {"engine", "internal/gguf"},
 	// 2
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":               {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
@@ -46,10 +47,12 @@ var allowed = map[string][]string{
 	// 0
 	"llm":                {},
 	"llm/llmtest":        {"llm"},
+	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},
 	"internal/grammar":   {},
 	"internal/jinja":     {},
+	"internal/llamaswap": {},
 	"internal/kernel":    {},
 	"internal/textmatch": {},
 	"internal/tokenizer": {},

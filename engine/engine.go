@@ -73,6 +73,23 @@ func Open(path string, o Options) (*Engine, error) {
 	return e, nil
 }
 
+// Check says whether Open could run a file, and if not, why. It reads what
+// describes the model and not its weights.
+func Check(path string) error {
+	f, err := gguf.Open(path)
+	if err != nil {
+		return err // it names the file
+	}
+	defer f.Close()
+	if err = transformer.Check(f); err == nil {
+		err = vocab.CheckGGUF(f)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
 // OpenBytes is Open for a file in memory, which is used in place and must not
 // change until Close.
 func OpenBytes(data []byte, o Options) (*Engine, error) {

@@ -493,6 +493,37 @@ func TestFilesThatCannotRunAreRefused(t *testing.T) {
 	}
 }
 
+func TestCheckSaysWhatOpenWouldSay(t *testing.T) {
+	text := func(key, s string) []gguf.KV { return []gguf.KV{{Key: key, Value: gguf.ValueOf(s)}} }
+	for _, c := range []struct {
+		m    tiny
+		want string // "" if it can run
+	}{
+		{tiny{}, ""},
+		{tiny{meta: text("general.architecture", "gpt17")}, "gpt17"},
+		{tiny{meta: text("tokenizer.ggml.model", "bert")}, "bert"},
+		{tiny{meta: text("tokenizer.ggml.model", "")}, "tokenizer.ggml.model"},
+		{tiny{meta: text("tokenizer.ggml.pre", "strange")}, "strange"},
+		{tiny{change: func(s *gguf.TensorSource) bool { return s.Name != "blk.1.ffn_up.weight" }}, "blk.1.ffn_up.weight"},
+	} {
+		path := filepath.Join(t.TempDir(), "model.gguf")
+		if err := os.WriteFile(path, c.m.file(t), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := Check(path)
+		e, openErr := Open(path, Options{})
+		if openErr == nil {
+			e.Close()
+		}
+		if (err == nil) != (openErr == nil) || (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("Check: %v, Open: %v, want %q", err, openErr, c.want)
+		}
+	}
+	if err := Check(filepath.Join(t.TempDir(), "none.gguf")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+}
+
 func TestBench(t *testing.T) {
 	e := tiny{}.open(t, Options{Threads: 1, Sequences: 2})
 	var r BenchResult

@@ -29,15 +29,19 @@ type config struct {
 	Chat   chatConfig    `toml:"chat"`
 	Models []modelConfig `toml:"models"`
 
+	Discover discoverConfig `toml:"discover"`
+
 	Groups map[string]groupConfig `toml:"groups"`
 
-	path string // where it was read, "" for none
+	path   string // where it was read, "" for none
+	chosen bool   // models were, here or on the command line
 }
 
 type serverConfig struct {
 	Listen       []string `toml:"listen"`
 	As           []string `toml:"as"`
 	Strict       bool     `toml:"strict"`
+	Default      string   `toml:"default"`
 	APIKeysFile  string   `toml:"api_keys_file"`
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
@@ -227,6 +231,14 @@ func (c *config) check() error {
 	if n := c.Engine.Sequences; n != 0 && limits.Sequences.CheckInt(n) != nil {
 		return bad("engine.sequences:", "%v", limits.Sequences.CheckInt(n))
 	}
+	if c.Engine.Memory < 0 {
+		return bad("engine.memory:", "%d is less than none", c.Engine.Memory)
+	}
+	for gpu, n := range c.Engine.GPUMemory {
+		if n < 0 {
+			return bad("engine.gpu_memory."+gpu+":", "%d is less than none", n)
+		}
+	}
 	if c.Engine.Threads < 0 {
 		return bad("engine.threads:", "%d is less than none", c.Engine.Threads)
 	}
@@ -261,6 +273,9 @@ func (c *config) check() error {
 	}
 	if c.Server.APIKeysFile != "" {
 		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
+	}
+	if key, err := c.Discover.check(c); err != nil {
+		return bad("discover."+key+":", "%v", err)
 	}
 	for i := range c.Models {
 		m := &c.Models[i]

@@ -72,6 +72,10 @@ func TestConfigErrors(t *testing.T) {
 		{"no port", "[[models]]\ncommand = [\"x\"]\nport = 70000\n", "models[0].port: 70000 is not a port"},
 		{"no time", "[[models]]\npath = \"a\"\nidle = \"10 minutes\"\n", `"10 minutes" is not a time, as 90s`},
 		{"a time below zero", "[[models]]\npath = \"a\"\nidle = \"-1s\"\n", `"-1s" is not a time`},
+		{"a time without a unit", "[[models]]\npath = \"a\"\nidle = 600\n", `"600" is not a time, as 90s`},
+		{"memory", "[engine]\nmemory = -1\n", "engine.memory: -1 is less than none"},
+		{"memory of a GPU", "[engine]\ngpu_memory = { 0 = -1 }\n", "engine.gpu_memory.0: -1 is less than none"},
+		{"memory of a model", "[[models]]\npath = \"a\"\nmemory = -1\n", "models[0].memory: -1 is less than none"},
 		{"no size", "[engine]\nmemory = \"much\"\n", `"much" is not a size, as 16GB`},
 		{"no size of a GPU", "[engine]\ngpu_memory = { 0 = \"24 apples\" }\n", `"24 apples" is not a size`},
 		{"no group", "[[models]]\npath = \"a\"\ngroup = \"g\"\n", "models[0].group: there is no [groups.g]"},
@@ -134,7 +138,7 @@ func TestUnits(t *testing.T) {
 	}
 	for text, want := range map[string]time.Duration{"": 0, "0": 0, "90s": 90 * time.Second, "1h30m": 90 * time.Minute} {
 		var d duration
-		if err := d.UnmarshalText([]byte(text)); err != nil || time.Duration(d) != want {
+		if err := d.UnmarshalText([]byte(text)); err != nil || d.Duration != want {
 			t.Errorf("%q is %v, %v; want %v", text, d, err, want)
 		}
 	}

@@ -31,6 +31,9 @@ type cli struct {
 	Models  modelsCmd  `cmd:"" help:"List models, or look into a file."`
 	Formats formatsCmd `cmd:"" help:"List, show and check chat formats."`
 	Bench   benchCmd   `cmd:"" help:"Measure how fast a model runs here."`
+
+	Configure configCmd `cmd:"" name:"config" help:"Take over the configuration of another program."`
+	Check     checkCmd  `cmd:"" help:"Find out whether a server keeps its promises."`
 }
 
 // An app is what every subcommand gets: its streams and how to colour them.
@@ -84,6 +87,8 @@ func (a *app) run(args []string) int {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return exitInterrupted // he who pressed Ctrl-C knows
+	case errors.Is(err, errBroken):
+		return exitFailed // the report has said it
 	case err != nil:
 		return report(a.stderr, a.err, err)
 	}

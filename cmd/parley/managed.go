@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -108,6 +109,9 @@ func (p *placeConfig) check(c *config) (key string, err error) {
 	if _, known := c.Groups[p.Group]; p.Group != "" && !known {
 		return "group", fmt.Errorf("there is no [groups.%s]", p.Group)
 	}
+	if p.Memory < 0 {
+		return "memory", fmt.Errorf("%d is less than none", p.Memory)
+	}
 	if p.Parallel < 0 {
 		return "parallel", fmt.Errorf("%d is less than none", p.Parallel)
 	}
@@ -212,13 +216,13 @@ func (m *modelConfig) loader(cfg config, log *slog.Logger) func(context.Context)
 	}
 }
 
-// readable reports whether a file is a whole GGUF file: then another engine
-// may be able to run what ours cannot.
+// readable reports whether a file is a whole GGUF file, or a part of a model
+// that is split: then another engine may be able to run what ours cannot.
 func readable(path string) bool {
 	if path == "" {
 		return false
 	}
-	f, err := gguf.Open(path)
+	f, err := gguf.OpenPart(path)
 	if err != nil {
 		return false
 	}
@@ -253,7 +257,7 @@ const (
 // onLlamaServer is the model with llama-server as its engine.
 func (m *modelConfig) onLlamaServer(program string, cfg config) *modelConfig {
 	other := *m
-	other.Name, other.Kind, other.Health = m.name(), "llamacpp", "/health"
+	other.Name, other.Health = m.name(), "/health"
 	context := cmp.Or(m.Context, cfg.Engine.Context, usualContext)
 	parallel := cmp.Or(cfg.Engine.Sequences, usualParallel)
 	other.Context = context
@@ -261,6 +265,10 @@ func (m *modelConfig) onLlamaServer(program string, cfg config) *modelConfig {
 		program, "--model", m.Path, "--host", "127.0.0.1", "--port", "{port}",
 		"--ctx-size", strconv.Itoa(context * parallel), "--parallel", strconv.Itoa(parallel),
 	}
+	// Its port is open to every program and, in part, every web page of this
+	// machine: only we know its key. The environment is not shown to others.
+	other.Key = rand.Text()
+	other.Env = map[string]string{"LLAMA_API_KEY": other.Key}
 	if n := cfg.Engine.Threads; n > 0 {
 		other.Command = append(other.Command, "--threads", strconv.Itoa(n))
 	}
@@ -272,7 +280,7 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	e := catalog.Entry{
 		Name: m.name(), Aliases: m.Aliases, BuiltIn: m.builtIn, Unlisted: m.Unlisted,
 		Memory: int64(m.Memory), GPUs: m.gpus(), Group: m.Group, Priority: m.Priority, Parallel: m.Parallel,
-		Idle: time.Duration(m.Idle), Load: m.loader(cfg, log),
+		Idle: m.Idle.Duration, Load: m.loader(cfg, log),
 	}
 	switch managed := len(m.Command) > 0; {
 	case m.Preload != nil && !*m.Preload:
@@ -284,27 +292,27 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	case m.URL != "":
 		e.Elsewhere = true
 	}
-	if len(m.Command) > 0 {
+	if e.OnDemand || e.Background {
 		e.Parallel = cmp.Or(m.Parallel, usualRequests)
 	}
 	// A model that is here from the start is outside an estimate, as the memory
 	// is counted that is left beside it.
 	if m.Path != "" && m.Memory == 0 && (e.OnDemand || cfg.Engine.Memory > 0) {
 		if info, err := os.Stat(m.Path); err == nil {
-			e.Memory = info.Size()
+			e.Memory, e.AtLeast = info.Size(), true
 		}
 	}
 	return e
 }
 
-// usualRequests is how many requests an engine that was started here gets at a
-// time, where nobody says: more wait for it here, where others that ask for
+// usualRequests is how many requests a model that may have to make room gets at
+// a time, where nobody says: more wait outside of it, where others that ask for
 // another model get their turn.
 const usualRequests = 16
 
 // bounds are what models may be loaded at a time.
 func (c *config) bounds() catalog.Options {
-	o := catalog.Options{Strict: c.Server.Strict, Memory: int64(c.Engine.Memory), GPUs: map[string]int64{}, Groups: map[string]catalog.Group{}}
+	o := catalog.Options{Strict: c.Server.Strict, Default: c.Server.Default, Memory: int64(c.Engine.Memory), GPUs: map[string]int64{}, Groups: map[string]catalog.Group{}}
 	if o.Memory == 0 {
 		o.Memory, o.Estimate = freeMemory(), true
 	}

@@ -36,8 +36,8 @@ type modelsListCmd struct {
 }
 
 func (*modelsListCmd) Help() string {
-	return `Those of the configuration, those in a folder if one is given, and the built-in
-one; or those of a running server, with what is loaded, used and waited for.
+	return `Those of the configuration, those in a folder if one is given, those found where
+people and programs keep them, and the built-in one; or those of a running server, with what is loaded, used and waited for.
 
 Example:
 
@@ -58,7 +58,7 @@ func (c *modelsListCmd) Run(a *app) error {
 		return err
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NAME\tARCHITECTURE\tPARAMETERS\tTYPE\tSIZE\tCONTEXT\tFORMAT\tFILE")
+	fmt.Fprintln(table, "NAME\tARCHITECTURE\tPARAMETERS\tTYPE\tSIZE\tCONTEXT\tFORMAT\tFILE\t")
 	seen := map[string]bool{}
 	for _, m := range cfg.Models {
 		if len(m.Command) > 0 && m.Path == "" {
@@ -69,7 +69,7 @@ func (c *modelsListCmd) Run(a *app) error {
 			listRemote(table, &m, cfg)
 			continue
 		}
-		seen[m.Path] = true
+		seen[absolute(m.Path)] = true
 		listFile(table, m.name(), m.Path)
 	}
 	if c.Folder != "" {
@@ -79,15 +79,30 @@ func (c *modelsListCmd) Run(a *app) error {
 		}
 		for _, e := range entries {
 			path := filepath.Join(c.Folder, e.Name())
-			if strings.EqualFold(filepath.Ext(path), ".gguf") && !seen[path] {
+			if strings.EqualFold(filepath.Ext(path), ".gguf") && !seen[absolute(path)] {
+				seen[absolute(path)] = true
 				listFile(table, catalog.NameOf(path), path)
 			}
 		}
 	}
+	found := cfg.foundFiles(context.Background())
+	listFound(table, &cfg, found, seen)
 	if f, err := gguf.Parse(demo.Model()); err == nil {
 		listSummary(table, catalog.BuiltInName, summarise(f), "built in")
 	}
-	return table.Flush()
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	listNotes(a.stdout, found.Notes, seen)
+	return nil
+}
+
+// absolute is a path from the root on, so that one file has one path.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 func listFile(table io.Writer, name, path string) {

@@ -113,14 +113,17 @@ func listServer(a *app, r *remote) error {
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NAME\tSTATE\tFOR\tRUNNING\tWAITING\tIDLE\tMEMORY\tGROUP\tENGINE")
 	for _, m := range list.Models {
-		memory, idle := "", ""
+		memory, idle, since := "", "", ""
+		if !m.Since.IsZero() {
+			since = max(0, time.Since(m.Since)).Round(time.Second).String()
+		}
 		if m.Memory > 0 {
 			memory = size(m.Memory)
 		}
 		if m.Idle > 0 {
 			idle = (time.Duration(m.Idle) * time.Second).String()
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", printable(m.ID), printable(m.State), time.Since(m.Since).Round(time.Second),
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", printable(m.ID), printable(m.State), since,
 			m.Running, m.Waiting, idle, memory, printable(m.Group), printable(strings.TrimSpace(m.Engine.Kind+" "+m.Engine.URL)))
 	}
 	if err := table.Flush(); err != nil {

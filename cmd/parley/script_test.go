@@ -33,7 +33,9 @@ func TestMain(m *testing.M) {
 // there are:
 //
 //	serve [ARG …]              parley serve on a free port, whose address is $URL
-//	stop                       ends it as a terminal does; its log is then stderr
+//	end                        ends the server as a terminal does; its log is then
+//	                           stderr. (testscript has a stop of its own, which
+//	                           ends the script.)
 //	exits CODE COMMAND …       exec of a command that must exit with the code
 //	request METHOD PATH [FILE] to $URL; the body is then stdout. Fails for a
 //	                           status of 400 and more
@@ -53,6 +55,8 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("VOCABULARIES", vocabularies)
+			e.Setenv("PARLEY_DISCOVER", "false")
+			e.Setenv("OLLAMA_MODELS", filepath.Join(e.WorkDir, "ollama"))
 			e.Setenv("PARLEY_LLAMA_SERVER", "no-such-llama-server")
 			for _, name := range []string{"whole.gguf", "truncated.gguf", "unknown-architecture.gguf"} {
 				if err := writeBroken(filepath.Join(e.WorkDir, name), name); err != nil {
@@ -64,7 +68,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   scriptExits,
 			"serve":   scriptServe,
-			"stop":    scriptStop,
+			"end":     scriptEnd,
 			"request": scriptRequest,
 		},
 	})
@@ -100,7 +104,10 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "parley")
 	s.cmd = exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Dir = ts.MkAbs(".")
-	s.cmd.Env = []string{"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "XDG_CONFIG_HOME=" + ts.Getenv("XDG_CONFIG_HOME"), "PARLEY_LLAMA_SERVER=" + ts.Getenv("PARLEY_LLAMA_SERVER")}
+	s.cmd.Env = []string{
+		"PATH=" + ts.Getenv("PATH"), "HOME=" + ts.Getenv("HOME"), "XDG_CONFIG_HOME=" + ts.Getenv("XDG_CONFIG_HOME"), "PARLEY_LLAMA_SERVER=" + ts.Getenv("PARLEY_LLAMA_SERVER"),
+		"PARLEY_DISCOVER=" + ts.Getenv("PARLEY_DISCOVER"), "OLLAMA_MODELS=" + ts.Getenv("OLLAMA_MODELS"),
+	}
 	stderr, err := s.cmd.StderrPipe()
 	ts.Check(err)
 	ts.Check(s.cmd.Start())
@@ -133,7 +140,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	*ts.Value(servedKey{}).(*served) = *s
 }
 
-func scriptStop(ts *testscript.TestScript, neg bool, _ []string) {
+func scriptEnd(ts *testscript.TestScript, neg bool, _ []string) {
 	s := ts.Value(servedKey{}).(*served)
 	if neg || s.cmd == nil {
 		ts.Fatalf("no server was started")

@@ -18,13 +18,15 @@ import (
 )
 
 type serveCmd struct {
-	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file, or http://HOST:PORT[#MODEL] of an engine, to serve, once for each. Default: the configuration's models, else the built-in one."`
+	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file, or http://HOST:PORT[#MODEL] of an engine, or the name of a file that is found, to serve, once for each. Default: the configuration's models, else what is found, else the built-in one."`
+	Discover    *bool    `negatable:"" env:"PARLEY_DISCOVER" help:"Look for model files and engines where no model is chosen. Default: as the configuration says, else yes."`
 	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen; several are possible. Default: ${listen}."`
 	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
 	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
 	ReqFormats  bool     `name:"request-formats" env:"PARLEY_REQUEST_FORMATS" help:"Let requests bring a chat format of their own along (chat_template, parley.format_toml)."`
 	Ctx         int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads     int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+	Default     string   `placeholder:"NAME" env:"PARLEY_DEFAULT" help:"The model that answers clients which name none, or one that is not served."`
 	Strict      *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
 	APIKey      []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
 	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file, one a line."`
@@ -35,12 +37,16 @@ type serveCmd struct {
 
 func (*serveCmd) Help() string {
 	return `Clients speak OpenAI's protocol. Ctrl-C lets running requests end; a second one
-does not. Settings may also stand in parley.toml: parley.example.toml explains
+does not. Where no model is chosen, model files are looked for in this folder,
+./models and where Ollama, LM Studio, llama.cpp, Hugging Face's libraries, GPT4All
+and Jan keep theirs, and engines on their usual ports of this machine; the log says
+what was found. Settings may also stand in parley.toml: parley.example.toml explains
 them.
 
 Example:
 
     parley serve
+    parley serve --no-discover
     parley serve --model llama.gguf --model small=qwen2.5-0.5b.gguf --as mlc
     parley serve --listen 0.0.0.0:7275 --api-key-file keys.txt`
 }
@@ -67,11 +73,16 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
+	offers, err := c.discover(ctx, a, &cfg, log, open)
+	stop()
+	if err != nil {
+		return err
+	}
 	models, err := loadAll(cfg, log, signals)
 	if err != nil {
 		return err
 	}
-	defer models.Close()
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
@@ -79,8 +90,25 @@ func (c *serveCmd) Run(a *app) error {
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
 	}
-	announce(a, log, open, models, len(keys) > 0)
-	return serve(s, open, log, signals)
+	announce(a, log, open, models, offers, len(keys) > 0)
+	if err := serve(s, open, log, signals); err != nil {
+		go models.Close() // not waited for: what is still there ends with the program
+		return err
+	}
+	return closeAll(models, signals)
+}
+
+// closeAll closes the models, which takes as long as engines take to end,
+// unless another signal comes: then they end with the program.
+func closeAll(models *catalog.Catalog, signals <-chan os.Signal) error {
+	closed := make(chan error, 1)
+	go func() { closed <- models.Close() }()
+	select {
+	case err := <-closed:
+		return err
+	case <-signals:
+		return &userError{Message: "stopped before every engine had ended"}
+	}
 }
 
 // settings lays the flags, which have the environment in them, over the
@@ -90,6 +118,7 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	if err != nil {
 		return cfg, err
 	}
+	cfg.Discover.switchAll(c.Discover)
 	if len(c.Model) > 0 {
 		var chosen []modelConfig
 		for _, arg := range c.Model {
@@ -101,18 +130,12 @@ func (c *serveCmd) settings(a *app) (config, error) {
 		}
 		cfg.Models = chosen
 	}
+	cfg.chosen = len(cfg.Models) > 0
 	if !slices.ContainsFunc(cfg.Models, func(m modelConfig) bool { return m.name() == catalog.BuiltInName }) {
 		cfg.Models = append(cfg.Models, modelConfig{builtIn: true})
 	}
-	flags := engineFlags{Ctx: c.Ctx, Threads: c.Threads}
-	for i := range cfg.Models {
-		m := &cfg.Models[i]
-		if err := flags.over(m, &cfg); err != nil {
-			return cfg, err
-		}
-		if c.Format != "" {
-			m.Format = c.Format
-		}
+	if err := c.overModels(&cfg); err != nil {
+		return cfg, err
 	}
 	s := &cfg.Server
 	for _, list := range []struct {
@@ -129,6 +152,9 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	if c.Strict != nil {
 		s.Strict = *c.Strict
 	}
+	if c.Default != "" {
+		s.Default = c.Default
+	}
 	if c.APIKeyFile != "" {
 		s.APIKeysFile = c.APIKeyFile
 	}
@@ -142,6 +168,21 @@ func (c *serveCmd) settings(a *app) (config, error) {
 		return cfg, usageError("", "--log %s: the kinds are text and json", s.Log)
 	}
 	return cfg, nil
+}
+
+// overModels lays what the flags say of all models over each.
+func (c *serveCmd) overModels(cfg *config) error {
+	flags := engineFlags{Ctx: c.Ctx, Threads: c.Threads}
+	for i := range cfg.Models {
+		m := &cfg.Models[i]
+		if err := flags.over(m, cfg); err != nil {
+			return err
+		}
+		if c.Format != "" {
+			m.Format = c.Format
+		}
+	}
+	return nil
 }
 
 // keys are those of the flags and of the file.
@@ -244,7 +285,7 @@ func loadAll(cfg config, log *slog.Logger, signals <-chan os.Signal) (*catalog.C
 
 // announce says where the server is: to a person with a command to try, to a
 // program in the log.
-func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog, keyed bool) {
+func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog, offers []offer, keyed bool) {
 	listed, _ := models.List(context.Background())
 	var names []string
 	for _, m := range listed {
@@ -259,9 +300,13 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 	s := a.err
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n  %s %s\n\n", s.bold("Parley"), s.dim(release))
+	if len(offers) > 0 {
+		showOffers(&b, s, offers)
+		listed = listed[:0]
+	}
 	for _, m := range listed {
 		fmt.Fprintf(&b, "  %-8s  %s  %s\n", "model", s.cyan(printable(m.ID)),
-			s.dim(fmt.Sprintf("%s parameters, %s, context %s", short(m.Info.Parameters), m.Info.Quantisation, count(int64(m.Info.Context)))))
+			s.dim(printable(about(m))))
 	}
 	for _, l := range open {
 		label := "OpenAI"
@@ -274,9 +319,30 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 	if keyed {
 		key = ` -H "Authorization: Bearer $KEY"`
 	}
-	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'\n", "try", open[0].url(), key)
+	model := ""
+	if len(offers) > 1 {
+		name, _ := encodeJSON(printable(offers[0].Name))
+		model = `"model":` + string(name) + `,`
+	}
+	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{%s\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'\n", "try", open[0].url(), key, model)
 	fmt.Fprintf(&b, "  %-8s  parley chat --server %s\n\n", "or", open[0].url())
 	io.WriteString(a.stderr, b.String())
+}
+
+// about says in a line what a model is, or what becomes of it.
+func about(m server.Listed) string {
+	switch i := m.Info; {
+	case m.Status.State != server.Ready && m.Status.Err != nil:
+		return "not loaded: " + sentence(m.Status.Err)
+	case m.Status.State == server.Unloaded:
+		return "loaded when it is asked for"
+	case m.Status.State != server.Ready:
+		return string(m.Status.State)
+	case i.Parameters == 0:
+		return strings.TrimSpace(m.Engine.Kind + " " + m.Engine.Version + " at " + m.Engine.URL)
+	default:
+		return fmt.Sprintf("%s parameters, %s, context %s", short(i.Parameters), i.Quantisation, count(int64(i.Context)))
+	}
 }
 
 // errHurried is why requests end that did not end in time after the second

@@ -147,7 +147,19 @@ func (c *config) model(arg string) (modelConfig, error) {
 	if isFile(path) {
 		return modelConfig{Name: name, Path: path}, nil
 	}
+	var there []string
+	if !named {
+		m, ok, names := c.modelFound(arg)
+		if ok {
+			return m, nil
+		}
+		there = names
+	}
 	e := &userError{Message: fmt.Sprintf("there is no model file at %s", path)}
+	if len(there) > 0 {
+		e.Message += ", and none of that name was found"
+		e.Hint = "found: " + catalog.Few(there)
+	}
 	var known []string
 	for _, m := range c.Models {
 		known = append(known, m.name())
@@ -155,6 +167,9 @@ func (c *config) model(arg string) (modelConfig, error) {
 	if len(known) > 0 && !named {
 		e.Message = fmt.Sprintf("%s is neither a file nor a model of %s", arg, c.path)
 		e.Hint = "models there: " + strings.Join(known, ", ")
+		if len(there) > 0 {
+			e.Hint += "; found elsewhere: " + catalog.Few(there)
+		}
 	}
 	return modelConfig{}, e
 }

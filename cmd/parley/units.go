@@ -9,7 +9,8 @@ import (
 )
 
 // A duration is a time in the configuration: "90s", "10m", "1h30m", "0".
-type duration time.Duration
+// It is no number, so that a number without a unit is refused.
+type duration struct{ time.Duration }
 
 // UnmarshalText reads it.
 func (d *duration) UnmarshalText(text []byte) error {
@@ -21,7 +22,7 @@ func (d *duration) UnmarshalText(text []byte) error {
 	if err != nil || t < 0 {
 		return fmt.Errorf("%q is not a time, as 90s, 10m or 1h30m", s)
 	}
-	*d = duration(t)
+	d.Duration = t
 	return nil
 }
 

@@ -44,6 +44,7 @@ type Entry struct {
 	Background bool
 
 	Memory   int64         // bytes that it needs when it is loaded; 0: not known, and learned where it can be
+	AtLeast  bool          // it may need more than Memory, which is learned where it can be
 	GPUs     []string      // on which it is placed, in equal parts; none: main memory
 	Group    string        // one of Options.Groups; "" is none
 	Priority int           // of two models that want the same place the higher one gets it
@@ -76,6 +77,10 @@ type Options struct {
 	// Strict refuses every name that is neither a model's nor an alias, also
 	// where there is one model only.
 	Strict bool
+	// Default is the name of the model that answers where no other does: to
+	// clients that name none, and unless Strict is set to those that name one
+	// that is not served. "" is the only one, if there is only one.
+	Default string
 
 	Memory int64 // bytes of main memory for models; 0: not bounded
 	// Estimate says that Memory is a guess: one model alone may exceed it.
@@ -90,6 +95,7 @@ type Options struct {
 // once.
 type Catalog struct {
 	strict bool
+	preset *slot   // the default; may be nil
 	slots  []*slot // those that are served, in the order of the entries
 	byName map[string]*slot
 	rules  rules
@@ -147,6 +153,13 @@ func New(entries []Entry, o Options) (*Catalog, error) {
 			c.byName[name] = s
 		}
 	}
+	if o.Default != "" {
+		if c.preset = c.byName[o.Default]; c.preset == nil {
+			e := llm.Errorf(llm.Invalid, "", "the default is to be the model %q, which is not served", o.Default)
+			e.Hint = "served: " + Few(c.names())
+			return nil, e
+		}
+	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
 }
@@ -172,15 +185,18 @@ func (c *Catalog) names() (names []string) {
 }
 
 // find is the rule for names. A model's name or alias finds it. Where one
-// model is served, every other name, and none, is answered by it and
-// reported; where several are, or where the catalog is strict, other names
-// are refused.
+// model is served, or one is the default, every other name, and none, is
+// answered by it and reported; else, or where the catalog is strict, other
+// names are refused.
 func (c *Catalog) find(name string) (*slot, llm.Report, error) {
 	if s := c.byName[name]; s != nil {
 		return s, nil, nil
 	}
-	if len(c.slots) == 1 && !c.strict {
-		s := c.slots[0]
+	s := c.preset
+	if s == nil && len(c.slots) == 1 && !c.strict {
+		s = c.slots[0]
+	}
+	if s != nil && (name == "" || !c.strict) {
 		var report llm.Report
 		detail := fmt.Sprintf("no model was named; %s answers", s.Name)
 		if name != "" {
@@ -191,10 +207,19 @@ func (c *Catalog) find(name string) (*slot, llm.Report, error) {
 	}
 	e := llm.Errorf(llm.NotFound, "model", "there is no model %q", name)
 	if name == "" {
-		e = llm.Errorf(llm.NotFound, "model", "no model was named")
+		e = llm.Errorf(llm.NotFound, "model", "no model was named, and several are served")
 	}
-	e.Hint = "served: " + strings.Join(c.names(), ", ")
+	e.Hint = "served: " + Few(c.names())
 	return nil, nil, e
+}
+
+// Few lists names, and how many more there are: for messages.
+func Few(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 func closeLoaded(l *Loaded) error {

@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -88,6 +89,41 @@ func TestNames(t *testing.T) {
 				t.Errorf("report %v, want a note about the model: %v", r.Report, tt.reported)
 			}
 		})
+	}
+}
+
+func TestTheDefaultAnswersWhereNoOtherDoes(t *testing.T) {
+	two := []Entry{fake("one", "alias"), fake("two")}
+	for _, tt := range []struct {
+		ask    string
+		strict bool
+		want   string // "" for an error
+	}{
+		{"", false, "one"}, {"gpt-4", false, "one"}, {"two", false, "two"},
+		{"", true, "one"}, {"gpt-4", true, ""}, {"two", true, "two"},
+	} {
+		c := catalogOf(t, Options{Strict: tt.strict, Default: "alias"}, two...)
+		r, err := c.Resolve(t.Context(), tt.ask)
+		if tt.want == "" && err == nil || tt.want != "" && (err != nil || r.ID != tt.want) {
+			t.Errorf("%q, strict %t: %s, %v; want %q", tt.ask, tt.strict, r.ID, err, tt.want)
+		}
+		if reported := len(r.Report) > 0; err == nil && reported != (tt.ask != "two") {
+			t.Errorf("%q: report %v", tt.ask, r.Report)
+		}
+	}
+	if _, err := New(two, Options{Default: "three"}); err == nil || !strings.Contains(err.Error(), "one, two") {
+		t.Errorf("a default that is not served: %v", err)
+	}
+}
+
+func TestAnErrorNamesAFewOfManyModels(t *testing.T) {
+	var many []Entry
+	for i := range 30 {
+		many = append(many, fake(fmt.Sprintf("m%02d", i)))
+	}
+	_, err := catalogOf(t, Options{}, many...).Resolve(t.Context(), "x")
+	if e := llm.AsError(err); !strings.HasSuffix(e.Hint, "m08, m09 and 20 more") {
+		t.Errorf("hint %q", e.Hint)
 	}
 }
 

@@ -32,6 +32,9 @@ type slot struct {
 
 	dismissed bool // it is to be unloaded as soon as it can be
 
+	info     llm.Info // as when it was last loaded
+	promises map[llm.Promise]llm.Keeping
+
 	queue []*waiter
 	it    *instance          // set while it is ready or being unloaded
 	begun time.Time          // when the load began
@@ -115,13 +118,16 @@ func (c *Catalog) step() {
 	if c.closed {
 		return
 	}
+	c.lose()
 	views := make([]view, len(c.slots))
 	for i, s := range c.slots {
 		views[i] = s.view()
 	}
 	d := c.rules.decide(time.Now(), views)
 	for _, i := range d.refuse {
-		c.slots[i].fail(c.misfit(views, i))
+		err := c.misfit(views, i)
+		c.log.Warn("not loaded", "model", c.slots[i].Name, "cause", err.Error())
+		c.slots[i].fail(err)
 	}
 	for _, i := range d.unload {
 		c.unload(c.slots[i])
@@ -272,42 +278,54 @@ func (c *Catalog) loaded(s *slot, l *Loaded) {
 	s.wanted, s.absent, s.err, s.lost = false, false, nil, 0
 	s.took = now.Sub(s.begun)
 	s.it = &instance{Loaded: l, ready: now, used: now, over: make(chan struct{})}
-	if s.Memory == 0 && l.Memory != nil && len(s.GPUs) == 0 {
-		s.memory = l.Memory()
-	}
+	s.learn()
+	s.info, s.promises = l.Info, l.Promises
 	c.log.Info("loaded", "model", s.Name, "took", s.took)
 	if l.Gone != nil {
-		it := s.it
 		c.work.Go(func() {
 			select {
 			case <-l.Gone:
-				c.gone(s, it)
+				c.mu.Lock()
+				defer c.mu.Unlock()
+				c.step()
 			case <-c.ctx.Done():
 			}
 		})
 	}
 }
 
-// gone is the loss of a model that was not unloaded by us. Requests that use
-// it end by themselves.
-func (c *Catalog) gone(s *slot, it *instance) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.it != it || s.phase != ready {
-		return
+// learn looks how much memory the model uses, for now and for the next time.
+func (s *slot) learn() {
+	if (s.Memory == 0 || s.AtLeast) && s.it.Memory != nil && len(s.GPUs) == 0 {
+		s.memory = max(s.memory, s.it.Memory())
 	}
-	s.it, s.dismissed = nil, false
-	close(it.over)
-	s.to(unloaded)
-	if it.Lost != nil {
-		s.err = it.Lost()
+}
+
+// lose takes note of models that were lost, not unloaded by us. Requests that
+// use one end by themselves.
+func (c *Catalog) lose() {
+	for _, s := range c.slots {
+		if s.phase != ready {
+			continue
+		}
+		it := s.it
+		select {
+		case <-it.Gone:
+		default:
+			continue
+		}
+		s.it, s.dismissed = nil, false
+		close(it.over)
+		s.to(unloaded)
+		if it.Lost != nil {
+			s.err = it.Lost()
+		}
+		c.work.Go(func() { closeLoaded(it.Loaded) })
+		if !s.OnDemand {
+			s.absent = true
+			c.again(s)
+		}
 	}
-	c.work.Go(func() { closeLoaded(it.Loaded) })
-	if !s.OnDemand {
-		s.absent = true
-		c.again(s)
-	}
-	c.step()
 }
 
 // again has a model loaded that is to be there without being asked for: after
@@ -326,9 +344,7 @@ func (c *Catalog) unload(s *slot) {
 		return
 	}
 	it := s.it
-	if s.Memory == 0 && it.Memory != nil && len(s.GPUs) == 0 {
-		s.memory = max(s.memory, it.Memory()) // for the next time
-	}
+	s.learn()
 	s.to(unloading)
 	c.log.Info("unloading", "model", s.Name)
 	c.work.Go(func() {
@@ -400,6 +416,12 @@ func (c *Catalog) dismiss(ctx context.Context, s *slot) error {
 
 // bring loads a model without using it.
 func (c *Catalog) bring(ctx context.Context, s *slot) error {
+	c.mu.Lock()
+	there := s.phase == ready && !s.dismissed
+	c.mu.Unlock()
+	if there {
+		return nil
+	}
 	it, err := c.acquire(ctx, s)
 	if err == nil {
 		c.release(it)()

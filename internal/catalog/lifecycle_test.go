@@ -174,6 +174,9 @@ func TestAModelThatNobodyUsesIsUnloaded(t *testing.T) {
 		if got := states(c); got[0] != "unloading" {
 			t.Errorf("at its time: %v", got)
 		}
+		if list, _ := c.List(t.Context()); list[0].Info.Name != "a" {
+			t.Errorf("what it is is forgotten: %+v", list[0].Info)
+		}
 		if err := c.Ready(); err != nil {
 			t.Errorf("an unloaded model keeps the server from being ready: %v", err)
 		}
@@ -299,13 +302,16 @@ func TestALoadGoesOnWithoutItsAskersUnlessItIsInTheWay(t *testing.T) {
 func TestModelsAreLoadedAndUnloadedByHand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMachine()
-		c := catalogOf(t, Options{}, m.entry("a", nil), m.entry("b", nil))
+		c := catalogOf(t, Options{}, m.entry("a", func(e *Entry) { e.Parallel = 1 }), m.entry("b", nil))
 		if err := c.LoadModel(t.Context(), "a"); err != nil || m.alive["a"] != 1 {
 			t.Fatal(err)
 		}
 		target, err := c.Resolve(t.Context(), "a")
 		if err != nil {
 			t.Fatal(err)
+		}
+		if err := c.LoadModel(t.Context(), "a"); err != nil || m.loads["a"] != 1 {
+			t.Errorf("loaded already: %v, %v", err, m.loads)
 		}
 		done := make(chan error, 1)
 		begun := time.Now()
@@ -412,7 +418,10 @@ func TestMemoryIsLearnedFromWhatAModelUses(t *testing.T) {
 				return l, err
 			}
 		}
-		c := catalogOf(t, Options{Memory: 10}, m.entry("a", learn), m.entry("b", learn))
+		c := catalogOf(t, Options{Memory: 10}, m.entry("a", learn), m.entry("b", func(e *Entry) {
+			e.Memory, e.AtLeast = 1, true
+			learn(e)
+		}))
 		for range 2 {
 			for _, name := range []string{"a", "b"} {
 				if err := use(t, c, name, 0); err != nil {

@@ -33,10 +33,10 @@ func (m *Managed) Open(ctx context.Context, r Remote) (*Loaded, error) {
 	l, err := r.Open(ctx)
 	if err != nil {
 		err = m.explain(ctx, run, err)
-		return nil, errors.Join(err, m.process.Stop())
+		return nil, errors.Join(err, m.process.Stop(run))
 	}
 	closeRemote := l.Close
-	l.Close = func() error { return errors.Join(closeRemote(), m.process.Stop()) }
+	l.Close = func() error { return errors.Join(closeRemote(), m.process.Stop(run)) }
 	l.Gone, l.Lost = run.Gone, m.process.Crash
 	l.Memory = func() int64 { return m.process.Status().Memory }
 	return l, nil
@@ -47,17 +47,19 @@ func (m *Managed) Open(ctx context.Context, r Remote) (*Loaded, error) {
 const crashTime = time.Second
 
 // explain puts the crash of the engine in the place of an error that came of
-// it.
+// it. One that hangs is ended.
 func (m *Managed) explain(ctx context.Context, run *process.Run, err error) error {
 	if code := llm.AsError(err).Code; ctx.Err() != nil || code != llm.Broken && code != llm.Unavailable {
 		return err
 	}
 	select {
 	case <-run.Gone:
-	case <-time.After(crashTime):
-		return err
 	case <-ctx.Done():
 		return err
+	case <-time.After(crashTime):
+		if !m.process.Doubt(ctx, run) {
+			return err
+		}
 	}
 	if crash := m.process.Crash(); crash != nil {
 		return crash

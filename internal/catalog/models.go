@@ -20,9 +20,9 @@ func (c *Catalog) List(context.Context) ([]server.Listed, error) {
 		if s.Unlisted {
 			continue
 		}
-		one := server.Listed{ID: s.Name, Aliases: s.Aliases, Created: c.created, Status: s.status()}
+		one := server.Listed{ID: s.Name, Aliases: s.Aliases, Created: c.created, Info: s.info, Promises: s.promises, Status: s.status()}
 		if s.it != nil {
-			one.Info, one.Engine, one.Promises = s.it.Info, s.it.Engine, s.it.Promises
+			one.Engine = s.it.Engine
 		}
 		list = append(list, one)
 	}

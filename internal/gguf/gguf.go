@@ -49,7 +49,13 @@ func (t *Tensor) Elements() uint64 {
 // Open maps the file into memory and parses it. The caller closes the File when neither it nor any
 // tensor's Data is used any more. If the file is truncated by someone else while it is mapped,
 // reading Data faults: the operating system gives no protection against that.
-func Open(path string) (*File, error) {
+func Open(path string) (*File, error) { return open(path, false) }
+
+// OpenPart is Open for a file that may be one part of a model that is split: it has the tensors of
+// that part, and the first one has the metadata of the whole.
+func OpenPart(path string) (*File, error) { return open(path, true) }
+
+func open(path string, part bool) (*File, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("gguf: %w", err)
@@ -75,7 +81,7 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: gguf: map it into memory: %w", path, err)
 	}
-	file, err := Parse(data)
+	file, err := parseAs(data, part)
 	if err != nil {
 		unmap()
 		return nil, fmt.Errorf("%s: %w", path, err)

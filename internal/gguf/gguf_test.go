@@ -288,3 +288,22 @@ func TestWriteRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestOnePartOfASplitModelIsReadAsAPart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "m-00001-of-00003.gguf")
+	data := head(3, 1, 1).key("split.count", Uint16).bytes(3, 0).tensor("a", F32, 0, 1).pad(32).zeros(4).b
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(path); !errors.Is(err, ErrSplit) {
+		t.Errorf("as a whole: %v", err)
+	}
+	f, err := OpenPart(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n, ok, _ := f.Uint("split.count"); !ok || n != 3 || len(f.Tensors) != 1 {
+		t.Errorf("%d parts, %d tensors", n, len(f.Tensors))
+	}
+}

@@ -25,7 +25,9 @@ const (
 
 // Parse reads a file from memory. The data is referenced, not copied: it must not change while the
 // File is used.
-func Parse(data []byte) (*File, error) {
+func Parse(data []byte) (*File, error) { return parseAs(data, false) }
+
+func parseAs(data []byte, part bool) (*File, error) {
 	p := &parser{data: data}
 	f := &File{Alignment: defaultAlignment}
 	pairs, tensors, err := p.header(f)
@@ -35,7 +37,7 @@ func Parse(data []byte) (*File, error) {
 	if err := p.metadata(f, pairs); err != nil {
 		return nil, err
 	}
-	if err := f.settle(); err != nil {
+	if err := f.settle(part); err != nil {
 		return nil, err
 	}
 	offsets, err := p.tensorInfos(f, tensors)
@@ -289,7 +291,7 @@ func (p *parser) checkBools(b []byte) error {
 }
 
 // settle applies the metadata that governs the rest of the file.
-func (f *File) settle() error {
+func (f *File) settle(part bool) error {
 	if v, ok := f.values[alignmentKey]; ok {
 		if v.Kind != Uint32 {
 			return &Error{Offset: v.offset, Field: alignmentKey, Err: fmt.Errorf("is %s, want a uint32", v.describe())}
@@ -303,7 +305,7 @@ func (f *File) settle() error {
 	if err != nil {
 		return err
 	}
-	if ok && count > 1 {
+	if ok && count > 1 && !part {
 		return &Error{Offset: f.values[splitCountKey].offset, Field: splitCountKey, Err: fmt.Errorf("this is one of %s parts: %w", decimal(count), ErrSplit)}
 	}
 	return nil

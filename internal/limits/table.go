@@ -129,6 +129,19 @@ var (
 	CommandParts = row("command_parts", 1, 1024, "parts", "a command of the configuration")
 )
 
+// What parley check takes from a server.
+var (
+	CheckSeconds        = row("check_seconds", 1, 3600, "seconds", "one run of parley check; what is left then is not checked")
+	CheckRequestSeconds = row("check_request_seconds", 1, 60, "seconds", "one request of it, to the end of the answer")
+	CheckSilences       = row("check_silences", 0, 2, "requests", "requests in a row without an answer, or with an endless one, after which the server is given up")
+	CheckAnswerBytes    = row("check_answer_bytes", 0, 8*mib, "bytes", "one answer that it reads")
+	CheckLineBytes      = row("check_line_bytes", 0, 1*mib, "bytes", "one line of a stream that it reads")
+	CheckErrorDepth     = row("check_error_depth", 0, 8, "levels", "nesting in which it looks for an error's message")
+	CheckQuoteRunes     = row("check_quote_characters", 0, 160, "characters", "a server's words that it repeats; more is cut off")
+	CheckFaults         = row("check_faults", 0, 8, "faults", "faults of one stream that it names")
+	CheckContext        = row("check_context", 16, 1<<18, "tokens", "the longest context that it tries to exceed")
+)
+
 // What a file may hold.
 var (
 	FormatFileBytes      = row("format_file_bytes", 0, 1*mib, "bytes", "a chat format in TOML")
@@ -153,6 +166,17 @@ var (
 	VocabularyGaps    = row("vocabulary_gaps", 0, 64*kib, "ids", "ids of a tokenizer.json below its highest that stand for no token")
 	SpecialTokenBytes = row("special_token_bytes", 0, 256, "bytes", "a control token that text can become; the longest real ones have some forty")
 	ModelWidth        = row("model_width", 0, 1<<24, "", "every width and count that describes a model: well above all there are, and a product of two is a number")
+)
+
+// How far model files are looked for.
+var (
+	FoundFiles    = row("found_files", 0, 1024, "files", "model files that are looked into")
+	FoundEntries  = row("found_entries", 0, 200_000, "entries", "files and folders that are walked over")
+	FoundDepth    = row("found_depth", 0, 8, "folders", "folders within folders")
+	FoundSeconds  = row("found_seconds", 0, 10, "seconds", "the search as a whole")
+	ManifestBytes = row("manifest_bytes", 0, 1*mib, "bytes", "what a store says of one of its models")
+	ProbedPorts   = row("probed_ports", 0, 64, "ports", "ports on which engines are looked for")
+	ProbeMillis   = row("probe_milliseconds", 0, 500, "milliseconds", "an engine has so long to answer")
 )
 
 // What a chat template may cost, whoever sent it.

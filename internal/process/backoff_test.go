@@ -3,6 +3,7 @@ package process
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -102,11 +103,11 @@ func TestAProgramThatWasWellWhenItWasStoppedIsForgiven(t *testing.T) {
 		run, _ := p.Start(t.Context())
 		close(s.last)
 		<-run.Gone
-		if _, err := p.Start(t.Context()); err != nil {
-			t.Fatal(err)
+		if run, _ = p.Start(t.Context()); run == nil {
+			t.Fatal("not started")
 		}
 		time.Sleep(seconds(limits.SettledSeconds))
-		p.Stop()
+		p.Stop(run)
 		if got := p.Status(); got.Crashes != 0 || got.State != Stopped {
 			t.Errorf("status %+v", got)
 		}
@@ -148,12 +149,13 @@ func TestStoppingTakesItsTimeAndNoMore(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p, s := staged(always)
-				if _, err := p.Start(t.Context()); err != nil {
+				run, err := p.Start(t.Context())
+				if err != nil {
 					t.Fatal(err)
 				}
 				s.deaf, s.immortal = test.deaf, test.immortal
 				begun := time.Now()
-				if err := p.Stop(); (err != nil) != test.fails || time.Since(begun) != test.took {
+				if err := p.Stop(run); (err != nil) != test.fails || time.Since(begun) != test.took {
 					t.Errorf("after %s: %v", time.Since(begun), err)
 				}
 				if test.immortal {
@@ -163,4 +165,29 @@ func TestStoppingTakesItsTimeAndNoMore(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestAProgramThatHangsIsKilledOnceSomebodyDoubtsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, s := staged(always)
+		run, err := p.Start(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p.Doubt(t.Context(), run) {
+			t.Error("it is well, and was killed")
+		}
+		p.check = func(ctx context.Context, _, _ string) error { <-ctx.Done(); return errors.New("no answer") }
+		s.deaf = true
+		begun := time.Now()
+		if !p.Doubt(t.Context(), run) || time.Since(begun) != oneLook {
+			t.Errorf("after %s it is %+v", time.Since(begun), p.Status())
+		}
+		if err := p.Crash(); err == nil || !strings.Contains(err.Error(), "did not answer any more") || p.Status().Crashes != 1 {
+			t.Errorf("%v, %+v", err, p.Status())
+		}
+		if p.Doubt(t.Context(), run) {
+			t.Error("killed twice")
+		}
+	})
 }

@@ -63,7 +63,6 @@ type Status struct {
 	Memory  int64  // bytes that it and its children hold in main memory; 0: not known
 	Crashes int    // one soon after the other
 	Err     error  // why it last failed
-	Output  []string
 }
 
 // A Process is a program that runs at most once at a time. It may be used by
@@ -80,7 +79,6 @@ type Process struct {
 	state   State
 	since   time.Time
 	run     *Run
-	give    context.CancelFunc // ends the start that is under way
 	crashes int
 	failed  time.Time // when it last crashed
 	err     error
@@ -95,9 +93,11 @@ type Run struct {
 	gone     chan struct{}
 	child    *child
 	port     int
-	leased   bool // the port is ours to give back
+	leased   bool // the port was found for it
+	release  func()
 	ready    time.Time
 	stopping bool
+	mute     bool // it did not answer any more
 }
 
 // New makes a Process, which does not run yet.
@@ -130,9 +130,6 @@ func (p *Process) Start(ctx context.Context) (*Run, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	asked := ctx
-	ctx, give := context.WithCancel(ctx)
-	defer give()
 	p.mu.Lock()
 	if p.state == Ready {
 		defer p.mu.Unlock()
@@ -143,23 +140,17 @@ func (p *Process) Start(ctx context.Context) (*Run, error) {
 		defer p.mu.Unlock()
 		return nil, err
 	}
-	p.give = give
 	p.set(Starting)
 	p.mu.Unlock()
 
 	run, err := p.try(ctx, pause)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.give = nil
-	if ctx.Err() != nil && err != nil {
-		p.set(Stopped)
-		if asked.Err() == nil {
-			err = llm.Errorf(llm.Unavailable, "", "%s was stopped while it started", p.o.Name)
-		}
-		return nil, err
-	}
 	if err != nil {
-		p.fail(err)
+		p.set(Stopped)
+		if ctx.Err() == nil {
+			p.fail(err)
+		}
 		return nil, err
 	}
 	p.run = run
@@ -225,6 +216,11 @@ func (p *Process) once(ctx context.Context) (*Run, error) {
 		return nil, e
 	}
 	run := &Run{URL: fill(p.o.URL, port, 0), gone: make(chan struct{}), port: port, leased: leased}
+	run.release = sync.OnceFunc(func() {
+		if leased {
+			giveBack(port)
+		}
+	})
 	run.Gone = run.gone
 	begun := time.Now()
 	c, err := p.launch(launch{
@@ -304,22 +300,24 @@ func (p *Process) watch(run *Run) {
 	defer close(run.gone)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.run == run {
-		p.run = nil
-	}
 	run.release()
 	if run.stopping {
 		return // whoever stops it says so
 	}
+	p.run = nil
 	if time.Since(run.ready) >= seconds(limits.SettledSeconds) {
 		p.crashes = 0
 	}
-	p.fail(p.lines(llm.Errorf(llm.Broken, "", "%s has crashed: %s", p.o.Name, reason(run.child.err))))
+	p.set(Stopped)
+	e := llm.Errorf(llm.Broken, "", "%s has crashed: %s", p.o.Name, reason(run.child.err))
+	if run.mute {
+		e = llm.Errorf(llm.Broken, "", "%s did not answer any more and was ended", p.o.Name)
+	}
+	p.fail(p.lines(e))
 }
 
 // fail notes a failure.
 func (p *Process) fail(err error) {
-	p.set(Stopped)
 	p.err, p.failed = err, time.Now()
 	if e, ok := errors.AsType[*launchFailure](err); ok {
 		p.o.Logger.Error("not started", "engine", p.o.Name, "cause", e.Error())
@@ -332,23 +330,12 @@ func (p *Process) fail(err error) {
 	p.o.Logger.Error("failed", "engine", p.o.Name, "crashes", p.crashes, "cause", err.Error())
 }
 
-// Stop ends the program, or a start that is under way, and returns when it is
-// gone with everything that it started: asked to, and after the time of grace
-// not asked any more. The error is that it cannot be ended.
-func (p *Process) Stop() error {
+// Stop ends a run and returns when the program is gone with everything that it
+// started: asked to, and after the time of grace not asked any more. It does
+// nothing where the run is over. The error is that it cannot be ended.
+func (p *Process) Stop(run *Run) error {
 	p.mu.Lock()
-	if p.give != nil {
-		p.give()
-		p.mu.Unlock()
-		p.turn <- struct{}{} // the start is over
-		<-p.turn
-		return nil
-	}
-	run := p.run
-	if run == nil {
-		if p.state != Broken {
-			p.set(Stopped)
-		}
+	if p.run != run {
 		p.mu.Unlock()
 		return nil
 	}
@@ -426,6 +413,31 @@ func (p *Process) askToStop(run *Run) {
 	}()
 }
 
+// Doubt is for those who got no answer from a program that runs: one that does
+// not even say how it is hangs, and is killed as if it had crashed. It returns
+// whether that was so, when the program is gone.
+func (p *Process) Doubt(ctx context.Context, run *Run) bool {
+	one, cancel := context.WithTimeout(ctx, oneLook)
+	defer cancel()
+	if p.check(one, run.URL, p.o.Health) == nil || ctx.Err() != nil {
+		return false
+	}
+	p.mu.Lock()
+	if p.run != run || run.stopping {
+		p.mu.Unlock()
+		return false
+	}
+	run.mute = true
+	p.mu.Unlock()
+	run.child.kill()
+	select {
+	case <-run.Gone:
+		return true
+	case <-time.After(killed):
+		return false
+	}
+}
+
 // Crash is why the program is not there any more, for those who used it; nil
 // if it was stopped, or is there.
 func (p *Process) Crash() error {
@@ -448,19 +460,12 @@ func (p *Process) Status() Status {
 	if s.PID != 0 {
 		s.Memory = memory(s.PID)
 	}
-	s.Output = p.out.tail(errorLines)
 	return s
 }
 
 func (p *Process) set(s State) {
 	if p.state != s {
 		p.state, p.since = s, time.Now()
-	}
-}
-
-func (r *Run) release() {
-	if r.leased {
-		giveBack(r.port)
 	}
 }
 

@@ -33,7 +33,7 @@ func TestAProgramIsStartedWatchedAndStopped(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	gone := hold(t, strings.TrimPrefix(run.URL, "http://"))
-	if err := p.Stop(); err != nil {
+	if err := p.Stop(run); err != nil {
 		t.Error(err)
 	}
 	within(t, "the end", gone)
@@ -44,7 +44,7 @@ func TestAProgramIsStartedWatchedAndStopped(t *testing.T) {
 	if run, err = p.Start(t.Context()); err != nil {
 		t.Fatalf("started again: %v", err)
 	}
-	if err := p.Stop(); err != nil {
+	if err := p.Stop(run); err != nil {
 		t.Error(err)
 	}
 	within(t, "the second end", run.Gone)
@@ -69,7 +69,12 @@ func TestAProgramIsReadyWhenItSaysSo(t *testing.T) {
 		return err
 	}
 	done := make(chan error, 1)
-	go func() { _, err := p.Start(t.Context()); done <- err }()
+	var run *Run
+	go func() {
+		var err error
+		run, err = p.Start(t.Context())
+		done <- err
+	}()
 	within(t, "a look before it is ready", asked)
 	if s := p.Status(); s.State != Starting || s.PID == 0 {
 		t.Errorf("status %+v", s)
@@ -82,7 +87,7 @@ func TestAProgramIsReadyWhenItSaysSo(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	p.Stop()
+	p.Stop(run)
 }
 
 func TestAProgramThatEndsAtOnceSaysWhy(t *testing.T) {
@@ -166,7 +171,7 @@ func TestACrashIsKnownToThoseWhoUseTheProgram(t *testing.T) {
 	if p.Crash() != nil {
 		t.Error("crashed while it runs")
 	}
-	p.Stop()
+	p.Stop(again)
 	<-again.Gone
 }
 
@@ -184,29 +189,30 @@ func TestAProgramThatDoesNotHeedIsKilled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Stop(); err != nil {
+	if err := p.Stop(run); err != nil {
 		t.Error(err)
 	}
 	within(t, "its end", run.Gone)
 }
 
 func TestWhatAProgramStartsEndsWithIt(t *testing.T) {
-	for name, end := range map[string]func(*Process){
-		"stopped": func(p *Process) { p.Stop() },
-		"crashed": func(p *Process) { kill(p.Status().PID) },
+	for name, end := range map[string]func(*Process, *Run){
+		"stopped": func(p *Process, run *Run) { p.Stop(run) },
+		"crashed": func(p *Process, _ *Run) { kill(p.Status().PID) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			address, other := freeAddress(t), freeAddress(t)
 			o := helper("tree", address, other)
 			o.URL = "http://" + other // the child's child
 			p := New(o)
-			if _, err := p.Start(t.Context()); err != nil {
+			run, err := p.Start(t.Context())
+			if err != nil {
 				t.Fatal(err)
 			}
 			gone := hold(t, other)
-			end(p)
+			end(p, run)
 			within(t, "the end of the child's child", gone)
-			p.Stop()
+			p.Stop(run)
 		})
 	}
 }
@@ -244,36 +250,48 @@ func TestNothingIsLeftWhenWeAreKilled(t *testing.T) {
 }
 
 func TestAStartEndsWithThoseWhoWantIt(t *testing.T) {
-	for name, end := range map[string]func(*Process, context.CancelFunc){
-		"they leave": func(_ *Process, leave context.CancelFunc) { leave() },
-		"stopped":    func(p *Process, _ context.CancelFunc) { p.Stop() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			address := freeAddress(t)
-			o := helper("slow", address)
-			o.URL = "http://" + address
-			p := New(o)
-			ctx, leave := context.WithCancel(t.Context())
-			defer leave()
-			done := make(chan error, 1)
-			go func() { _, err := p.Start(ctx); done <- err }()
-			var gone <-chan struct{}
-			for gone == nil {
-				if c, err := net.Dial("tcp", address); err == nil {
-					c.Close()
-					gone = hold(t, address)
-				}
-			}
-			end(p, leave)
-			within(t, "its end", gone)
-			if err := <-done; err == nil {
-				t.Error("a start that was ended has no error")
-			}
-			if s := p.Status(); s.State != Stopped || s.Crashes != 0 {
-				t.Errorf("status %+v", s)
-			}
-		})
+	address := freeAddress(t)
+	o := helper("slow", address)
+	o.URL = "http://" + address
+	p := New(o)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	done := make(chan error, 1)
+	go func() { _, err := p.Start(ctx); done <- err }()
+	var gone <-chan struct{}
+	for gone == nil {
+		if c, err := net.Dial("tcp", address); err == nil {
+			c.Close()
+			gone = hold(t, address)
+		}
 	}
+	leave()
+	within(t, "its end", gone)
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+	if s := p.Status(); s.State != Stopped || s.Crashes != 0 {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestAnOldRunIsNotTheNewOne(t *testing.T) {
+	p := New(helper("serve", "127.0.0.1:{port}"))
+	old, err := p.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(old); err != nil {
+		t.Fatal(err)
+	}
+	run, err := p.Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Stop(old); err != nil || p.Status().State != Ready {
+		t.Errorf("%v, and the new one is %s", err, p.Status().State)
+	}
+	p.Stop(run)
 }
 
 func TestTheStopCommandEndsAProgram(t *testing.T) {
@@ -288,7 +306,7 @@ func TestTheStopCommandEndsAProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Stop(); err != nil {
+	if err := p.Stop(run); err != nil {
 		t.Error(err)
 	}
 	within(t, "its end", run.Gone)

@@ -16,9 +16,9 @@ type Models interface {
 
 	// Resolve gives what answers to a name, loading it if need be. Whose name
 	// is answered is decided here and nowhere else: where one model is served,
-	// it answers to every name, the empty one included, and Target.Report says
-	// so when the name was another; where several are, an unknown name is an
-	// *llm.Error with Code NotFound and Field "model".
+	// or one is the default, it answers to every other name, the empty one
+	// included, and Target.Report says so; where several are, an unknown name
+	// is an *llm.Error with Code NotFound and Field "model".
 	Resolve(ctx context.Context, name string) (Target, error)
 
 	// LoadModel loads a model by its name, and UnloadModel unloads it when no

@@ -23,7 +23,7 @@ type HF struct {
 
 func (h *HF) check(v *Vocab) error {
 	if i := slices.IndexFunc(h.Late, func(id int) bool { return id < 0 || id >= len(v.Tokens) }); i >= 0 {
-		return fmt.Errorf("Late has token %d, and the vocabulary has %d", h.Late[i], len(v.Tokens))
+		return fmt.Errorf("the late token %d is outside the vocabulary of %d", h.Late[i], len(v.Tokens))
 	}
 	if h.NFC && v.Model != "gpt2" {
 		return fmt.Errorf("text for a vocabulary of kind %q cannot be composed (NFC)", v.Model)

@@ -116,11 +116,26 @@ func New(v Vocab) (*Tokenizer, error) {
 	return t, nil
 }
 
+// Check reports whether vocabularies of a kind and a pre-tokenizer, as Vocab has them, are supported.
+func Check(model, pre string) error {
+	if model != "llama" && model != "gpt2" {
+		return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)", model)
+	}
+	if model == "gpt2" {
+		_, err := preOf(pre)
+		return err
+	}
+	return nil
+}
+
 func check(v *Vocab) error {
+	if v.HF == nil {
+		if err := Check(v.Model, v.Pre); err != nil {
+			return err
+		}
+	}
 	n := len(v.Tokens)
 	switch {
-	case v.Model != "llama" && v.Model != "gpt2":
-		return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)", v.Model)
 	case n == 0:
 		return fmt.Errorf("the vocabulary is empty")
 	case limits.Vocabulary.CheckInt(n) != nil:

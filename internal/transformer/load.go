@@ -53,6 +53,23 @@ type layer struct {
 // file declares is checked; the error names the key or the tensor, and what is
 // supported. Close the model to end its threads.
 func Load(f *gguf.File, o Options) (*Model, error) {
+	m, err := read(f)
+	if err != nil {
+		return nil, err
+	}
+	m.pool = kernel.NewPool(o.Threads)
+	return m, nil
+}
+
+// Check gives the error that Load would give. It reads what describes a model,
+// and no weights but the few that are vectors.
+func Check(f *gguf.File) error {
+	_, err := read(f)
+	return err
+}
+
+// read makes a model that cannot compute yet.
+func read(f *gguf.File) (*Model, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, fmt.Errorf("transformer: %w", err)
@@ -63,7 +80,6 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 	if l.err != nil {
 		return nil, fmt.Errorf("transformer: %w", l.err)
 	}
-	m.pool = kernel.NewPool(o.Threads)
 	return m, nil
 }
 

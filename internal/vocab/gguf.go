@@ -1,7 +1,7 @@
 package vocab
 
 import (
-	"fmt"
+	"errors"
 	"strings"
 
 	"parley/internal/gguf"
@@ -19,13 +19,29 @@ func FromGGUF(f *gguf.File) (*Model, error) {
 	return New(v, template)
 }
 
+// CheckGGUF says whether vocabularies of the kind that a file names can be
+// read, without reading it.
+func CheckGGUF(f *gguf.File) error {
+	r := keyReader{f: f}
+	model, pre := r.text("tokenizer.ggml.model"), r.text("tokenizer.ggml.pre")
+	switch {
+	case r.err != nil:
+		return r.err
+	case model == "":
+		return errNone
+	}
+	return tokenizer.Check(model, pre)
+}
+
+var errNone = errors.New("the file has no vocabulary: tokenizer.ggml.model is missing")
+
 // readVocab maps the keys of a file to a vocabulary. Where the file is silent
 // the defaults of its kind of vocabulary hold.
 func readVocab(f *gguf.File) (tokenizer.Vocab, error) {
 	r := keyReader{f: f}
 	model := r.text("tokenizer.ggml.model")
 	if r.err == nil && model == "" {
-		r.err = fmt.Errorf("the file has no vocabulary: tokenizer.ggml.model is missing")
+		r.err = errNone
 	}
 	v := tokenizer.Defaults(model, r.text("tokenizer.ggml.pre"))
 	v.Tokens = r.texts("tokenizer.ggml.tokens")

@@ -13,8 +13,8 @@ import (
 	"parley/internal/limits"
 )
 
-// Open reads the vocabulary of a GGUF file, of a tokenizer.json with what lies
-// beside it, or of a folder with one of them. It keeps no file open. The error
+// Open reads the vocabulary of a GGUF file or of the first part of a split one,
+// of a tokenizer.json with what lies beside it, or of a folder with one of them. It keeps no file open. The error
 // names the file.
 func Open(path string) (*Model, error) {
 	info, err := os.Stat(path)
@@ -32,7 +32,7 @@ func Open(path string) (*Model, error) {
 		path = filepath.Dir(path) // the error says which file
 	} else {
 		var f *gguf.File
-		if f, err = gguf.Open(path); err != nil {
+		if f, err = gguf.OpenPart(path); err != nil {
 			return nil, err // it names the file
 		}
 		defer f.Close()
