@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"iter"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -425,13 +425,16 @@ func TestHelperEngine(t *testing.T) {
 	model := llm.Script("one ", "two ", "three ", "four ")
 	model.Gate = gate
 	os.Stdout.WriteString("url " + enginetest.Start(t, "llamacpp", enginetest.Options{Model: model}).URL + "\n")
-	http.ListenAndServe("127.0.0.1:0", nil)
+	io.Copy(io.Discard, os.Stdin) // until it is killed, or the one that would kill it ends
 }
 
 func TestAnEngineThatIsKilledBreaksOff(t *testing.T) {
 	for _, u := range []use{{"llamacpp", upstream.AsModel}, {"llamacpp", upstream.AsChat}} {
 		child := exec.Command(os.Args[0], "-test.run=^TestHelperEngine$")
 		child.Env = append(os.Environ(), "PARLEY_TEST_ENGINE=1")
+		if _, err := child.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
 		out, err := child.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
