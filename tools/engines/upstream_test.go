@@ -3,6 +3,7 @@
 package engines
 
 import (
+	"strings"
 	"testing"
 
 	"parley/chat"
@@ -56,6 +57,39 @@ func TestUpstreamKeepsItsContractsOnRealEngines(t *testing.T) {
 					Conversation: chat.Conversation{Messages: []chat.Message{chat.Say(chat.User, "Write a haiku about apples.")}},
 				})
 			})
+		})
+	}
+}
+
+func TestUpstreamSaysThatAPromptIsTooLongForARealEngine(t *testing.T) {
+	for _, name := range Built(t) {
+		if name == "parley" {
+			continue // its own tests say so, and its context is larger
+		}
+		t.Run(name, func(t *testing.T) {
+			e, err := upstream.Dial(t.Context(), upstream.Options{URL: Start(t, name, demo), Way: upstream.AsModel})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			o, err := e.Open(t.Context(), ModelName)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := llm.TooLong
+			if name == "llama-cpp-python" {
+				want = llm.Broken // its stream ends without a word
+			}
+			for _, err := range o.Model.Complete(t.Context(), llm.Text(strings.Repeat("Hi there ", 150)), llm.Params{MaxTokens: new(4)}) {
+				if err == nil {
+					continue
+				}
+				if e := llm.AsError(err); e.Code != want {
+					t.Errorf("%s: %v", e.Code, err)
+				}
+				return
+			}
+			t.Error("the prompt was taken")
 		})
 	}
 }
