@@ -71,7 +71,7 @@ llama_cpp_python() {
   pip3 download --quiet --disable-pip-version-check --no-deps --no-binary :all: "llama-cpp-python==$llama_cpp_python_version"
   mkdir source
   tar -xzf llama_cpp_python-*.tar.gz -C source --strip-components=1
-  sed -i 's/set(LLAMA_BUILD_COMMON ON /set(LLAMA_BUILD_COMMON OFF /' source/CMakeLists.txt
+  sed -i.orig 's/set(LLAMA_BUILD_COMMON ON /set(LLAMA_BUILD_COMMON OFF /' source/CMakeLists.txt
   python3 -m venv python || { echo "python3 cannot make a virtual environment: install python3-venv" >&3; exit 3; }
   CMAKE_ARGS="-DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DGGML_LLAMAFILE=OFF -DGGML_OPENMP=OFF -DCMAKE_C_FLAGS_RELEASE=-O2 -DCMAKE_CXX_FLAGS_RELEASE=-O1" \
     python/bin/pip install --quiet --disable-pip-version-check "./source[server]" \

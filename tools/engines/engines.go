@@ -74,15 +74,15 @@ func Start(t testing.TB, name, gguf string) (url string) {
 	if path == "" {
 		t.Fatalf("there is no engine %q: set PARLEY_ENGINES to what tools/engines/build.sh %[1]s prints", name)
 	}
-	gguf, err := filepath.Abs(gguf)
-	if err != nil {
-		t.Fatal(err)
-	}
 	return start(t, name, path, e, gguf)
 }
 
 func start(t testing.TB, name, program string, e engine, gguf string) (url string) {
 	t.Helper()
+	gguf, err := filepath.Abs(gguf)
+	if err != nil {
+		t.Fatal(err)
+	}
 	port := freePort(t)
 	cmd := exec.Command(program, e.args(gguf, port)...)
 	cmd.Dir = t.TempDir()
@@ -92,6 +92,7 @@ func start(t testing.TB, name, program string, e engine, gguf string) (url strin
 	}
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
+	cmd.WaitDelay = 5 * time.Second // for what keeps its output open
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
