@@ -169,6 +169,9 @@ type held struct {
 	memory    string    // of the server while it holds them
 }
 
+// together is how many streams begin at a time.
+const together = 100
+
 // hold opens so many streams and listens to all of them for a while.
 func hold(s *server, streams int, span time.Duration) (*held, error) {
 	var listening, over atomic.Bool
@@ -180,6 +183,10 @@ func hold(s *server, streams int, span time.Duration) (*held, error) {
 	var wg sync.WaitGroup
 	message := request(s.slowModel, true)
 	for i := range connections {
+		// So many begin together; to hold many is the question, not to begin them.
+		if i >= together {
+			<-started
+		}
 		c, err := dial(s.slow)
 		if err != nil {
 			return nil, err
@@ -208,7 +215,7 @@ func hold(s *server, streams int, span time.Duration) (*held, error) {
 			}
 		})
 	}
-	for range streams {
+	for range min(streams, together) {
 		<-started
 	}
 	listening.Store(true)

@@ -17,7 +17,7 @@ import (
 const (
 	wholeBytes   = 300
 	streamEvents = 100
-	pace         = 100 * time.Millisecond // between the events of a slow stream
+	pace         = 250 * time.Millisecond // between the events of a slow stream
 )
 
 // stubProcess is the stub engine in a process of its own, at two addresses:
