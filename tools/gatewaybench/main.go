@@ -7,7 +7,8 @@
 //
 // It prints one table in Markdown. Whole answers have 300 bytes and streams 100
 // events; every event says when the engine wrote it, so that its way through
-// the server is measured, and not only how many there are. CPU is what the server
+// the server is measured, and not only how many there are. Streams that are held have
+// an event every 250 ms; a gap is the time between two of them. CPU is what the server
 // computes for one answer. The load, the server and the engine share this machine:
 // read ratios, not absolute numbers.
 package main
