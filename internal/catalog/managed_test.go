@@ -54,7 +54,21 @@ func beEngine(kind, address string) {
 	http.HandleFunc("/health", value(`{"status":"ok"}`))
 	http.HandleFunc("/props", value(`{"default_generation_settings":{"n_ctx":4096},"bos_token":"","eos_token":"<|im_end|>","chat_template":"{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"}`))
 	http.HandleFunc("/v1/models", value(`{"data":[{"id":"m","owned_by":"llamacpp","meta":{"n_vocab":1000}}]}`))
-	http.HandleFunc("/tokenize", value(`{"tokens":[]}`))
+	http.HandleFunc("/tokenize", func(w http.ResponseWriter, r *http.Request) {
+		var q struct {
+			Content string `json:"content"`
+		}
+		json.NewDecoder(r.Body).Decode(&q)
+		type token struct {
+			ID    int    `json:"id"`
+			Piece string `json:"piece"`
+		}
+		all := []token{} // each byte is one
+		for _, b := range []byte(q.Content) {
+			all = append(all, token{int(b), string(rune(b))})
+		}
+		json.NewEncoder(w).Encode(map[string]any{"tokens": all})
+	})
 	http.HandleFunc("/completion", func(w http.ResponseWriter, r *http.Request) {
 		var q struct {
 			Prompt any `json:"prompt"`
@@ -66,7 +80,14 @@ func beEngine(kind, address string) {
 			w.(http.Flusher).Flush()
 		}
 		send(`{"content":"%d","tokens":[1],"stop":false}`, os.Getpid())
-		if strings.Contains(fmt.Sprint(q.Prompt), "for ever") {
+		said := fmt.Sprint(q.Prompt)
+		if ids, ok := q.Prompt.([]any); ok {
+			said = ""
+			for _, id := range ids {
+				said += string(rune(id.(float64)))
+			}
+		}
+		if strings.Contains(said, "for ever") {
 			<-r.Context().Done()
 			return
 		}
