@@ -56,7 +56,7 @@ func help(what string, args []string) {
 		fmt.Sscan(args[0], &code)
 		os.Exit(code)
 	case "hang":
-		select {}
+		wait()
 	case "parent":
 		p := New(helper("tree", args...))
 		p.o.URL, p.o.Health = "http://"+args[0], "/health"
@@ -64,7 +64,7 @@ func help(what string, args []string) {
 			panic(err)
 		}
 		fmt.Println("ready")
-		select {}
+		wait()
 	}
 }
 
@@ -145,3 +145,7 @@ func freeAddress(t *testing.T) string {
 	t.Cleanup(func() { giveBack(port) })
 	return fmt.Sprintf("127.0.0.1:%d", port)
 }
+
+// wait waits until it is ended from outside. A select without cases would end
+// a program that has nothing else to do.
+func wait() { <-time.After(24 * time.Hour) }
