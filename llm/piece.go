@@ -87,9 +87,10 @@ type Finish struct {
 
 // Usage counts tokens and time.
 type Usage struct {
-	PromptTokens     int // all tokens of the prompt
-	CachedTokens     int // those of them that did not have to be read again
-	CompletionTokens int // tokens generated, the one that ended the output included, those taken back not
+	PromptTokens     int  // all tokens of the prompt
+	CachedTokens     int  // those of them that did not have to be read again
+	CacheUntold      bool // CachedTokens is 0 because the engine does not tell it
+	CompletionTokens int  // tokens generated, the one that ended the output included, those taken back not
 
 	Queued  time.Duration // from acceptance to the first work on it
 	Prefill time.Duration // reading the prompt

@@ -78,6 +78,9 @@ const (
 // prefilled finds out by counting what became of a prefill whose continuation
 // is not the expected one: a new turn costs more than the text.
 func (s *subject) prefilled(ctx context.Context, one *sample, begin string, r *reply) prefillFate {
+	if s.calibrate(ctx) != nil {
+		return unknownFate
+	}
 	with := r.prompt()
 	without, _, err := s.count(ctx, one.q.Messages)
 	if err != nil || with < 0 {

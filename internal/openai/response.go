@@ -65,7 +65,7 @@ type usage struct {
 	PromptTokens     int                `json:"prompt_tokens"`
 	CompletionTokens int                `json:"completion_tokens"`
 	TotalTokens      int                `json:"total_tokens"`
-	PromptDetails    promptDetails      `json:"prompt_tokens_details"`
+	PromptDetails    *promptDetails     `json:"prompt_tokens_details,omitempty"` // nil: not told
 	Completion       *completionDetails `json:"completion_tokens_details,omitempty"`
 }
 
@@ -106,7 +106,12 @@ func detailsOf(f llm.Finish, report llm.Report) *details {
 func (u *usage) add(one llm.Usage, reasoning int, newPrompt bool) {
 	if newPrompt {
 		u.PromptTokens += one.PromptTokens
-		u.PromptDetails.CachedTokens += one.CachedTokens
+		if !one.CacheUntold {
+			if u.PromptDetails == nil {
+				u.PromptDetails = &promptDetails{}
+			}
+			u.PromptDetails.CachedTokens += one.CachedTokens
+		}
 	}
 	u.CompletionTokens += one.CompletionTokens
 	u.TotalTokens = u.PromptTokens + u.CompletionTokens

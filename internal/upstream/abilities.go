@@ -42,6 +42,9 @@ func (r *responder) find(ctx context.Context, d description) (expression, error)
 			base, x.shown = roles(can, base), true
 		}
 	}
+	if d.noTools { // a template that never looks at calls and results would lose them
+		base.Tools, base.Calls, x.noTools = false, false, true
+	}
 	switch r.route {
 	case chatLlama, chatLMStudio:
 		seen := x.can

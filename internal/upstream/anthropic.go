@@ -214,7 +214,7 @@ func (e anthropicEvent) chunk(calls *toolCalls) (chunk, error) {
 // counted apart there.
 func (e *anthropicEvent) count(c *chunk) {
 	if u := e.Usage; u != nil {
-		c.cached = max(u.Read, 0)
+		c.cached, c.cacheTold = max(u.Read, 0), true
 		c.prompt = max(u.Input, 0) + max(u.Created, 0) + c.cached
 		c.completion = max(u.Output, 0)
 	}

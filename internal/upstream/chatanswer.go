@@ -106,7 +106,7 @@ func (a *chatAnswer) accept(yield func(chat.Event, error) bool) bool {
 // see takes note of what is counted.
 func (a *chatAnswer) see(c chunk) {
 	a.told.prompt = max(a.told.prompt, c.prompt)
-	a.told.cached = max(a.told.cached, c.cached)
+	a.told.cached, a.told.cacheTold = max(a.told.cached, c.cached), a.told.cacheTold || c.cacheTold
 	a.told.completion = max(a.told.completion, c.completion)
 	if c.progress != nil {
 		a.told.prompt = max(a.told.prompt, c.progress.Total)
@@ -243,6 +243,7 @@ func (a *chatAnswer) finish(reason llm.Reason, stop string) llm.Finish {
 	f := llm.Finish{Reason: reason, Stop: stop, Seed: a.seed, Report: slices.Clone(a.call.report)}
 	u := &f.Usage
 	u.PromptTokens, u.CachedTokens, u.CompletionTokens = a.told.prompt, a.told.cached, max(a.told.completion, a.tokens)
+	u.CacheUntold = !a.told.cacheTold
 	if u.PromptTokens == 0 {
 		f.Report.Add("usage", "prompt_tokens", "the engine does not count the prompt's tokens")
 	}

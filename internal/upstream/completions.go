@@ -67,7 +67,7 @@ func (u *wireUsage) count(c *chunk) {
 	}
 	c.prompt, c.completion = u.Prompt, u.Completion
 	if u.Details != nil {
-		c.cached = u.Details.Cached
+		c.cached, c.cacheTold = u.Details.Cached, true
 	}
 }
 

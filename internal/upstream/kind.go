@@ -68,6 +68,7 @@ type description struct {
 	info          llm.Info
 	vision, audio bool
 	goTemplate    string // Ollama's own template, which is one of Go's
+	noTools       bool   // it says that the model takes no tools
 	bos           *bool  // whether a beginning-of-text token is put before prompts that are text
 	file          string // where its machine has the model
 }
@@ -146,7 +147,8 @@ type chunk struct {
 	reasoning string
 	calls     []chat.ToolCallDelta
 
-	prompt, cached, completion int // counts of tokens so far; 0: not told
+	prompt, cached, completion int  // counts of tokens so far; 0: not told
+	cacheTold                  bool // cached is told, even if it is 0
 	progress                   *llm.Waiting
 
 	finish llm.Reason // "": it goes on

@@ -70,11 +70,11 @@ func readLlama() func(frame) (chunk, error) {
 		c.text = w.Content
 		c.prompt, c.completion = w.Evaluated, w.Predicted
 		if w.Timings != nil {
-			c.cached = w.Timings.Cached
+			c.cached, c.cacheTold = w.Timings.Cached, true
 		}
 		if p := w.Progress; p != nil {
 			c.progress = &llm.Waiting{Done: p.Processed, Total: p.Total}
-			c.cached = p.Cached
+			c.cached, c.cacheTold = p.Cached, true
 			w.Tokens = nil // the id here is of no token
 		}
 		for _, id := range w.Tokens { // those that are no text are control tokens

@@ -313,7 +313,7 @@ func (a *answer) ending(c *chunk) (llm.Reason, string) {
 // see takes note of what is counted.
 func (a *answer) see(c chunk) {
 	a.told.prompt = max(a.told.prompt, c.prompt)
-	a.told.cached = max(a.told.cached, c.cached)
+	a.told.cached, a.told.cacheTold = max(a.told.cached, c.cached), a.told.cacheTold || c.cacheTold
 	a.told.completion = max(a.told.completion, c.completion)
 	for _, t := range c.tokens {
 		if t.ID >= 0 || t.Text != "" {
@@ -383,6 +383,7 @@ func (a *answer) finish(ctx context.Context, reason llm.Reason, stop string) *ll
 	f := &llm.Finish{Reason: reason, Stop: stop, Seed: a.seed}
 	u := &f.Usage
 	u.PromptTokens, u.CachedTokens, u.CompletionTokens = a.told.prompt, a.told.cached, a.told.completion
+	u.CacheUntold = !a.told.cacheTold
 	if u.CompletionTokens == 0 {
 		u.CompletionTokens = a.tokens
 	}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 )
 
@@ -110,6 +111,7 @@ func describeOllama(ctx context.Context, t *transport, model string) (d descript
 			d.info.Parameters = int64(n)
 		}
 	}
+	d.noTools = len(show.Capabilities) > 0 && !slices.Contains(show.Capabilities, "tools")
 	for _, c := range show.Capabilities {
 		d.vision = d.vision || c == "vision"
 	}

@@ -59,7 +59,7 @@ func openAIChat(d openAIDialect) *endpoint {
 			read := newOpenAIReader()
 			return func(f frame) (chunk, error) {
 				c, err := read(f)
-				c.prompt, c.completion, c.cached = 0, 0, 0
+				c.prompt, c.completion, c.cached, c.cacheTold = 0, 0, 0, false
 				return c, err
 			}
 		}

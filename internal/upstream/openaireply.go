@@ -73,7 +73,7 @@ func (a openAIAnswer) chunk(calls *toolCalls) (chunk, error) {
 	var c chunk
 	a.Usage.count(&c)
 	if t := a.Timings; t != nil {
-		c.cached = max(c.cached, t.Cached)
+		c.cached, c.cacheTold = max(c.cached, t.Cached), true
 		c.prompt = max(c.prompt, t.Cached+t.Prompt)
 		c.completion = max(c.completion, t.Completion)
 	}
