@@ -3,12 +3,14 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -149,20 +151,25 @@ func (s shape) stream(w http.ResponseWriter, r *http.Request, slow bool) {
 	fmt.Fprintf(w, "data: %s\n\n", s.last)
 }
 
-// tokenize has one token for each byte.
+// tokenize has one token for each four bytes of the text.
 func tokenize(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	var q struct {
+		Content string `json:"content"`
+	}
+	if err := json.NewDecoder(r.Body).Decode(&q); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
 	out := bufio.NewWriter(w)
 	out.WriteString(`{"tokens":[`)
-	for i, b := range body {
-		if i > 0 {
+	i := 0
+	for piece := range slices.Chunk([]byte(q.Content), 4) {
+		if i++; i > 1 {
 			out.WriteByte(',')
 		}
-		out.WriteString(strconv.Itoa(int(b)))
+		text, _ := json.Marshal(string(piece)) // the texts here are ASCII
+		fmt.Fprintf(out, `{"id":%d,"piece":%s}`, i%1000, text)
 	}
 	out.WriteString("]}")
 	out.Flush()
