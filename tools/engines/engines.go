@@ -57,8 +57,12 @@ var known = map[string]engine{
 	"ollama": {
 		program: "ollama",
 		args:    func(gguf, port string) []string { return []string{"serve"} },
+		// Who leaves this version of Ollama while it has the next piece ready takes
+		// a place of its queue along for good (its handler is gone, and the piece
+		// waits for it). With real models that is next to never so; this one is
+		// ready thousands of times a second, so it gets more places than we leave.
 		env: func(folder, port string) []string {
-			return []string{"HOME=" + folder, "OLLAMA_MODELS=" + folder, "OLLAMA_HOST=127.0.0.1:" + port, "OLLAMA_NO_CLOUD=1", "OLLAMA_CONTEXT_LENGTH=256"}
+			return []string{"OLLAMA_NUM_PARALLEL=32", "HOME=" + folder, "OLLAMA_MODELS=" + folder, "OLLAMA_HOST=127.0.0.1:" + port, "OLLAMA_NO_CLOUD=1", "OLLAMA_CONTEXT_LENGTH=256"}
 		},
 		ready: "/api/version",
 		serve: createInOllama,

@@ -6,4 +6,4 @@ cd "$(dirname "$0")/../.."
 PARLEY_ENGINES=$(tools/engines/build.sh "$@")
 export PARLEY_ENGINES
 export PARLEY_BINARY=$PWD/parley
-CGO_ENABLED=0 go test -count=1 -tags engines ./tools/engines/
+CGO_ENABLED=0 go test -count=1 -timeout=5m -tags engines ./tools/engines/
