@@ -47,13 +47,15 @@ try {
 
   // the preset, by the button that imports one
   await page.setInputFiles("#openai_preset_import_file", preset);
+  await page.locator("dialog.popup[open] .popup-button-cancel", { hasText: "Import as-is" }).click();
   await until((c, want) => c.chatCompletionSettings.custom_include_body === want, JSON.parse(readFileSync(preset)).custom_include_body);
   await until((c) => c.chatCompletionSettings.stream_openai === true && c.onlineStatus !== "no_connection");
 
   // the greeting
   await open("#rightNavHolder");
+  await context((c) => { c.eventSource.once(c.eventTypes.CHAT_LOADED, () => { window.chatLoaded = true; }); });
   await page.locator(".character_select", { hasText: "Robin" }).click();
-  await until((c) => c.chat.length === 1);
+  await page.waitForFunction(() => window.chatLoaded); // what is sent before is shown twice
   assert.deepEqual(await last(), { by: "Robin", text: "Hello, I am Robin.", swipes: 1 });
 
   // send
@@ -67,6 +69,7 @@ try {
   console.log("answer:", first.text);
 
   // swipe
+  assert.equal(await page.locator("#chat .mes").count(), 3);
   await page.locator("#chat .last_mes .swipe_right").click();
   await until((c) => c.chat.at(-1).swipes?.length === 2);
   await idle();
