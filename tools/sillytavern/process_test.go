@@ -4,7 +4,9 @@ package sillytavern
 
 import (
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -20,6 +22,10 @@ func postProcessing(t *testing.T) {
 			{"role": "assistant", "name": "Kim", "content": "c"}, {"role": "user", "name": "Ann", "content": "d"}},
 		"parts": {{"role": "user", "content": []object{{"type": "text", "text": "a"}, {"type": "text", "text": "b"}}}, {"role": "assistant", "content": "c"}},
 	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for i := range 25 {
+		conversations["random "+strconv.Itoa(i)] = randomConversation(random)
+	}
 	for _, mode := range []string{"merge", "semi", "strict", "single"} {
 		for _, name := range slices.Sorted(maps.Keys(conversations)) {
 			t.Run(mode+", "+name, func(t *testing.T) {
@@ -33,6 +39,24 @@ func postProcessing(t *testing.T) {
 			})
 		}
 	}
+}
+
+// randomConversation ends with a user's message, since a policy keeps a reply
+// that is to be continued.
+func randomConversation(random *rand.Rand) []object {
+	var messages []object
+	for i := range 1 + random.IntN(9) {
+		text := "text " + strconv.Itoa(i)
+		m := object{"role": []string{"system", "user", "assistant"}[random.IntN(3)], "content": text}
+		switch random.IntN(6) {
+		case 0:
+			m["name"] = []string{"Ann", "Kim", "example_user", "example_assistant"}[random.IntN(4)]
+		case 1:
+			m["content"] = []object{{"type": "text", "text": text}, {"type": "text", "text": "more"}}
+		}
+		messages = append(messages, m)
+	}
+	return append(messages, object{"role": "user", "content": "the last"})
 }
 
 func rendered(t *testing.T, body object) string {

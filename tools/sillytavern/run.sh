@@ -8,6 +8,15 @@ here=tools/sillytavern
 need() { command -v "$1" >/dev/null || { echo "tools/sillytavern needs $1: $2" >&2; exit 1; }; }
 need node "install Node.js 20 or later"
 need npm "install npm, which comes with Node.js"
+# The package's browser is for Linux on amd64.
+if [ "$(uname -sm)" != "Linux x86_64" ]; then
+  PARLEY_BROWSER=${PARLEY_BROWSER:-$(command -v chromium || command -v google-chrome || true)}
+  [ -n "$PARLEY_BROWSER" ] || { echo "tools/sillytavern needs a browser: install chromium, or name one in PARLEY_BROWSER" >&2; exit 1; }
+  export PARLEY_BROWSER
+elif ! ldconfig -p | grep -q libnss3; then
+  echo "tools/sillytavern needs libnss3 for its browser: install it (Debian, Ubuntu: apt-get install libnss3)" >&2
+  exit 1
+fi
 
 stamp=$(cat $here/run.sh $here/package.json | cksum | cut -d' ' -f1)
 cache=${PARLEY_CACHE:-$PWD/.cache}/sillytavern-$stamp
