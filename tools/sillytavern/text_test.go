@@ -94,6 +94,11 @@ func textCompletion(t *testing.T, log *output) {
 			if got := textStream(t, ask(t, tavern+textPath+"/generate", body)); got != answers[kind] {
 				t.Errorf("streamed %q, at once %q", got, answers[kind])
 			}
+			body = textBody(kind, status.Result)
+			body["api_server"] = own
+			if got := textOf(t, ask(t, tavern+textPath+"/generate", body)); got != answers[kind] {
+				t.Errorf("%s says %q, %s %q", own, got, c.url, answers[kind])
+			}
 			if c.count != "" {
 				countTokens(t, tavern+"/api/tokenizers/remote/textgenerationwebui/encode",
 					object{"text": counted, "url": c.url, "api_type": kind, "model": status.Result}, c.count == "bos")
