@@ -32,6 +32,9 @@ func TestClients(t *testing.T) {
 	t.Run("anthropic for Python", func(t *testing.T) { run(t, exec.Command(python, "python/messages.py", own)) })
 	t.Run("anthropic for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "messages.mjs"), own)) })
 	t.Run("ollama for JavaScript", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "ollama.mjs"), own)) })
+	t.Run("LangChain", func(t *testing.T) { run(t, exec.Command(python, "python/langchain_chat.py", own)) })
+	t.Run("AutoGen, two agents", func(t *testing.T) { run(t, exec.Command(python, "python/autogen_chat.py", own)) })
+	t.Run("a bot in a channel with many people", func(t *testing.T) { run(t, exec.Command(python, "python/chatbot.py", own)) })
 	t.Run("two system messages, the script as it was reported", func(t *testing.T) {
 		out := run(t, exec.Command(python, "-c", reported(t)))
 		_, haiku, _ := strings.Cut(out, "\n")
