@@ -45,6 +45,7 @@ cross:
 # The clients that people use, against the real binary.
 clients: build
 	tools/clients/run.sh
+	tools/sillytavern/run.sh
 
 # The engines that people run: all that tools/engines/build.sh knows, or those
 # that ENGINES names.

@@ -32,6 +32,10 @@ func TestClients(t *testing.T) {
 	t.Run("anthropic for Python", func(t *testing.T) { run(t, exec.Command(python, "python/messages.py", own)) })
 	t.Run("anthropic for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "messages.mjs"), own)) })
 	t.Run("ollama for JavaScript", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "ollama.mjs"), own)) })
+	t.Run("LangChain", func(t *testing.T) { run(t, exec.Command(python, "python/langchain_chat.py", own)) })
+	t.Run("AutoGen, two agents", func(t *testing.T) { run(t, exec.Command(python, "python/autogen_chat.py", own)) })
+	t.Run("a bot in a channel with many people", func(t *testing.T) { run(t, exec.Command(python, "python/chatbot.py", own)) })
+	t.Run("llm in the terminal", func(t *testing.T) { terminal(t, filepath.Join(cache, "python", "bin", "llm")) })
 	t.Run("two system messages, the script as it was reported", func(t *testing.T) {
 		out := run(t, exec.Command(python, "-c", reported(t)))
 		_, haiku, _ := strings.Cut(out, "\n")
@@ -52,6 +56,30 @@ func TestClients(t *testing.T) {
 			t.Errorf("got %s", out)
 		}
 	})
+}
+
+// terminal talks by a program of the command line, which remembers what was
+// said.
+func terminal(t *testing.T, program string) {
+	home := t.TempDir()
+	models := "- model_id: parley\n  model_name: parley-demo\n  api_base: " + own + "/v1\n"
+	if err := os.WriteFile(filepath.Join(home, "extra-openai-models.yaml"), []byte(models), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, said := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"-m", "parley", "-s", "You are Mira, a pirate captain.", "Hi"}, "Ahoy"},
+		{[]string{"-c", "Who are you?"}, "Mira"},
+		{[]string{"-m", "parley", "--no-stream", "Who are you?"}, "Parley"},
+	} {
+		cmd := exec.Command(program, append(said.args, "-o", "temperature", "0")...)
+		cmd.Env = append(os.Environ(), "LLM_USER_PATH="+home, "OPENAI_API_KEY=none")
+		if out := run(t, cmd); !strings.Contains(out, said.want) {
+			t.Errorf("%q: there is no %q in %s", said.args, said.want, out)
+		}
+	}
 }
 
 // report is the document that started it all.

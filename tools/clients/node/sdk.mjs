@@ -26,6 +26,22 @@ assert.equal(streamed, text);
 const helper = client.chat.completions.stream({ model: "x", messages, temperature: 0 });
 assert.equal((await helper.finalChatCompletion()).choices[0].message.content, text);
 
+// an answer of a given form, taken apart by the SDK
+const schema = { type: "object", properties: { happy: { type: "boolean" } }, required: ["happy"], additionalProperties: false };
+const given = await client.chat.completions.parse({
+  model: "x", messages, temperature: 0, response_format: { type: "json_schema", json_schema: { name: "mood", strict: true, schema } },
+});
+assert.equal(typeof JSON.parse(given.choices[0].message.content).happy, "boolean");
+
+// how likely each token was: the best of the two most likely is the one that temperature 0 took
+const likely = await client.chat.completions.create({ model: "x", messages, temperature: 0, logprobs: true, top_logprobs: 2 });
+const tokens = likely.choices[0].logprobs.content;
+assert.equal(tokens.map((t) => t.token).join(""), text);
+for (const t of tokens) {
+  assert.ok(t.logprob <= 0 && t.top_logprobs.length === 2 && t.top_logprobs[0].logprob >= t.top_logprobs[1].logprob);
+  assert.equal(t.top_logprobs[0].token, t.token);
+}
+
 // leaving in the middle
 const abort = new AbortController();
 await assert.rejects(async () => {
