@@ -13,7 +13,12 @@ if [ "$(uname -sm)" != "Linux x86_64" ]; then
   PARLEY_BROWSER=${PARLEY_BROWSER:-$(command -v chromium || command -v google-chrome || true)}
   [ -n "$PARLEY_BROWSER" ] || { echo "tools/sillytavern needs a browser: install chromium, or name one in PARLEY_BROWSER" >&2; exit 1; }
   export PARLEY_BROWSER
-elif ! ldconfig -p | grep -q libnss3; then
+elif ! ldconfig -p | grep libnss3 >/dev/null; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    { apt-get install -y -qq libnss3 || { apt-get update -qq && apt-get install -y -qq libnss3; }; } >&2
+  fi
+fi
+if [ "$(uname -sm)" = "Linux x86_64" ] && ! ldconfig -p | grep libnss3 >/dev/null; then
   echo "tools/sillytavern needs libnss3 for its browser: install it (Debian, Ubuntu: apt-get install libnss3)" >&2
   exit 1
 fi
