@@ -48,6 +48,7 @@ var allowed = map[string][]string{
 	// 0
 	"llm":                {},
 	"llm/llmtest":        {"llm"},
+	"internal/character": {"llm"},
 	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},

@@ -148,6 +148,7 @@ var (
 	TokenizerConfigBytes = row("tokenizer_config_bytes", 0, 16*mib, "bytes", "a tokenizer_config.json, read for its chat template")
 	TokenizerFileBytes   = row("tokenizer_file_bytes", 0, 64*mib, "bytes", "a tokenizer.json; the largest real ones have some 34 million")
 	FormatTextBytes      = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
+	CharacterBytes       = row("character_bytes", 0, 1*mib, "bytes", "a character's file")
 	ConfigBytes          = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
 
 	// The largest real GGUF files stay far below: a vocabulary of 256 thousand
