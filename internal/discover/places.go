@@ -3,6 +3,8 @@ package discover
 import (
 	"path/filepath"
 	"strings"
+
+	"parley/internal/gguf"
 )
 
 // A place is a folder in which model files are looked for.
@@ -127,7 +129,7 @@ func (e *Environment) hub() string {
 // cachedName is a file of llama.cpp's cache without the owner and the
 // repository that stand before its name.
 func cachedName(path string) string {
-	name := nameOf(path)
+	name := gguf.NameOf(path)
 	if i := strings.LastIndex(strings.ToLower(name), "-gguf_"); i >= 0 {
 		name = name[i+len("-gguf_"):]
 	}

@@ -154,6 +154,7 @@ var (
 	// The largest real GGUF files stay far below: a vocabulary of 256 thousand
 	// tokens, some two thousand tensors, a hundred keys.
 	GGUFBytes         = row("gguf_bytes", 0, 1024*gib, "bytes", "a GGUF file")
+	GGUFParts         = row("gguf_parts", 0, 1024, "files", "a model that is split over several GGUF files")
 	GGUFMetadataBytes = row("gguf_metadata_bytes", 0, 512*mib, "bytes", "what stands in a GGUF file before the tensors' data")
 	GGUFPairs         = row("gguf_pairs", 0, 64*kib, "pairs", "metadata of a GGUF file")
 	GGUFTensors       = row("gguf_tensors", 0, 64*kib, "tensors", "tensors of a GGUF file")
