@@ -31,6 +31,7 @@ func (e *Environment) places(dirs []string) (list []place) {
 		add("this folder", (*search).walk, 0, e.Dir)
 		add("./models", (*search).walk, deepest, filepath.Join(e.Dir, "models"))
 	}
+	add("Parley", (*search).walk, deepest, e.ModelsDir())
 	for _, dir := range e.ollama() {
 		add("Ollama", (*search).store, 0, dir)
 	}
@@ -45,6 +46,10 @@ func (e *Environment) places(dirs []string) (list []place) {
 	add("Jan", (*search).walk, deepest, e.home("jan", "models"))
 	return list
 }
+
+// ModelsDir is where Parley keeps the models that it fetched: a folder of the
+// user's; "" if there is none.
+func (e *Environment) ModelsDir() string { return e.data("parley", "models") }
 
 // home is a path in the user's folder; "" if there is none.
 func (e *Environment) home(parts ...string) string {

@@ -149,6 +149,9 @@ var (
 	TokenizerFileBytes   = row("tokenizer_file_bytes", 0, 64*mib, "bytes", "a tokenizer.json; the largest real ones have some 34 million")
 	FormatTextBytes      = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
 	CharacterBytes       = row("character_bytes", 0, 1*mib, "bytes", "a character's file")
+	HubListBytes         = row("hub_list_bytes", 0, 16*mib, "bytes", "one answer of a hub about a repository")
+	HubFiles             = row("hub_files", 0, 10_000, "files", "files of a repository on a hub")
+	HubTokenBytes        = row("hub_token_bytes", 0, 4*kib, "bytes", "the file with a hub's token")
 	ConfigBytes          = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
 
 	// The largest real GGUF files stay far below: a vocabulary of 256 thousand
