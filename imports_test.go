@@ -50,6 +50,7 @@ var allowed = map[string][]string{
 	"llm":                {},
 	"llm/llmtest":        {"llm"},
 	"internal/character": {"llm"},
+	"internal/macro":     {"llm"},
 	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},

@@ -156,6 +156,7 @@ var (
 	AvatarPixels         = row("avatar_pixels", 1, 1<<24, "pixels", "a character's picture")
 	AvatarRatio          = row("avatar_ratio", 1, 20, "", "a picture's longer side to its shorter one")
 	LoreEntries          = row("lore_entries", 0, 10_000, "entries", "entries of one lorebook")
+	MacroBytes           = row("macro_bytes", 0, 16*mib, "bytes", "a text of a character with its macros expanded")
 	HubListBytes         = row("hub_list_bytes", 0, 16*mib, "bytes", "one answer of a hub about a repository")
 	HubFiles             = row("hub_files", 0, 10_000, "files", "files of a repository on a hub")
 	HubTokenBytes        = row("hub_token_bytes", 0, 4*kib, "bytes", "the file with a hub's token")
