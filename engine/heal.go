@@ -17,16 +17,16 @@ import (
 // and the model chooses tokens anew that spell the same text; the last of them
 // may go on beyond it, and what does is the beginning of the output.
 //
-// The name and the idea are Scott Lundberg's (guidance, 2023).
+// The name and the idea are Scott Lundberg's ("The Art of Prompt Design: Prompt
+// Boundaries and Token Healing", 2023).
 
 // mostHealed is how many tokens are taken off at most. Each that comes in
 // their place costs a step of its own.
 const mostHealed = 16
 
 // healable is how many tokens stay in front, and the text of the others, which
-// is to be spelled anew; "" is nothing. It is the end of a text: the white space
-// there, the word before, and the white space before that, since a tokenizer
-// decides on these together. It holds words of the model's own, or of a raw
+// is to be spelled anew; "" is nothing. It is the last word of a text and the
+// white space behind it, since a tokenizer decides on these together. It holds words of the model's own, or of a raw
 // prompt if that is asked for, and no control tokens. whole says that these are
 // all words of the kind at the end.
 func healable(p llm.Prompt, tokens []llm.Token, raw bool) (keep int, rest string, whole bool) {
@@ -51,12 +51,10 @@ func heals(s llm.Segment, raw bool) bool {
 	return len(s.Tokens) == 0 && (s.Trust == llm.TrustModel || raw && s.Source.Kind == llm.FromPrompt)
 }
 
-// lastWord is where the last word of a text begins, with the white space
-// around it.
+// lastWord is where the last word of a text begins.
 func lastWord(text string) int {
 	text = strings.TrimRightFunc(text, unicode.IsSpace)
-	text = strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsSpace(r) })
-	return len(strings.TrimRightFunc(text, unicode.IsSpace))
+	return len(strings.TrimRightFunc(text, func(r rune) bool { return !unicode.IsSpace(r) }))
 }
 
 // heal takes the last tokens off a request's prompt, if they are to be chosen

@@ -118,7 +118,7 @@ func TestHealingAtTheEdgeOfTheContext(t *testing.T) {
 	for n := 1; n < 64; n++ {
 		p := llm.Prompt{Segments: []llm.Segment{
 			{Text: "<|im_start|>", Control: true, Trust: llm.TrustFormat},
-			{Text: strings.Repeat(" a", n), Trust: llm.TrustModel},
+			{Text: strings.Repeat(" a", n) + "pples,apples", Trust: llm.TrustModel},
 		}}
 		tokens, err := e.Tokenize(t.Context(), p)
 		if err != nil {
@@ -128,7 +128,7 @@ func TestHealingAtTheEdgeOfTheContext(t *testing.T) {
 			break
 		}
 		_, finish := complete(t, e, p, llm.Params{IgnoreEOS: true})
-		if total := finish.Usage.PromptTokens + finish.Usage.CompletionTokens; finish.Reason != llm.ReasonLength || total > 64 || total < 64-2*16 {
+		if total := finish.Usage.PromptTokens + finish.Usage.CompletionTokens; finish.Reason != llm.ReasonLength || total > 64 || total < 64-16 || len(tokens) > 60 && total < 64 {
 			t.Errorf("%d tokens of prompt: %+v", len(tokens), finish)
 		}
 	}
