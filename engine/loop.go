@@ -359,13 +359,13 @@ func (l *loop) drop(batch []*sequence, err error) {
 func (l *loop) advance(batch []*sequence, steps []step) {
 	var ended []*sequence
 	for i, s := range batch {
-		s.read.Store(int64(min(s.cache.Len(), len(s.prompt))))
+		s.read.Store(int64(min(s.cache.Len(), len(s.request.prompt))))
 		if !steps[i].want {
 			continue
 		}
 		if s.promptRead.IsZero() {
 			s.promptRead = time.Now()
-			l.total.PromptTokens += uint64(len(s.prompt))
+			l.total.PromptTokens += uint64(s.promptTokens())
 			l.total.CachedTokens += uint64(s.cached)
 		}
 		l.total.GeneratedTokens++
