@@ -104,6 +104,9 @@ func (s *Server) route(f Face) http.Handler {
 			method = http.MethodGet
 		}
 		i := slices.IndexFunc(found, func(x route) bool { return x.method == method })
+		if i >= 0 {
+			noteRoute(w, found[i])
+		}
 		if !(i >= 0 && found[i].public) {
 			if err := s.authorize(r); err != nil {
 				w.Header().Set("WWW-Authenticate", "Bearer")

@@ -32,6 +32,9 @@ type Options struct {
 
 	Drain  time.Duration // running requests have so long to end at shutdown; 0: as in the table of limits
 	Logger *slog.Logger  // nil: no log
+
+	// LogContents has the log hold what is said: requests and answers.
+	LogContents bool
 }
 
 // A Server answers requests on any number of listeners.
