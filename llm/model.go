@@ -62,5 +62,7 @@ type Info struct {
 	EndTokens    []string // texts of all tokens that end a reply
 	AddsBOS      bool     // whether a BOS is put before prompts
 
+	Infill *Infill // how to ask for what fills a gap; nil: it cannot be asked
+
 	Sampling Params // recommended by its file or the configuration
 }

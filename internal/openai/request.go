@@ -29,6 +29,7 @@ type Request struct {
 	Conversation chat.Conversation // of a chat completion
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
+	Suffix       string            // of a completion: what follows the gap behind the prompt; "": there is no gap
 }
 
 // ParseChat reads the body of a chat completion.
@@ -63,6 +64,7 @@ func ParseCompletion(body []byte) (*Request, error) {
 			o.Fail(&llm.Error{Code: llm.Invalid, Field: "prompt", Message: "the field is missing", Hint: hint})
 		}
 		q.Echo = o.IsSet("echo")
+		q.Suffix = o.Text("suffix")
 		q.Params.LogProbs, _ = o.Integer(limits.LogProbs, "logprobs")
 		if q.Echo && q.Params.LogProbs != nil {
 			o.Unsupported("echo", "the probabilities of the prompt's own tokens are not known", "leave out logprobs or echo")

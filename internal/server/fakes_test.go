@@ -103,6 +103,13 @@ func (vectoring) Embed(_ context.Context, prompts []llm.Prompt) (vectors [][]flo
 	return vectors, u, nil
 }
 
+// gaps is a model that can be asked to fill gaps.
+type gaps struct{ llm.Model }
+
+func (gaps) Describe() llm.Info {
+	return llm.Info{Infill: &llm.Infill{Prefix: []int{7}, Suffix: []int{8}, Middle: []int{9}, File: []int{6}, BOS: []int{1}}}
+}
+
 // replay is a model that says the texts and tokens of events.
 type replay []chat.Event
 

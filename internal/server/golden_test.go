@@ -74,6 +74,9 @@ func talk(t *testing.T, file string) {
 			}
 			models.target.Model = replay(events) // a script of llm has no probabilities
 			continue
+		case "gaps":
+			models.target.Model = gaps{models.target.Model}
+			continue
 		case "vectors":
 			models.target.Model = vectoring{models.target.Model}
 			continue

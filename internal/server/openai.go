@@ -86,6 +86,13 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 			return s.breakOff(out, r, err)
 		}
 	}
+	if q.Suffix != "" {
+		for i, p := range q.Prompts {
+			if q.Prompts[i], err = filling(target, p, llm.Text(q.Suffix)); err != nil {
+				return s.breakOff(out, r, err)
+			}
+		}
+	}
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = i % q.Choices
