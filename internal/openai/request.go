@@ -21,6 +21,7 @@ type Request struct {
 	Choices      int  // answers to each prompt; at least 1
 	Stream       bool // chunks rather than a whole answer
 	IncludeUsage bool // a stream ends with a chunk that counts tokens
+	Progress     bool // a stream tells how much of the prompt has been read
 	WantReport   bool // the answer carries an object "parley"
 
 	// Report lists the fields that were not carried out.
@@ -112,9 +113,11 @@ func readService(o *wire.Object, q *Request) {
 	if v, ok := o.Take("stream_options"); ok {
 		so := o.Object("stream_options", v)
 		q.IncludeUsage = so.IsSet("include_usage")
+		q.Progress = so.IsSet("include_progress")
 		so.Flag("include_obfuscation") // padding against eavesdroppers on a network: ours is none
 		so.Rest(func(name string, v wire.Value) { o.Unknown(so.At(name), v) })
 	}
+	q.Progress = o.IsSet("return_progress") || q.Progress
 	if n, _ := o.Integer(limits.Choices, "n"); n != nil {
 		q.Choices = *n
 	}

@@ -21,6 +21,14 @@ type answer struct {
 	Choices []choice `json:"choices"`
 	Usage   any      `json:"usage,omitempty"` // *usage, or null where a later chunk has it
 	Parley  *details `json:"parley,omitempty"`
+
+	Reading *reading `json:"prompt_progress,omitempty"`
+}
+
+// reading tells how much of a prompt has been read, in llama.cpp's words.
+type reading struct {
+	Total     int `json:"total"`
+	Processed int `json:"processed"`
 }
 
 // A choice is one answer, or in a stream a part of one. Of Message, Delta and

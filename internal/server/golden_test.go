@@ -185,7 +185,11 @@ func script(t *testing.T, s string) (events []chat.Event, fails error) {
 			err = json.Unmarshal([]byte(rest), &a)
 			e = a
 		case "waiting":
-			e = chat.Waiting{Queue: 1}
+			w := chat.Waiting{Queue: 1}
+			if rest != "" {
+				err = json.Unmarshal([]byte(rest), &w)
+			}
+			e = w
 		case "done":
 			var d chat.Done
 			err = json.Unmarshal([]byte(rest), &d.Finish)
