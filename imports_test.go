@@ -30,6 +30,7 @@ var allowed = map[string][]string{
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
+	"internal/sqlite":              {"internal/session", "llm"},
 	"internal/session/storetest":   {"chat", "internal/session", "llm"},
 	// 2
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},

@@ -153,8 +153,8 @@ func (m *Memory) Commit(_ context.Context, c Change) error {
 	if k != nil {
 		revision = k.session.Revision
 	}
-	if err := c.follows(revision); err != nil {
-		return err
+	if revision != c.Base || c.Session.Revision != c.Base+1 {
+		return ErrStale
 	}
 	if x := c.Session.ExternalID; k == nil && x != "" {
 		for _, other := range m.sessions {

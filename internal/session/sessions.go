@@ -167,6 +167,9 @@ func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree)
 	if err != nil {
 		return Receipt{}, err
 	}
+	if err := limits.SessionMessages.CheckInt(t.Session.Messages); err != nil {
+		return Receipt{}, &llm.Error{Code: llm.Invalid, Field: "session", Message: err.Error(), Hint: "fork the session, which leaves the alternatives behind"}
+	}
 	c := t.Change()
 	r.Key, r.Digest, r.Session, r.Revision = w.Key, w.Digest, id, t.Session.Revision
 	if w.Key != "" {

@@ -3,7 +3,6 @@ package session
 import (
 	"context"
 
-	"parley/internal/limits"
 	"parley/llm"
 )
 
@@ -103,11 +102,3 @@ type Hit struct {
 // longer so.
 var ErrStale = &llm.Error{Code: llm.Conflict, Field: "revision", Message: "it was changed in the meantime",
 	Hint: "read it again and repeat the change"}
-
-// follows checks what every store has to check of a change.
-func (c Change) follows(revision int64) error {
-	if revision != c.Base || c.Session.Revision != c.Base+1 {
-		return ErrStale
-	}
-	return limits.SessionMessages.CheckInt(c.Session.Messages)
-}
