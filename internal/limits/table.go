@@ -220,3 +220,19 @@ var (
 	GrammarConfigs = row("grammar_configs", 0, 4096, "places", "ways in which a text may be read at the same time")
 	GrammarStates  = row("grammar_states", 0, 1<<16, "states", "states of a grammar that are remembered")
 )
+
+// What is kept of conversations.
+var (
+	MessageBytes    = row("message_bytes", 0, 1*mib, "bytes", "a message of a session")
+	SessionMessages = row("session_messages", 0, 50_000, "messages", "messages of a session, alternatives included")
+	ExternalIDBytes = row("external_id_bytes", 0, 256, "bytes", "what a program calls a session, and the key with which it sends a request again")
+	TitleBytes      = row("title_bytes", 0, 1*kib, "bytes", "a session's title")
+	Tags            = row("tags", 0, 64, "tags", "tags of a session")
+	TagBytes        = row("tag_bytes", 1, 128, "bytes", "one tag")
+	NoteDepth       = row("note_depth", 0, 10_000, "messages", "messages behind a session's note")
+	NameStops       = row("name_stops", 0, 64, "names", "people of a session at whose turns a reply stops")
+	SearchWords     = row("search_words", 0, 32, "words", "words to search for")
+	ListItems       = row("list_items", 1, 1000, "items", "items of one answer that lists sessions or messages found")
+	FlushSeconds    = row("flush_seconds", 0, 1, "seconds", "a reply that is being generated is stored so often")
+	EndedRuns       = row("ended_runs", 0, 256, "runs", "replies whose single events are remembered when they are over")
+)
