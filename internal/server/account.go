@@ -39,8 +39,6 @@ const (
 	phaseGenerating phase = "generating" // it has begun to be said
 )
 
-var phases = []phase{phaseWaiting, phaseReading, phaseGenerating}
-
 // An account is what is known of one of the answers to a request. One
 // goroutine writes it; it is read when that has ended.
 type account struct {
