@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"parley/chat"
 	"parley/internal/limits"
 	"parley/llm"
@@ -24,12 +26,6 @@ const (
 	endError    ending = "error"    // it failed
 )
 
-// endings are all that there are.
-var endings = []ending{
-	ending(llm.ReasonEnd), ending(llm.ReasonStop), ending(llm.ReasonLength), ending(llm.ReasonLoop),
-	endLeft, endSlow, endShutdown, endTimeout, endError,
-}
-
 // A phase is what an answer that is being made is at.
 type phase string
 
@@ -42,7 +38,6 @@ const (
 // An account is what is known of one of the answers to a request. One
 // goroutine writes it; it is read when that has ended.
 type account struct {
-	began  time.Time
 	phase  phase
 	prompt int // tokens
 	tokens int // of the output so far
@@ -51,7 +46,8 @@ type account struct {
 	last   time.Time
 	finish *llm.Finish // nil: it did not come to its end
 
-	said strings.Builder // where the log holds contents
+	between prometheus.Observer // seconds between parts
+	said    strings.Builder     // where the log holds contents
 }
 
 // accounted is an answer of which account is kept.
@@ -75,7 +71,7 @@ func accounted(ctx context.Context, choice int, ask asking) iter.Seq2[chat.Event
 }
 
 func (w *recorder) open() *account {
-	a := &account{began: w.server.now()}
+	a := &account{between: w.server.metrics.between.WithLabelValues(w.model)}
 	w.mu.Lock()
 	w.accounts = append(w.accounts, a)
 	w.mu.Unlock()
@@ -86,7 +82,16 @@ func (w *recorder) open() *account {
 func (w *recorder) close(a *account) { w.enter(a, "") }
 
 // enter moves an answer on to its next phase; "" is none.
-func (w *recorder) enter(a *account, next phase) { a.phase = next }
+func (w *recorder) enter(a *account, next phase) {
+	making := w.server.metrics.making
+	if a.phase != "" {
+		making.WithLabelValues(w.model, string(a.phase)).Dec()
+	}
+	if next != "" {
+		making.WithLabelValues(w.model, string(next)).Inc()
+	}
+	a.phase = next
+}
 
 func (w *recorder) see(a *account, e chat.Event) {
 	var text string
@@ -116,6 +121,8 @@ func (w *recorder) see(a *account, e chat.Event) {
 	if a.parts == 0 {
 		a.first = now
 		w.enter(a, phaseGenerating)
+	} else {
+		a.between.Observe(now.Sub(a.last).Seconds())
 	}
 	a.last = now
 	a.parts++

@@ -102,7 +102,7 @@ func noteRoute(w http.ResponseWriter, found route) {
 // noteModel keeps which model answers.
 func noteModel(w http.ResponseWriter, id string) {
 	if rec, ok := w.(*recorder); ok {
-		rec.model, rec.found = id, rec.server.now()
+		rec.model, rec.found = label(id), rec.server.now()
 	}
 }
 
@@ -121,6 +121,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		w.Header().Set("X-Request-Id", id)
 		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, id: id, began: s.now()}
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
+		s.metrics.running.Inc()
 		if r.ContentLength != 0 {
 			// Also a body that nobody wants is read for a while when the request
 			// is over, so that the deadline stands until the body has arrived.
@@ -137,7 +138,10 @@ func (s *Server) observe(next http.Handler) http.Handler {
 					p = http.ErrAbortHandler // cut off, so that nobody takes the half for the whole
 				}
 			}
-			s.logRequest(rec, r)
+			took := s.now().Sub(rec.began)
+			s.logRequest(rec, r, took)
+			s.metrics.running.Dec()
+			s.metrics.count(rec, took)
 			if p != nil {
 				panic(p)
 			}

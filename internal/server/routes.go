@@ -72,6 +72,7 @@ var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRou
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},
 	{Health, "GET", "/readyz", true, false, (*Server).readyz},
+	{Health, "GET", "/metrics", false, false, (*Server).serveMetrics},
 	{Health, "GET", "/", true, false, (*Server).home},
 }
 

@@ -53,8 +53,9 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
-	kobold koboldRuns
-	began  time.Time
+	metrics *metrics
+	kobold  koboldRuns
+	began   time.Time
 
 	now   func() time.Time
 	newID func() string
@@ -65,6 +66,7 @@ func New(models Models, o Options) *Server {
 	s := &Server{
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
+		metrics:   newMetrics(models),
 		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,
