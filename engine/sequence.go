@@ -17,6 +17,7 @@ type request struct {
 	prompt     []int32 // at least one token, fewer than the context
 	rest       string  // text behind it that the model is to spell
 	asked      []int32 // with rest: the prompt with the tokens that spell it usually
+	embed      *pool   // nothing is generated: it gathers the states of the prompt
 	maxTokens  int     // at least 1; fits the context behind the prompt
 	settings   settings
 	stop       []string
