@@ -125,7 +125,9 @@ func TestVectorsAreTheSameWhateverElseGoesOn(t *testing.T) {
 		v, _ := vectors(t, e, []llm.Prompt{p})
 		alone = append(alone, v[0])
 	}
-	ask := func() reply { return complete(t, e, llm.Text("the thing"), llm.Params{MaxTokens: new(60), IgnoreEOS: true, Seed: new(int64(1))}) }
+	ask := func() reply {
+		return complete(t, e, llm.Text("the thing"), llm.Params{MaxTokens: new(60), IgnoreEOS: true, Seed: new(int64(1))})
+	}
 	want := ask()
 	done := make(chan reply)
 	for range 3 {
