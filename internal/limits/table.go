@@ -29,6 +29,8 @@ var (
 	AllStops        = row("all_stops", 0, 1024, "strings", "stop strings of a request and of the chat format together")
 	Choices         = row("n", 1, 64, "choices", "answers to one request")
 	PromptsPerCall  = row("prompts", 1, 256, "prompts", "prompts of one completion request")
+	Inputs          = row("inputs", 1, 2048, "texts", "texts of one request for vectors")
+	Dimensions      = row("dimensions", 1, 1<<20, "numbers", "numbers of a vector that a request asks for")
 	LogProbs        = row("logprobs", 0, 20, "tokens", "alternatives reported for each token")
 	LogitBiases     = row("logit_bias", 0, 4096, "tokens", "entries of logit_bias")
 

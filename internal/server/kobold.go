@@ -33,6 +33,7 @@ func koboldUnder(united ...string) []route {
 		{Kobold, "POST", "/api/extra/tokencount", false, true, (*Server).koboldCount},
 		{Kobold, "POST", "/api/extra/tokenize", false, true, (*Server).koboldCount},
 		{Kobold, "POST", "/api/extra/detokenize", false, true, (*Server).koboldText},
+		{Kobold, "POST", "/api/extra/embeddings", false, true, (*Server).embeddings},
 		{Kobold, "GET", "/api/extra/true_max_context_length", false, false, (*Server).koboldContext},
 		{Kobold, "GET", "/api/extra/version", false, false, koboldSays(kobold.Version())},
 		{Kobold, "GET", "/api/extra/perf", false, false, (*Server).koboldPerf},

@@ -18,6 +18,7 @@ var openaiRoutes = []route{
 	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
 	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
 	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+	{OpenAI, "POST", "/v1/embeddings", false, true, (*Server).embeddings},
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
