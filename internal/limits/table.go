@@ -24,6 +24,7 @@ var (
 	ToolCallDepth  = row("tool_call_depth", 0, 64, "levels", "nesting of the arguments of a tool call that a model writes; a call that nests deeper is text")
 	Stops          = row("stops", 0, 512, "strings", "stop strings of a request, the format's not counted")
 	StopBytes      = row("stop_bytes", 1, 4*kib, "bytes", "one stop string")
+	NameStops      = row("name_stops", 0, 64, "names", "people of a session at whose turns a reply stops")
 	StopsBytes     = row("stops_bytes", 0, 256*kib, "bytes", "all stop strings of a request together")
 	AllStops       = row("all_stops", 0, 1024, "strings", "stop strings of a request and of the chat format together")
 	Choices        = row("n", 1, 64, "choices", "answers to one request")
