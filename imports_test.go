@@ -31,6 +31,8 @@ var allowed = map[string][]string{
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
+	"internal/sqlite":              {"internal/session", "llm"},
+	"internal/session/storetest":   {"chat", "internal/session", "llm"},
 	// 2
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":               {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
@@ -40,6 +42,7 @@ var allowed = map[string][]string{
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
 	"internal/openai":      {"chat", "internal/wire", "llm"},
 	"internal/scene":       {"chat", "internal/character", "internal/lorebook", "internal/macro", "llm"},
+	"internal/session":     {"chat", "internal/character", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
