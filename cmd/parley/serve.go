@@ -66,6 +66,11 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	log := newLog(a, cfg.Server.LogFormat)
+	tracer, endTracing, err := tracing(log)
+	if err != nil {
+		return err
+	}
+	defer endTracing()
 	where, err := places(cfg.Server.Listen, cfg.Server.As)
 	if err != nil {
 		return err
@@ -87,7 +92,7 @@ func (c *serveCmd) Run(a *app) error {
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
-		Logger: log, LogContents: cfg.Server.LogContents,
+		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer,
 	})
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
