@@ -38,7 +38,8 @@ type Options struct {
 	// LogContents has the log hold what is said: requests and answers.
 	LogContents bool
 
-	Tracer trace.Tracer // of the spans of requests; nil: none
+	Tracer   trace.Tracer // of the spans of requests; nil: none
+	Profiles bool         // serve profiles of the program to this machine
 }
 
 // A Server answers requests on any number of listeners.

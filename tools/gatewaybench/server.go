@@ -91,7 +91,7 @@ func parley(binary string) (subjects []subject) {
 		{"Parley before it, a model over text", "kind = \"openai\"\nway = \"model\"\nformat = \"chatml\"\n"},
 		{"Parley before it, a model of llama.cpp", "kind = \"llamacpp\"\nway = \"model\"\nformat = \"chatml\"\n"},
 	} {
-		config := "[server]\nlog = \"text\"\n"
+		config := "[server]\nlog_format = \"text\"\n"
 		for _, name := range []string{"fast", "slow"} {
 			config += fmt.Sprintf("[[models]]\nname = %q\nurl = \"http://%s\"\nmodel = \"stub\"\n%s", name, strings.ToUpper(name), way.keys)
 		}
