@@ -66,6 +66,7 @@ var allowed = map[string][]string{
 	"internal/textmatch": {},
 	"internal/tokenizer": {},
 	"internal/limits":    {},
+	"internal/otlp":      {},
 }
 
 // tools are programs for developers: they may import everything and nothing

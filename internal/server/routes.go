@@ -73,6 +73,8 @@ var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},
 	{Health, "GET", "/readyz", true, false, (*Server).readyz},
 	{Health, "GET", "/metrics", false, false, (*Server).serveMetrics},
+	{Health, "GET", "/debug/pprof", false, false, (*Server).profiles},
+	{Health, "GET", "/debug/pprof/", false, false, (*Server).profiles},
 	{Health, "GET", "/", true, false, (*Server).home},
 }
 
@@ -117,8 +119,7 @@ func (s *Server) route(f Face) http.Handler {
 		}
 		switch {
 		case len(found) == 0:
-			s.problem(w, r, openai.Problem{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_url",
-				Message: "there is nothing at " + r.Method + " " + printable(r.URL.Path)})
+			s.problem(w, r, openai.Problem(*nothingAt(r)))
 			return
 		case i < 0:
 			allow := methods(found)
