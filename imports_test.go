@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"llm":                {},
 	"llm/llmtest":        {"llm"},
 	"internal/character": {"llm"},
+	"internal/macro":     {"llm"},
 	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},
