@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"parley/chatformat"
 	"parley/internal/character"
 	"parley/llm"
 )
@@ -81,6 +82,18 @@ func TestACommandHoldsTheTranscript(t *testing.T) {
 	s.Command = "Go on."
 	if command, _ = s.Order(turns[:1], false); !strings.HasPrefix(command, "Go on.\n\nc\nTom:") {
 		t.Errorf("a command without a place: %q", command)
+	}
+}
+
+func TestInstructionTemplatesAreFormatsThatThereAre(t *testing.T) {
+	for name := range formats {
+		format, ok := FormatNamed(strings.ToUpper(name))
+		if _, err := chatformat.Lookup(format); !ok || err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if format, ok := FormatNamed("Galactica"); ok {
+		t.Errorf("there is %s for Galactica", format)
 	}
 }
 

@@ -3,9 +3,9 @@ package server
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"iter"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -14,6 +14,7 @@ import (
 	"parley/internal/character"
 	"parley/internal/openai"
 	"parley/internal/roleplay"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -68,7 +69,7 @@ func (t talking) stage(ctx context.Context, target Target, params llm.Params, re
 		t.turns = t.scene.Begin(t.turns)
 		t.scene.LookAlikes(t.turns, report)
 	}
-	whole, err := t.staged(target, 0)
+	whole, err := t.staged(ctx, target, 0)
 	if err != nil {
 		return staging{}, err
 	}
@@ -104,7 +105,7 @@ func (t talking) stage(ctx context.Context, target Target, params llm.Params, re
 	}
 	shortest := max(droppable, 0)
 	drop := sort.Search(shortest, func(n int) bool {
-		st, e := t.staged(target, n)
+		st, e := t.staged(ctx, target, n)
 		err = cmp.Or(err, e)
 		return fits(st)
 	})
@@ -114,7 +115,7 @@ func (t talking) stage(ctx context.Context, target Target, params llm.Params, re
 	if drop > 0 {
 		report.Add("shortened", strconv.Itoa(drop), fmt.Sprintf("the %d oldest turns were left out: %d tokens fit", drop, room))
 	}
-	return t.staged(target, drop)
+	return t.staged(ctx, target, drop)
 }
 
 // rendered is the exact prompt.
@@ -146,7 +147,7 @@ func (st staging) size(ctx context.Context) (n int, known bool, err error) {
 }
 
 // staged lays the talk out without its oldest turns; instructions stay.
-func (t talking) staged(target Target, drop int) (staging, error) {
+func (t talking) staged(ctx context.Context, target Target, drop int) (staging, error) {
 	st := staging{target: target}
 	turns := t.turns
 	if drop > 0 {
@@ -163,12 +164,17 @@ func (t talking) staged(target Target, drop int) (staging, error) {
 		st.stops = t.scene.Stops(t.turns)
 		st.flush = !t.open
 	}
-	if t.setting.Mode == roleplay.Chat && t.setting.Template == "" {
+	if t.setting.Mode == roleplay.Chat {
 		if target.Model == nil {
 			return st, cannot(target, "continue a text", `use the mode "chat-instruct" or "instruct"`)
 		}
 		st.prompt = t.scene.Transcript(turns, t.open)
-		return st, nil
+		if t.setting.Template == "" {
+			return st, nil
+		}
+		var err error
+		st.prompt, err = t.templated(ctx, target, turns)
+		return st, err
 	}
 	if target.Responder == nil {
 		return st, cannot(target, "answer conversations", `use the mode "chat"`)
@@ -192,12 +198,12 @@ func (t talking) conversation(turns []roleplay.Turn) chat.Conversation {
 		say(chat.Assistant, begin)
 		c.Continue = true
 		return c
-	case roleplay.Chat: // in a template of the client's own
-		c.Layout.Template = t.setting.Template
-		c.Layout.Arguments = map[string]json.RawMessage{
-			"name1": quoted(t.scene.User), "name2": quoted(t.scene.Bot), "user_bio": quoted(t.scene.Bio),
+	case roleplay.Chat: // in a template of the client's own, which gets to know what it needs within itself
+		c.Layout.Template = "{%- set name1 = " + quoted(t.scene.User) + " -%}{%- set name2 = " + quoted(t.scene.Bot) +
+			" -%}{%- set user_bio = " + quoted(t.scene.Bio) + " -%}" + t.setting.Template
+		if t.scene.Context != "" {
+			say(chat.System, t.scene.Context)
 		}
-		say(chat.System, t.scene.Context)
 	}
 	for _, turn := range turns {
 		say(map[roleplay.Speaker]chat.Role{roleplay.User: chat.User, roleplay.Bot: chat.Assistant, roleplay.Narration: chat.System}[turn.Who], turn.Text)
@@ -205,13 +211,43 @@ func (t talking) conversation(turns []roleplay.Turn) chat.Conversation {
 	return c
 }
 
-func quoted(s string) json.RawMessage {
-	b, err := json.Marshal(s)
-	if err != nil {
-		return json.RawMessage(`""`)
+// templated is the talk in a template of the client's own. Such a template does
+// not begin the turn that is to be written: it is laid out with words in that
+// turn, and ends where they begin.
+func (t talking) templated(ctx context.Context, target Target, turns []roleplay.Turn) (llm.Prompt, error) {
+	renderer, ok := target.Responder.(chat.Renderer)
+	if !ok {
+		return llm.Prompt{}, cannot(target, "lay out in a template", "leave out chat_template_str")
 	}
-	return b
+	const words = "Zq1answer"
+	begins := !t.open
+	if begins {
+		turns = append(slices.Clone(turns), roleplay.Turn{Who: roleplay.Bot, Text: words})
+		t.open = true
+	} else {
+		turns = slices.Clone(turns)
+		turns[len(turns)-1].Text += words
+	}
+	shown, err := renderer.Render(ctx, t.conversation(turns))
+	if err != nil {
+		return llm.Prompt{}, err
+	}
+	p := shown.Prompt
+	for i, seg := range slices.Backward(p.Segments) {
+		if before, _, found := strings.Cut(seg.Text, words); found {
+			p.Segments = append(slices.Clone(p.Segments[:i]), seg)
+			p.Segments[i].Text = before
+			if begins { // a token with a space in it begins the answer better than one behind a space
+				p.Segments[i].Text = strings.TrimRight(before, " ")
+			}
+			return p, nil
+		}
+	}
+	return p, &llm.Error{Code: llm.Invalid, Field: "chat_template_str", Message: "the template leaves out the last message"}
 }
+
+// quoted is a string of the template language, whose escapes include JSON's.
+func quoted(s string) string { return string(wire.Encode(s)) }
 
 // ask asks the model.
 func (st staging) ask(ctx context.Context, params llm.Params) iter.Seq2[chat.Event, error] {

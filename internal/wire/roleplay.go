@@ -16,8 +16,11 @@ func (o *Object) Roleplay(usual roleplay.Mode) roleplay.Setting {
 	if !s.Mode.Valid() {
 		o.Invalid("mode", "%q is none of chat, chat-instruct, instruct", Short(string(s.Mode)))
 	}
-	given := func(use bool, names ...string) string {
+	given := func(most *limits.Limit, use bool, names ...string) string {
 		text := o.Text(names...)
+		if err := most.CheckInt(len(text)); err != nil && text != "" {
+			o.Invalid(names[0], "%v", err)
+		}
 		if !use && text != "" {
 			o.Ignore(names[0])
 			return ""
@@ -25,31 +28,21 @@ func (o *Object) Roleplay(usual roleplay.Mode) roleplay.Setting {
 		return text
 	}
 	acts := s.Mode != roleplay.Instruct
-	if s.Character = given(acts, "character"); s.Character == "None" {
+	if s.Character = given(limits.NameBytes, acts, "character"); s.Character == "None" {
 		s.Character = ""
 	}
-	s.User = given(acts, "user_name", "name1", "your_name")
-	s.Bot = given(acts, "bot_name", "name2")
-	for _, name := range []string{s.User, s.Bot} {
-		if err := limits.NameBytes.CheckInt(len(name)); err != nil {
-			o.Invalid("name", "%v", err)
-		}
-	}
-	s.Context = given(acts, "context")
-	s.Greeting = given(acts, "greeting")
-	s.Bio = given(acts, "user_bio")
-	s.Command = given(s.Mode == roleplay.ChatInstruct, "chat_instruct_command", "chat-instruct_command")
-	s.Template = given(s.Mode == roleplay.Chat, "chat_template_str")
-	s.FormatTemplate = given(s.Mode != roleplay.Chat, "instruction_template_str")
-	if name := given(s.Mode != roleplay.Chat && s.FormatTemplate == "", "instruction_template"); name != "" && name != "None" {
+	s.User = given(limits.NameBytes, acts, "user_name", "name1", "your_name")
+	s.Bot = given(limits.NameBytes, acts, "bot_name", "name2")
+	s.Context = given(limits.BodyBytes, acts, "context")
+	s.Greeting = given(limits.BodyBytes, acts, "greeting")
+	s.Bio = given(limits.BodyBytes, acts, "user_bio")
+	s.Command = given(limits.BodyBytes, s.Mode == roleplay.ChatInstruct, "chat_instruct_command", "chat-instruct_command")
+	s.Template = given(limits.TemplateBytes, s.Mode == roleplay.Chat, "chat_template_str")
+	s.FormatTemplate = given(limits.TemplateBytes, s.Mode != roleplay.Chat, "instruction_template_str")
+	if name := given(limits.NameBytes, s.Mode != roleplay.Chat && s.FormatTemplate == "", "instruction_template"); name != "" && name != "None" {
 		var known bool
 		if s.Format, known = roleplay.FormatNamed(name); !known {
 			o.Ignore("instruction_template")
-		}
-	}
-	for _, t := range []string{s.Template, s.FormatTemplate} {
-		if err := limits.TemplateBytes.CheckInt(len(t)); err != nil && t != "" {
-			o.Invalid("chat_template_str", "%v", err)
 		}
 	}
 	return s
