@@ -31,6 +31,8 @@ var allowed = map[string][]string{
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
+	"internal/sqlite":              {"internal/session", "llm"},
+	"internal/session/storetest":   {"chat", "internal/session", "llm"},
 	// 2
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":               {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
@@ -39,10 +41,12 @@ var allowed = map[string][]string{
 	"internal/llamaserver": {"chat", "internal/wire", "llm"},
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
 	"internal/openai":      {"chat", "internal/roleplay", "internal/wire", "llm"},
+	"internal/session":     {"chat", "internal/character", "internal/wire", "llm"},
 	"internal/textgen":     {"chat", "internal/roleplay", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
+	"internal/lorebook":    {"internal/character"},
 	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
 	"internal/wire":        {"internal/roleplay", "llm"},

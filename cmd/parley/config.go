@@ -51,7 +51,8 @@ type serverConfig struct {
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
 	IsolateCache bool     `toml:"isolate_cache"`
-	Log          string   `toml:"log"`
+	LogFormat    string   `toml:"log_format"`
+	LogContents  bool     `toml:"log_contents"`
 }
 
 type charactersConfig struct {
@@ -278,7 +279,7 @@ func (c *config) check() error {
 		key, value string
 		words      []string
 	}{
-		{"server.log", c.Server.Log, []string{"text", "json"}},
+		{"server.log_format", c.Server.LogFormat, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
 		{"chat.names", c.Chat.Names, namesPolicies},
 		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chat.FitDropOldest)}},

@@ -32,7 +32,8 @@ type serveCmd struct {
 	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file, one a line."`
 	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
 	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
-	Log         string   `placeholder:"KIND" env:"PARLEY_LOG" help:"The log on standard error: text or json."`
+	LogFormat   string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
+	LogContents bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
 }
 
 func (*serveCmd) Help() string {
@@ -64,7 +65,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(a, cfg.Server.Log)
+	log := newLog(a, cfg.Server.LogFormat)
 	where, err := places(cfg.Server.Listen, cfg.Server.As)
 	if err != nil {
 		return err
@@ -86,10 +87,14 @@ func (c *serveCmd) Run(a *app) error {
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
 		Characters: cfg.characters(), Presets: cfg.presets(),
-		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
+		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
+		Logger: log, LogContents: cfg.Server.LogContents,
 	})
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
+	}
+	if cfg.Server.LogContents {
+		log.Warn("THE LOG HOLDS WHAT IS SAID: every request and every answer stands in it; without --log-contents none does")
 	}
 	announce(a, log, open, models, offers, len(keys) > 0)
 	if err := serve(s, open, log, signals); err != nil {
@@ -162,12 +167,13 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	if c.ReqFormats {
 		cfg.Chat.RequestFormats = true
 	}
-	if c.Log != "" {
-		s.Log = c.Log
+	if c.LogFormat != "" {
+		s.LogFormat = c.LogFormat
 	}
-	if !slices.Contains([]string{"", "text", "json"}, s.Log) {
-		return cfg, usageError("", "--log %s: the kinds are text and json", s.Log)
+	if !slices.Contains([]string{"", "text", "json"}, s.LogFormat) {
+		return cfg, usageError("", "--log-format %s: the kinds are text and json", s.LogFormat)
 	}
+	s.LogContents = s.LogContents || c.LogContents
 	return cfg, nil
 }
 
@@ -240,16 +246,15 @@ func forPerson(groups []string, attr slog.Attr) slog.Attr {
 		if attr.Value.Any() == slog.LevelInfo {
 			return slog.Attr{}
 		}
-	case "id", "bytes":
+	case "id", "bytes", "dialect", "method":
 		return slog.Attr{}
 	case "client":
 		if isLoopback(attr.Value.String()) {
 			return slog.Attr{}
 		}
-	case "took":
-		if d, ok := attr.Value.Any().(time.Duration); ok {
-			return slog.String(attr.Key, d.Round(time.Millisecond/10).String())
-		}
+	}
+	if attr.Value.Kind() == slog.KindDuration {
+		return slog.String(attr.Key, attr.Value.Duration().Round(time.Millisecond/10).String())
 	}
 	return attr
 }

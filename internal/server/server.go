@@ -35,6 +35,9 @@ type Options struct {
 
 	Drain  time.Duration // running requests have so long to end at shutdown; 0: as in the table of limits
 	Logger *slog.Logger  // nil: no log
+
+	// LogContents has the log hold what is said: requests and answers.
+	LogContents bool
 }
 
 // A Server answers requests on any number of listeners.
@@ -55,6 +58,7 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
+	metrics *metrics
 	kobold  runs // answers of KoboldAI's clients
 	textgen runs // and those that text-generation-webui's can end
 	began   time.Time
@@ -68,6 +72,7 @@ func New(models Models, o Options) *Server {
 	s := &Server{
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
+		metrics:   newMetrics(models),
 		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,

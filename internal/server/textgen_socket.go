@@ -42,7 +42,6 @@ func (s *Server) textgenSocket(w http.ResponseWriter, r *http.Request, prepare p
 		return nil // the client has been told
 	}
 	defer conn.CloseNow()
-	noteStatus(w, http.StatusSwitchingProtocols)
 	conn.SetReadLimit(limits.BodyBytes.Int64())
 
 	ctx, cancel := context.WithCancelCause(r.Context())
@@ -68,18 +67,22 @@ func (s *Server) textgenSocket(w http.ResponseWriter, r *http.Request, prepare p
 		var err error
 		select {
 		case body := <-bodies:
-			err = s.textgenFrames(ctx, conn, w, r, body, prepare)
+			err = s.recorded(w, r.WithContext(ctx), body, func(rec *recorder, r *http.Request) error {
+				return s.textgenFrames(conn, rec, r, body, prepare)
+			})
 		case <-s.closing.Done():
 			err = errStopping
 		case <-idle.C:
 			idle.Stop()
 			return conn.Close(websocket.StatusNormalClosure, "no request for a while")
 		case <-ctx.Done():
-			err = context.Cause(ctx)
+			if err = context.Cause(ctx); !errors.Is(err, errLeft) {
+				note(w, err)
+			}
 		}
 		idle.Stop()
 		if err != nil {
-			s.closeSocket(conn, w, err)
+			closeSocket(conn, err)
 			return nil
 		}
 	}
@@ -89,7 +92,7 @@ func (s *Server) textgenSocket(w http.ResponseWriter, r *http.Request, prepare p
 var errCrowded = &llm.Error{Code: llm.Overloaded, Message: "too many requests wait on this connection", Hint: "wait for answers, or open more connections"}
 
 // closeSocket ends a connection because of an error.
-func (s *Server) closeSocket(conn *websocket.Conn, w http.ResponseWriter, err error) {
+func closeSocket(conn *websocket.Conn, err error) {
 	if errors.Is(err, errLeft) {
 		return
 	}
@@ -103,7 +106,6 @@ func (s *Server) closeSocket(conn *websocket.Conn, w http.ResponseWriter, err er
 	if errors.Is(err, errStopping) {
 		status = websocket.StatusGoingAway
 	}
-	note(w, err)
 	conn.Close(status, clipped(openai.Explain(err).Message))
 }
 
@@ -119,14 +121,38 @@ func clipped(s string) string {
 	return s[:len(s)-1]
 }
 
-// textgenFrames answers one request of a socket.
-func (s *Server) textgenFrames(ctx context.Context, conn *websocket.Conn, w http.ResponseWriter, r *http.Request, body []byte, prepare preparing) error {
+// recorded keeps account of one request of a socket, as of one that came by
+// itself.
+func (s *Server) recorded(w http.ResponseWriter, r *http.Request, body []byte, answer func(*recorder, *http.Request) error) error {
 	leave, err := s.enter(r)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	ctx, cancel := s.work(r.WithContext(ctx))
+	rec := &recorder{ResponseWriter: w, server: s, id: s.newID(), began: s.now(), status: http.StatusOK}
+	if conn := recorderOf(r.Context()); conn != nil {
+		rec.route = conn.route
+	}
+	noteBody(rec, body)
+	s.metrics.running.Inc()
+	err = answer(rec, r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec)))
+	switch {
+	case errors.Is(err, errLeft):
+		noteLeft(rec, err)
+	case err != nil:
+		note(rec, err)
+		rec.status = openai.Explain(err).Status
+	}
+	took := s.now().Sub(rec.began)
+	s.logRequest(rec, r, took)
+	s.metrics.running.Dec()
+	s.metrics.count(rec, took)
+	return err
+}
+
+// textgenFrames answers one request of a socket.
+func (s *Server) textgenFrames(conn *websocket.Conn, rec *recorder, r *http.Request, body []byte, prepare preparing) error {
+	ctx, cancel := s.work(r)
 	defer cancel()
 	send := func(frame []byte) error {
 		if frame == nil {
@@ -134,9 +160,13 @@ func (s *Server) textgenFrames(ctx context.Context, conn *websocket.Conn, w http
 		}
 		ctx, cancel := context.WithTimeout(ctx, seconds(limits.WriteSeconds))
 		defer cancel()
-		if conn.Write(ctx, websocket.MessageText, frame) != nil {
+		switch err := conn.Write(ctx, websocket.MessageText, frame); {
+		case errors.Is(err, context.DeadlineExceeded):
+			return errSlow
+		case err != nil:
 			return errLeft
 		}
+		rec.written += int64(len(frame))
 		return nil
 	}
 	fail := func(a textgenAnswer, err error) error {
@@ -150,7 +180,7 @@ func (s *Server) textgenFrames(ctx context.Context, conn *websocket.Conn, w http
 		conn.Write(until, websocket.MessageText, a.parts.Fail(p.Message, p.Type, p.Code))
 		return err
 	}
-	a, err := prepare(ctx, w, r, body)
+	a, err := prepare(ctx, rec, r, body)
 	if err != nil {
 		return fail(a, err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -57,7 +58,10 @@ func textgenFace(t *testing.T) Face {
 // TestFramesOfASocket: one socket answers several requests, each with frames
 // that are numbered from 0.
 func TestFramesOfASocket(t *testing.T) {
-	s := New(one("tiny", chat.Script(), llm.Script(" Yes", ", Tom\n", "Tom:", " never")), Options{Characters: cast{"Ada": {Name: "Ada", User: "Tom"}}})
+	log := make(logLines, 100)
+	s := New(one("tiny", chat.Script(), llm.Script(" Yes", ", Tom\n", "Tom:", " never")), Options{
+		Characters: cast{"Ada": {Name: "Ada", User: "Tom"}}, Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
 	live := httptest.NewServer(s.Handler(textgenFace(t)))
 	defer live.Close()
 
@@ -89,6 +93,19 @@ func TestFramesOfASocket(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("nothing to continue: got %q", got)
 	}
+	for range 2 {
+		if line := <-log; !strings.Contains(line, "route=/api/v1/stream dialect=textgen status=200 bytes=145") || !strings.Contains(line, "completion_tokens=3") {
+			t.Errorf("the log says %s of a request", line)
+		}
+	}
+}
+
+// logLines gets a log's lines.
+type logLines chan string
+
+func (l logLines) Write(line []byte) (int, error) {
+	l <- string(line)
+	return len(line), nil
 }
 
 // TestAWrongRequestEndsItsSocket and says why, in a frame and in the reason.
