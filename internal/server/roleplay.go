@@ -234,14 +234,21 @@ func (t talking) templated(ctx context.Context, target Target, turns []roleplay.
 	}
 	p := shown.Prompt
 	for i, seg := range slices.Backward(p.Segments) {
-		if before, _, found := strings.Cut(seg.Text, words); found {
-			p.Segments = append(slices.Clone(p.Segments[:i]), seg)
-			p.Segments[i].Text = before
-			if begins { // a token with a space in it begins the answer better than one behind a space
-				p.Segments[i].Text = strings.TrimRight(before, " ")
-			}
-			return p, nil
+		before, _, found := strings.Cut(seg.Text, words)
+		if !found {
+			continue
 		}
+		seg.Text = before
+		p.Segments = append(slices.Clone(p.Segments[:i]), seg)
+		if begins { // a token with a space in it begins the answer better than one behind a space
+			for last := len(p.Segments) - 1; last >= 0; last-- {
+				seg := &p.Segments[last]
+				if seg.Text = strings.TrimRight(seg.Text, " "); seg.Text != "" {
+					break
+				}
+			}
+		}
+		return p, nil
 	}
 	return p, &llm.Error{Code: llm.Invalid, Field: "chat_template_str", Message: "the template leaves out the last message"}
 }
