@@ -18,6 +18,7 @@ type Chat struct {
 	Setting roleplay.Setting
 	History History
 	Input   string // what the user says now
+	System  string // instructions in the modes that have a chat format
 
 	Regenerate bool // another answer instead of the last one
 	Continue   bool // more of the last one
@@ -42,6 +43,9 @@ func ParseChat(body []byte) (*Chat, error) {
 		c.Regenerate = o.IsSet("regenerate")
 		c.Continue = o.IsSet("_continue")
 		c.Setting = o.Roleplay(roleplay.Chat)
+		if c.Setting.Mode != roleplay.Chat {
+			c.System = o.Text("context_instruct")
+		}
 		if v, ok := o.Take("history"); ok {
 			c.History = readHistory(o, v)
 		}
@@ -105,6 +109,7 @@ func (c *Chat) Turns() (turns []roleplay.Turn, open bool) {
 			turns = append(turns, roleplay.Turn{Who: who, Text: text, Source: llm.Source{Kind: llm.FromMessage, Index: i, Field: field}})
 		}
 	}
+	add(roleplay.Narration, 0, c.System, "context_instruct")
 	last := len(c.History.Internal) - 1
 	for i, row := range c.History.Internal {
 		add(roleplay.User, i, row[0], "history.internal")

@@ -113,6 +113,8 @@ func TestTurnsOfAHistory(t *testing.T) {
 		`{"regenerate":true,"history":{"internal":[["a","b"],["c","d"]]}}`:                              "user:a bot:b user:c",
 		`{"_continue":true,"history":{"internal":[["a","b"],["c","d"]]}}`:                               "user:a bot:b user:c bot:d open",
 		`{"_continue":true,"history":{"internal":[["a","b"],["c",""]]}}`:                                "user:a bot:b user:c",
+		`{"user_input":"x","mode":"instruct","context_instruct":"s"}`:                                   "system:s user:x",
+		`{"user_input":"x","mode":"chat","context_instruct":"s"}`:                                       "user:x",
 		`{"user_input":"x","history":null}`:                                                             "user:x",
 	} {
 		c, err := ParseChat([]byte(body))
@@ -122,7 +124,7 @@ func TestTurnsOfAHistory(t *testing.T) {
 		turns, open := c.Turns()
 		var got []string
 		for _, turn := range turns {
-			got = append(got, map[roleplay.Speaker]string{roleplay.User: "user:", roleplay.Bot: "bot:"}[turn.Who]+turn.Text)
+			got = append(got, map[roleplay.Speaker]string{roleplay.User: "user:", roleplay.Bot: "bot:", roleplay.Narration: "system:"}[turn.Who]+turn.Text)
 		}
 		if open {
 			got = append(got, "open")
