@@ -91,6 +91,7 @@ var (
 	WriteSeconds   = row("write_seconds", 1, 30, "seconds", "a client that reads nothing is cut off after so long")
 	HeaderSeconds  = row("header_seconds", 1, 10, "seconds", "a client has so long to send its headers")
 	BodySeconds    = row("body_seconds", 1, 120, "seconds", "a client has so long to send its body")
+	SocketRequests = row("socket_requests", 1, 16, "requests", "requests that wait on one WebSocket for those before them")
 	IdleSeconds    = row("idle_seconds", 1, 120, "seconds", "an unused connection is kept so long")
 	DrainSeconds   = row("drain_seconds", 0, 30, "seconds", "running requests have so long to end at shutdown")
 	PingSeconds    = row("ping_seconds", 1, 10, "seconds", "a stream without output gets a sign of life so often")
