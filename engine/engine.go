@@ -172,6 +172,9 @@ func chooseContext(o Options, trained int) (int, error) {
 	return min(o.Context, trained), nil
 }
 
+// Sequences is how many requests the engine works on at a time.
+func (e *Engine) Sequences() int { return e.loop.slots }
+
 // Close ends all requests with an error and frees the model.
 func (e *Engine) Close() error {
 	var err error

@@ -8,6 +8,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/roleplay"
 	"parley/internal/wire"
 	"parley/llm"
 )
@@ -27,7 +28,10 @@ type Request struct {
 	// Report lists the fields that were not carried out.
 	Report llm.Report
 
+	Preset string // name of sampling parameters that go before those of the request; "" is none
+
 	Conversation chat.Conversation // of a chat completion
+	Setting      roleplay.Setting  // how it is laid out, if not in the model's chat format alone
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
 	Suffix       string            // of a completion: what follows the gap behind the prompt; "": there is no gap
@@ -48,6 +52,7 @@ func ParseChat(body []byte) (*Request, error) {
 		readTools(o, q)
 		readContinuation(o, q)
 		readLayout(o, q)
+		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
 	})
 }
@@ -109,6 +114,9 @@ func parseRequest(body []byte, own func(*wire.Object, *Request)) (*Request, erro
 func readService(o *wire.Object, q *Request) {
 	q.Model = o.Bounded("model", limits.NameBytes)
 	q.User = o.Bounded("user", limits.NameBytes)
+	if q.Preset = o.Bounded("preset", limits.NameBytes); q.Preset == "None" { // text-generation-webui's word
+		q.Preset = ""
+	}
 	q.Stream = o.IsSet("stream")
 	if v, ok := o.Take("stream_options"); ok {
 		so := o.Object("stream_options", v)

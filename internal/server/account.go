@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/chat"
 	"parley/internal/limits"
 	"parley/llm"
@@ -24,12 +27,6 @@ const (
 	endError    ending = "error"    // it failed
 )
 
-// endings are all that there are.
-var endings = []ending{
-	ending(llm.ReasonEnd), ending(llm.ReasonStop), ending(llm.ReasonLength), ending(llm.ReasonLoop),
-	endLeft, endSlow, endShutdown, endTimeout, endError,
-}
-
 // A phase is what an answer that is being made is at.
 type phase string
 
@@ -39,12 +36,9 @@ const (
 	phaseGenerating phase = "generating" // it has begun to be said
 )
 
-var phases = []phase{phaseWaiting, phaseReading, phaseGenerating}
-
 // An account is what is known of one of the answers to a request. One
 // goroutine writes it; it is read when that has ended.
 type account struct {
-	began  time.Time
 	phase  phase
 	prompt int // tokens
 	tokens int // of the output so far
@@ -53,7 +47,9 @@ type account struct {
 	last   time.Time
 	finish *llm.Finish // nil: it did not come to its end
 
-	said strings.Builder // where the log holds contents
+	span    trace.Span          // nil: none
+	between prometheus.Observer // seconds between parts
+	said    strings.Builder     // where the log holds contents
 }
 
 // accounted is an answer of which account is kept.
@@ -64,9 +60,11 @@ func accounted(ctx context.Context, choice int, ask asking) iter.Seq2[chat.Event
 	}
 	return func(yield func(chat.Event, error) bool) {
 		a := rec.open()
-		defer rec.close(a)
+		ctx := rec.beginSpan(ctx, a)
+		var failure error
+		defer func() { rec.close(a, failure) }()
 		for e, err := range checked(ask(ctx, choice)) {
-			if err == nil {
+			if failure = err; err == nil {
 				rec.see(a, e)
 			}
 			if !yield(e, err) {
@@ -77,7 +75,7 @@ func accounted(ctx context.Context, choice int, ask asking) iter.Seq2[chat.Event
 }
 
 func (w *recorder) open() *account {
-	a := &account{began: w.server.now()}
+	a := &account{between: w.server.metrics.between.WithLabelValues(w.model)}
 	w.mu.Lock()
 	w.accounts = append(w.accounts, a)
 	w.mu.Unlock()
@@ -85,10 +83,22 @@ func (w *recorder) open() *account {
 	return a
 }
 
-func (w *recorder) close(a *account) { w.enter(a, "") }
+func (w *recorder) close(a *account, failure error) {
+	w.enter(a, "")
+	a.endSpan(w, failure)
+}
 
 // enter moves an answer on to its next phase; "" is none.
-func (w *recorder) enter(a *account, next phase) { a.phase = next }
+func (w *recorder) enter(a *account, next phase) {
+	making := w.server.metrics.making
+	if a.phase != "" {
+		making.WithLabelValues(w.model, string(a.phase)).Dec()
+	}
+	if next != "" {
+		making.WithLabelValues(w.model, string(next)).Inc()
+	}
+	a.phase = next
+}
 
 func (w *recorder) see(a *account, e chat.Event) {
 	var text string
@@ -118,6 +128,8 @@ func (w *recorder) see(a *account, e chat.Event) {
 	if a.parts == 0 {
 		a.first = now
 		w.enter(a, phaseGenerating)
+	} else {
+		a.between.Observe(now.Sub(a.last).Seconds())
 	}
 	a.last = now
 	a.parts++

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/character"
 	"parley/llm"
 )
 
@@ -66,6 +67,17 @@ func (s *single) change(what, name string) error {
 }
 
 func (s *single) Ready() error { return s.ready }
+
+// cast are characters by name.
+type cast map[string]character.Character
+
+func (c cast) Character(_ context.Context, name string) (character.Character, error) {
+	one, ok := c[name]
+	if !ok {
+		return one, llm.Errorf(llm.NotFound, "character", "there is no character of this name")
+	}
+	return one, nil
+}
 
 // rendering is a responder that can show its prompts.
 type rendering struct{ chat.Responder }

@@ -17,7 +17,7 @@ import (
 // logRequest writes a request's line. It has nothing in it that a client
 // chose but its address, and the path where there is nothing at it: no
 // contents, no header, no name.
-func (s *Server) logRequest(rec *recorder, r *http.Request) {
+func (s *Server) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("id", rec.id),
 		slog.String("client", client(r).String()),
@@ -28,7 +28,7 @@ func (s *Server) logRequest(rec *recorder, r *http.Request) {
 	} else if rec.status == http.StatusNotFound {
 		attrs = append(attrs, slog.String("path", printable(r.URL.Path)))
 	}
-	attrs = append(attrs, slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Duration("took", s.now().Sub(rec.began)))
+	attrs = append(attrs, slog.Int("status", rec.status), slog.Int64("bytes", rec.written), slog.Duration("took", took))
 	if rec.model != "" {
 		attrs = append(attrs, slog.String("model", rec.model))
 	}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/internal/limits"
 	"parley/internal/openai"
 	"parley/llm"
@@ -30,6 +32,8 @@ type recorder struct {
 	found   time.Time // when there was a model to ask
 	err     error
 	left    bool // the client did not take the whole answer
+
+	span trace.Span // nil: none
 
 	body []byte // where the log holds contents
 
@@ -102,7 +106,7 @@ func noteRoute(w http.ResponseWriter, found route) {
 // noteModel keeps which model answers.
 func noteModel(w http.ResponseWriter, id string) {
 	if rec, ok := w.(*recorder); ok {
-		rec.model, rec.found = id, rec.server.now()
+		rec.model, rec.found = label(id), rec.server.now()
 	}
 }
 
@@ -120,7 +124,9 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		id := s.newID()
 		w.Header().Set("X-Request-Id", id)
 		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, id: id, began: s.now()}
+		r = s.traced(r, rec)
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
+		s.metrics.running.Inc()
 		if r.ContentLength != 0 {
 			// Also a body that nobody wants is read for a while when the request
 			// is over, so that the deadline stands until the body has arrived.
@@ -137,7 +143,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 					p = http.ErrAbortHandler // cut off, so that nobody takes the half for the whole
 				}
 			}
-			s.logRequest(rec, r)
+			took := s.now().Sub(rec.began)
+			s.logRequest(rec, r, took)
+			s.metrics.running.Dec()
+			s.metrics.count(rec, took)
+			rec.endSpan(took)
 			if p != nil {
 				panic(p)
 			}
