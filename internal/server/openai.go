@@ -96,11 +96,14 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	}
 	ask := s.stoppable(r, func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
-		params.Choice = i % q.Choices
-		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.Choices], params))
+		params.Choice = i % q.BestOf
+		if q.BestOf > q.Choices && params.LogProbs == nil {
+			params.LogProbs = new(0) // to choose by
+		}
+		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.BestOf], params))
 	})
 	head := s.head(w, "cmpl-", target)
-	n := q.Choices * len(q.Prompts)
+	n := q.BestOf * len(q.Prompts)
 	if q.Stream {
 		return s.stream(ctx, out, r, n, ask, openai.NewCompletion(head, q, echo), q.Report)
 	}
@@ -109,6 +112,11 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 		return err
 	}
 	report := gather(q.Report, replies)
+	if q.BestOf > q.Choices {
+		if replies, err = likeliest(replies, q.Choices, q.BestOf); err != nil {
+			return err
+		}
+	}
 	setReport(w.Header(), report)
 	return writeJSON(w, r, http.StatusOK, openai.Completion(head, q, replies, echo, report))
 }
@@ -139,7 +147,7 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	}
 	s.preset(q.Preset, &q.Params, &q.Report)
 	q.Params.CacheScope = s.cacheScope(r)
-	if q.Params.Seed == nil && q.Choices > 1 {
+	if q.Params.Seed == nil && q.BestOf > 1 {
 		// All choices come from one seed, so that it can be told and repeated.
 		// More than 53 bits would not survive JavaScript.
 		q.Params.Seed = new(rand.Int64N(1 << 53))
