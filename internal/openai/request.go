@@ -76,8 +76,8 @@ func ParseCompletion(body []byte) (*Request, error) {
 		q.Echo = o.IsSet("echo")
 		q.Suffix = o.Text("suffix")
 		q.Params.LogProbs, _ = o.Integer(limits.LogProbs, "logprobs")
-		if q.Echo && q.Params.LogProbs != nil {
-			o.Unsupported("echo", "the probabilities of the prompt's own tokens are not known", "leave out logprobs or echo")
+		if q.Echo && q.Params.LogProbs != nil && q.Suffix != "" {
+			o.Unsupported("echo", "how likely a text before a gap is is not told", "leave out logprobs, echo or suffix")
 		}
 		switch {
 		case q.BestOf < q.Choices:

@@ -187,7 +187,7 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		{`{"prompt":[1,99999999999999999999]}`, "prompt[1]"},
 		{`{"prompt":[[1],[2,"a"]]}`, "prompt[1][1]"},
 		{`{"prompt":"a","suffix":7}`, "suffix"},
-		{`{"prompt":"a","echo":true,"logprobs":1}`, "echo"},
+		{`{"prompt":"a","echo":true,"logprobs":1,"suffix":"b"}`, "echo"},
 		{`{"prompt":"a","logprobs":1000000}`, "logprobs"},
 		{`{"prompt":["a","b","c","d","e"],"n":64}`, "n"},
 		{`{"prompt":[` + many(257, func(int) string { return `"a"` }) + `]}`, "prompt"},

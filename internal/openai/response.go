@@ -165,16 +165,20 @@ func Chat(h Head, q *Request, replies []chat.Reply, report llm.Report) []byte {
 // Completion is the body of a whole completion. The choices of the first
 // prompt come first, then those of the second, and so on. Where the request
 // wants an echo, echo holds the text of each prompt.
-func Completion(h Head, q *Request, replies []chat.Reply, echo []string, report llm.Report) []byte {
+func Completion(h Head, q *Request, replies []chat.Reply, echo []Echo, report llm.Report) []byte {
 	return whole(h, q, "text_completion", replies, report, func(c *choice, r chat.Reply) {
 		text := r.Message.Text()
 		if q.Echo {
-			text = echo[c.Index/q.Choices] + text
+			text = echo[c.Index/q.Choices].Text + text
 		}
 		c.Text = &text
 		if q.Params.LogProbs != nil {
 			offset := 0
-			c.LogProbs = textLogProbs(r.Tokens, &offset)
+			before := textLogProbs(nil, &offset)
+			if q.Echo {
+				before, offset = echo[c.Index/q.Choices].logProbs()
+			}
+			c.LogProbs = before.with(textLogProbs(r.Tokens, &offset))
 		}
 	})
 }

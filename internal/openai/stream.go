@@ -14,7 +14,7 @@ type Stream struct {
 	head   Head
 	q      *Request
 	object string
-	echo   []string // texts of the prompts, where the request wants them
+	echo   []Echo // of the prompts, where the request wants them
 
 	choices []progress
 	usage   usage
@@ -34,8 +34,8 @@ func NewChat(h Head, q *Request) *Stream {
 }
 
 // NewCompletion makes the chunks of a completion. Where the request wants an
-// echo, echo holds the text of each prompt.
-func NewCompletion(h Head, q *Request, echo []string) *Stream {
+// echo, echo holds each prompt.
+func NewCompletion(h Head, q *Request, echo []Echo) *Stream {
 	return &Stream{head: h, q: q, object: "text_completion", echo: echo, choices: make([]progress, q.Choices*len(q.Prompts))}
 }
 
@@ -123,7 +123,11 @@ func (s *Stream) text(c *choice, e chat.Event) bool {
 	switch e := e.(type) {
 	case chat.Accepted:
 		if s.q.Echo {
-			*c.Text = s.echo[c.Index/s.q.Choices]
+			echo := s.echo[c.Index/s.q.Choices]
+			*c.Text = echo.Text
+			if s.q.Params.LogProbs != nil {
+				c.LogProbs, state.offset = echo.logProbs()
+			}
 		}
 	case chat.TextDelta:
 		*c.Text = e.Text

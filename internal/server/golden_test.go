@@ -85,6 +85,9 @@ func talk(t *testing.T, file string) {
 			}
 			models.target.Model = replay(events) // a script of llm has no probabilities
 			continue
+		case "scores":
+			models.target.Model = scoring{models.target.Model}
+			continue
 		case "gaps":
 			models.target.Model = gaps{models.target.Model}
 			continue

@@ -81,9 +81,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	if target.Model == nil {
 		return s.breakOff(out, r, cannot(target, "continue prompts", "send messages to /v1/chat/completions"))
 	}
-	var echo []string
+	var echo []openai.Echo
 	if q.Echo {
-		if echo, err = promptTexts(ctx, target, q.Prompts); err != nil {
+		if echo, err = echoes(ctx, target, q); err != nil {
 			return s.breakOff(out, r, err)
 		}
 	}
@@ -220,28 +220,6 @@ func asEvents(pieces iter.Seq2[llm.Piece, error]) iter.Seq2[chat.Event, error] {
 			}
 		}
 	}
-}
-
-// promptTexts are prompts as text, for an echo.
-func promptTexts(ctx context.Context, t Target, prompts []llm.Prompt) ([]string, error) {
-	texts := make([]string, len(prompts))
-	for i, p := range prompts {
-		texts[i] = p.String()
-		ids := p.Segments[0].Tokens
-		if len(ids) == 0 {
-			continue
-		}
-		tokenizer, ok := t.Model.(llm.Tokenizer)
-		if !ok {
-			return nil, &llm.Error{Code: llm.Unsupported, Field: "echo", Message: "the model " + t.ID + " cannot turn token ids into text", Hint: "send the prompt as text"}
-		}
-		text, err := tokenizer.Detokenize(ctx, ids)
-		if err != nil {
-			return nil, err
-		}
-		texts[i] = strings.ToValidUTF8(text, "\ufffd")
-	}
-	return texts, nil
 }
 
 func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
