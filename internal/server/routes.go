@@ -15,6 +15,7 @@ type Dialect string
 // The dialects. Health is part of every face.
 const (
 	OpenAI    Dialect = "openai"
+	Responses Dialect = "responses" // OpenAI's later API
 	Native    Dialect = "parley"
 	Anthropic Dialect = "anthropic"
 	Ollama    Dialect = "ollama"
@@ -34,11 +35,11 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Native}},
-	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
-	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
-	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
-	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
+	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Responses, Anthropic, Ollama, LlamaCPP, Kobold, Native}},
+	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI, Responses}},
+	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI, Responses}},
+	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Responses, Anthropic}},
+	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Responses, Anthropic}},
 	{Name: "koboldcpp", Port: 5001, Dialects: []Dialect{Kobold, OpenAI}},
 	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
 }
@@ -67,7 +68,7 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},

@@ -53,9 +53,10 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
-	metrics *metrics
-	kobold  koboldRuns
-	began   time.Time
+	metrics   *metrics
+	kobold    koboldRuns
+	responses keptResponses
+	began     time.Time
 
 	now   func() time.Time
 	newID func() string
