@@ -33,6 +33,8 @@ func TestClients(t *testing.T) {
 	t.Run("openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/sdk.py", own)) })
 	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own)) })
 	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own)) })
+	t.Run("Responses by openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/responses.py", own)) })
+	t.Run("Responses by openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "responses.mjs"), own)) })
 	t.Run("anthropic for Python", func(t *testing.T) { run(t, exec.Command(python, "python/messages.py", own)) })
 	t.Run("anthropic for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "messages.mjs"), own)) })
 	t.Run("ollama for JavaScript", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "ollama.mjs"), own)) })
