@@ -21,6 +21,8 @@ var (
 	MediaBytes       = row("media_bytes", 0, 20*mib, "bytes", "one picture or sound, decoded")
 	KwargsBytes      = row("template_arguments_bytes", 0, 64*kib, "bytes", "chat_template_kwargs of a request, as JSON")
 	NoteBytes        = row("note_bytes", 0, 1*kib, "bytes", "the words around a system message that becomes a user's")
+	StoredResponses  = row("stored_responses", 0, 1024, "responses", "responses of one key that are kept to go on from; the oldest give way")
+	StoredBytes      = row("stored_responses_bytes", 0, 64*mib, "bytes", "what is kept of them together, the conversation before each counted with it")
 	Tools            = row("tools", 0, 512, "tools", "tools of a request")
 	ToolCallDepth    = row("tool_call_depth", 0, 64, "levels", "nesting of the arguments of a tool call that a model writes; a call that nests deeper is text")
 	Stops            = row("stops", 0, 512, "strings", "stop strings of a request, the format's not counted")

@@ -137,6 +137,12 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if err != nil {
 		return nil, err
 	}
+	s.complement(r, q)
+	return q, nil
+}
+
+// complement adds to a request what the server itself has to say.
+func (s *Server) complement(r *http.Request, q *openai.Request) {
 	switch strings.ToLower(r.Header.Get("Parley-Report")) {
 	case "", "0", "false":
 	default:
@@ -152,7 +158,6 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 		// More than 53 bits would not survive JavaScript.
 		q.Params.Seed = new(rand.Int64N(1 << 53))
 	}
-	return q, nil
 }
 
 // resolve finds the model of a request.

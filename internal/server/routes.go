@@ -15,6 +15,7 @@ type Dialect string
 // The dialects. Health is part of every face.
 const (
 	OpenAI    Dialect = "openai"
+	Responses Dialect = "responses" // OpenAI's later API
 	Native    Dialect = "parley"
 	Anthropic Dialect = "anthropic"
 	Ollama    Dialect = "ollama"
@@ -35,11 +36,11 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
-	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI}},
-	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI}},
-	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
-	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
+	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
+	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses}},
+	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI, Responses}},
+	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Responses, Anthropic}},
+	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Responses, Anthropic}},
 	{Name: "koboldcpp", Ports: []int{5001}, Dialects: []Dialect{Kobold, OpenAI}},
 	{Name: "textgen", Ports: []int{5000, 5005}, Dialects: []Dialect{Textgen, OpenAI, Anthropic}},
 	{Name: "mlc", Ports: []int{8000}, Dialects: []Dialect{OpenAI}},
@@ -69,7 +70,7 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},

@@ -63,11 +63,12 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
-	metrics *metrics
-	tracer  trace.Tracer
-	kobold  runs // answers of KoboldAI's clients
-	textgen runs // and those that text-generation-webui's can end
-	began   time.Time
+	metrics   *metrics
+	tracer    trace.Tracer
+	kobold    runs // answers of KoboldAI's clients
+	textgen   runs // and those that text-generation-webui's can end
+	began     time.Time
+	responses keptResponses
 
 	now   func() time.Time
 	newID func() string
