@@ -142,6 +142,9 @@ func TestVectorsAreTheSameWhateverElseGoesOn(t *testing.T) {
 			t.Errorf("a reply beside it is %q, want %q", got.text, want.text)
 		}
 	}
+	if err := e.loop.do(t.Context(), func() {}); err != nil { // the last step has ended
+		t.Error(err)
+	}
 	if s := e.Stats(); s.Running != 0 || s.Queued != 0 {
 		t.Errorf("%+v", s)
 	}
