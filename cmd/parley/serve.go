@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -61,6 +60,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	keyWatch := watchFiles(cfg.Server.APIKeysFile)
 	keys, err := c.keys(cfg)
 	if err != nil {
 		return err
@@ -96,6 +96,11 @@ func (c *serveCmd) Run(a *app) error {
 		log.Warn("THE LOG HOLDS WHAT IS SAID: every request and every answer stands in it; without --log-contents none does")
 	}
 	announce(a, log, open, models, offers, len(keys) > 0)
+	watching, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	if path := cfg.Server.APIKeysFile; path != "" {
+		go keyWatch.run(watching, func() { c.reloadKeys(s, path, log) })
+	}
 	if err := serve(s, open, log, signals); err != nil {
 		go models.Close() // not waited for: what is still there ends with the program
 		return err
@@ -189,35 +194,6 @@ func (c *serveCmd) overModels(cfg *config) error {
 		}
 	}
 	return nil
-}
-
-// keys are those of the flags and of the file.
-func (c *serveCmd) keys(cfg config) ([]string, error) {
-	keys := c.APIKey
-	if path := cfg.Server.APIKeysFile; path != "" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, fileError("file of API keys", path, err)
-		}
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		before := len(keys)
-		for lines.Scan() {
-			if key := strings.TrimSpace(lines.Text()); key != "" && !strings.HasPrefix(key, "#") {
-				keys = append(keys, key)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fileError("file of API keys", path, err)
-		}
-		if len(keys) == before {
-			return nil, &userError{Message: fmt.Sprintf("the file of API keys %s has no key in it", path), Hint: "write one key a line"}
-		}
-	}
-	if slices.Contains(keys, "") {
-		return nil, usageError("", "--api-key is empty")
-	}
-	return keys, nil
 }
 
 // newLog is a log for programs, or a shorter one for a person at a terminal.

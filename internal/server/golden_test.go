@@ -53,7 +53,7 @@ func talk(t *testing.T, file string) {
 		got := ""
 		switch f.Name {
 		case "keys":
-			o.Keys = strings.Fields(string(f.Data))
+			o.Keys = plain(strings.Fields(string(f.Data))...)
 			continue
 		case "script":
 			events, fails := script(t, string(f.Data))
