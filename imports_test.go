@@ -41,6 +41,7 @@ var allowed = map[string][]string{
 	"internal/llamaserver": {"chat", "internal/wire", "llm"},
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
 	"internal/openai":      {"chat", "internal/wire", "llm"},
+	"internal/scene":       {"chat", "internal/character", "internal/lorebook", "internal/macro", "llm"},
 	"internal/session":     {"chat", "internal/character", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
@@ -66,6 +67,7 @@ var allowed = map[string][]string{
 	"internal/textmatch": {},
 	"internal/tokenizer": {},
 	"internal/limits":    {},
+	"internal/otlp":      {},
 }
 
 // tools are programs for developers: they may import everything and nothing

@@ -54,6 +54,7 @@ type serverConfig struct {
 	IsolateCache bool   `toml:"isolate_cache"`
 	LogFormat    string `toml:"log_format"`
 	LogContents  bool   `toml:"log_contents"`
+	Pprof        bool   `toml:"pprof"`
 }
 
 // proxies are the addresses and networks of trusted_proxies.

@@ -54,7 +54,7 @@ func ParseChat(body []byte) (*Request, error) {
 func ParseCompletion(body []byte) (*Request, error) {
 	return parseRequest(body, func(o *wire.Object, q *Request) {
 		if v, ok := o.Take("prompt"); ok {
-			q.Prompts = readPrompts(o, "prompt", v)
+			q.Prompts = readPrompts(o, "prompt", v, limits.PromptsPerCall)
 		} else {
 			hint := "send a string, a list of strings or token ids"
 			if o.Has("messages") {
@@ -265,15 +265,15 @@ func readDocuments(o *wire.Object, path string, v wire.Value) (docs []chat.Docum
 }
 
 // readPrompts reads a string, a list of strings, a list of token ids or a list of
-// lists of token ids.
-func readPrompts(o *wire.Object, path string, v wire.Value) (prompts []llm.Prompt) {
+// lists of token ids, at most as many as a limit allows.
+func readPrompts(o *wire.Object, path string, v wire.Value, most *limits.Limit) (prompts []llm.Prompt) {
 	if v.Kind() == '"' {
 		return []llm.Prompt{llm.Text(v.Text())}
 	}
 	if first, ok := v.Element(); ok && first.Kind() == '0' {
 		return []llm.Prompt{llm.Tokens(readIDs(o, path, v))}
 	}
-	o.List(path, v, limits.PromptsPerCall, func(path string, v wire.Value) {
+	o.List(path, v, most, func(path string, v wire.Value) {
 		var p llm.Prompt
 		switch v.Kind() {
 		case '"':

@@ -31,6 +31,11 @@ read    GET    /v1/models
 read    GET    /v1/models/
 chat    POST   /v1/chat/completions
 chat    POST   /v1/completions
+chat    POST   /v1/embeddings
+admin   GET    /debug/pprof
+admin   GET    /debug/pprof/
+chat    POST   /embeddings
+chat    POST   /api/extra/embeddings
 chat    POST   /v1/messages
 chat    POST   /v1/messages/count_tokens
 chat    POST   /api/chat

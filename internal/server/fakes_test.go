@@ -94,6 +94,24 @@ func (rendering) Render(_ context.Context, c chat.Conversation) (chat.Rendered, 
 	return r, nil
 }
 
+// vectoring is a model that makes vectors of lengths and places.
+type vectoring struct{ llm.Model }
+
+func (vectoring) Embed(_ context.Context, prompts []llm.Prompt) (vectors [][]float32, u llm.Usage, err error) {
+	for i, p := range prompts {
+		if p.Empty() {
+			return nil, u, llm.Errorf(llm.Invalid, "input", "the text is empty")
+		}
+		control := float32(0)
+		if s := p.Segments[0]; s.Control && len(s.Tokens) == 0 {
+			control = 1
+		}
+		vectors = append(vectors, []float32{float32(len(p.String())), float32(i), 0.5, control})
+		u.PromptTokens += len(p.String()) + len(p.Segments[0].Tokens)
+	}
+	return vectors, u, nil
+}
+
 // replay is a model that says the texts and tokens of events.
 type replay []chat.Event
 

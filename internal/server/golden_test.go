@@ -74,6 +74,9 @@ func talk(t *testing.T, file string) {
 			}
 			models.target.Model = replay(events) // a script of llm has no probabilities
 			continue
+		case "vectors":
+			models.target.Model = vectoring{models.target.Model}
+			continue
 		case "request":
 			s = fixed(models, o)
 			last = httptest.NewRecorder()

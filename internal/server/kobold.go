@@ -33,6 +33,7 @@ func koboldUnder(united ...string) []route {
 		{Kobold, "POST", "/api/extra/tokencount", forChat, true, (*Server).koboldCount},
 		{Kobold, "POST", "/api/extra/tokenize", forChat, true, (*Server).koboldCount},
 		{Kobold, "POST", "/api/extra/detokenize", forChat, true, (*Server).koboldText},
+		{Kobold, "POST", "/api/extra/embeddings", forChat, true, (*Server).embeddings},
 		{Kobold, "GET", "/api/extra/true_max_context_length", forReaders, false, (*Server).koboldContext},
 		{Kobold, "GET", "/api/extra/version", forReaders, false, koboldSays(kobold.Version())},
 		{Kobold, "GET", "/api/extra/perf", forReaders, false, (*Server).koboldPerf},

@@ -22,6 +22,7 @@ var llamaRoutes = []route{
 	{LlamaCPP, "POST", "/detokenize", forChat, true, (*Server).llamaDetokenize},
 	{LlamaCPP, "POST", "/apply-template", forChat, true, (*Server).llamaTemplate},
 	{LlamaCPP, "POST", "/embedding", forChat, true, (*Server).llamaEmbed},
+	{LlamaCPP, "POST", "/embeddings", forChat, true, (*Server).llamaEmbed},
 	{LlamaCPP, "POST", "/infill", forChat, true, (*Server).llamaInfill},
 	{LlamaCPP, "GET", "/props", forReaders, false, (*Server).llamaProps},
 	{LlamaCPP, "GET", "/slots", forReaders, false, (*Server).llamaSlots},
@@ -233,11 +234,7 @@ func (s *Server) llamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	embedder, ok := target.Model.(llm.Embedder)
-	if !ok {
-		return cannot(target, "turn texts into vectors", "serve an embedding model")
-	}
-	vectors, _, err := embedder.Embed(ctx, e.Prompts)
+	vectors, _, err := embed(ctx, target, e.Prompts, 0)
 	if err != nil {
 		return err
 	}

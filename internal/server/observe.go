@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/internal/apikey"
 	"parley/internal/limits"
 	"parley/internal/openai"
@@ -36,6 +38,8 @@ type recorder struct {
 	found   time.Time // when there was a model to ask
 	err     error
 	left    bool // the client did not take the whole answer
+
+	span trace.Span // nil: none
 
 	body []byte // where the log holds contents
 
@@ -136,6 +140,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			rec.id = sent
 		}
 		w.Header().Set("X-Request-Id", rec.id)
+		r = s.traced(r, rec)
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
 		s.metrics.running.Inc()
 		if r.ContentLength != 0 {
@@ -158,6 +163,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			s.logRequest(rec, r, took)
 			s.metrics.running.Dec()
 			s.metrics.count(rec, took)
+			rec.endSpan(took)
 			if p != nil {
 				panic(p)
 			}

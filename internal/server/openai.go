@@ -18,6 +18,7 @@ var openaiRoutes = []route{
 	{OpenAI, "GET", "/v1/models/", forReaders, false, (*Server).oneModel},
 	{OpenAI, "POST", "/v1/chat/completions", forChat, true, (*Server).chatCompletions},
 	{OpenAI, "POST", "/v1/completions", forChat, true, (*Server).completions},
+	{OpenAI, "POST", "/v1/embeddings", forChat, true, (*Server).embeddings},
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {

@@ -82,6 +82,8 @@ var healthRoutes = []route{
 	{Health, "GET", "/healthz", forAnyone, false, (*Server).healthz},
 	{Health, "GET", "/readyz", forAnyone, false, (*Server).readyz},
 	{Health, "GET", "/metrics", forReaders, false, (*Server).serveMetrics},
+	{Health, "GET", "/debug/pprof", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/debug/pprof/", forAdmins, false, (*Server).profiles},
 	{Health, "GET", "/", forAnyone, false, (*Server).home},
 }
 
@@ -132,8 +134,7 @@ func (s *Server) route(f Face) http.Handler {
 		noteKey(w, key)
 		switch {
 		case len(found) == 0:
-			s.problem(w, r, openai.Problem{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_url",
-				Message: "there is nothing at " + r.Method + " " + printable(r.URL.Path)})
+			s.problem(w, r, openai.Problem(*nothingAt(r)))
 			return
 		case i < 0:
 			allow := methods(found)

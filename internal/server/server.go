@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/chat"
 	"parley/internal/apikey"
 	"parley/internal/limits"
@@ -37,6 +39,9 @@ type Options struct {
 
 	// LogContents has the log hold what is said: requests and answers.
 	LogContents bool
+
+	Tracer   trace.Tracer // of the spans of requests; nil: none
+	Profiles bool         // serve profiles of the program to this machine
 }
 
 // A Server answers requests on any number of listeners.
@@ -56,6 +61,7 @@ type Server struct {
 	perClient map[netip.Addr]int
 
 	metrics *metrics
+	tracer  trace.Tracer
 	kobold  koboldRuns
 	began   time.Time
 
@@ -69,6 +75,7 @@ func New(models Models, o Options) *Server {
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
 		metrics:   newMetrics(models),
+		tracer:    o.Tracer,
 		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,
