@@ -97,6 +97,9 @@ func readText(name string, data []byte, report *ImportReport) (Card, error) {
 			continue
 		}
 		c, err := readJSON(asJSON, report)
+		if report.Format == "V1" && kind.name == "TOML" {
+			report.Format = "Parley's"
+		}
 		report.Format += " as " + kind.name
 		return c, err
 	}

@@ -116,6 +116,11 @@ type Message struct {
 	chat.Message
 }
 
+// Greeting makes the first message of a chat of a character's greeting.
+func Greeting(text string) Message {
+	return Message{ID: "greeting", Message: chat.Say(chat.Assistant, text)}
+}
+
 // A Note stands among the last messages.
 type Note struct {
 	Text  string // with macros
