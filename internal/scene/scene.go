@@ -100,6 +100,7 @@ type Scene struct {
 	// and their draws from the former, those behind the history from the latter.
 	Started, Now time.Time
 	Chat, Seed   uint64
+	Idle         time.Duration // since the user last spoke
 
 	// Count counts a text's tokens; nil counts a token for four bytes.
 	Count func(string) int
@@ -143,8 +144,9 @@ type Composed struct {
 	Conversation chat.Conversation
 	// Stop are the beginnings of others' turns, at which the reply must end.
 	Stop []string
-	// Lead are beginnings of a reply that are to be cut off: its speaker's name.
-	Lead   []string
+	// Lead is a beginning of the reply that is to be cut off: its speaker's
+	// name, as models write it before what they say. "" if there is none.
+	Lead   string
 	Report Report
 }
 

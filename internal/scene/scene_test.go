@@ -116,8 +116,8 @@ What happened so far: They met {{char}}.
 [assistant] Well,
 [goes on]
 `)
-	if c.Stop != nil || c.Lead != nil {
-		t.Errorf("with two who talk: %q, %q", c.Stop, c.Lead)
+	if !slices.Equal(c.Stop, []string{"\nTom:"}) || c.Lead != "Ada:" {
+		t.Errorf("%q, %q", c.Stop, c.Lead)
 	}
 	if v := c.Report.Lore; len(v) != 4 || !v[0].Told || v[3].Told || v[3].Why != "no_key" {
 		t.Errorf("%+v", v)
@@ -158,7 +158,7 @@ func TestACardsSystemPromptReplacesTheOperators(t *testing.T) {
 	same(t, "alone", show(compose(t, s).Conversation), "[system] First. You are Ada. Last .\n")
 	s.Cards = append(s.Cards, bob)
 	c := compose(t, s)
-	same(t, "in company", show(c.Conversation), "[system] You are Ada.\n")
+	same(t, "in company", show(c.Conversation), "[system] You are Ada, Bob.\n")
 	if len(c.Report.Notes) != 1 || c.Report.Notes[0].Value != "system_prompt" {
 		t.Errorf("%+v", c.Report.Notes)
 	}
@@ -229,7 +229,7 @@ And three.
 [assistant Ada] 
 [goes on]
 `)
-	if c.Conversation.Layout.Format != "plain-names" || !slices.Equal(c.Stop, []string{"\nAda:", "\nTom:"}) || !slices.Equal(c.Lead, []string{"Ada:"}) {
+	if c.Conversation.Layout.Format != "plain-names" || !slices.Equal(c.Stop, []string{"\nAda:", "\nTom:"}) || c.Lead != "Ada:" {
 		t.Errorf("%q %q %q", c.Conversation.Layout.Format, c.Stop, c.Lead)
 	}
 	s.Style, s.Main, s.Order = ChatInstruct, "Main.", []Slot{Main, Description, History}
@@ -267,7 +267,7 @@ Bob: Bob bakes.
 x
 [system] Write the next message of Bob, and nobody else's.
 `)
-	if !slices.Equal(c.Stop, []string{"\nADA (user):", "\nAda:", "\nEve the bad:", "\nTom:"}) || !slices.Equal(c.Lead, []string{"Bob:"}) {
+	if !slices.Equal(c.Stop, []string{"\nADA (user):", "\nAda:", "\nEve the bad:", "\nTom:"}) || c.Lead != "Bob:" {
 		t.Errorf("%q %q", c.Stop, c.Lead)
 	}
 	if len(c.Report.Notes) != 1 || c.Report.Notes[0].Code != "names_quoted" {
@@ -276,6 +276,20 @@ x
 	greetings, err := s.Greetings(1)
 	if err != nil || !slices.Equal(greetings, []string{"All here?"}) {
 		t.Errorf("%q, %v", greetings, err)
+	}
+}
+
+// Whoever speaks, what stands before the history is the same.
+func TestInCompanyTheBeginningDoesNotDependOnWhoSpeaks(t *testing.T) {
+	s := Scene{Cards: []character.Card{ada, bob}, User: "Tom", Persona: "A friend of {{char}}.", Main: "Play {{char}}.", Scenario: "{{char}} meet.", Messages: []Message{said(chat.User, "", "Hi.")}}
+	first := compose(t, s).Conversation.Messages
+	s.Speaker = 1
+	second := compose(t, s).Conversation.Messages
+	if n := len(first) - 1; !reflect.DeepEqual(first[:n], second[:n]) || reflect.DeepEqual(first[n], second[n]) {
+		t.Errorf("%+v\n%+v", first, second)
+	}
+	if !strings.Contains(first[0].Text(), "A friend of Ada, Bob.") {
+		t.Error(first[0].Text())
 	}
 }
 
@@ -445,7 +459,7 @@ func TestWhoSpeaks(t *testing.T) {
 	quiet, loud := bob, ada
 	quiet.Extensions = map[string]json.RawMessage{"talkativeness": json.RawMessage("0")}
 	loud.Extensions = map[string]json.RawMessage{"talkativeness": json.RawMessage("1")}
-	cards := []character.Card{loud, quiet, {Name: "Dr. Zed", Extensions: quiet.Extensions}}
+	cards := []character.Card{loud, quiet, {Name: "The Dr. Zed", Extensions: quiet.Extensions}}
 	user := func(text string) []Message { return []Message{said(chat.User, "", text)} }
 	for name, c := range map[string]struct {
 		how      Turn
@@ -455,10 +469,11 @@ func TestWhoSpeaks(t *testing.T) {
 		"all of a list":            {TurnList, user("x"), []int{0, 1, 2}},
 		"first of a round":         {TurnRoundRobin, user("x"), []int{0}},
 		"next of a round":          {TurnRoundRobin, append([]Message{said(chat.Assistant, "Bob", "x")}, user("y")...), []int{2}},
-		"around":                   {TurnRoundRobin, []Message{said(chat.Assistant, "Dr. Zed", "x")}, []int{0}},
+		"around":                   {TurnRoundRobin, []Message{said(chat.Assistant, "The Dr. Zed", "x")}, []int{0}},
 		"who likes to":             {TurnNatural, user("x"), []int{0}},
 		"who is named, first":      {TurnNatural, user("What says bob?"), []int{1, 0}},
 		"by one word of a name":    {TurnNatural, user("Zed!"), []int{2, 0}},
+		"not by a word of all":     {TurnNatural, user("the dr"), []int{0}},
 		"not by a part of a word":  {TurnNatural, user("bobsled"), []int{0}},
 		"nobody answers himself":   {TurnNatural, []Message{said(chat.Assistant, "Ada", "I am Ada, Bob.")}, []int{1}},
 		"who likes to and is last": {TurnNatural, append([]Message{said(chat.Assistant, "Ada", "x")}, user("y")...), []int{0}},
