@@ -158,6 +158,7 @@ func TestDirtIsPutRightAndSaid(t *testing.T) {
 		"an unknown field":     {`{"data":{"name":"A","zzz":1}}`, "kept zzz", func(c Card) bool { return string(c.Extra["zzz"]) == "1" }},
 		"a mark of byte order": {"\ufeff{\"name\":\"A\"}", "repaired ", func(c Card) bool { return c.Name == "A" }},
 		"no UTF-8":             {"{\"name\":\"A\",\"description\":\"a\xff\"}", "repaired ", func(c Card) bool { return c.Description == "a\ufffd" }},
+		"no UTF-8 in others":   {"{\"name\":\"A\",\"zzz\":\"a\xff\"}", "repaired ", func(c Card) bool { return string(c.Extra["zzz"]) == "\"a\ufffd\"" }},
 		"a file elsewhere":     {`{"data":{"name":"A","assets":[{"type":"icon","uri":"https://a.example/x"}]}}`, "kept data.assets", func(c Card) bool { return len(c.Assets) == 1 }},
 		"a broken entry":       {`{"data":{"name":"A","character_book":{"entries":[3,{"keys":"a,b","content":"c"}]}}}`, "ignored data.character_book.entries[0]", func(c Card) bool { return slices.Equal(c.Book.Entries[0].Keys, []string{"a", "b"}) }},
 	} {

@@ -329,6 +329,9 @@ func TestTwoTurnsShareAllButTheEnd(t *testing.T) {
 	if got, want := shared(first, second), len(first.Messages)-3; got != want {
 		t.Errorf("%d of %d messages are shared, want %d\n%s\n%s", got, len(first.Messages), want, show(first), show(second))
 	}
+	if end := len(first.Messages); reflect.DeepEqual(first.Messages[end-1], second.Messages[len(second.Messages)-1]) || reflect.DeepEqual(first.Messages[end-3], second.Messages[len(second.Messages)-3]) {
+		t.Errorf("what stands last is drawn for each reply\n%s\n%s", show(first), show(second))
+	}
 	s.Messages = append(s.Messages, said(chat.User, "", "the river"))
 	third := turn(3)
 	if got := shared(second, third); got < 5 { // the system text and all examples
@@ -426,6 +429,40 @@ func TestEntriesOfLorebooksGiveWay(t *testing.T) {
 	same(t, "far too much", show(compose(t, s).Conversation), "[system] a a a\n[user] m\n")
 	s.Budget, s.Messages = 13, []Message{said(chat.User, "", "o o o o"), said(chat.User, "", "m")}
 	same(t, "what says so goes before a message", show(compose(t, s).Conversation), "[system] b b b\n\na a a\n[user] o o o o\n[user] m\n")
+}
+
+func TestEntriesStandAroundTheNote(t *testing.T) {
+	at := func(text, settings string) character.Entry {
+		e := character.Entry{Constant: true, Enabled: true, Content: text}
+		if err := json.Unmarshal([]byte(settings), &e.Extensions); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	book := character.Book{Entries: []character.Entry{at("assistant", `{"position":4,"depth":1,"role":2}`), at("user", `{"position":4,"depth":1,"role":1}`),
+		at("behind", `{"position":3}`), at("before", `{"position":2}`), at("far", `{"position":4,"depth":99}`)}}
+	c := compose(t, Scene{Books: []lorebook.Book{{Name: "w", Book: &book}}, Notes: []Note{{Text: "note", Depth: 1}}, Messages: []Message{said(chat.User, "", "1"), said(chat.Assistant, "", "2")}})
+	same(t, "around", show(c.Conversation), "[system] far\n[user] 1\n[system] before\n\nnote\n\nbehind\n[user] user\n[assistant] assistant\n[assistant] 2\n")
+}
+
+func TestAUserWhoIsCalledLikeACharacterIsToldApart(t *testing.T) {
+	s := Scene{Cards: []character.Card{ada}, User: "ada", Names: NamesAlways, Order: []Slot{Description, History}, Messages: []Message{said(chat.User, "", "Hi."), said(chat.Assistant, "", "Hi.")}}
+	same(t, "two of a name", show(compose(t, s).Conversation), "[system] Ada counts for ada (user).\n[user ada (user)] Hi.\n[assistant Ada] Hi.\n")
+}
+
+func TestExamplesBecomeTurns(t *testing.T) {
+	s := Scene{Cards: []character.Card{{Name: "Ada", Examples: "{{char}}: a\r\n{{char}}: b\n  c\nTom: d\nBob: e\n<START>\nA hall.\n{{user}}: f"}}, User: "Tom", Order: []Slot{Examples, History}}
+	same(t, "examples", show(compose(t, s).Conversation), `
+[system] First come examples of how Ada would speak. They are not part of the conversation.
+[assistant] a
+b
+  c
+[user] d
+Bob: e
+[user] A hall.
+f
+[system] The examples end here. The conversation begins.
+`)
 }
 
 func TestNothingOfTheSceneIsChanged(t *testing.T) {
