@@ -273,6 +273,10 @@ func TestFilesThatHoldNoCardAreRefused(t *testing.T) {
 		"a photo":              string(photo(t)),
 		"a long name":          `{"name":"` + strings.Repeat("a", limits.NameBytes.Int()+1) + `"}`,
 		"too many entries":     `{"name":"A","character_book":{"entries":[` + strings.Repeat("{},", limits.LoreEntries.Int()) + `{}]}}`,
+		"deep YAML":            "name: a\nx: " + strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"YAML in a line":       "name: a\nx:\n  " + strings.Repeat("- ", 1000) + "x",
+		"long YAML":            "name: a\nx:\n" + strings.Repeat("- a\n", 60_000),
+		"long TOML":            "name = 'a'\n" + strings.Repeat("[[a]]\n", limits.TOMLKeys.Int()),
 		"a deep one":           `{"name":` + strings.Repeat("[", 100_000),
 	} {
 		if _, _, err := ReadCard("x", []byte(data)); llm.AsError(err).Code != llm.Unreadable || llm.AsError(err).Message == "" {

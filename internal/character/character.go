@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -77,7 +75,7 @@ func Parse(file string, data []byte) (Character, error) {
 	if strings.HasSuffix(file, ".json") {
 		err = json.Unmarshal([]byte(strings.TrimPrefix(string(data), "\ufeff")), &fields)
 	} else {
-		err = yaml.Unmarshal(data, &fields)
+		err = readYAML(data, &fields)
 	}
 	if err != nil {
 		return Character{}, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the character's file cannot be read",

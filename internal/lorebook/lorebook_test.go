@@ -63,6 +63,7 @@ func TestWhatCallsAnEntry(t *testing.T) {
 		"case counts in its extension": {`"keys":["RIVER"],"extensions":{"case_sensitive":true}`, "no_key"},
 		"the specification goes first": {`"keys":["RIVER"],"case_sensitive":false,"extensions":{"case_sensitive":true}`, ""},
 		"a part of a word":             {`"keys":["win"]`, "no_key"},
+		"the end of a word":            {`"keys":["mill"]`, "no_key"},
 		"a part where parts do":        {`"keys":["win"],"extensions":{"match_whole_words":false}`, ""},
 		"words side by side":           {`"keys":["by the riv"]`, ""},
 		"a script without spaces":      {`"keys":["猫"]`, ""},
@@ -305,6 +306,7 @@ func TestWhereEntriesStand(t *testing.T) {
 		`"content":"@@position before_desc\nc"`:                               {Position: BeforeCharacter, Role: "system"},
 		`"content":"@@nobody_knows 1\n@@@depth x\n@@@depth 1\n@@@depth 2\nc"`: {Position: AtDepth, Depth: 1, Role: "system"},
 		`"content":"@@depth 3\n@@depth 2\nc"`:                                 {Position: AtDepth, Depth: 3, Role: "system"},
+		`"content":"@@role user\n@@@depth 1\nc"`:                              {Position: AfterCharacter, Role: "user"},
 		`"content":"@@ignore_on_max_context\nc"`:                              {Position: AfterCharacter, Role: "system", Trimmed: true},
 	} {
 		r := activate(t, Scan{Messages: chat("a", "b", "c"), Books: []Book{book(t, "", `{"constant":true,`+entry+`}`)}})

@@ -391,6 +391,11 @@ func TestWhatDoesNotFitIsDroppedAndSaid(t *testing.T) {
 	if want := "what must be in the prompt has 10 tokens, and there is room for 9"; e.Code != llm.TooLong || e.Message != want || !strings.Contains(e.Hint, "description (5), messages (4), main (1)") {
 		t.Errorf("%v", err)
 	}
+	s.Order = []Slot{Main, History}
+	if c := compose(t, s); len(c.Report.Slots) != 3 {
+		t.Errorf("what is in no slot of the order takes no room: %+v", c.Report.Slots)
+	}
+	s.Order = nil
 	s.Budget, s.Messages[0].Pinned = 6+12, true
 	if got := show(compose(t, s).Conversation); !strings.Contains(got, "w0") || !strings.Contains(got, "w18") || strings.Contains(got, "w17") {
 		t.Errorf("what is pinned stays:\n%s", got)
