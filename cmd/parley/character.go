@@ -39,10 +39,19 @@ Example:
 
 // A characterFolder is where the characters are.
 type characterFolder struct {
-	Dir string `placeholder:"FOLDER" env:"PARLEY_CHARACTERS" default:"characters" help:"The folder of characters. Default: characters, here."`
+	Dir string `placeholder:"FOLDER" env:"PARLEY_CHARACTERS" help:"The folder of characters. Default: the configuration's, else characters, here."`
 }
 
-func (f characterFolder) folder() character.Folder { return character.Folder(f.Dir) }
+func (f characterFolder) folder(a *app) (character.Folder, error) {
+	if f.Dir != "" {
+		return character.Folder(f.Dir), nil
+	}
+	cfg, err := a.config()
+	if err != nil || cfg.Characters.Dir != "" {
+		return character.Folder(cfg.Characters.Dir), err
+	}
+	return "characters", nil
+}
 
 type characterImportCmd struct {
 	characterFolder
@@ -62,13 +71,17 @@ Example:
 }
 
 func (c *characterImportCmd) Run(a *app) error {
+	folder, err := c.folder(a)
+	if err != nil {
+		return err
+	}
 	failed := 0
 	for _, path := range c.Files {
 		data, err := readCharacterFile(path)
 		if err != nil {
 			return err
 		}
-		saved, found, err := c.folder().Save(filepath.Base(path), data, c.Replace)
+		saved, found, err := folder.Save(filepath.Base(path), data, c.Replace)
 		if err != nil {
 			failed++
 			if e, ok := errors.AsType[*llm.Error](err); ok && e.Code == llm.Invalid {
@@ -78,7 +91,7 @@ func (c *characterImportCmd) Run(a *app) error {
 			report(a.stderr, a.err, err)
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s: %s, now %s\n", path, printable(found.Format), printable(filepath.Join(c.Dir, saved)))
+		fmt.Fprintf(a.stdout, "%s: %s, now %s\n", path, printable(found.Format), printable(filepath.Join(string(folder), saved)))
 		for _, n := range found.Notes {
 			fmt.Fprintf(a.stdout, "  %s %s\n", noteStyle(a.out, n.Code), printable(strings.TrimSpace(n.Value+": "+n.Detail)))
 		}
@@ -120,16 +133,20 @@ func (*characterListCmd) Help() string {
 }
 
 func (c *characterListCmd) Run(a *app) error {
-	names, err := c.folder().Names()
+	folder, err := c.folder(a)
+	if err != nil {
+		return err
+	}
+	names, err := folder.Names()
 	if err != nil {
 		return err
 	}
 	if len(names) == 0 {
-		return &userError{Message: "there are no characters in " + c.Dir, Hint: "parley character import FILE puts one there"}
+		return &userError{Message: "there are no characters in " + string(folder), Hint: "parley character import FILE puts one there"}
 	}
 	table := tabwriter.NewWriter(a.stdout, 0, 0, 2, ' ', 0)
 	for _, name := range names {
-		card, found, err := readCharacter(c.folder(), name)
+		card, found, err := readCharacter(folder, name)
 		if err != nil {
 			fmt.Fprintf(table, "%s\t%s\n", printable(name), printable(sentence(err)))
 			continue
@@ -175,7 +192,11 @@ func (*characterShowCmd) Help() string {
 }
 
 func (c *characterShowCmd) Run(a *app) error {
-	card, found, err := findCharacter(c.folder(), c.Name)
+	folder, err := c.folder(a)
+	if err != nil {
+		return err
+	}
+	card, found, err := findCharacter(folder, c.Name)
 	if err != nil {
 		return err
 	}
@@ -289,7 +310,11 @@ Example:
 }
 
 func (c *characterExportCmd) Run(a *app) error {
-	card, _, err := findCharacter(c.folder(), c.Name)
+	folder, err := c.folder(a)
+	if err != nil {
+		return err
+	}
+	card, _, err := findCharacter(folder, c.Name)
 	if err != nil {
 		return err
 	}
@@ -301,7 +326,7 @@ func (c *characterExportCmd) Run(a *app) error {
 	switch ending := strings.ToLower(filepath.Ext(to)); {
 	case ending == ".png":
 		var picture []byte
-		if picture, err = c.picture(); err == nil {
+		if picture, err = c.picture(folder); err == nil {
 			data, err = card.PNG(picture)
 		}
 	case ending == ".json" || to == "-":
@@ -336,13 +361,13 @@ func (c *characterExportCmd) Run(a *app) error {
 }
 
 // picture is the character's own, drawn anew, or nil.
-func (c *characterExportCmd) picture() ([]byte, error) {
+func (c *characterExportCmd) picture(folder character.Folder) ([]byte, error) {
 	if filepath.Ext(c.Name) != "" {
 		if data, err := readCharacterFile(c.Name); err == nil {
 			return character.Avatar(data)
 		}
 	}
-	_, data, err := c.folder().Read(context.Background(), c.Name)
+	_, data, err := folder.Read(context.Background(), c.Name)
 	if err != nil {
 		return nil, err
 	}
