@@ -196,7 +196,7 @@ func (c *composer) assemble() Composed {
 	}
 	out := Composed{Conversation: chat.Conversation{Messages: b.messages, Continue: c.Kind == Continue}, Stop: c.people.stops(c.speaker())}
 	if c.people.told || len(c.Cards) > 0 {
-		out.Lead = c.speaker() + ":"
+		out.Lead = []string{c.speaker() + ":"}
 	}
 	if c.Kind != Continue && (c.prefill != "" || c.Style != Turns) {
 		m := chat.Say(chat.Assistant, c.prefill)

@@ -144,9 +144,9 @@ type Composed struct {
 	Conversation chat.Conversation
 	// Stop are the beginnings of others' turns, at which the reply must end.
 	Stop []string
-	// Lead is a beginning of the reply that is to be cut off: its speaker's
-	// name, as models write it before what they say. "" if there is none.
-	Lead   string
+	// Lead are beginnings of the reply that are to be cut off: its speaker's
+	// name, as models write it before what they say.
+	Lead   []string
 	Report Report
 }
 

@@ -116,7 +116,7 @@ What happened so far: They met {{char}}.
 [assistant] Well,
 [goes on]
 `)
-	if !slices.Equal(c.Stop, []string{"\nTom:"}) || c.Lead != "Ada:" {
+	if !slices.Equal(c.Stop, []string{"\nTom:"}) || !slices.Equal(c.Lead, []string{"Ada:"}) {
 		t.Errorf("%q, %q", c.Stop, c.Lead)
 	}
 	if v := c.Report.Lore; len(v) != 4 || !v[0].Told || v[3].Told || v[3].Why != "no_key" {
@@ -229,7 +229,7 @@ And three.
 [assistant Ada] 
 [goes on]
 `)
-	if c.Conversation.Layout.Format != "plain-names" || !slices.Equal(c.Stop, []string{"\nAda:", "\nTom:"}) || c.Lead != "Ada:" {
+	if c.Conversation.Layout.Format != "plain-names" || !slices.Equal(c.Stop, []string{"\nAda:", "\nTom:"}) || !slices.Equal(c.Lead, []string{"Ada:"}) {
 		t.Errorf("%q %q %q", c.Conversation.Layout.Format, c.Stop, c.Lead)
 	}
 	s.Style, s.Main, s.Order = ChatInstruct, "Main.", []Slot{Main, Description, History}
@@ -267,7 +267,7 @@ Bob: Bob bakes.
 x
 [system] Write the next message of Bob, and nobody else's.
 `)
-	if !slices.Equal(c.Stop, []string{"\nADA (user):", "\nAda:", "\nEve the bad:", "\nTom:"}) || c.Lead != "Bob:" {
+	if !slices.Equal(c.Stop, []string{"\nADA (user):", "\nAda:", "\nEve the bad:", "\nTom:"}) || !slices.Equal(c.Lead, []string{"Bob:"}) {
 		t.Errorf("%q %q", c.Stop, c.Lead)
 	}
 	if len(c.Report.Notes) != 1 || c.Report.Notes[0].Code != "names_quoted" {
