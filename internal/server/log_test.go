@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/limits"
 	"parley/llm"
 )
 
@@ -210,4 +211,35 @@ func TestContentsAreLoggedWhereTheyAreWanted(t *testing.T) {
 	if log.Len() > 1<<18 {
 		t.Errorf("a long request makes a log of %d bytes", log.Len())
 	}
+}
+
+func TestTheLogSaysThatAClientStoppedReading(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		endless := responder(func(ctx context.Context, _ llm.Params, yield func(chat.Event, error) bool) {
+			for yield(chat.TextDelta{Text: strings.Repeat("on and on ", 100)}, nil) && ctx.Err() == nil {
+			}
+		})
+		onStage(t, one("tiny", endless, nil), Options{}, func(st *stage) {
+			conn, err := st.pipes.dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			began := time.Now()
+			fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(streamed), streamed)
+			for line(t, st.log) == nil {
+				time.Sleep(time.Second)
+				synctest.Wait()
+			}
+			if took := time.Since(began); took > seconds(limits.WriteSeconds)+2*time.Second {
+				t.Errorf("it was held for %s", took)
+			}
+			if got := line(t, st.log); got["ended"] != "slow" || got["status"] != 499.0 {
+				t.Errorf("ended %v with status %v", got["ended"], got["status"])
+			}
+			if got := value(scrape(t, st.get), "parley_answers_total", "ended", "slow"); got != 1 {
+				t.Errorf("%v answers were too slowly read", got)
+			}
+		})
+	})
 }
