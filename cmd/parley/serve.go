@@ -92,6 +92,7 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
+		Characters: cfg.characters(), Presets: cfg.presets(),
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
 		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
 	})
