@@ -70,8 +70,11 @@ func TestTheLogHasNothingThatAClientSaid(t *testing.T) {
 				if strings.HasSuffix(path, "/") && path != "/" {
 					path += "sesame/load"
 				}
-				for _, body := range append([]string{bodies, strings.Replace(bodies, "{", `{"stream":true,`, 1), strings.Replace(bodies, `"sesame"`, `"tiny"`, 1)}, wrong...) {
+				for i, body := range append([]string{bodies, strings.Replace(bodies, "{", `{"stream":true,`, 1), strings.Replace(bodies, `"sesame"`, `"tiny"`, 1)}, wrong...) {
 					for _, header := range []string{"Authorization", "X-Nothing", "Origin", "Host"} {
+						if i > 0 && header != "Authorization" {
+							continue // what is wrong with a body does not depend on these
+						}
 						value := map[string]string{"Authorization": "Bearer sesame-key", "Origin": "https://sesame.example", "Host": "sesame.example"}[header]
 						if value == "" {
 							value = word
@@ -225,15 +228,9 @@ func TestTheLogSaysThatAClientStoppedReading(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			began := time.Now()
 			fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(streamed), streamed)
-			for line(t, st.log) == nil {
-				time.Sleep(time.Second)
-				synctest.Wait()
-			}
-			if took := time.Since(began); took > seconds(limits.WriteSeconds)+2*time.Second {
-				t.Errorf("it was held for %s", took)
-			}
+			time.Sleep(seconds(limits.WriteSeconds) + time.Second)
+			synctest.Wait()
 			if got := line(t, st.log); got["ended"] != "slow" || got["status"] != 499.0 {
 				t.Errorf("ended %v with status %v", got["ended"], got["status"])
 			}
