@@ -174,7 +174,9 @@ func (s Scene) Order(turns []Turn, open bool) (command, begin string) {
 	if !strings.Contains(command, "<|prompt|>") {
 		command += "\n\n<|prompt|>"
 	}
-	return strings.NewReplacer("<|character|>", s.Bot, "<|prompt|>", text).Replace(command), begin
+	before, after, _ := strings.Cut(command, "<|prompt|>") // the text stands there once, however long it is
+	bot := strings.NewReplacer("<|character|>", s.Bot)
+	return bot.Replace(before) + text + bot.Replace(after), begin
 }
 
 // Stops are the strings at which somebody would begin another turn.

@@ -79,6 +79,10 @@ func TestACommandHoldsTheTranscript(t *testing.T) {
 	if want := "Be Ada:\nc\nTom: <|prompt|> <|character|>\n"; command != want || begin != "Ada: Yes" {
 		t.Errorf("continued: %q, %q", command, begin)
 	}
+	s.Command = "<|prompt|><|prompt|>"
+	if command, _ = s.Order(turns[:1], false); strings.Count(command, "Tom:") != 1 {
+		t.Errorf("the text stands there %d times", strings.Count(command, "Tom:"))
+	}
 	s.Command = "Go on."
 	if command, _ = s.Order(turns[:1], false); !strings.HasPrefix(command, "Go on.\n\nc\nTom:") {
 		t.Errorf("a command without a place: %q", command)
