@@ -156,7 +156,7 @@ var (
 	TokenizerConfigBytes = row("tokenizer_config_bytes", 0, 16*mib, "bytes", "a tokenizer_config.json, read for its chat template")
 	TokenizerFileBytes   = row("tokenizer_file_bytes", 0, 64*mib, "bytes", "a tokenizer.json; the largest real ones have some 34 million")
 	FormatTextBytes      = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
-	CharacterBytes       = row("character_bytes", 0, 1*mib, "bytes", "a character's file in YAML or TOML")
+	CharacterBytes       = row("character_bytes", 0, 1*mib, "bytes", "a character's file in YAML or TOML, and each text that a request says of one")
 	CardBytes            = row("card_bytes", 0, 8*mib, "bytes", "a character card's JSON, unpacked")
 	CardFileBytes        = row("card_file_bytes", 0, 64*mib, "bytes", "a character card's file: JSON, picture or archive")
 	PNGChunks            = row("png_chunks", 0, 100_000, "chunks", "parts of a picture that are looked through for a card")
