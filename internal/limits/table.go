@@ -15,6 +15,7 @@ var (
 	IgnoredFields    = row("ignored_fields", 0, 32, "fields", "ignored fields that a report names")
 	LogContentBytes  = row("log_content_bytes", 0, 64*kib, "bytes", "a request or an answer in the log, where it holds contents; more is cut off")
 	HeaderBytes      = row("header_bytes", 0, 64*kib, "bytes", "all headers of a request")
+	RequestIDBytes   = row("request_id_bytes", 1, 128, "bytes", "a request's id in X-Request-Id; another is made for one that is longer")
 	Messages         = row("messages", 1, 20_000, "messages", "messages of a conversation")
 	Parts            = row("parts", 0, 10_000, "parts", "content parts of a message")
 	NameBytes        = row("name_bytes", 0, 256, "bytes", "a speaker's or model's name")
@@ -156,6 +157,9 @@ var (
 	TokenizerFileBytes   = row("tokenizer_file_bytes", 0, 64*mib, "bytes", "a tokenizer.json; the largest real ones have some 34 million")
 	FormatTextBytes      = row("format_text_bytes", 0, 64*kib, "bytes", "one delimiter of a chat format")
 	CharacterBytes       = row("character_bytes", 0, 1*mib, "bytes", "a character's file in YAML or TOML")
+	YAMLDepth            = row("yaml_depth", 0, 64, "levels", "nesting of a character's YAML within a line or brackets")
+	YAMLTokens           = row("yaml_tokens", 0, 100_000, "tokens", "words and marks of a character's YAML; a text is one")
+	TOMLKeys             = row("toml_keys", 0, 10_000, "lines", "lines of a character's TOML with a key or a table")
 	CardBytes            = row("card_bytes", 0, 8*mib, "bytes", "a character card's JSON, unpacked")
 	CardFileBytes        = row("card_file_bytes", 0, 64*mib, "bytes", "a character card's file: JSON, picture or archive")
 	PNGChunks            = row("png_chunks", 0, 100_000, "chunks", "parts of a picture that are looked through for a card")
@@ -171,6 +175,8 @@ var (
 	HubListBytes         = row("hub_list_bytes", 0, 16*mib, "bytes", "one answer of a hub about a repository")
 	HubFiles             = row("hub_files", 0, 10_000, "files", "files of a repository on a hub")
 	HubTokenBytes        = row("hub_token_bytes", 0, 4*kib, "bytes", "the file with a hub's token")
+	KeyFileBytes         = row("key_file_bytes", 0, 1*mib, "bytes", "the file of API keys")
+	KeyNameBytes         = row("key_name_bytes", 1, 64, "bytes", "the name of an API key")
 	ConfigBytes          = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
 
 	// The largest real GGUF files stay far below: a vocabulary of 256 thousand
