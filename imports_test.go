@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// 4
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/anthropic", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/textgen", "internal/wire", "llm"},
+	"internal/server":              {"chat", "internal/anthropic", "internal/apikey", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/textgen", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},
@@ -58,6 +58,7 @@ var allowed = map[string][]string{
 	"llm/llmtest":        {"llm"},
 	"internal/character": {"llm"},
 	"internal/macro":     {"llm"},
+	"internal/apikey":    {},
 	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},

@@ -35,6 +35,7 @@ type cli struct {
 	Bench     benchCmd     `cmd:"" help:"Measure how fast a model runs here."`
 
 	Configure configCmd `cmd:"" name:"config" help:"Take over the configuration of another program."`
+	Key       keyCmd    `cmd:"" help:"Make, list and revoke API keys."`
 	Check     checkCmd  `cmd:"" help:"Find out whether a server keeps its promises."`
 }
 

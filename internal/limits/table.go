@@ -15,6 +15,7 @@ var (
 	IgnoredFields    = row("ignored_fields", 0, 32, "fields", "ignored fields that a report names")
 	LogContentBytes  = row("log_content_bytes", 0, 64*kib, "bytes", "a request or an answer in the log, where it holds contents; more is cut off")
 	HeaderBytes      = row("header_bytes", 0, 64*kib, "bytes", "all headers of a request")
+	RequestIDBytes   = row("request_id_bytes", 1, 128, "bytes", "a request's id in X-Request-Id; another is made for one that is longer")
 	Messages         = row("messages", 1, 20_000, "messages", "messages of a conversation")
 	Parts            = row("parts", 0, 10_000, "parts", "content parts of a message")
 	NameBytes        = row("name_bytes", 0, 256, "bytes", "a speaker's or model's name")
@@ -174,6 +175,8 @@ var (
 	HubListBytes         = row("hub_list_bytes", 0, 16*mib, "bytes", "one answer of a hub about a repository")
 	HubFiles             = row("hub_files", 0, 10_000, "files", "files of a repository on a hub")
 	HubTokenBytes        = row("hub_token_bytes", 0, 4*kib, "bytes", "the file with a hub's token")
+	KeyFileBytes         = row("key_file_bytes", 0, 1*mib, "bytes", "the file of API keys")
+	KeyNameBytes         = row("key_name_bytes", 1, 64, "bytes", "the name of an API key")
 	ConfigBytes          = row("config_bytes", 0, 1*mib, "bytes", "the configuration file")
 
 	// The largest real GGUF files stay far below: a vocabulary of 256 thousand

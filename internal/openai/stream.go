@@ -14,7 +14,7 @@ type Stream struct {
 	head   Head
 	q      *Request
 	object string
-	echo   []string // texts of the prompts, where the request wants them
+	echo   []Echo // of the prompts, where the request wants them
 
 	choices []progress
 	usage   usage
@@ -34,14 +34,17 @@ func NewChat(h Head, q *Request) *Stream {
 }
 
 // NewCompletion makes the chunks of a completion. Where the request wants an
-// echo, echo holds the text of each prompt.
-func NewCompletion(h Head, q *Request, echo []string) *Stream {
+// echo, echo holds each prompt.
+func NewCompletion(h Head, q *Request, echo []Echo) *Stream {
 	return &Stream{head: h, q: q, object: "text_completion", echo: echo, choices: make([]progress, q.Choices*len(q.Prompts))}
 }
 
 // Event is the chunk for an event of choice i, or nil for an event that has
 // none.
 func (s *Stream) Event(i int, e chat.Event) []byte {
+	if w, ok := e.(chat.Waiting); ok {
+		return s.waiting(w)
+	}
 	c := choice{Index: i}
 	var say bool
 	if s.object == "text_completion" {
@@ -60,7 +63,18 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	if !say {
 		return nil
 	}
-	return s.chunk([]choice{c}, nil)
+	return s.chunk([]choice{c})
+}
+
+// waiting is the chunk that tells how much of the prompt has been read, for
+// those who ask. Its list of choices is empty.
+func (s *Stream) waiting(w chat.Waiting) []byte {
+	if !s.q.Progress || w.Total == 0 {
+		return nil
+	}
+	a := s.answer([]choice{})
+	a.Reading = &reading{Total: w.Total, Processed: w.Done}
+	return wire.Encode(a)
 }
 
 // delta fills a chat completion's choice and reports whether there is
@@ -109,7 +123,11 @@ func (s *Stream) text(c *choice, e chat.Event) bool {
 	switch e := e.(type) {
 	case chat.Accepted:
 		if s.q.Echo {
-			*c.Text = s.echo[c.Index/s.q.Choices]
+			echo := s.echo[c.Index/s.q.Choices]
+			*c.Text = echo.Text
+			if s.q.Params.LogProbs != nil {
+				c.LogProbs, state.offset = echo.logProbs()
+			}
 		}
 	case chat.TextDelta:
 		*c.Text = e.Text
@@ -131,19 +149,21 @@ func (s *Stream) End(report llm.Report) []byte {
 	if s.q.WantReport {
 		d = detailsOf(s.first, report)
 	}
-	return s.chunk([]choice{}, d)
-}
-
-func (s *Stream) chunk(choices []choice, d *details) []byte {
-	a := answer{
-		ID: s.head.ID, Object: s.object, Created: s.head.Created, Model: s.head.Model,
-		Choices: choices, Parley: d,
-	}
+	a := s.answer([]choice{})
+	a.Parley = d
 	if s.q.IncludeUsage {
-		a.Usage = json.RawMessage("null")
-		if len(choices) == 0 {
-			a.Usage = &s.usage
-		}
+		a.Usage = &s.usage
 	}
 	return wire.Encode(a)
+}
+
+func (s *Stream) chunk(choices []choice) []byte { return wire.Encode(s.answer(choices)) }
+
+// answer is a chunk that does not count tokens.
+func (s *Stream) answer(choices []choice) answer {
+	a := answer{ID: s.head.ID, Object: s.object, Created: s.head.Created, Model: s.head.Model, Choices: choices}
+	if s.q.IncludeUsage {
+		a.Usage = json.RawMessage("null")
+	}
+	return a
 }

@@ -12,8 +12,8 @@ import (
 )
 
 var anthropicRoutes = []route{
-	{Anthropic, "POST", "/v1/messages", false, true, (*Server).messages},
-	{Anthropic, "POST", "/v1/messages/count_tokens", false, true, (*Server).countMessageTokens},
+	{Anthropic, "POST", "/v1/messages", forChat, true, (*Server).messages},
+	{Anthropic, "POST", "/v1/messages/count_tokens", forChat, true, (*Server).countMessageTokens},
 }
 
 func anthropicProblem(p openai.Problem) (int, []byte) { return anthropic.Problem(p.Status, p.Message) }
@@ -34,7 +34,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	if target.Responder == nil {
 		return s.breakOff(out, r, cannot(target, "answer conversations", "choose another model"))
 	}
-	head := anthropic.Head{ID: "msg_" + w.Header().Get("X-Request-Id"), Model: target.ID}
+	head := anthropic.Head{ID: "msg_" + uniqueID(w), Model: target.ID}
 	ask := func(ctx context.Context, _ int) iter.Seq2[chat.Event, error] {
 		return located(q.Locate, target.Responder.Respond(ctx, q.Conversation, q.Params))
 	}

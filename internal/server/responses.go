@@ -13,9 +13,9 @@ import (
 )
 
 var responsesRoutes = []route{
-	{Responses, "POST", "/v1/responses", false, true, (*Server).createResponse},
-	{Responses, "GET", "/v1/responses/", false, false, (*Server).keptResponse},
-	{Responses, "DELETE", "/v1/responses/", false, false, (*Server).forgetResponse},
+	{Responses, "POST", "/v1/responses", forChat, true, (*Server).createResponse},
+	{Responses, "GET", "/v1/responses/", forChat, false, (*Server).keptResponse},
+	{Responses, "DELETE", "/v1/responses/", forChat, false, (*Server).forgetResponse},
 }
 
 func (s *Server) createResponse(w http.ResponseWriter, r *http.Request) error {

@@ -100,7 +100,7 @@ func TestWhatIsKeptHasItsTokens(t *testing.T) {
 }
 
 func TestAResponseIsForItsKeyAlone(t *testing.T) {
-	ask, _ := responding(t, Options{Keys: []string{"ann", "ben"}})
+	ask, _ := responding(t, Options{Keys: plain("ann", "ben")})
 	ask("POST", "/v1/responses", "ann", `{"input":"a"}`)
 	for key, want := range map[string]int{"ann": 200, "ben": 404, "": 401} {
 		if w := ask("GET", "/v1/responses/resp_1", key, ""); w.Code != want {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"parley/internal/apikey"
 	"parley/internal/openai"
 )
 
@@ -64,21 +65,29 @@ type route struct {
 	dialect Dialect
 	method  string // GET includes HEAD
 	path    string
-	public  bool // needs no key
-	work    bool // counts as a request of its client and is drained at shutdown
+	scope   apikey.Scope // what a key must be good for, where keys are asked for
+	work    bool         // counts as a request of its client and is drained at shutdown
 	handle  func(*Server, http.ResponseWriter, *http.Request) error
 }
+
+// What a route asks of a key. A route without one of these is closed to all.
+const (
+	forReaders = apikey.Read
+	forChat    = apikey.Chat
+	forAdmins  = apikey.Admin
+	forAnyone  = apikey.Scope(1 << 7) // needs no key
+)
 
 // routes are those of all dialects.
 var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
-	{Health, "GET", "/healthz", true, false, (*Server).healthz},
-	{Health, "GET", "/readyz", true, false, (*Server).readyz},
-	{Health, "GET", "/metrics", false, false, (*Server).serveMetrics},
-	{Health, "GET", "/debug/pprof", false, false, (*Server).profiles},
-	{Health, "GET", "/debug/pprof/", false, false, (*Server).profiles},
-	{Health, "GET", "/", true, false, (*Server).home},
+	{Health, "GET", "/healthz", forAnyone, false, (*Server).healthz},
+	{Health, "GET", "/readyz", forAnyone, false, (*Server).readyz},
+	{Health, "GET", "/metrics", forReaders, false, (*Server).serveMetrics},
+	{Health, "GET", "/debug/pprof", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/debug/pprof/", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/", forAnyone, false, (*Server).home},
 }
 
 // clean is a path without doubled and trailing slashes: they come from base
@@ -113,13 +122,19 @@ func (s *Server) route(f Face) http.Handler {
 		if i >= 0 {
 			noteRoute(w, found[i])
 		}
-		if !(i >= 0 && found[i].public) {
-			if err := s.authorize(r); err != nil {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				s.problem(w, r, *err)
-				return
-			}
+		need := apikey.All // of which a key has some: nobody else learns what there is
+		if i >= 0 {
+			need = found[i].scope
 		}
+		key, err := s.authorize(r, need)
+		if err != nil {
+			if err.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			}
+			s.problem(w, r, *err)
+			return
+		}
+		noteKey(w, key)
 		switch {
 		case len(found) == 0:
 			s.problem(w, r, openai.Problem(*nothingAt(r)))
