@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"parley/chat"
@@ -17,6 +18,7 @@ type Stream struct {
 	echo   []Echo // of the prompts, where the request wants them
 
 	choices []progress
+	moulds  map[mouldOf]mould
 	usage   usage
 	first   llm.Finish // of choice 0
 }
@@ -42,6 +44,9 @@ func NewCompletion(h Head, q *Request, echo []Echo) *Stream {
 // Event is the chunk for an event of choice i, or nil for an event that has
 // none.
 func (s *Stream) Event(i int, e chat.Event) []byte {
+	if text, thought, ok := s.plain(i, e); ok {
+		return s.mould(i, thought).around(text)
+	}
 	if w, ok := e.(chat.Waiting); ok {
 		return s.waiting(w)
 	}
@@ -75,6 +80,61 @@ func (s *Stream) waiting(w chat.Waiting) []byte {
 	a := s.answer([]choice{})
 	a.Reading = &reading{Total: w.Total, Processed: w.Done}
 	return wire.Encode(a)
+}
+
+// plain is the text of an event that says nothing else, as most do.
+func (s *Stream) plain(i int, e chat.Event) (text string, thought, ok bool) {
+	switch e := e.(type) {
+	case chat.TextDelta:
+		return e.Text, false, e.Text != "" && s.q.Params.LogProbs == nil
+	case chat.ReasoningDelta:
+		if s.object == "text_completion" || e.Text == "" {
+			return "", false, false
+		}
+		s.choices[i].reasoning += len(e.Tokens)
+		return e.Text, true, true
+	}
+	return "", false, false
+}
+
+// A mould is what stands around the text of a chunk: all chunks of a choice
+// that only say text are the same but for that.
+type mould struct{ before, behind []byte }
+
+type mouldOf struct {
+	choice  int
+	thought bool
+}
+
+func (m mould) around(text string) []byte {
+	out := make([]byte, 0, len(m.before)+len(text)+2+len(m.behind))
+	out = append(out, m.before...)
+	out = wire.AppendString(out, text)
+	return append(out, m.behind...)
+}
+
+func (s *Stream) mould(i int, thought bool) mould {
+	if m, ok := s.moulds[mouldOf{i, thought}]; ok {
+		return m
+	}
+	const place, encoded = "\x00", `"\u0000"`
+	c := choice{Index: i}
+	switch {
+	case s.object == "text_completion":
+		c.Text = new(place)
+	case thought:
+		c.Delta = &delta{Reasoning: place}
+	default:
+		c.Delta = &delta{Content: new(place)}
+	}
+	whole := s.chunk([]choice{c})
+	at := bytes.LastIndex(whole, []byte(encoded)) // nothing behind a text is a client's or an engine's
+	m := mould{whole[:at], whole[at+len(encoded):]}
+	if s.moulds == nil {
+		s.moulds = map[mouldOf]mould{}
+	}
+	s.moulds[mouldOf{i, thought}] = m
+	return m
 }
 
 // delta fills a chat completion's choice and reports whether there is
