@@ -29,6 +29,7 @@ type cli struct {
 	Render  renderCmd  `cmd:"" help:"Show the exact prompt of a conversation."`
 	Tokens  tokensCmd  `cmd:"" help:"Turn text into token ids, and back."`
 	Models  modelsCmd  `cmd:"" help:"List models, or look into a file."`
+	Pull    pullCmd    `cmd:"" help:"Fetch a model from Hugging Face's hub."`
 	Formats formatsCmd `cmd:"" help:"List, show and check chat formats."`
 	Bench   benchCmd   `cmd:"" help:"Measure how fast a model runs here."`
 

@@ -27,17 +27,14 @@ func (s *Sessions) Character(ctx context.Context, id string, revision int64) (Ch
 // is. An empty id makes a new character; base is the revision that the caller
 // saw, 0 being whichever there is.
 func (s *Sessions) SaveCharacter(ctx context.Context, id string, base int64, file string, data []byte) (Character, error) {
-	if err := limits.CharacterBytes.CheckInt(len(data)); err != nil {
-		return Character{}, llm.Errorf(llm.Invalid, "data", "%v", err)
-	}
 	if err := limits.NameBytes.CheckInt(len(file)); err != nil {
 		return Character{}, llm.Errorf(llm.Invalid, "file", "%v", err)
 	}
-	who, err := character.Parse(file, data)
+	card, _, err := character.ReadCard(file, data)
 	if err != nil {
 		return Character{}, err
 	}
-	c := Character{ID: id, Name: who.Name, File: file, Data: data, Created: s.now()}
+	c := Character{ID: id, Name: card.Name, File: file, Data: data, Created: s.now()}
 	if id == "" {
 		c.ID = s.newID()
 	}

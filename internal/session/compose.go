@@ -3,19 +3,21 @@ package session
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"slices"
 	"strings"
 
 	"parley/chat"
 	"parley/internal/character"
 	"parley/internal/limits"
+	"parley/internal/macro"
 	"parley/llm"
 )
 
 // A part is a character as composition needs it.
 type part struct {
 	cast Cast
-	who  character.Character
+	card character.Card
 }
 
 // part reads a revision of a character; 0 is the newest.
@@ -27,28 +29,44 @@ func (s *Sessions) part(ctx context.Context, id string, revision int64) (*part, 
 	if c.Deleted && revision == 0 {
 		return nil, NoCharacter(id)
 	}
-	who, err := character.Parse(c.File, c.Data)
+	card, _, err := character.ReadCard(c.File, c.Data)
 	if err != nil {
 		return nil, err
 	}
-	return &part{Cast{c.ID, c.Revision}, who}, nil
+	return &part{Cast{c.ID, c.Revision}, card}, nil
 }
 
-func (p *part) name() string { return p.who.Name }
+func (p *part) name() string { return p.card.Called() }
+
+// fill expands the macros of an author's or an operator's text. Clock and
+// chance are those of the session's beginning, so that a prompt has the same
+// head at each turn and can be made again.
+func (p *part) fill(text, original, place string, x Session, v Settings) (string, error) {
+	h := fnv.New64a()
+	h.Write([]byte(x.ID))
+	r, err := macro.Expand(text, macro.Values{
+		Char: p.name(), User: userOf(v), Persona: v.Persona, Original: original,
+		Description: p.card.Description, Personality: p.card.Personality, Scenario: p.card.Scenario,
+		Now: x.Created, Place: place, Seed: h.Sum64(), Chat: h.Sum64(),
+	})
+	return strings.TrimSpace(r.Text), err
+}
 
 // greetings are the first messages to choose from.
-func (p *part) greetings(v Settings) []string {
-	if p.who.Greeting == "" {
-		return nil
+func (p *part) greetings(x Session, v Settings) ([]string, error) {
+	var all []string
+	for i, text := range p.card.Greetings(false) {
+		text, err := p.fill(text, "", fmt.Sprint("greeting ", i), x, v)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text)
 	}
-	return []string{character.Fill(p.who.Greeting, p.user(v), p.name())}
+	return all, nil
 }
 
-// user is what the person is called who talks to the character.
-func (p *part) user(v Settings) string {
-	if v.User == "" && p.who.User != "" {
-		return p.who.User
-	}
+// userOf is what the person is called who talks to a character.
+func userOf(v Settings) string {
 	if v.User == "" {
 		return "You"
 	}
@@ -78,8 +96,12 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	}
 	var sc scene
 	add := func(m chat.Message) { sc.conversation.Messages = append(sc.conversation.Messages, m) }
-	if text := introduction(settings, who); text != "" {
-		add(chat.Say(chat.System, text))
+	intro, last, err := introduction(t.Session, settings, who)
+	if err != nil {
+		return scene{}, err
+	}
+	if intro != "" {
+		add(chat.Say(chat.System, intro))
 	}
 	talk := t.Messages(n.Parent, r.Base)
 	if r.Kind == Continue {
@@ -102,6 +124,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	if settings.Note != "" && (depth == 0 || len(talk) == 0) {
 		add(chat.Say(chat.System, settings.Note))
 	}
+	if last != "" && r.Kind == Answer {
+		add(chat.Say(chat.System, last))
+	}
 	if r.Kind == Impersonate {
 		add(chat.Say(chat.System, fmt.Sprintf("Write the next message of %s in this conversation, from their point of view, and nothing else.", people.user)))
 	}
@@ -111,30 +136,31 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	return sc, nil
 }
 
-// introduction is what stands before the talk.
-func introduction(v Settings, who *part) string {
-	var parts []string
-	user, char := v.User, ""
-	if who != nil {
-		user, char = who.user(v), who.name()
+// introduction is what stands before the talk, and what stands behind it. A
+// card's system prompt takes the operator's place, as its specification says.
+func introduction(x Session, v Settings, who *part) (before, behind string, err error) {
+	if who == nil {
+		return join(v.System, v.Persona), "", nil
 	}
-	for _, text := range []string{v.System, contextOf(who), v.Persona} {
-		if text = strings.TrimSpace(text); text == "" {
-			continue
+	fill := func(text, original, place string) string {
+		filled, failed := who.fill(text, original, place, x, v)
+		if err == nil {
+			err = failed
 		}
-		if who != nil {
-			text = character.Fill(text, user, char)
-		}
-		parts = append(parts, text)
+		return filled
 	}
-	return strings.Join(parts, "\n\n")
+	system := fill(v.System, "", "system")
+	if own := who.card.SystemPrompt; own != "" {
+		system = fill(own, system, "system_prompt")
+	}
+	before = join(system, fill(who.card.Character().Context, "", "description"), fill(v.Persona, "", "persona"))
+	return before, fill(who.card.PostHistory, "", "post_history_instructions"), err
 }
 
-func contextOf(who *part) string {
-	if who == nil {
-		return ""
-	}
-	return who.who.Context
+// join puts texts below each other, empty ones left out.
+func join(texts ...string) string {
+	texts = slices.DeleteFunc(texts, func(s string) bool { return strings.TrimSpace(s) == "" })
+	return strings.Join(texts, "\n\n")
 }
 
 // people are those who talk, by the names that the model sees.
@@ -148,7 +174,7 @@ type people struct {
 func peopleOf(talk []Message, v Settings, who *part) people {
 	p := people{user: v.User}
 	if who != nil {
-		p.user, p.char = who.user(v), who.name()
+		p.user, p.char = userOf(v), who.name()
 	}
 	if p.user == "" {
 		p.user = "the user"

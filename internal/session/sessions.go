@@ -212,7 +212,10 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 		if err != nil {
 			return Session{}, false, err
 		}
-		greetings := p.greetings(n.Settings)
+		greetings, err := p.greetings(t.Session, n.Settings)
+		if err != nil {
+			return Session{}, false, err
+		}
 		if n.Greeting < 0 || n.Greeting > 0 && n.Greeting >= len(greetings) {
 			return Session{}, false, llm.Errorf(llm.Invalid, "greeting", "the character has %d greetings, counted from 0", len(greetings))
 		}
