@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// 4
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/anthropic", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "llm"},
+	"internal/server":              {"chat", "internal/anthropic", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/session", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},

@@ -46,6 +46,7 @@ type serverConfig struct {
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
 	IsolateCache bool     `toml:"isolate_cache"`
+	Data         string   `toml:"data"`
 	Log          string   `toml:"log"`
 }
 
@@ -273,6 +274,9 @@ func (c *config) check() error {
 	}
 	if c.Server.APIKeysFile != "" {
 		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
+	}
+	if d := c.Server.Data; d != "" && d != dataOff && d != dataMemory {
+		c.Server.Data = c.beside(d)
 	}
 	if key, err := c.Discover.check(c); err != nil {
 		return bad("discover."+key+":", "%v", err)

@@ -33,8 +33,9 @@ type cli struct {
 	Formats formatsCmd `cmd:"" help:"List, show and check chat formats."`
 	Bench   benchCmd   `cmd:"" help:"Measure how fast a model runs here."`
 
-	Configure configCmd `cmd:"" name:"config" help:"Take over the configuration of another program."`
-	Check     checkCmd  `cmd:"" help:"Find out whether a server keeps its promises."`
+	Session   sessionCmd `cmd:"" help:"List, show, export and import what was talked."`
+	Configure configCmd  `cmd:"" name:"config" help:"Take over the configuration of another program."`
+	Check     checkCmd   `cmd:"" help:"Find out whether a server keeps its promises."`
 }
 
 // An app is what every subcommand gets: its streams and how to colour them.

@@ -32,6 +32,7 @@ type serveCmd struct {
 	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file, one a line."`
 	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
 	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
+	Data        string   `placeholder:"DIR" env:"PARLEY_DATA" help:"Keep sessions and characters in this folder; :memory: forgets them at the end, off keeps none. Default: a folder of yours."`
 	Log         string   `placeholder:"KIND" env:"PARLEY_LOG" help:"The log on standard error: text or json."`
 }
 
@@ -83,8 +84,14 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	sessions, closeStore, err := openSessions(cfg.Server.Data, models, log)
+	if err != nil {
+		go models.Close() // not waited for, as below
+		return err
+	}
+	defer closeStore()
 	s := server.New(models, server.Options{
-		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
+		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
 	})
 	if cfg.path != "" {
@@ -163,6 +170,9 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	}
 	if c.Log != "" {
 		s.Log = c.Log
+	}
+	if c.Data != "" {
+		s.Data = c.Data
 	}
 	if !slices.Contains([]string{"", "text", "json"}, s.Log) {
 		return cfg, usageError("", "--log %s: the kinds are text and json", s.Log)

@@ -91,11 +91,10 @@ func on(t *testing.T, m *model, n session.New) *stage {
 }
 
 func (st *stage) open() {
-	s, err := session.Open(st.t.Context(), st.store, st.model, nil)
-	if err != nil {
+	st.Sessions = session.Open(st.store, st.model, nil)
+	if err := st.Recover(st.t.Context()); err != nil {
 		st.t.Fatal(err)
 	}
-	st.Sessions = s
 }
 
 func (st *stage) send(text string) (session.Receipt, *session.Run) {

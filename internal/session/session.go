@@ -31,7 +31,7 @@ type Session struct {
 
 // Settings are what replies depend on besides the messages.
 type Settings struct {
-	Since int64 `json:"since"` // the revision from which on they hold
+	Since int64 `json:"since,omitempty"` // the revision from which on they hold
 
 	Model     string          `json:"model,omitempty"`      // "": the server's choice
 	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular

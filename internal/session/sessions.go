@@ -57,10 +57,9 @@ type Answerer struct {
 	Release   func()     // called once when it is not needed any more; may be nil
 }
 
-// Open makes Sessions of a store. Replies that were being generated when the
-// store was used last are marked as interrupted. Only one Sessions may work on
-// a store at a time.
-func Open(ctx context.Context, store Store, models Models, log *slog.Logger) (*Sessions, error) {
+// Open makes Sessions of a store. log may be nil, and models where no replies
+// are asked for.
+func Open(store Store, models Models, log *slog.Logger) *Sessions {
 	s := &Sessions{
 		store: store, models: models, log: log, seed: maphash.MakeSeed(),
 		active: map[string]*Run{}, runs: map[string]*Run{},
@@ -71,22 +70,29 @@ func Open(ctx context.Context, store Store, models Models, log *slog.Logger) (*S
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	places, err := store.Unfinished(ctx)
+	return s
+}
+
+// Recover marks replies as interrupted that were being generated when the
+// store was used last. It is for the one who serves a store, before anything
+// else: there must be no other.
+func (s *Sessions) Recover(ctx context.Context) error {
+	places, err := s.store.Unfinished(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look for unfinished replies: %w", err)
+		return fmt.Errorf("look for unfinished replies: %w", err)
 	}
 	for _, p := range places {
-		nodes, err := store.Nodes(ctx, p.Session)
+		nodes, err := s.store.Nodes(ctx, p.Session)
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("look at an unfinished reply: %w", err)
 		}
 		v := nodes[p.Message-1].Versions[p.Version]
 		v.State = Interrupted
-		if err := store.Grow(ctx, p, v); err != nil {
-			return nil, fmt.Errorf("mark an unfinished reply: %w", err)
+		if err := s.store.Grow(ctx, p, v); err != nil {
+			return fmt.Errorf("mark an unfinished reply: %w", err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // errClosing is why a run ends that is still there when the server ends.
