@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
+	"internal/lorebook":    {"internal/character"},
 	"internal/process":     {"llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
 	"internal/wire":        {"llm"},

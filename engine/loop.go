@@ -21,7 +21,7 @@ type model interface {
 	CacheBytes(tokens int) int64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
-	// next call.
+	// next call. A step with a pool gives it the state of each of its tokens.
 	Forward(steps []step) error
 }
 
@@ -39,6 +39,7 @@ type step struct {
 	tokens []int32
 	want   bool
 	logits []float32
+	pool   *pool // gathers the states of the tokens; nil: nobody does
 }
 
 // A vocabulary is what the loop needs of a tokenizer.
@@ -173,10 +174,10 @@ func (l *loop) sweep() {
 
 // retire keeps the cache of a sequence that has ended.
 func (l *loop) retire(s *sequence) {
-	if s.cache != nil {
+	if s.cache != nil && s.embed == nil {
 		l.prefixes.keep(s.cache, s.scope, s.tokens[:s.cache.Len()])
-		s.cache = nil
 	}
+	s.cache = nil
 }
 
 func (l *loop) abandon(queue []*sequence) {
@@ -232,7 +233,7 @@ func (l *loop) step() bool {
 			n = min(n, s.left())
 		}
 		at := s.cache.Len()
-		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: at+n == len(s.tokens)})
+		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: s.embed == nil && at+n == len(s.tokens), pool: s.embed})
 		batch = append(batch, s)
 		total += n
 		prompts = prompts || n > 1
@@ -281,8 +282,14 @@ func (l *loop) job(i int) job {
 }
 
 // reusable is the part of the prompt that may come from a cache: all but the
-// last token, which must be read for its logits.
-func (s *sequence) reusable() []int32 { return s.prompt[:len(s.prompt)-1] }
+// last token, which must be read for its logits. The states of all tokens are
+// in no cache.
+func (s *sequence) reusable() []int32 {
+	if s.embed != nil {
+		return nil
+	}
+	return s.prompt[:len(s.prompt)-1]
+}
 
 // open gives a sequence its cache, with as much of its prompt as is in memory.
 //
@@ -359,14 +366,21 @@ func (l *loop) drop(batch []*sequence, err error) {
 func (l *loop) advance(batch []*sequence, steps []step) {
 	var ended []*sequence
 	for i, s := range batch {
-		s.read.Store(int64(min(s.cache.Len(), len(s.prompt))))
-		if !steps[i].want {
+		s.read.Store(int64(min(s.cache.Len(), len(s.request.prompt))))
+		embedded := s.embed != nil && s.left() == 0
+		if !steps[i].want && !embedded {
 			continue
 		}
 		if s.promptRead.IsZero() {
 			s.promptRead = time.Now()
-			l.total.PromptTokens += uint64(len(s.prompt))
+			l.total.PromptTokens += uint64(s.promptTokens())
 			l.total.CachedTokens += uint64(s.cached)
+		}
+		if embedded {
+			s.put(llm.Piece{Finish: s.end(llm.ReasonEnd, "")})
+			s.cache = nil
+			ended = append(ended, s)
+			continue
 		}
 		l.total.GeneratedTokens++
 		done, err := l.choose(s, steps[i].logits)

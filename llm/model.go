@@ -34,7 +34,9 @@ type Tokenizer interface {
 
 // An Embedder is a Model that can turn texts into vectors.
 type Embedder interface {
-	// Embed gives one vector for each prompt, all of the same length.
+	// Embed gives one vector for each prompt, all with as many numbers and of
+	// the Euclidean length 1. An error about one of several has the field
+	// input[i].
 	Embed(ctx context.Context, prompts []Prompt) ([][]float32, Usage, error)
 }
 

@@ -47,7 +47,8 @@ type serverConfig struct {
 	AllowOrigins []string `toml:"allow_origins"`
 	IsolateCache bool     `toml:"isolate_cache"`
 	Data         string   `toml:"data"`
-	Log          string   `toml:"log"`
+	LogFormat    string   `toml:"log_format"`
+	LogContents  bool     `toml:"log_contents"`
 }
 
 type chatConfig struct {
@@ -247,7 +248,7 @@ func (c *config) check() error {
 		key, value string
 		words      []string
 	}{
-		{"server.log", c.Server.Log, []string{"text", "json"}},
+		{"server.log_format", c.Server.LogFormat, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
 		{"chat.names", c.Chat.Names, namesPolicies},
 		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chat.FitDropOldest)}},

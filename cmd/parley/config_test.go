@@ -85,7 +85,7 @@ func TestConfigErrors(t *testing.T) {
 		{"parallel", "[[models]]\npath = \"a\"\nparallel = -1\n", "models[0].parallel: -1"},
 		{"sampling out of range", "[[models]]\npath = \"a\"\n[models.sampling]\ntop_p = 2\n", "models[0].sampling.top_p:"},
 		{"policy", "[chat]\npolicy = \"strcit\"\n", `chat.policy: "strcit" is not one of auto, `},
-		{"log", "[server]\nlog = \"xml\"\n", `"xml" is not one of`},
+		{"log", "[server]\nlog_format = \"xml\"\n", `"xml" is not one of`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

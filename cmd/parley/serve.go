@@ -33,7 +33,8 @@ type serveCmd struct {
 	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
 	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
 	Data        string   `placeholder:"DIR" env:"PARLEY_DATA" help:"Keep sessions and characters in this folder; :memory: forgets them at the end, off keeps none. Default: a folder of yours."`
-	Log         string   `placeholder:"KIND" env:"PARLEY_LOG" help:"The log on standard error: text or json."`
+	LogFormat   string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
+	LogContents bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
 }
 
 func (*serveCmd) Help() string {
@@ -65,7 +66,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	log := newLog(a, cfg.Server.Log)
+	log := newLog(a, cfg.Server.LogFormat)
 	where, err := places(cfg.Server.Listen, cfg.Server.As)
 	if err != nil {
 		return err
@@ -92,10 +93,14 @@ func (c *serveCmd) Run(a *app) error {
 	defer closeStore()
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions,
-		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
+		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
+		Logger: log, LogContents: cfg.Server.LogContents,
 	})
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
+	}
+	if cfg.Server.LogContents {
+		log.Warn("THE LOG HOLDS WHAT IS SAID: every request and every answer stands in it; without --log-contents none does")
 	}
 	announce(a, log, open, models, offers, len(keys) > 0)
 	if err := serve(s, open, log, signals); err != nil {
@@ -168,15 +173,16 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	if c.ReqFormats {
 		cfg.Chat.RequestFormats = true
 	}
-	if c.Log != "" {
-		s.Log = c.Log
+	if c.LogFormat != "" {
+		s.LogFormat = c.LogFormat
 	}
 	if c.Data != "" {
 		s.Data = c.Data
 	}
-	if !slices.Contains([]string{"", "text", "json"}, s.Log) {
-		return cfg, usageError("", "--log %s: the kinds are text and json", s.Log)
+	if !slices.Contains([]string{"", "text", "json"}, s.LogFormat) {
+		return cfg, usageError("", "--log-format %s: the kinds are text and json", s.LogFormat)
 	}
+	s.LogContents = s.LogContents || c.LogContents
 	return cfg, nil
 }
 
@@ -249,16 +255,15 @@ func forPerson(groups []string, attr slog.Attr) slog.Attr {
 		if attr.Value.Any() == slog.LevelInfo {
 			return slog.Attr{}
 		}
-	case "id", "bytes":
+	case "id", "bytes", "dialect", "method":
 		return slog.Attr{}
 	case "client":
 		if isLoopback(attr.Value.String()) {
 			return slog.Attr{}
 		}
-	case "took":
-		if d, ok := attr.Value.Any().(time.Duration); ok {
-			return slog.String(attr.Key, d.Round(time.Millisecond/10).String())
-		}
+	}
+	if attr.Value.Kind() == slog.KindDuration {
+		return slog.String(attr.Key, attr.Value.Duration().Round(time.Millisecond/10).String())
 	}
 	return attr
 }

@@ -305,6 +305,7 @@ func TestParametersUnderAllTheirNames(t *testing.T) {
 		`"samplers":"edskypmxt"`: {Samplers: llm.DefaultSamplers()},
 		`"samplers":[]`:          {Samplers: []llm.Sampler{}},
 		`"min_tokens":5`:         {MinTokens: new(5)},
+		`"token_healing":false`:  {TokenHealing: new(false)},
 		`"min_length":5`:         {MinTokens: new(5)},
 		`"banned_strings":["a","","b"],"banned_tokens":["b","c"]`: {BannedStrings: []string{"a", "b", "c"}},
 		`"banned_strings":"as an AI"`:                             {BannedStrings: []string{"as an AI"}},

@@ -1,10 +1,13 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
+	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"parley/internal/limits"
@@ -12,15 +15,26 @@ import (
 	"parley/llm"
 )
 
-// A recorder is a ResponseWriter that knows what became of the response and
+// A recorder is a ResponseWriter that knows what became of the request and
 // that no client can hold up: each write has its own deadline.
 type recorder struct {
 	http.ResponseWriter
 	rc      *http.ResponseController
+	server  *Server
+	id      string
+	began   time.Time
+	route   route // of the zero value where there is none
 	status  int
 	written int64
 	model   string
+	found   time.Time // when there was a model to ask
 	err     error
+	left    bool // the client did not take the whole answer
+
+	body []byte // where the log holds contents
+
+	mu       sync.Mutex
+	accounts []*account
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -53,6 +67,14 @@ func (w *recorder) hurry() {
 	_ = w.rc.SetWriteDeadline(time.Now().Add(seconds(limits.WriteSeconds))) // not every connection has one
 }
 
+type recorderKey struct{}
+
+// recorderOf is where account of a request is kept; nil: nowhere.
+func recorderOf(ctx context.Context) *recorder {
+	rec, _ := ctx.Value(recorderKey{}).(*recorder)
+	return rec
+}
+
 // note keeps the cause of a failure for the log.
 func note(w http.ResponseWriter, err error) {
 	if rec, ok := w.(*recorder); ok {
@@ -60,17 +82,34 @@ func note(w http.ResponseWriter, err error) {
 	}
 }
 
-// noteStatus keeps a status for the log that is not sent.
-func noteStatus(w http.ResponseWriter, status int) {
+// noteLeft keeps that the client has not taken the whole answer.
+func noteLeft(w http.ResponseWriter, err error) {
 	if rec, ok := w.(*recorder); ok {
-		rec.status = status
+		rec.status, rec.left = statusLeft, true
+		if errors.Is(err, errSlow) {
+			rec.err = errSlow
+		}
 	}
 }
 
-// noteModel keeps which model answered.
+// noteRoute keeps which route a request took.
+func noteRoute(w http.ResponseWriter, found route) {
+	if rec, ok := w.(*recorder); ok {
+		rec.route = found
+	}
+}
+
+// noteModel keeps which model answers.
 func noteModel(w http.ResponseWriter, id string) {
 	if rec, ok := w.(*recorder); ok {
-		rec.model = id
+		rec.model, rec.found = label(id), rec.server.now()
+	}
+}
+
+// noteBody keeps a body where the log holds contents.
+func noteBody(w http.ResponseWriter, body []byte) {
+	if rec, ok := w.(*recorder); ok && rec.server.options.LogContents {
+		rec.body = body
 	}
 }
 
@@ -78,10 +117,11 @@ func noteModel(w http.ResponseWriter, id string) {
 // what was said) and protection from panics.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := s.now()
 		id := s.newID()
 		w.Header().Set("X-Request-Id", id)
-		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w)}
+		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, id: id, began: s.now()}
+		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
+		s.metrics.running.Inc()
 		if r.ContentLength != 0 {
 			// Also a body that nobody wants is read for a while when the request
 			// is over, so that the deadline stands until the body has arrived.
@@ -98,7 +138,10 @@ func (s *Server) observe(next http.Handler) http.Handler {
 					p = http.ErrAbortHandler // cut off, so that nobody takes the half for the whole
 				}
 			}
-			s.logRequest(rec, r, id, s.now().Sub(start))
+			took := s.now().Sub(rec.began)
+			s.logRequest(rec, r, took)
+			s.metrics.running.Dec()
+			s.metrics.count(rec, took)
 			if p != nil {
 				panic(p)
 			}
@@ -107,35 +150,12 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	})
 }
 
-// broken is the error for a panic.
+// broken is the error for a panic. Only the runtime's own words are repeated:
+// others may have those of a conversation in them.
 func broken(p any) error {
-	return &llm.Error{Code: llm.Broken, Message: "internal error", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
-}
-
-func (s *Server) logRequest(rec *recorder, r *http.Request, id string, took time.Duration) {
-	attrs := []slog.Attr{
-		slog.String("id", id),
-		slog.String("client", client(r).String()),
-		slog.String("method", printable(r.Method)),
-		slog.String("path", printable(r.URL.Path)),
-		slog.Int("status", rec.status),
-		slog.Int64("bytes", rec.written),
-		slog.Duration("took", took),
+	what := fmt.Sprintf("a value of type %T", p)
+	if e, ok := p.(runtime.Error); ok {
+		what = e.Error()
 	}
-	if rec.model != "" {
-		attrs = append(attrs, slog.String("model", rec.model))
-	}
-	level := slog.LevelInfo
-	if rec.err != nil {
-		e := llm.AsError(rec.err)
-		attrs = append(attrs, slog.String("code", string(e.Code)))
-		if e.Field != "" {
-			attrs = append(attrs, slog.String("field", printable(e.Field)))
-		}
-		if e.Err != nil && e.Code == llm.Broken {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("cause", e.Err.Error()))
-		}
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	return &llm.Error{Code: llm.Broken, Message: "internal error", Err: fmt.Errorf("panic: %s\n%s", what, debug.Stack())}
 }

@@ -73,6 +73,7 @@ var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRou
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},
 	{Health, "GET", "/readyz", true, false, (*Server).readyz},
+	{Health, "GET", "/metrics", false, false, (*Server).serveMetrics},
 	{Health, "GET", "/", true, false, (*Server).home},
 }
 
@@ -113,6 +114,9 @@ func (s *Server) route(f Face) http.Handler {
 			method = http.MethodGet
 		}
 		i := slices.IndexFunc(found, func(x route) bool { return x.method == method })
+		if i >= 0 {
+			noteRoute(w, found[i])
+		}
 		if !(i >= 0 && found[i].public) {
 			if err := s.authorize(r); err != nil {
 				w.Header().Set("WWW-Authenticate", "Bearer")

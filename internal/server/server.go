@@ -35,6 +35,9 @@ type Options struct {
 
 	Drain  time.Duration // running requests have so long to end at shutdown; 0: as in the table of limits
 	Logger *slog.Logger  // nil: no log
+
+	// LogContents has the log hold what is said: requests and answers.
+	LogContents bool
 }
 
 // A Server answers requests on any number of listeners.
@@ -53,8 +56,9 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
-	kobold koboldRuns
-	began  time.Time
+	metrics *metrics
+	kobold  koboldRuns
+	began   time.Time
 
 	now   func() time.Time
 	newID func() string
@@ -65,6 +69,7 @@ func New(models Models, o Options) *Server {
 	s := &Server{
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
+		metrics:   newMetrics(models),
 		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,

@@ -33,6 +33,7 @@ func (o *Object) Params(p *llm.Params) {
 	p.FrequencyPenalty = o.Float(limits.FrequencyPenalty, "frequency_penalty")
 	p.Seed = o.Seed()
 	p.IgnoreEOS = o.IsSet("ignore_eos", "ban_eos_token")
+	p.TokenHealing = o.Flag("token_healing")
 	p.Stop = o.Stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
 	o.Bias(p)
 	o.sampling(p)
