@@ -9,6 +9,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/scene"
 	"parley/internal/session"
 	"parley/llm"
 )
@@ -365,7 +366,8 @@ func (s *Server) inspect(w http.ResponseWriter, r *http.Request) error {
 		Digest string        `json:"digest"`
 		Then   string        `json:"digest_then,omitempty"` // of the prompt that the reply was made from
 		Same   bool          `json:"same"`
+		Scene  scene.Report  `json:"scene"`
 		Reply  session.Reply `json:"reply"`
-	}{wireOf(i.Model, i.Rendered), i.Digest, i.Then, i.Digest == i.Then, i.Reply}
+	}{wireOf(i.Model, i.Rendered), i.Digest, i.Then, i.Digest == i.Then, i.Scene, i.Reply}
 	return writeValue(w, r, v)
 }

@@ -257,7 +257,8 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 	for _, f := range []struct {
 		name string
 		to   *string
-	}{{"model", &v.Model}, {"character", &v.Character}, {"user", &v.User}, {"persona", &v.Persona}, {"system", &v.System}, {"note", &v.Note}, {"fit", (*string)(&v.Fit)}} {
+	}{{"model", &v.Model}, {"character", &v.Character}, {"user", &v.User}, {"persona", &v.Persona}, {"system", &v.System}, {"note", &v.Note},
+		{"scenario", &v.Scenario}, {"summary", &v.Summary}, {"fit", (*string)(&v.Fit)}, {"style", (*string)(&v.Style)}, {"names", (*string)(&v.Names)}} {
 		if c.body.Has(f.name) {
 			any = true
 			*f.to = c.body.Text(f.name)

@@ -19,9 +19,9 @@ func TestACharacterBeginsAndTheServerKnowsTheRest(t *testing.T) {
 	run.Wait(t.Context())
 	if got, want := m.last(), `system: Be Ada.
 
-Ada counts for Tom.
+About Tom: Tom is ten.
 
-Tom is ten.
+Ada counts for Tom.
 assistant: Hello, Tom!
 system: Be brief.
 user: 1 + 2, {{char}}?
@@ -63,8 +63,10 @@ func TestManyPeopleHaveTheirOwnNamesAndNoOthers(t *testing.T) {
 	if err != nil || out.Message.Text != "Hi, Ada: all!" {
 		t.Errorf("got %q, %v", out.Message.Text, err)
 	}
-	if got, want := m.last(), `system: Ada counts for You.
-assistant Ada: Hello, You!
+	if got, want := m.last(), `system: You are Ada. Answer User as Ada would, and stay in character.
+
+Ada counts for User.
+assistant Ada: Hello, User!
 user Ann: Hello
 user Bob X: I am Bob
 > Ann: I am a fool
@@ -74,7 +76,7 @@ user 4: who?
 `; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := strings.Join(m.with[0].Stop, ""); got != "\nAnn:\nBob X:\nADA (user):\n4:" {
+	if got := strings.Join(m.with[0].Stop, ""); got != "\n4:\nADA (user):\nAnn:\nBob X:\nUser:" {
 		t.Errorf("it stops at %q", got)
 	}
 	var told bool
@@ -160,5 +162,33 @@ func TestParametersAreLaidOverEachOther(t *testing.T) {
 	}
 	if len(st.talk()) != 2 {
 		t.Errorf("a request that is wrong was stored")
+	}
+}
+
+const keeper = `{"spec":"chara_card_v2","spec_version":"2.0","data":{"name":"Ada","description":"Ada counts.","first_mes":"Hi, {{user}}.","alternate_greetings":["Ho, {{user}}."],
+"post_history_instructions":"Rhyme.","extensions":{},"character_book":{"entries":[{"keys":["dragon"],"content":"Dragons are green.","enabled":true,"insertion_order":1,"extensions":{"sticky":9}}]}}}`
+
+func TestGreetingsAreAlternativesAndLoreIsToldAndRemembered(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
+	st := on(t, m, session.New{Settings: session.Settings{Character: keeper, User: "Tom"}, Greeting: 1})
+	if m := st.talk(); len(m) != 1 || m[0].Text != "Ho, Tom." || len(m[0].Alternatives) != 2 {
+		t.Errorf("it begins with %+v", m)
+	}
+	for i, text := range []string{"Is the dragon big?", "And old?", "one", "two", "three"} {
+		r, run := st.send(text)
+		out, err := run.Wait(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.last(); !strings.Contains(got, "Dragons are green.") || !strings.HasSuffix(got, "user: "+text+"\nsystem: Rhyme.\n") {
+			t.Errorf("turn %d: it was asked\n%s", i, got)
+		}
+		if l := out.Message.Reply.Lore; len(l) != 1 || l[0].Label != "dragon" {
+			t.Errorf("turn %d: the reply knows of %+v", i, l)
+		}
+		was := m.last()
+		if i, err := st.Inspect(t.Context(), session.Place{Session: st.id, Message: r.Reply, Version: -1}); err != nil || i.Rendered.Prompt.String() != was || i.Digest != i.Then {
+			t.Errorf("made again it is %+v, %v", i, err)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -163,7 +164,7 @@ func (r *reader) date(raw json.RawMessage) time.Time {
 // toSillyTavern writes the talk up to the head, alternatives as swipes.
 func toSillyTavern(t *Tree) []byte {
 	v := t.Session.Now()
-	user, char := userOf(v), "Assistant"
+	user, char := cmp.Or(v.User, "User"), "Assistant"
 	talk := t.Messages(t.Session.Head, t.Session.Revision)
 	for _, m := range talk {
 		if m.Role == chat.Assistant && m.Author.Name != "" {

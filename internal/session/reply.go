@@ -11,6 +11,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/scene"
 	"parley/llm"
 )
 
@@ -133,9 +134,9 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 			return Receipt{}, err
 		}
 		settings := t.Session.Now()
-		r.Base, r.Asked = t.Session.Revision, a.Model
-		if r.Asked == "" {
-			r.Asked = settings.Model
+		r.Base, r.Asked, r.Wanted = t.Session.Revision, s.now(), a.Model
+		if r.Wanted == "" {
+			r.Wanted = settings.Model
 		}
 		if settings.Character != "" {
 			who, err := s.part(ctx, settings.Character, 0)
@@ -212,7 +213,7 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 		return err
 	}
 	params.CacheScope = a.CacheScope
-	model, err := s.models.Answerer(ctx, r.reply.Asked)
+	model, err := s.models.Answerer(ctx, r.reply.Wanted)
 	if err != nil {
 		return err
 	}
@@ -223,10 +224,11 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	if err != nil {
 		return err
 	}
-	params.Stop = append(params.Stop, sc.stop...)
+	params.Stop = append(params.Stop, sc.Stop...)
 	report.Merge(model.Report)
-	report.Merge(sc.report)
+	report.Merge(sc.Report.Notes)
 	r.mu.Lock()
+	r.reply.Dropped, r.reply.Lore, r.reply.Mind = sc.Report.Dropped, told(sc.Report.Lore), sc.Report.State
 	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
 	if tpl := model.Info.ChatTemplate; tpl != "" {
 		r.reply.TemplateDigest = digest(func(w io.Writer) { io.WriteString(w, tpl) })
@@ -234,16 +236,16 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	r.reply.Params = spell(params.WithDefaults(model.Info.Sampling))
 	r.reply.Report = report
 	r.mu.Unlock()
-	name := opening{names: sc.names, over: r.reply.Kind == Continue || len(sc.names) == 0}
+	name := opening{marks: sc.Lead, over: r.reply.Kind == Continue || len(sc.Lead) == 0}
 	ids, known := []int{}, true
-	for e, err := range model.Responder.Respond(ctx, sc.conversation, params) {
+	for e, err := range model.Responder.Respond(ctx, sc.Conversation, params) {
 		if err != nil {
 			r.say(EventText, name.end())
 			return err
 		}
 		switch e := e.(type) {
 		case chat.Accepted:
-			s.show(ctx, r, model, sc.conversation, e)
+			s.show(ctx, r, model, sc.Conversation, e)
 		case chat.Waiting:
 			r.mu.Lock()
 			r.progress = llm.Waiting(e)
@@ -347,6 +349,7 @@ type Inspection struct {
 	Digest   string // of this prompt
 	Then     string // of the one that the reply was made from; "" if it was not known
 	Reply    Reply
+	Scene    scene.Report // what stands where, and what does not and why
 }
 
 // Inspect makes the prompt of a reply again, from the session as it was, the
@@ -379,7 +382,7 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	}
 	name := r.Model
 	if name == "" {
-		name = r.Asked
+		name = r.Wanted
 	}
 	model, err := s.models.Answerer(ctx, name)
 	if err != nil {
@@ -396,10 +399,10 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	rendered, err := renderer.Render(ctx, sc.conversation)
+	rendered, err := renderer.Render(ctx, sc.Conversation)
 	if err != nil {
 		return Inspection{}, err
 	}
-	rendered.Report.Merge(sc.report)
-	return Inspection{Model: model.Model, Rendered: rendered, Digest: PromptDigest(rendered), Then: r.PromptDigest, Reply: *r}, nil
+	rendered.Report.Merge(sc.Report.Notes)
+	return Inspection{Scene: sc.Report, Model: model.Model, Rendered: rendered, Digest: PromptDigest(rendered), Then: r.PromptDigest, Reply: *r}, nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/scene"
 	"parley/llm"
 )
 
@@ -218,7 +219,8 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 		if err != nil {
 			return Session{}, false, err
 		}
-		greetings, err := p.greetings(t.Session, n.Settings)
+		sc := set(t.Session, n.Settings, p)
+		greetings, err := sc.Greetings(0)
 		if err != nil {
 			return Session{}, false, err
 		}
@@ -274,7 +276,7 @@ func (v Settings) check() error {
 			return llm.Errorf(llm.Invalid, c.field, "%v", err)
 		}
 	}
-	for _, c := range []struct{ field, value string }{{"persona", v.Persona}, {"system", v.System}, {"note", v.Note}} {
+	for _, c := range []struct{ field, value string }{{"persona", v.Persona}, {"system", v.System}, {"note", v.Note}, {"scenario", v.Scenario}, {"summary", v.Summary}} {
 		if err := limits.MessageBytes.CheckInt(len(c.value)); err != nil {
 			return llm.Errorf(llm.Invalid, c.field, "%v", err)
 		}
@@ -284,6 +286,12 @@ func (v Settings) check() error {
 	}
 	if !slices.Contains([]chat.FitPolicy{chat.FitDefault, chat.FitRefuse, chat.FitDropOldest}, v.Fit) {
 		return llm.Errorf(llm.Invalid, "fit", "there is no %q; there are refuse and drop_oldest", v.Fit)
+	}
+	if !slices.Contains([]scene.Style{scene.Turns, scene.Chat, scene.ChatInstruct}, v.Style) {
+		return llm.Errorf(llm.Invalid, "style", "there is no %q; there are chat and chat-instruct", v.Style)
+	}
+	if !slices.Contains([]scene.Names{scene.NamesIfMany, scene.NamesAlways, scene.NamesNever}, v.Names) {
+		return llm.Errorf(llm.Invalid, "names", "there is no %q; there are always and never", v.Names)
 	}
 	_, _, err := paramsOf(v.Params, nil)
 	return err
