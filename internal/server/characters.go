@@ -47,14 +47,14 @@ func (s *Server) listCharacters(w http.ResponseWriter, r *http.Request) error {
 
 // addCharacter takes the file of a character, which is the body.
 func (s *Server) addCharacter(w http.ResponseWriter, r *http.Request) error {
-	return s.saveCharacter(w, r, "", http.StatusCreated)
+	return s.saveCharacter(w, r, "")
 }
 
 func (s *Server) putCharacter(w http.ResponseWriter, r *http.Request) error {
-	return s.saveCharacter(w, r, part(r, 1), http.StatusOK)
+	return s.saveCharacter(w, r, part(r, 1))
 }
 
-func (s *Server) saveCharacter(w http.ResponseWriter, r *http.Request, id string, status int) error {
+func (s *Server) saveCharacter(w http.ResponseWriter, r *http.Request, id string) error {
 	x, err := s.sessions()
 	if err != nil {
 		return err
@@ -71,12 +71,14 @@ func (s *Server) saveCharacter(w http.ResponseWriter, r *http.Request, id string
 	if file == "" {
 		file = "character.yaml" // its content says what it is, and YAML is what other text is
 	}
-	c, err := x.SaveCharacter(r.Context(), id, base, file, data)
+	c, created, err := x.SaveCharacter(r.Context(), id, base, file, data)
 	if err != nil {
 		return err
 	}
 	setETag(w, c.Revision)
-	if status == http.StatusCreated {
+	status := http.StatusOK
+	if created {
+		status = http.StatusCreated
 		w.Header().Set("Location", "/parley/v1/characters/"+c.ID)
 	}
 	body, err := encode(showCharacter(c))

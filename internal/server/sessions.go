@@ -113,6 +113,13 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) (c *call, done fun
 	}
 	if parts := strings.Split(strings.TrimPrefix(clean(r.URL.Path), "/parley/v1/"), "/"); len(parts) > 1 {
 		c.id = parts[1]
+		if external, ok := strings.CutPrefix(c.id, "@"); ok && parts[0] == "sessions" {
+			x, err := c.External(r.Context(), external)
+			if err != nil {
+				return nil, nil, err
+			}
+			c.id = x.ID
+		}
 	}
 	body, err := readBody(w, r)
 	if err != nil {

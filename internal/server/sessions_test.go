@@ -215,6 +215,11 @@ func TestCharactersHaveRevisions(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	k.answer(422, "POST", "/characters", "\x00\x01")
+	k.answer(201, "PUT", "/characters/tom", "name: Tom\n")
+	k.answer(200, "PUT", "/characters/tom", "name: Tom\n")
+	k.answer(409, "PUT", "/characters/new", "name: Tom\n", "If-Match", `"1"`)
+	k.answer(400, "PUT", "/characters/"+strings.Repeat("x", 65), "name: Tom\n")
+	k.answer(204, "DELETE", "/characters/tom", "")
 	k.answer(204, "DELETE", at, "")
 	k.answer(404, "GET", at, "")
 	if got := k.answer(200, "GET", "/characters", ""); len(got.Characters) != 0 {
@@ -229,6 +234,11 @@ func TestAnExternalIDFindsItsSessionAgain(t *testing.T) {
 	if again := k.answer(200, "POST", "/sessions", `{"external_id":"channel 7"}`); again.ID != x.ID {
 		t.Errorf("got %s and %s", x.ID, again.ID)
 	}
+	k.answer(200, "POST", "/sessions/@channel%207/send", `{"text":"Hi"}`)
+	if got := k.texts(x.ID); got != "Hi|Hello" {
+		t.Errorf("got %q", got)
+	}
+	k.answer(404, "GET", "/sessions/@other", "")
 }
 
 func TestARequestThatComesTwiceSendsOnce(t *testing.T) {

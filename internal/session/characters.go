@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"errors"
+	"regexp"
 
 	"parley/internal/character"
 	"parley/internal/limits"
@@ -24,22 +26,28 @@ func (s *Sessions) Character(ctx context.Context, id string, revision int64) (Ch
 }
 
 // SaveCharacter adds a revision of a character, as a file that says who it
-// is. An empty id makes a new character; base is the revision that the caller
-// saw, 0 being whichever there is.
-func (s *Sessions) SaveCharacter(ctx context.Context, id string, base int64, file string, data []byte) (Character, error) {
+// is; a character that is not there begins with it. An empty id is one that no
+// other has. base is the revision that the caller saw, 0 being whichever there
+// is. created says that the character is new.
+func (s *Sessions) SaveCharacter(ctx context.Context, id string, base int64, file string, data []byte) (c Character, created bool, err error) {
 	if err := limits.NameBytes.CheckInt(len(file)); err != nil {
-		return Character{}, llm.Errorf(llm.Invalid, "file", "%v", err)
+		return Character{}, false, llm.Errorf(llm.Invalid, "file", "%v", err)
 	}
 	card, _, err := character.ReadCard(file, data)
 	if err != nil {
-		return Character{}, err
+		return Character{}, false, err
 	}
-	c := Character{ID: id, Name: card.Name, File: file, Data: data, Created: s.now()}
 	if id == "" {
-		c.ID = s.newID()
+		id = s.newID()
 	}
-	return s.revise(ctx, c, id != "", base)
+	if !plainID.MatchString(id) {
+		return Character{}, false, &llm.Error{Code: llm.Invalid, Field: "id", Message: "a character's id has letters, digits, _ and -, at most 64 of them"}
+	}
+	return s.revise(ctx, Character{ID: id, Name: card.Name, File: file, Data: data, Created: s.now()}, base)
 }
+
+// plainID is what can stand in a path without being escaped.
+var plainID = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // DeleteCharacter makes a character deleted. Sessions that were begun with it
 // keep the revisions of their replies.
@@ -49,22 +57,21 @@ func (s *Sessions) DeleteCharacter(ctx context.Context, id string, base int64) e
 		return err
 	}
 	c.Deleted, c.Created = true, s.now()
-	_, err = s.revise(ctx, c, true, base)
+	_, _, err = s.revise(ctx, c, base)
 	return err
 }
 
-func (s *Sessions) revise(ctx context.Context, c Character, exists bool, base int64) (Character, error) {
+func (s *Sessions) revise(ctx context.Context, c Character, base int64) (_ Character, created bool, err error) {
 	defer s.lock("character " + c.ID)()
-	if exists {
-		old, err := s.store.Character(ctx, c.ID, 0)
-		if err != nil {
-			return Character{}, err
-		}
-		if base != 0 && base != old.Revision {
-			return Character{}, ErrStale
-		}
-		c.Revision = old.Revision
+	old, err := s.store.Character(ctx, c.ID, 0)
+	if e, ok := errors.AsType[*llm.Error](err); ok && e.Code == llm.NotFound {
+		created = true
+	} else if err != nil {
+		return Character{}, false, err
 	}
-	c.Revision++
-	return c, s.store.AddCharacter(context.WithoutCancel(ctx), c)
+	if base != 0 && base != old.Revision {
+		return Character{}, false, ErrStale
+	}
+	c.Revision = old.Revision + 1
+	return c, created, s.store.AddCharacter(context.WithoutCancel(ctx), c)
 }

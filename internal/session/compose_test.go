@@ -100,7 +100,7 @@ func TestThePromptOfAReplyCanBeMadeAgain(t *testing.T) {
 	was := m.last()
 	// Everything changes afterwards.
 	x, _, _ := st.Read(ctx, st.id)
-	if _, err := st.SaveCharacter(ctx, x.Now().Character, 1, "ada.yaml", []byte("name: Eve\ncontext: Eve lies.\n")); err != nil {
+	if _, _, err := st.SaveCharacter(ctx, x.Now().Character, 1, "ada.yaml", []byte("name: Eve\ncontext: Eve lies.\n")); err != nil {
 		t.Fatal(err)
 	}
 	must := func(_ session.Receipt, err error) {

@@ -76,7 +76,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 	st := &stage{model: m, t: t, store: session.NewMemory()}
 	st.open()
 	if n.Settings.Character != "" {
-		c, err := st.SaveCharacter(t.Context(), "", 0, "ada.yaml", []byte(n.Settings.Character))
+		c, _, err := st.SaveCharacter(t.Context(), "", 0, "ada.yaml", []byte(n.Settings.Character))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -355,6 +355,11 @@ func (s *Sessions) Read(ctx context.Context, id string) (Session, []Message, err
 	return t.Session, t.Messages(t.Session.Head, t.Session.Revision), nil
 }
 
+// External finds a session by what its owner's program calls it.
+func (s *Sessions) External(ctx context.Context, externalID string) (Session, error) {
+	return s.store.External(ctx, externalID)
+}
+
 // List gives sessions, those changed last first.
 func (s *Sessions) List(ctx context.Context, q Query) ([]Session, error) { return s.store.List(ctx, q) }
 
