@@ -1,5 +1,15 @@
 package server
 
-import "net/http"
+import (
+	_ "embed"
+	"net/http"
+)
 
-func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error { return nil }
+//go:embed openapi.json
+var openAPIDocument []byte
+
+// openAPI answers with the description of the routes of sessions and
+// characters.
+func (s *Server) openAPI(w http.ResponseWriter, r *http.Request) error {
+	return writeJSON(w, r, http.StatusOK, openAPIDocument)
+}
