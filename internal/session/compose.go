@@ -96,7 +96,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	}
 	for _, m := range talk {
 		if m.Text != "" || m.State == Complete {
-			sc.Messages = append(sc.Messages, said(m))
+			sc.Messages = append(sc.Messages, said(m, r.Model))
 		}
 	}
 	c, err := scene.Compose(sc)
@@ -106,8 +106,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	return c, err
 }
 
-// said is a message of the talk for a scene.
-func said(m Message) scene.Message {
+// said is a message of the talk for a scene that a model gets. Token ids are
+// those of the model that generated them, and mean nothing to another.
+func said(m Message, model string) scene.Message {
 	out := scene.Message{ID: fmt.Sprint(m.ID), Message: chat.Say(m.Role, m.Text)}
 	out.Name = m.Author.Name
 	if strings.TrimSpace(out.Name) == "" {
@@ -115,7 +116,7 @@ func said(m Message) scene.Message {
 	}
 	if m.Role == chat.Assistant {
 		out.Reasoning = m.Reasoning
-		if m.Reply != nil && m.State == Complete {
+		if m.Reply != nil && m.State == Complete && m.Reply.Model == model {
 			out.Tokens = m.Reply.Tokens
 		}
 	}

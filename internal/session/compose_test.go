@@ -192,3 +192,18 @@ func TestGreetingsAreAlternativesAndLoreIsToldAndRemembered(t *testing.T) {
 		}
 	}
 }
+
+func TestTokensAreGivenBackToTheirModelAlone(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Hello", Tokens: []llm.Token{{ID: 5}}})}
+	st := on(t, m, session.New{})
+	for i, name := range []string{"tiny", "tiny", "other"} {
+		m.name = name
+		_, run := st.send("Hi")
+		run.Wait(t.Context())
+		for _, said := range m.asked[i].Messages {
+			if want := said.Role == chat.Assistant && name == "tiny"; (len(said.Tokens) > 0) != want {
+				t.Errorf("%s gets %+v", name, said)
+			}
+		}
+	}
+}

@@ -209,6 +209,9 @@ func (n *Node) check(i int, revision int64) error {
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d]", path, j), "its state, revision or reply cannot be")
 		}
 		since = v.Since
+		if v.Reply != nil {
+			v.Reply.Tokens = nil // they might be any: ids are not text that one can read
+		}
 	}
 	return nil
 }

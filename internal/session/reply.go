@@ -220,6 +220,9 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	if model.Release != nil {
 		defer model.Release()
 	}
+	r.mu.Lock()
+	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.mu.Unlock()
 	sc, err := s.compose(ctx, t, r.Place, &r.reply)
 	if err != nil {
 		return err
@@ -229,7 +232,6 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	report.Merge(sc.Report.Notes)
 	r.mu.Lock()
 	r.reply.Dropped, r.reply.Lore, r.reply.Mind = sc.Report.Dropped, told(sc.Report.Lore), sc.Report.State
-	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
 	if tpl := model.Info.ChatTemplate; tpl != "" {
 		r.reply.TemplateDigest = digest(func(w io.Writer) { io.WriteString(w, tpl) })
 	}
@@ -237,7 +239,8 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	r.reply.Report = report
 	r.mu.Unlock()
 	name := opening{marks: sc.Lead, over: r.reply.Kind == Continue || len(sc.Lead) == 0}
-	ids, known := []int{}, true
+	var ids []int
+	known := true
 	for e, err := range model.Responder.Respond(ctx, sc.Conversation, params) {
 		if err != nil {
 			r.say(EventText, name.end())
