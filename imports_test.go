@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// 5
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 4
-	"internal/server":            {"chat", "internal/anthropic", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/scene", "internal/session", "internal/wire", "llm"},
+	"internal/server":            {"chat", "internal/anthropic", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/scene", "internal/session", "internal/textgen", "internal/wire", "llm"},
 	"internal/sqlite":            {"internal/session", "llm"},
 	"internal/session/storetest": {"chat", "internal/session", "llm"},
 	// 3
@@ -42,15 +42,17 @@ var allowed = map[string][]string{
 	"internal/kobold":      {"chat", "internal/wire", "llm"},
 	"internal/llamaserver": {"chat", "internal/wire", "llm"},
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
-	"internal/openai":      {"chat", "internal/wire", "llm"},
 	"internal/scene":       {"chat", "internal/character", "internal/lorebook", "internal/macro", "llm"},
+	"internal/openai":      {"chat", "internal/roleplay", "internal/wire", "llm"},
+	"internal/textgen":     {"chat", "internal/roleplay", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
 	"internal/lorebook":    {"internal/character"},
 	"internal/process":     {"llm"},
+	"internal/roleplay":    {"internal/character", "llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
-	"internal/wire":        {"llm"},
+	"internal/wire":        {"internal/roleplay", "llm"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
 	"llm":                {},
@@ -67,6 +69,7 @@ var allowed = map[string][]string{
 	"internal/textmatch": {},
 	"internal/tokenizer": {},
 	"internal/limits":    {},
+	"internal/otlp":      {},
 }
 
 // tools are programs for developers: they may import everything and nothing

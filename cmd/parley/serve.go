@@ -34,6 +34,7 @@ type serveCmd struct {
 	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
 	Data        string   `placeholder:"DIR" env:"PARLEY_DATA" help:"Keep sessions and characters in this folder; :memory: forgets them at the end, off keeps none. Default: a folder of yours."`
 	LogFormat   string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
+	Pprof       bool     `env:"PARLEY_PPROF" help:"Serve profiles of the program at /debug/pprof, to this machine alone."`
 	LogContents bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
 }
 
@@ -67,6 +68,11 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	log := newLog(a, cfg.Server.LogFormat)
+	tracer, endTracing, err := tracing(log)
+	if err != nil {
+		return err
+	}
+	defer endTracing()
 	where, err := places(cfg.Server.Listen, cfg.Server.As)
 	if err != nil {
 		return err
@@ -93,8 +99,9 @@ func (c *serveCmd) Run(a *app) error {
 	defer closeStore()
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions,
+		Characters: cfg.characters(), Presets: cfg.presets(),
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
-		Logger: log, LogContents: cfg.Server.LogContents,
+		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
 	})
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
@@ -183,6 +190,7 @@ func (c *serveCmd) settings(a *app) (config, error) {
 		return cfg, usageError("", "--log-format %s: the kinds are text and json", s.LogFormat)
 	}
 	s.LogContents = s.LogContents || c.LogContents
+	s.Pprof = s.Pprof || c.Pprof
 	return cfg, nil
 }
 

@@ -252,6 +252,9 @@ func ParseEmbed(body []byte) (Embed, error) {
 	if len(q.Prompts) == 0 {
 		o.Invalid("content", "the field is missing")
 	}
+	if v, ok := o.Take("embd_normalize"); ok && !wire.IsNumber(v, 2) {
+		o.Unsupported("embd_normalize", "vectors have the Euclidean length 1 always", "leave it out")
+	}
 	for i := range q.Prompts {
 		for j := range q.Prompts[i].Segments {
 			q.Prompts[i].Segments[j].Control = false

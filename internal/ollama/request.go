@@ -349,10 +349,11 @@ func errorOf(r *wire.Reader) error {
 
 // An Embed is a request for the vectors of texts.
 type Embed struct {
-	Model  string
-	Inputs []string
-	One    bool // of /api/embeddings, whose answer has one
-	Report llm.Report
+	Model      string
+	Inputs     []string
+	Dimensions int  // 0: as many as the model has
+	One        bool // of /api/embeddings, whose answer has one
+	Report     llm.Report
 }
 
 // ParseEmbed reads the body of /api/embed, and of the older /api/embeddings.
@@ -373,11 +374,14 @@ func ParseEmbed(body []byte, one bool) (Embed, error) {
 	case !ok:
 		r.Invalid(name, "the field is missing")
 	case v.Kind() == '[':
-		o.List(name, v, limits.PromptsPerCall, func(path string, v wire.Value) { e.Inputs = append(e.Inputs, o.TextOf(path, v)) })
+		o.List(name, v, limits.Inputs, func(path string, v wire.Value) { e.Inputs = append(e.Inputs, o.TextOf(path, v)) })
 	default:
 		e.Inputs = []string{o.TextOf(name, v)}
 	}
-	for _, field := range []string{"options", "keep_alive", "dimensions"} {
+	if n, _ := o.Integer(limits.Dimensions, "dimensions"); n != nil {
+		e.Dimensions = *n
+	}
+	for _, field := range []string{"options", "keep_alive"} {
 		if v, ok := o.Take(field); ok && !v.Empty() {
 			o.Ignore(field)
 		}

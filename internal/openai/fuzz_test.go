@@ -19,6 +19,7 @@ func FuzzParse(f *testing.F) {
 		`{"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}],"tools":[{"type":"function","function":{"name":"f"}}],"parley":{"format":"x"}}`,
 		`{"messages":[{"role":"assistant","tool_calls":[{"id":"a","function":{"name":"f","arguments":{}}}]}],"continue_final_message":true,"logit_bias":[[1,false]]}`,
 		`{"prompt":[[1,2],[3]],"echo":true,"max_tokens":"5","seed":1e3,"text":"x","special":true}`,
+		`{"input":["a",[1]],"encoding_format":"base64","dimensions":3}`,
 		`{"prompt":"a","grammar":"","mirostat":2,"documents":["d"],"chat_template_kwargs":{"a":[]},"stream_options":{}}`,
 		`{"prompt":"a","samplers":"ktx","dry_sequence_breakers":"[\\"a\\"]","banned_strings":"b","logit_bias":[["a",false]],"custom_token_bans":"1","dynamic_temperature":true,"dynatemp_low":1,"dynatemp_high":2,"loop_guard":false}`,
 		"\ufeff[\"\\ud83c\",{}]", `{"a":1,"a":2}`, `{"\u0061":"\"}],"}`,
@@ -49,6 +50,9 @@ func FuzzParse(f *testing.F) {
 		check(ParseChat(body))
 		check(ParseCompletion(body))
 		ParseTokenize(body)
+		if e, err := ParseEmbed(body); err == nil && (len(e.Prompts) == 0 || e.Prompts[0].Segments[0].Control) {
+			t.Fatalf("understood as %+v", e)
+		}
 	})
 }
 

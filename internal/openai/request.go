@@ -8,6 +8,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/roleplay"
 	"parley/internal/wire"
 	"parley/llm"
 )
@@ -26,7 +27,10 @@ type Request struct {
 	// Report lists the fields that were not carried out.
 	Report llm.Report
 
+	Preset string // name of sampling parameters that go before those of the request; "" is none
+
 	Conversation chat.Conversation // of a chat completion
+	Setting      roleplay.Setting  // how it is laid out, if not in the model's chat format alone
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
 }
@@ -46,6 +50,7 @@ func ParseChat(body []byte) (*Request, error) {
 		readTools(o, q)
 		readContinuation(o, q)
 		readLayout(o, q)
+		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
 	})
 }
@@ -54,7 +59,7 @@ func ParseChat(body []byte) (*Request, error) {
 func ParseCompletion(body []byte) (*Request, error) {
 	return parseRequest(body, func(o *wire.Object, q *Request) {
 		if v, ok := o.Take("prompt"); ok {
-			q.Prompts = readPrompts(o, "prompt", v)
+			q.Prompts = readPrompts(o, "prompt", v, limits.PromptsPerCall)
 		} else {
 			hint := "send a string, a list of strings or token ids"
 			if o.Has("messages") {
@@ -106,6 +111,9 @@ func parseRequest(body []byte, own func(*wire.Object, *Request)) (*Request, erro
 func readService(o *wire.Object, q *Request) {
 	q.Model = o.Bounded("model", limits.NameBytes)
 	q.User = o.Bounded("user", limits.NameBytes)
+	if q.Preset = o.Bounded("preset", limits.NameBytes); q.Preset == "None" { // text-generation-webui's word
+		q.Preset = ""
+	}
 	q.Stream = o.IsSet("stream")
 	if v, ok := o.Take("stream_options"); ok {
 		so := o.Object("stream_options", v)
@@ -265,15 +273,15 @@ func readDocuments(o *wire.Object, path string, v wire.Value) (docs []chat.Docum
 }
 
 // readPrompts reads a string, a list of strings, a list of token ids or a list of
-// lists of token ids.
-func readPrompts(o *wire.Object, path string, v wire.Value) (prompts []llm.Prompt) {
+// lists of token ids, at most as many as a limit allows.
+func readPrompts(o *wire.Object, path string, v wire.Value, most *limits.Limit) (prompts []llm.Prompt) {
 	if v.Kind() == '"' {
 		return []llm.Prompt{llm.Text(v.Text())}
 	}
 	if first, ok := v.Element(); ok && first.Kind() == '0' {
 		return []llm.Prompt{llm.Tokens(readIDs(o, path, v))}
 	}
-	o.List(path, v, limits.PromptsPerCall, func(path string, v wire.Value) {
+	o.List(path, v, most, func(path string, v wire.Value) {
 		var p llm.Prompt
 		switch v.Kind() {
 		case '"':

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -46,6 +47,7 @@ type account struct {
 	last   time.Time
 	finish *llm.Finish // nil: it did not come to its end
 
+	span    trace.Span          // nil: none
 	between prometheus.Observer // seconds between parts
 	said    strings.Builder     // where the log holds contents
 }
@@ -58,9 +60,11 @@ func accounted(ctx context.Context, choice int, ask asking) iter.Seq2[chat.Event
 	}
 	return func(yield func(chat.Event, error) bool) {
 		a := rec.open()
-		defer rec.close(a)
+		ctx := rec.beginSpan(ctx, a)
+		var failure error
+		defer func() { rec.close(a, failure) }()
 		for e, err := range checked(ask(ctx, choice)) {
-			if err == nil {
+			if failure = err; err == nil {
 				rec.see(a, e)
 			}
 			if !yield(e, err) {
@@ -79,7 +83,10 @@ func (w *recorder) open() *account {
 	return a
 }
 
-func (w *recorder) close(a *account) { w.enter(a, "") }
+func (w *recorder) close(a *account, failure error) {
+	w.enter(a, "")
+	a.endSpan(w, failure)
+}
 
 // enter moves an answer on to its next phase; "" is none.
 func (w *recorder) enter(a *account, next phase) {

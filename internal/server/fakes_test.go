@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/character"
 	"parley/llm"
 )
 
@@ -67,6 +68,17 @@ func (s *single) change(what, name string) error {
 
 func (s *single) Ready() error { return s.ready }
 
+// cast are characters by name.
+type cast map[string]character.Character
+
+func (c cast) Character(_ context.Context, name string) (character.Character, error) {
+	one, ok := c[name]
+	if !ok {
+		return one, llm.Errorf(llm.NotFound, "character", "there is no character of this name")
+	}
+	return one, nil
+}
+
 // rendering is a responder that can show its prompts.
 type rendering struct{ chat.Responder }
 
@@ -83,6 +95,24 @@ func (rendering) Render(_ context.Context, c chat.Conversation) (chat.Rendered, 
 	add(llm.Segment{Text: "\nassistant:", Control: true, Trust: llm.TrustFormat})
 	r.Report.Add("repaired", "names", "")
 	return r, nil
+}
+
+// vectoring is a model that makes vectors of lengths and places.
+type vectoring struct{ llm.Model }
+
+func (vectoring) Embed(_ context.Context, prompts []llm.Prompt) (vectors [][]float32, u llm.Usage, err error) {
+	for i, p := range prompts {
+		if p.Empty() {
+			return nil, u, llm.Errorf(llm.Invalid, "input", "the text is empty")
+		}
+		control := float32(0)
+		if s := p.Segments[0]; s.Control && len(s.Tokens) == 0 {
+			control = 1
+		}
+		vectors = append(vectors, []float32{float32(len(p.String())), float32(i), 0.5, control})
+		u.PromptTokens += len(p.String()) + len(p.Segments[0].Tokens)
+	}
+	return vectors, u, nil
 }
 
 // replay is a model that says the texts and tokens of events.

@@ -22,6 +22,7 @@ var llamaRoutes = []route{
 	{LlamaCPP, "POST", "/detokenize", false, true, (*Server).llamaDetokenize},
 	{LlamaCPP, "POST", "/apply-template", false, true, (*Server).llamaTemplate},
 	{LlamaCPP, "POST", "/embedding", false, true, (*Server).llamaEmbed},
+	{LlamaCPP, "POST", "/embeddings", false, true, (*Server).llamaEmbed},
 	{LlamaCPP, "POST", "/infill", false, true, (*Server).llamaInfill},
 	{LlamaCPP, "GET", "/props", false, false, (*Server).llamaProps},
 	{LlamaCPP, "GET", "/slots", false, false, (*Server).llamaSlots},
@@ -233,11 +234,7 @@ func (s *Server) llamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	embedder, ok := target.Model.(llm.Embedder)
-	if !ok {
-		return cannot(target, "turn texts into vectors", "serve an embedding model")
-	}
-	vectors, _, err := embedder.Embed(ctx, e.Prompts)
+	vectors, _, err := embed(ctx, target, e.Prompts, 0)
 	if err != nil {
 		return err
 	}
@@ -254,7 +251,11 @@ func (s *Server) described(r *http.Request) (Listed, error) {
 	if err != nil {
 		return Listed{}, err
 	}
-	name := r.URL.Query().Get("model")
+	return modelIn(listed, r.URL.Query().Get("model"))
+}
+
+// modelIn finds a model by a name of its; by none, the first.
+func modelIn(listed []Listed, name string) (Listed, error) {
 	for _, m := range listed {
 		if name == "" || m.ID == name || slices.Contains(m.Aliases, name) {
 			return m, nil

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/internal/limits"
 	"parley/internal/openai"
 	"parley/llm"
@@ -30,6 +32,8 @@ type recorder struct {
 	found   time.Time // when there was a model to ask
 	err     error
 	left    bool // the client did not take the whole answer
+
+	span trace.Span // nil: none
 
 	body []byte // where the log holds contents
 
@@ -120,6 +124,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 		id := s.newID()
 		w.Header().Set("X-Request-Id", id)
 		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, id: id, began: s.now()}
+		r = s.traced(r, rec)
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
 		s.metrics.running.Inc()
 		if r.ContentLength != 0 {
@@ -142,6 +147,7 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			s.logRequest(rec, r, took)
 			s.metrics.running.Dec()
 			s.metrics.count(rec, took)
+			rec.endSpan(took)
 			if p != nil {
 				panic(p)
 			}

@@ -166,15 +166,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	embedder, ok := target.Model.(llm.Embedder)
-	if !ok {
-		return cannot(target, "turn texts into vectors", "serve an embedding model")
-	}
-	prompts := make([]llm.Prompt, len(e.Inputs))
-	for i, text := range e.Inputs {
-		prompts[i] = llm.Prompt{Segments: []llm.Segment{{Text: text, Source: llm.Source{Kind: llm.FromPrompt, Index: i}}}}
-	}
-	vectors, usage, err := embedder.Embed(ctx, prompts)
+	vectors, usage, err := embed(ctx, target, plainTexts(e.Inputs), e.Dimensions)
 	if err != nil {
 		return err
 	}

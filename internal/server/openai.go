@@ -18,6 +18,7 @@ var openaiRoutes = []route{
 	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
 	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
 	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+	{OpenAI, "POST", "/v1/embeddings", false, true, (*Server).embeddings},
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
@@ -33,14 +34,15 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		return s.breakOff(out, r, err)
 	}
 	defer target.release()
-	if target.Responder == nil {
-		return s.breakOff(out, r, cannot(target, "answer conversations", "send a prompt to /v1/completions"))
+	staged, err := s.staged(ctx, target, q)
+	if err != nil {
+		return s.breakOff(out, r, err)
 	}
-	ask := func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
+	ask := s.stoppable(r, func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = choice
-		return target.Responder.Respond(ctx, q.Conversation, params)
-	}
+		return staged.ask(ctx, params)
+	})
 	head := s.head(w, "chatcmpl-", target)
 	if q.Stream {
 		return s.stream(ctx, out, r, q.Choices, ask, openai.NewChat(head, q), q.Report)
@@ -85,11 +87,11 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 			return s.breakOff(out, r, err)
 		}
 	}
-	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
+	ask := s.stoppable(r, func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = i % q.Choices
 		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.Choices], params))
-	}
+	})
 	head := s.head(w, "cmpl-", target)
 	n := q.Choices * len(q.Prompts)
 	if q.Stream {
@@ -128,6 +130,7 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if q.Conversation.Layout.Media == "" {
 		q.Conversation.Layout.Media = s.options.Media
 	}
+	s.preset(q.Preset, &q.Params, &q.Report)
 	q.Params.CacheScope = s.cacheScope(r)
 	if q.Params.Seed == nil && q.Choices > 1 {
 		// All choices come from one seed, so that it can be told and repeated.

@@ -20,27 +20,29 @@ const (
 	Ollama    Dialect = "ollama"
 	LlamaCPP  Dialect = "llamacpp"
 	Kobold    Dialect = "kobold"
+	Textgen   Dialect = "textgen"
 	Health    Dialect = "health"
 )
 
 // A Face is what a listener looks like: which dialects it speaks, and on
-// which port clients expect it. Clients recognise a server by the paths that
+// which ports clients expect it. Clients recognise a server by the paths that
 // answer, so a path that is not the face's is a real 404.
 type Face struct {
 	Name     string
-	Port     int // where its clients look by default
+	Ports    []int // where its clients look by default
 	Dialects []Dialect
 }
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Native}},
-	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
-	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
-	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
-	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
-	{Name: "koboldcpp", Port: 5001, Dialects: []Dialect{Kobold, OpenAI}},
-	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
+	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
+	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI}},
+	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI}},
+	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
+	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
+	{Name: "koboldcpp", Ports: []int{5001}, Dialects: []Dialect{Kobold, OpenAI}},
+	{Name: "textgen", Ports: []int{5000, 5005}, Dialects: []Dialect{Textgen, OpenAI, Anthropic}},
+	{Name: "mlc", Ports: []int{8000}, Dialects: []Dialect{OpenAI}},
 }
 
 // Own is the face that has every dialect.
@@ -68,12 +70,14 @@ type route struct {
 }
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, nativeRoutes, sessionRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, sessionRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", true, false, (*Server).healthz},
 	{Health, "GET", "/readyz", true, false, (*Server).readyz},
 	{Health, "GET", "/metrics", false, false, (*Server).serveMetrics},
+	{Health, "GET", "/debug/pprof", false, false, (*Server).profiles},
+	{Health, "GET", "/debug/pprof/", false, false, (*Server).profiles},
 	{Health, "GET", "/", true, false, (*Server).home},
 }
 
@@ -126,8 +130,7 @@ func (s *Server) route(f Face) http.Handler {
 		}
 		switch {
 		case len(found) == 0:
-			s.problem(w, r, openai.Problem{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_url",
-				Message: "there is nothing at " + r.Method + " " + printable(r.URL.Path)})
+			s.problem(w, r, openai.Problem(*nothingAt(r)))
 			return
 		case i < 0:
 			allow := methods(found)

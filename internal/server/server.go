@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/chat"
 	"parley/internal/limits"
 	"parley/internal/session"
@@ -28,6 +30,9 @@ type Options struct {
 	Origins []string // origins of web pages that may ask ("https://chat.example"), beside those of this machine
 	Keys    []string // API keys; if there is one, requests need one
 
+	Characters Characters            // those that requests choose by name; nil: none
+	Presets    map[string]llm.Params // sampling that requests choose by name
+
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
 
@@ -38,6 +43,9 @@ type Options struct {
 
 	// LogContents has the log hold what is said: requests and answers.
 	LogContents bool
+
+	Tracer   trace.Tracer // of the spans of requests; nil: none
+	Profiles bool         // serve profiles of the program to this machine
 }
 
 // A Server answers requests on any number of listeners.
@@ -51,13 +59,17 @@ type Server struct {
 	stopping context.Context // done when running requests must end
 	stop     context.CancelCauseFunc
 	draining atomic.Bool
+	closing  context.Context // done when the server takes no new requests
+	close    context.CancelFunc
 
 	mu        sync.Mutex
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
 	metrics *metrics
-	kobold  koboldRuns
+	tracer  trace.Tracer
+	kobold  runs // answers of KoboldAI's clients
+	textgen runs // and those that text-generation-webui's can end
 	began   time.Time
 
 	now   func() time.Time
@@ -70,6 +82,7 @@ func New(models Models, o Options) *Server {
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
 		metrics:   newMetrics(models),
+		tracer:    o.Tracer,
 		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,
@@ -82,6 +95,7 @@ func New(models Models, o Options) *Server {
 		s.keys = append(s.keys, sha256.Sum256([]byte(k)))
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
 
@@ -125,6 +139,7 @@ func (s *Server) Serve(l net.Listener, f Face) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
+	s.close()
 	listening := s.listening
 	s.mu.Unlock()
 
