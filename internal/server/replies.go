@@ -3,12 +3,14 @@ package server
 import (
 	"context"
 	"errors"
+	"iter"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/openai"
 	"parley/internal/scene"
 	"parley/internal/session"
 	"parley/llm"
@@ -23,10 +25,11 @@ type wish struct {
 
 // ask reads how a reply is generated and how the client wants it.
 func (s *Server) ask(c *call, r *http.Request) (a session.Ask, w wish) {
-	a = session.Ask{Model: c.body.Text("model"), CacheScope: s.cacheScope(r)}
-	if p, ok := c.body.Take("params"); ok {
-		a.Params = []byte(p)
+	a = session.Ask{Model: c.body.Text("model")}
+	if p, ok := c.body.Take("params"); ok && c.body.Err == nil {
+		a.Params, a.Report, c.body.Err = session.ParseParams([]byte(p))
 	}
+	a.Params.CacheScope = s.cacheScope(r)
 	w.wait = true
 	if f := c.body.Flag("wait"); f != nil {
 		w.wait = *f
@@ -370,4 +373,108 @@ func (s *Server) inspect(w http.ResponseWriter, r *http.Request) error {
 		Reply  session.Reply `json:"reply"`
 	}{wireOf(i.Model, i.Rendered), i.Digest, i.Then, i.Digest == i.Then, i.Scene, i.Reply}
 	return writeValue(w, r, v)
+}
+
+// inSession answers a chat completion in a session: the message is the only
+// new one, and the server knows the rest. Its reply is a run, which goes on
+// when the client leaves.
+func (s *Server) inSession(ctx context.Context, w http.ResponseWriter, r *http.Request, q *openai.Request) error {
+	sessions, err := s.sessions()
+	if err != nil {
+		return err
+	}
+	m, err := newMessage(q)
+	if err != nil {
+		return err
+	}
+	id := q.Session
+	if external, ok := strings.CutPrefix(id, "@"); ok {
+		x, _, err := sessions.Create(ctx, session.New{ExternalID: external})
+		if err != nil {
+			return err
+		}
+		id = x.ID
+	}
+	receipt, err := sessions.Send(ctx, id, session.Write{}, m, session.Ask{Model: q.Model, Params: q.Params, Report: q.Report})
+	if running, ok := errors.AsType[*session.RunningError](err); ok {
+		w.Header().Set("Location", "/parley/v1/runs/"+running.Run)
+	}
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Location", "/parley/v1/runs/"+receipt.Run)
+	run, err := sessions.Run(ctx, receipt.Run)
+	if err != nil {
+		return err
+	}
+	ask := func(ctx context.Context, _ int) iter.Seq2[chat.Event, error] { return eventsOf(ctx, run) }
+	head := s.head(w, "chatcmpl-", Target{ID: q.Model})
+	if q.Stream {
+		return s.stream(ctx, newEvents(w, r), r, 1, ask, openai.NewChat(head, q), nil)
+	}
+	replies, err := collect(ctx, 1, ask)
+	if err != nil {
+		return err
+	}
+	if out, err := run.Wait(ctx); err == nil {
+		head.Model = out.Message.Reply.Model
+		noteModel(w, head.Model)
+	}
+	report := gather(nil, replies)
+	setReport(w.Header(), report)
+	return writeJSON(w, r, http.StatusOK, openai.Chat(head, q, replies, report))
+}
+
+// newMessage is the message that a chat completion adds to a session.
+func newMessage(q *openai.Request) (session.Send, error) {
+	messages := q.Conversation.Messages
+	if len(messages) != 1 || messages[0].Role != chat.User {
+		return session.Send{}, &llm.Error{Code: llm.Invalid, Field: "messages", Message: "in a session there is one new message, a user's", Hint: "the server knows the others"}
+	}
+	if q.Choices != 1 {
+		return session.Send{}, llm.Errorf(llm.Invalid, "n", "in a session there is one reply at a time")
+	}
+	if len(q.Conversation.Tools) > 0 {
+		return session.Send{}, llm.Errorf(llm.Unsupported, "tools", "replies in sessions call no tools")
+	}
+	for _, p := range messages[0].Parts {
+		if p.Media != nil {
+			return session.Send{}, llm.Errorf(llm.Unsupported, "messages[0].content", "sessions keep texts, and no pictures")
+		}
+	}
+	return session.Send{Text: messages[0].Text(), Author: session.Author{Name: messages[0].Name}}, nil
+}
+
+// eventsOf is a run as the events of a reply.
+func eventsOf(ctx context.Context, run *session.Run) iter.Seq2[chat.Event, error] {
+	return func(yield func(chat.Event, error) bool) {
+		for e, err := range run.Events(ctx, 0) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			var out chat.Event
+			switch d := e.Data.(type) {
+			case session.Started:
+				out = chat.Accepted{}
+			case session.Progress:
+				out = chat.Waiting(d)
+			case session.Text:
+				if out = (chat.TextDelta{Text: d.Text}); e.Kind == session.EventReasoning {
+					out = chat.ReasoningDelta{Text: d.Text}
+				}
+			case session.Outcome:
+				if _, err := run.Wait(ctx); err != nil {
+					yield(nil, err)
+					return
+				}
+				out = chat.Done{Finish: d.Message.Reply.Finish()}
+			default:
+				continue
+			}
+			if !yield(out, nil) {
+				return
+			}
+		}
+	}
 }

@@ -426,3 +426,45 @@ func TestAServerWithoutSessionsSaysSo(t *testing.T) {
 		}
 	}
 }
+
+func TestAChatCompletionMayBeTheNextMessageOfASession(t *testing.T) {
+	k := keeps(t, nil)
+	c := k.answer(201, "PUT", "/characters/ada?file=ada.yaml", "name: Ada\ngreeting: Hello!\n")
+	x := k.answer(201, "POST", "/sessions", `{"external_id":"x","character":"`+c.ID+`"}`)
+	native := k.url
+	defer func() { k.url = native }()
+	k.url = strings.TrimSuffix(native, "/parley/v1") + "/v1"
+	post := func(body string) string {
+		t.Helper()
+		resp := k.do("POST", "/chat/completions", body)
+		defer resp.Body.Close()
+		data, _ := io.ReadAll(resp.Body)
+		return resp.Status + " " + string(data)
+	}
+	whole := post(`{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`)
+	if !strings.Contains(whole, `"content":"Hello"`) || !strings.Contains(whole, `"finish_reason":"stop"`) || !strings.Contains(whole, `"prompt_tokens":1`) {
+		t.Errorf("got %s", whole)
+	}
+	streamed := post(`{"messages":[{"role":"user","content":"And?"}],"stream":true,"parley":{"session":"` + x.ID + `"}}`)
+	if !strings.Contains(streamed, `"content":"Hel"`) || !strings.Contains(streamed, "data: [DONE]") {
+		t.Errorf("got %s", streamed)
+	}
+	for body, want := range map[string]string{
+		`{"messages":[{"role":"user","content":"Hi"},{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`:                        "400",
+		`{"messages":[{"role":"user","content":"Hi"}],"n":2,"parley":{"session":"@x"}}`:                                                 "400",
+		`{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"none"}}`:                                                     "404",
+		`{"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"f"}}],"parley":{"session":"@x"}}`: "400",
+	} {
+		if got := post(body); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if got := post(`{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@new"}}`); !strings.HasPrefix(got, "200") {
+		t.Errorf("a new one: %s", got)
+	}
+	k.url = native
+	if got := k.texts(x.ID); got != "Hello!|Hi|Hello|And?|Hello" {
+		t.Errorf("got %q", got)
+	}
+	k.answer(400, "POST", "/render", `{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`)
+}

@@ -139,10 +139,19 @@ func TestThePromptOfAReplyCanBeMadeAgain(t *testing.T) {
 	}
 }
 
+func ask(t *testing.T, params string) session.Ask {
+	t.Helper()
+	p, report, err := session.ParseParams(json.RawMessage(params))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Ask{Params: p, Report: report}
+}
+
 func TestParametersAreLaidOverEachOther(t *testing.T) {
 	m := &model{responder: chat.Script(chat.Accepted{PromptTokens: 3, Seed: 42}, chat.TextDelta{Text: "Hello", Tokens: []llm.Token{{ID: 5}}})}
 	st := on(t, m, session.New{Settings: session.Settings{System: "x", Params: json.RawMessage(`{"temperature":0.5,"max_tokens":9,"stop":"END"}`)}})
-	_, run := st.begun(st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{Params: json.RawMessage(`{"temperature":0.1,"nonsense":1}`)}))
+	_, run := st.begun(st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, ask(t, `{"temperature":0.1,"nonsense":1}`)))
 	out, err := run.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -157,7 +166,10 @@ func TestParametersAreLaidOverEachOther(t *testing.T) {
 	if len(r.Report) != 1 || r.Report[0].Code != "ignored" {
 		t.Errorf("got %+v", r.Report)
 	}
-	if _, err := st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{Params: json.RawMessage(`{"temperature":-1}`)}); llm.AsError(err).Field != "params.temperature" {
+	if _, _, err := session.ParseParams(json.RawMessage(`{"temperature":-1}`)); llm.AsError(err).Field != "params.temperature" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{Params: llm.Params{TopP: new(7.0)}}); llm.AsError(err).Field != "top_p" {
 		t.Errorf("got %v", err)
 	}
 	if len(st.talk()) != 2 {

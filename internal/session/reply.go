@@ -4,10 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -18,17 +18,16 @@ import (
 // Ask says how a reply is generated. What it leaves open is as the session's
 // settings say.
 type Ask struct {
-	Model      string
-	Params     json.RawMessage
-	CacheScope string
+	Model  string
+	Params llm.Params
+	Report llm.Report // of what was asked and is not carried out
 }
 
 func (a Ask) check() error {
 	if err := limits.NameBytes.CheckInt(len(a.Model)); err != nil {
 		return llm.Errorf(llm.Invalid, "model", "%v", err)
 	}
-	_, _, err := paramsOf(nil, a.Params)
-	return err
+	return a.Params.Check()
 }
 
 // Send adds a message and begins a reply to it.
@@ -208,11 +207,11 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	if err != nil {
 		return err
 	}
-	params, report, err := paramsOf(t.Session.At(r.reply.Base).Params, a.Params)
+	usual, _, err := ParseParams(t.Session.At(r.reply.Base).Params)
 	if err != nil {
 		return err
 	}
-	params.CacheScope = a.CacheScope
+	params, report := over(a.Params, usual), slices.Clone(a.Report)
 	model, err := s.models.Answerer(ctx, r.reply.Wanted)
 	if err != nil {
 		return err
@@ -321,6 +320,20 @@ func (r *Reply) finish(f llm.Finish) {
 	if !u.CacheUntold {
 		r.Usage.Cached = new(u.CachedTokens)
 	}
+}
+
+// Finish is how the reply ended, as a model tells it. One that was broken off
+// ended as if by its length.
+func (r *Reply) Finish() llm.Finish {
+	f := llm.Finish{Reason: r.Reason, Stop: r.Stop, Seed: r.Seed, Report: r.Report,
+		Usage: llm.Usage{PromptTokens: r.Usage.Prompt, CompletionTokens: r.Usage.Completion, CacheUntold: r.Usage.Cached == nil}}
+	if r.Usage.Cached != nil {
+		f.Usage.CachedTokens = *r.Usage.Cached
+	}
+	if f.Reason == "" {
+		f.Reason = llm.ReasonLength
+	}
+	return f
 }
 
 // PromptDigest is the SHA-256 of a prompt: of its segments with what each may

@@ -293,7 +293,7 @@ func (v Settings) check() error {
 	if !slices.Contains([]scene.Names{scene.NamesIfMany, scene.NamesAlways, scene.NamesNever}, v.Names) {
 		return llm.Errorf(llm.Invalid, "names", "there is no %q; there are always and never", v.Names)
 	}
-	_, _, err := paramsOf(v.Params, nil)
+	_, _, err := ParseParams(v.Params)
 	return err
 }
 
