@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -20,6 +21,7 @@ import (
 	"parley/internal/character"
 	"parley/internal/limits"
 	"parley/internal/server"
+	"parley/internal/session"
 	"parley/llm"
 )
 
@@ -181,6 +183,15 @@ func (c config) characters() server.Characters {
 		return nil
 	}
 	return character.Folder(c.Characters.Dir)
+}
+
+// sessions are what the sessions need besides their store.
+func (c config) sessions(models server.Models, log *slog.Logger) session.Options {
+	o := session.Options{Models: server.Answers(models), Logger: log}
+	if c.Characters.Dir != "" {
+		o.Files = character.Folder(c.Characters.Dir)
+	}
+	return o
 }
 
 const configName = "parley.toml"

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 
-	"parley/internal/catalog"
 	"parley/internal/discover"
-	"parley/internal/server"
 	"parley/internal/session"
 	"parley/internal/sqlite"
 )
@@ -35,13 +32,13 @@ func dataDir() (string, error) {
 
 // openSessions opens the sessions that are served. Where none can be kept in a
 // folder that nobody named, the server is without them and says so.
-func openSessions(where string, models *catalog.Catalog, log *slog.Logger) (_ *session.Sessions, closeAll func() error, err error) {
+func openSessions(where string, o session.Options) (_ *session.Sessions, closeAll func() error, err error) {
 	nothing := func() error { return nil }
 	switch where {
 	case dataOff:
 		return nil, nothing, nil
 	case dataMemory:
-		return session.Open(session.NewMemory(), server.Answers(models), log), nothing, nil
+		return session.Open(session.NewMemory(), o), nothing, nil
 	}
 	named := where != ""
 	if !named {
@@ -49,19 +46,19 @@ func openSessions(where string, models *catalog.Catalog, log *slog.Logger) (_ *s
 	}
 	if err == nil {
 		var s *session.Sessions
-		if s, closeAll, err = serveSessions(where, models, log); err == nil {
-			log.Info("sessions", "folder", where)
+		if s, closeAll, err = serveSessions(where, o); err == nil {
+			o.Logger.Info("sessions", "folder", where)
 			return s, closeAll, nil
 		}
 	}
 	if named {
 		return nil, nil, err
 	}
-	log.Warn("no sessions are kept", "reason", sentence(err))
+	o.Logger.Warn("no sessions are kept", "reason", sentence(err))
 	return nil, nothing, nil
 }
 
-func serveSessions(dir string, models *catalog.Catalog, log *slog.Logger) (*session.Sessions, func() error, error) {
+func serveSessions(dir string, o session.Options) (*session.Sessions, func() error, error) {
 	ctx := context.Background()
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, nil, &userError{Message: "sessions cannot be kept in " + dir + ": " + err.Error(), Hint: "name another folder with --data DIR", Err: err}
@@ -74,7 +71,7 @@ func serveSessions(dir string, models *catalog.Catalog, log *slog.Logger) (*sess
 	if err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
 	}
-	s := session.Open(store, server.Answers(models), log)
+	s := session.Open(store, o)
 	if err := s.Recover(ctx); err != nil {
 		return nil, nil, errors.Join(err, store.Close(), lock.Close())
 	}
@@ -98,5 +95,5 @@ func lookAt(dir string) (*session.Sessions, func() error, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return session.Open(store, nil, nil), store.Close, nil
+	return session.Open(store, session.Options{}), store.Close, nil
 }

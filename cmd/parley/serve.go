@@ -91,7 +91,7 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	sessions, closeStore, err := openSessions(cfg.Server.Data, models, log)
+	sessions, closeStore, err := openSessions(cfg.Server.Data, cfg.sessions(models, log))
 	if err != nil {
 		go models.Close() // not waited for, as below
 		return err

@@ -21,10 +21,11 @@ type wireCharacter struct {
 	Bytes    int       `json:"bytes"`
 	Created  time.Time `json:"created"`
 	Deleted  bool      `json:"deleted,omitempty"`
+	Folder   bool      `json:"folder,omitempty"` // of the folder of characters
 }
 
 func showCharacter(c session.Character) wireCharacter {
-	return wireCharacter{c.ID, c.Revision, c.Name, c.File, len(c.Data), c.Created, c.Deleted}
+	return wireCharacter{c.ID, c.Revision, c.Name, c.File, len(c.Data), c.Created, c.Deleted, c.Folder}
 }
 
 func (s *Server) listCharacters(w http.ResponseWriter, r *http.Request) error {

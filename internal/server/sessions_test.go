@@ -33,7 +33,7 @@ func keeps(t *testing.T, gate chan struct{}) *keeper {
 	script.Gate = gate
 	models := one("tiny", rendering{script}, nil)
 	k := &keeper{t: t, gate: gate, store: session.NewMemory()}
-	sessions := session.Open(k.store, Answers(models), nil)
+	sessions := session.Open(k.store, session.Options{Models: Answers(models)})
 	s := New(models, Options{Sessions: sessions})
 	h := httptest.NewServer(s.Handler(Own))
 	k.url = h.URL + "/parley/v1"
@@ -340,7 +340,7 @@ func TestAShutdownKeepsWhatThereIsOfAReply(t *testing.T) {
 	gate := make(chan struct{})
 	script.Gate = gate
 	models := one("tiny", script, nil)
-	sessions := session.Open(session.NewMemory(), Answers(models), nil)
+	sessions := session.Open(session.NewMemory(), session.Options{Models: Answers(models)})
 	s := New(models, Options{Sessions: sessions})
 	x, _, err := sessions.Create(t.Context(), session.New{})
 	if err != nil {

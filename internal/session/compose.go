@@ -22,12 +22,9 @@ type part struct {
 
 // part reads a revision of a character; 0 is the newest.
 func (s *Sessions) part(ctx context.Context, id string, revision int64) (*part, error) {
-	c, err := s.store.Character(ctx, id, revision)
+	c, err := s.Character(ctx, id, revision)
 	if err != nil {
 		return nil, err
-	}
-	if c.Deleted && revision == 0 {
-		return nil, NoCharacter(id)
 	}
 	card, _, err := character.ReadCard(c.File, c.Data)
 	if err != nil {

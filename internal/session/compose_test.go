@@ -1,7 +1,10 @@
 package session_test
 
 import (
+	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -217,5 +220,57 @@ func TestTokensAreGivenBackToTheirModelAlone(t *testing.T) {
 				t.Errorf("%s gets %+v", name, said)
 			}
 		}
+	}
+}
+
+// folder is characters in memory.
+type folder map[string]string
+
+func (f folder) Read(_ context.Context, name string) (string, []byte, error) {
+	if data, ok := f[name]; ok {
+		return name + ".yaml", []byte(data), nil
+	}
+	return "", nil, llm.Errorf(llm.NotFound, "character", "there is none")
+}
+
+func (f folder) Names() ([]string, error) { return slices.Collect(maps.Keys(f)), nil }
+
+func TestCharactersOfAFolderAreTakenOver(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
+	files := folder{"Tom & Co": "name: Tom\ngreeting: Hi.\n"}
+	st := &stage{model: m, t: t, store: session.NewMemory(), files: files}
+	st.open()
+	ctx := t.Context()
+	if all, err := st.Characters(ctx); err != nil || len(all) != 1 || all[0].ID != "Tom & Co" || all[0].Revision != 0 {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	x, _, err := st.Create(ctx, session.New{Settings: session.Settings{Character: "Tom & Co"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.id = x.ID
+	r, run := st.send("Hi")
+	run.Wait(ctx)
+	was := m.last()
+	files["Tom & Co"] = "name: Tom\ncontext: Tom sleeps.\n"
+	_, run = st.send("Hi")
+	if run.Wait(ctx); !strings.Contains(m.last(), "Tom sleeps.") {
+		t.Errorf("a change of the file does not count:\n%s", m.last())
+	}
+	if i, err := st.Inspect(ctx, session.Place{Session: st.id, Message: r.Reply, Version: -1}); err != nil || i.Rendered.Prompt.String() != was {
+		t.Errorf("the prompt of before is %+v, %v", i, err)
+	}
+	if _, _, err := st.SaveCharacter(ctx, "Tom & Co", 2, "tom.yaml", []byte("name: Tim\n")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := st.Character(ctx, "Tom & Co", 0); err != nil || c.Name != "Tim" || c.Revision != 3 {
+		t.Errorf("what was saved is %+v, %v", c, err)
+	}
+	delete(files, "Tom & Co")
+	if all, err := st.Characters(ctx); err != nil || len(all) != 1 || all[0].Revision != 3 {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	if _, err := st.Character(ctx, "../x", 0); llm.AsError(err).Code != llm.NotFound {
+		t.Errorf("got %v", err)
 	}
 }

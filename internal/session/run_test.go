@@ -69,6 +69,7 @@ type stage struct {
 	*model
 	t     *testing.T
 	store *session.Memory
+	files session.Files
 	id    string
 }
 
@@ -93,7 +94,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 }
 
 func (st *stage) open() {
-	st.Sessions = session.Open(st.store, st.model, nil)
+	st.Sessions = session.Open(st.store, session.Options{Models: st.model, Files: st.files})
 	if err := st.Recover(st.t.Context()); err != nil {
 		st.t.Fatal(err)
 	}

@@ -187,6 +187,7 @@ type Character struct {
 	Data     []byte    `json:"data"` // as it was sent, byte for byte
 	Created  time.Time `json:"created"`
 	Deleted  bool      `json:"deleted,omitempty"`
+	Folder   bool      `json:"folder,omitempty"` // taken from the folder of characters
 }
 
 // clone copies what a change of one session must not change in another.

@@ -23,10 +23,12 @@ import (
 type Sessions struct {
 	store  Store
 	models Models
+	files  Files
 	log    *slog.Logger
 
-	locks [64]sync.Mutex // for one session at a time, by its id
-	seed  maphash.Seed
+	locks      [64]sync.Mutex // for one session at a time, by its id
+	seed       maphash.Seed
+	characters sync.Mutex // for one character at a time; it may be taken while a session is locked
 
 	ctx     context.Context // of all runs
 	cancel  context.CancelCauseFunc
@@ -58,11 +60,26 @@ type Answerer struct {
 	Release   func()     // called once when it is not needed any more; may be nil
 }
 
-// Open makes Sessions of a store. log may be nil, and models where no replies
-// are asked for.
-func Open(store Store, models Models, log *slog.Logger) *Sessions {
+// Files are characters that somebody else keeps, in files.
+type Files interface {
+	// Read gives the file of a character by its name, and what stands in it. One
+	// that is not there is an *llm.Error with Code NotFound.
+	Read(ctx context.Context, name string) (file string, data []byte, err error)
+	// Names lists the characters.
+	Names() ([]string, error)
+}
+
+// Options are what sessions need besides a store. All may be nil.
+type Options struct {
+	Models Models // who replies
+	Files  Files  // characters beside those of the store
+	Logger *slog.Logger
+}
+
+// Open makes Sessions of a store.
+func Open(store Store, o Options) *Sessions {
 	s := &Sessions{
-		store: store, models: models, log: log, seed: maphash.MakeSeed(),
+		store: store, models: o.Models, files: o.Files, log: o.Logger, seed: maphash.MakeSeed(),
 		active: map[string]*Run{}, runs: map[string]*Run{},
 		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		newID: func() string { return strings.ToLower(rand.Text()[:16]) },

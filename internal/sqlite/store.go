@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,6 +50,11 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
+	}
+	// What people say to each other is for nobody else's eyes; SQLite's other files
+	// get the same rights. Where this fails, SQLite says why.
+	if f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		f.Close()
 	}
 	db, err := sql.Open("sqlite", uri(abs, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)", "foreign_keys(1)", "trusted_schema(0)"))
 	if err != nil {
@@ -211,6 +217,11 @@ func Lock(ctx context.Context, dir string) (io.Closer, error) {
 	abs, err := filepath.Abs(filepath.Join(dir, "serving.lock"))
 	if err != nil {
 		return nil, err
+	}
+	// What people say to each other is for nobody else's eyes; SQLite's other files
+	// get the same rights. Where this fails, SQLite says why.
+	if f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		f.Close()
 	}
 	db, err := sql.Open("sqlite", uri(abs, "busy_timeout(500)", "journal_mode(MEMORY)"))
 	if err != nil {

@@ -76,7 +76,7 @@ func Talk(t *testing.T, seed uint64, open func() session.Store) {
 	ctx := t.Context()
 	model := &parrot{}
 	begin := func() *session.Sessions {
-		s := session.Open(open(), model, nil)
+		s := session.Open(open(), session.Options{Models: model})
 		if err := s.Recover(ctx); err != nil {
 			t.Fatal(err)
 		}
