@@ -59,6 +59,7 @@ var allowed = map[string][]string{
 	"llm/llmtest":        {"llm"},
 	"internal/character": {"llm"},
 	"internal/macro":     {"llm"},
+	"internal/apikey":    {},
 	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -50,13 +51,34 @@ type serverConfig struct {
 	Strict       bool     `toml:"strict"`
 	Default      string   `toml:"default"`
 	APIKeysFile  string   `toml:"api_keys_file"`
+	TLSCert      string   `toml:"tls_cert"`
+	TLSKey       string   `toml:"tls_key"`
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
-	IsolateCache bool     `toml:"isolate_cache"`
-	Data         string   `toml:"data"`
-	LogFormat    string   `toml:"log_format"`
-	LogContents  bool     `toml:"log_contents"`
-	Pprof        bool     `toml:"pprof"`
+
+	TrustedProxies []string `toml:"trusted_proxies"`
+
+	Data         string `toml:"data"`
+	IsolateCache bool   `toml:"isolate_cache"`
+	LogFormat    string `toml:"log_format"`
+	LogContents  bool   `toml:"log_contents"`
+	Pprof        bool   `toml:"pprof"`
+}
+
+// proxies are the addresses and networks of trusted_proxies.
+func (c *serverConfig) proxies() (all []netip.Prefix, err error) {
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, usageError("write 10.0.0.5, or 10.0.0.0/8", "the trusted proxy %q is neither an address nor a network", text)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
 }
 
 type charactersConfig struct {
@@ -326,8 +348,10 @@ func (c *config) check() error {
 			return bad("presets."+name+"."+e.Field+":", "%s", e.Message)
 		}
 	}
-	if c.Server.APIKeysFile != "" {
-		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
+	for _, path := range []*string{&c.Server.APIKeysFile, &c.Server.TLSCert, &c.Server.TLSKey} {
+		if *path != "" {
+			*path = c.beside(*path)
+		}
 	}
 	if d := c.Server.Data; d != "" && d != dataOff && d != dataMemory {
 		c.Server.Data = c.beside(d)

@@ -35,6 +35,7 @@ type cli struct {
 
 	Session   sessionCmd `cmd:"" help:"List, show, export and import what was talked."`
 	Configure configCmd  `cmd:"" name:"config" help:"Take over the configuration of another program."`
+	Key       keyCmd     `cmd:"" help:"Make, list and revoke API keys."`
 	Check     checkCmd   `cmd:"" help:"Find out whether a server keeps its promises."`
 }
 

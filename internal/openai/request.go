@@ -170,14 +170,6 @@ var reservedKwargs = map[string]bool{
 // readLayout reads what a client may say about the form of the prompt.
 func readLayout(o *wire.Object, q *Request) {
 	layout := &q.Conversation.Layout
-	argument := func(name string, v wire.Value) {
-		if layout.Arguments == nil {
-			layout.Arguments = map[string]json.RawMessage{}
-		}
-		if _, said := layout.Arguments[name]; !said {
-			layout.Arguments[name] = json.RawMessage(v)
-		}
-	}
 	if v, ok := o.Take("chat_template_kwargs"); ok {
 		if err := limits.KwargsBytes.CheckInt(len(v)); err != nil {
 			o.Invalid("chat_template_kwargs", "%v", err)
@@ -187,18 +179,14 @@ func readLayout(o *wire.Object, q *Request) {
 			if reservedKwargs[name] {
 				o.Invalid(args.At(name), "is given to templates by the server")
 			}
-			argument(name, v)
+			q.argument(name, v)
 		})
 	}
 	if v, ok := o.Take("enable_thinking"); ok {
-		argument("enable_thinking", v)
+		q.argument("enable_thinking", v)
 	}
 	if v, ok := o.Take("reasoning_effort"); ok {
-		if o.TextOf("reasoning_effort", v) == "none" {
-			argument("enable_thinking", wire.Value("false"))
-		} else {
-			argument("reasoning_effort", v)
-		}
+		readEffort(o, q, "reasoning_effort", v)
 	}
 	layout.Template = o.Text("chat_template")
 	if err := limits.TemplateBytes.CheckInt(len(layout.Template)); err != nil && layout.Template != "" {
@@ -209,6 +197,26 @@ func readLayout(o *wire.Object, q *Request) {
 	}
 	if v, ok := o.Take("parley"); ok {
 		readOwn(o, q, v)
+	}
+}
+
+// argument gives the model's template an argument, unless it has it already.
+func (q *Request) argument(name string, v wire.Value) {
+	layout := &q.Conversation.Layout
+	if layout.Arguments == nil {
+		layout.Arguments = map[string]json.RawMessage{}
+	}
+	if _, said := layout.Arguments[name]; !said {
+		layout.Arguments[name] = json.RawMessage(v)
+	}
+}
+
+// readEffort reads how long to think, as arguments of the model's template.
+func readEffort(o *wire.Object, q *Request, path string, v wire.Value) {
+	if o.TextOf(path, v) == "none" {
+		q.argument("enable_thinking", wire.Value("false"))
+	} else {
+		q.argument("reasoning_effort", v)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/apikey"
 	"parley/internal/character"
 	"parley/llm"
 )
@@ -19,6 +20,14 @@ type single struct {
 	released chan string   // if set, gets the model's id on each release
 	changed  []string      // what was loaded and unloaded
 	hold     chan struct{} // if set, names are resolved when it is closed
+}
+
+// plain are keys for everything.
+func plain(texts ...string) (keys []apikey.Key) {
+	for _, t := range texts {
+		keys = append(keys, apikey.Plain(t))
+	}
+	return keys
 }
 
 func one(id string, r chat.Responder, m llm.Model) *single {

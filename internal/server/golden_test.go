@@ -58,7 +58,7 @@ func talk(t *testing.T, file string) {
 		got := ""
 		switch f.Name {
 		case "keys":
-			o.Keys = strings.Fields(string(f.Data))
+			o.Keys = plain(strings.Fields(string(f.Data))...)
 			continue
 		case "face":
 			var ok bool

@@ -21,29 +21,29 @@ var koboldRoutes = koboldUnder("/api/v1", "/api/latest")
 // prefixes at which it has them.
 func koboldUnder(united ...string) []route {
 	routes := []route{
-		{Kobold, "POST", "/api/extra/generate/stream", false, true, (*Server).koboldStream},
-		{Kobold, "GET", "/api/extra/generate/check", false, false, (*Server).koboldCheck},
-		{Kobold, "POST", "/api/extra/generate/check", false, false, (*Server).koboldCheck},
-		{Kobold, "POST", "/api/extra/abort", false, false, (*Server).koboldAbort},
-		{Kobold, "POST", "/api/extra/tokencount", false, true, (*Server).koboldCount},
-		{Kobold, "POST", "/api/extra/tokenize", false, true, (*Server).koboldCount},
-		{Kobold, "POST", "/api/extra/detokenize", false, true, (*Server).koboldText},
-		{Kobold, "POST", "/api/extra/embeddings", false, true, (*Server).embeddings},
-		{Kobold, "GET", "/api/extra/true_max_context_length", false, false, (*Server).koboldContext},
-		{Kobold, "GET", "/api/extra/version", false, false, koboldSays(kobold.Version())},
-		{Kobold, "GET", "/api/extra/perf", false, false, (*Server).koboldPerf},
-		{Kobold, "GET", "/props", false, false, (*Server).llamaProps}, // its clients look for the chat template there
-		{Kobold, "GET", "/api/extra/preloadstory", false, false, koboldSays([]byte("{}"))},
+		{Kobold, "POST", "/api/extra/generate/stream", forChat, true, (*Server).koboldStream},
+		{Kobold, "GET", "/api/extra/generate/check", forChat, false, (*Server).koboldCheck},
+		{Kobold, "POST", "/api/extra/generate/check", forChat, false, (*Server).koboldCheck},
+		{Kobold, "POST", "/api/extra/abort", forChat, false, (*Server).koboldAbort},
+		{Kobold, "POST", "/api/extra/tokencount", forChat, true, (*Server).koboldCount},
+		{Kobold, "POST", "/api/extra/tokenize", forChat, true, (*Server).koboldCount},
+		{Kobold, "POST", "/api/extra/detokenize", forChat, true, (*Server).koboldText},
+		{Kobold, "POST", "/api/extra/embeddings", forChat, true, (*Server).embeddings},
+		{Kobold, "GET", "/api/extra/true_max_context_length", forReaders, false, (*Server).koboldContext},
+		{Kobold, "GET", "/api/extra/version", forReaders, false, koboldSays(kobold.Version())},
+		{Kobold, "GET", "/api/extra/perf", forReaders, false, (*Server).koboldPerf},
+		{Kobold, "GET", "/props", forReaders, false, (*Server).llamaProps}, // its clients look for the chat template there
+		{Kobold, "GET", "/api/extra/preloadstory", forReaders, false, koboldSays([]byte("{}"))},
 	}
 	for _, at := range united {
 		routes = append(routes,
-			route{Kobold, "POST", at + "/generate", false, true, (*Server).koboldOrTextgen},
-			route{Kobold, "GET", at + "/model", false, false, (*Server).koboldModel},
-			route{Kobold, "GET", at + "/info/version", false, false, koboldSays(kobold.Result(kobold.United))},
-			route{Kobold, "GET", at + "/config/max_context_length", false, false, (*Server).koboldContext},
-			route{Kobold, "GET", at + "/config/max_length", false, false, koboldSays(kobold.Value(512))},
-			route{Kobold, "GET", at + "/config/soft_prompt", false, false, koboldSays(kobold.Value(""))},
-			route{Kobold, "GET", at + "/config/soft_prompts_list", false, false, koboldSays(kobold.Values())},
+			route{Kobold, "POST", at + "/generate", forChat, true, (*Server).koboldOrTextgen},
+			route{Kobold, "GET", at + "/model", forReaders, false, (*Server).koboldModel},
+			route{Kobold, "GET", at + "/info/version", forReaders, false, koboldSays(kobold.Result(kobold.United))},
+			route{Kobold, "GET", at + "/config/max_context_length", forReaders, false, (*Server).koboldContext},
+			route{Kobold, "GET", at + "/config/max_length", forReaders, false, koboldSays(kobold.Value(512))},
+			route{Kobold, "GET", at + "/config/soft_prompt", forReaders, false, koboldSays(kobold.Value(""))},
+			route{Kobold, "GET", at + "/config/soft_prompts_list", forReaders, false, koboldSays(kobold.Values())},
 		)
 	}
 	return routes
@@ -99,7 +99,7 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = i
-		run := &run{owner: ownerOf(r, q.Key)}
+		run := &run{owner: s.ownerOf(r, q.Key)}
 		return s.kobold.watched(run, func(ctx context.Context) iter.Seq2[chat.Event, error] {
 			return asEvents(target.Model.Complete(ctx, prompt, params))
 		})(ctx)
@@ -148,7 +148,7 @@ func (s *Server) koboldCheck(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text := ""
-	for _, run := range s.kobold.of(ownerOf(r, key)) {
+	for _, run := range s.kobold.of(s.ownerOf(r, key)) {
 		s.kobold.mu.Lock()
 		text = run.text.String()
 		s.kobold.mu.Unlock()
@@ -161,7 +161,7 @@ func (s *Server) koboldAbort(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ended := s.kobold.end(ownerOf(r, key))
+	ended := s.kobold.end(s.ownerOf(r, key))
 	return writeJSON(w, r, http.StatusOK, kobold.Success(ended > 0))
 }
 

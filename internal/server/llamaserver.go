@@ -14,20 +14,20 @@ import (
 )
 
 var llamaRoutes = []route{
-	{LlamaCPP, "POST", "/completion", false, true, (*Server).llamaCompletion},
-	{LlamaCPP, "POST", "/completions", false, true, (*Server).llamaOrOpenAI},
-	{LlamaCPP, "POST", "/chat/completions", false, true, (*Server).chatCompletions},
-	{LlamaCPP, "GET", "/models", false, false, (*Server).listModels},
-	{LlamaCPP, "POST", "/tokenize", false, true, (*Server).llamaTokenize},
-	{LlamaCPP, "POST", "/detokenize", false, true, (*Server).llamaDetokenize},
-	{LlamaCPP, "POST", "/apply-template", false, true, (*Server).llamaTemplate},
-	{LlamaCPP, "POST", "/embedding", false, true, (*Server).llamaEmbed},
-	{LlamaCPP, "POST", "/embeddings", false, true, (*Server).llamaEmbed},
-	{LlamaCPP, "POST", "/infill", false, true, (*Server).llamaInfill},
-	{LlamaCPP, "GET", "/props", false, false, (*Server).llamaProps},
-	{LlamaCPP, "GET", "/slots", false, false, (*Server).llamaSlots},
-	{LlamaCPP, "GET", "/health", true, false, (*Server).healthy},
-	{LlamaCPP, "GET", "/v1/health", true, false, (*Server).healthy},
+	{LlamaCPP, "POST", "/completion", forChat, true, (*Server).llamaCompletion},
+	{LlamaCPP, "POST", "/completions", forChat, true, (*Server).llamaOrOpenAI},
+	{LlamaCPP, "POST", "/chat/completions", forChat, true, (*Server).chatCompletions},
+	{LlamaCPP, "GET", "/models", forReaders, false, (*Server).listModels},
+	{LlamaCPP, "POST", "/tokenize", forChat, true, (*Server).llamaTokenize},
+	{LlamaCPP, "POST", "/detokenize", forChat, true, (*Server).llamaDetokenize},
+	{LlamaCPP, "POST", "/apply-template", forChat, true, (*Server).llamaTemplate},
+	{LlamaCPP, "POST", "/embedding", forChat, true, (*Server).llamaEmbed},
+	{LlamaCPP, "POST", "/embeddings", forChat, true, (*Server).llamaEmbed},
+	{LlamaCPP, "POST", "/infill", forChat, true, (*Server).llamaInfill},
+	{LlamaCPP, "GET", "/props", forReaders, false, (*Server).llamaProps},
+	{LlamaCPP, "GET", "/slots", forReaders, false, (*Server).llamaSlots},
+	{LlamaCPP, "GET", "/health", forAnyone, false, (*Server).healthy},
+	{LlamaCPP, "GET", "/v1/health", forAnyone, false, (*Server).healthy},
 }
 
 // llamaProblem has the words that clients of this dialect look for.
@@ -75,7 +75,7 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	}
 	q.Params.CacheScope = s.cacheScope(r)
 	if q.NoCache { // a scope that nobody else has
-		q.Params.CacheScope += " " + w.Header().Get("X-Request-Id")
+		q.Params.CacheScope += " " + uniqueID(w)
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,12 +16,15 @@ import (
 )
 
 // logRequest writes a request's line. It has nothing in it that a client
-// chose but its address, and the path where there is nothing at it: no
-// contents, no header, no name.
+// chose but its address, the request's id, and the path where there is nothing
+// at it: no contents, no other header, no name.
 func (s *Server) logRequest(rec *recorder, r *http.Request, took time.Duration) {
 	attrs := []slog.Attr{
 		slog.String("id", rec.id),
-		slog.String("client", client(r).String()),
+		slog.String("client", from(rec.client)),
+	}
+	if rec.key != nil && rec.key.Name != "" {
+		attrs = append(attrs, slog.String("key", rec.key.Name))
 	}
 	if rec.route.path != "" {
 		attrs = append(attrs, slog.String("method", rec.route.method), slog.String("route", rec.route.path),
@@ -49,6 +53,14 @@ func (s *Server) logRequest(rec *recorder, r *http.Request, took time.Duration) 
 	if s.options.LogContents && (rec.body != nil || len(rec.accounts) > 0) {
 		s.logContents(r.Context(), rec)
 	}
+}
+
+// from is a client's address for the log.
+func from(addr netip.Addr) string {
+	if !addr.IsValid() {
+		return "unix"
+	}
+	return addr.String()
 }
 
 // plainField is the part of a field's path that is logged, where it is one that

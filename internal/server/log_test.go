@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/apikey"
 	"parley/llm"
 )
 
@@ -61,7 +62,7 @@ func TestTheLogHasNothingThatAClientSaid(t *testing.T) {
 	}
 	asked := 0
 	for name, m := range models {
-		for _, keys := range [][]string{nil, {"sesame-key"}} {
+		for _, keys := range [][]apikey.Key{nil, plain("sesame-key")} {
 			var log bytes.Buffer
 			s := New(m, Options{Keys: keys, Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 			for _, r := range routes {

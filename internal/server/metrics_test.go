@@ -178,7 +178,7 @@ func TestClientsMakeNoSeries(t *testing.T) {
 }
 
 func TestMetricsNeedAKeyWhereThereIsOne(t *testing.T) {
-	s := New(one("tiny", nil, nil), Options{Keys: []string{"k"}})
+	s := New(one("tiny", nil, nil), Options{Keys: plain("k")})
 	if rec := serve(s, "GET", "/metrics", ""); rec.Code != http.StatusUnauthorized || strings.Contains(rec.Body.String(), "parley_http") {
 		t.Errorf("without a key: %d", rec.Code)
 	}

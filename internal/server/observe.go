@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
 
+	"parley/internal/apikey"
 	"parley/internal/limits"
 	"parley/internal/openai"
 	"parley/llm"
@@ -23,7 +26,10 @@ type recorder struct {
 	http.ResponseWriter
 	rc      *http.ResponseController
 	server  *Server
-	id      string
+	id      string // of the request: the client's own, if it has sent one
+	made    string // an id that no other request has
+	client  netip.Addr
+	key     *apikey.Key // nil: none was asked for
 	began   time.Time
 	route   route // of the zero value where there is none
 	status  int
@@ -103,6 +109,13 @@ func noteRoute(w http.ResponseWriter, found route) {
 	}
 }
 
+// noteKey keeps whose request it is.
+func noteKey(w http.ResponseWriter, key *apikey.Key) {
+	if rec, ok := w.(*recorder); ok {
+		rec.key = key
+	}
+}
+
 // noteModel keeps which model answers.
 func noteModel(w http.ResponseWriter, id string) {
 	if rec, ok := w.(*recorder); ok {
@@ -121,9 +134,12 @@ func noteBody(w http.ResponseWriter, body []byte) {
 // what was said) and protection from panics.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := s.newID()
-		w.Header().Set("X-Request-Id", id)
-		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, id: id, began: s.now()}
+		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, made: s.newID(), client: s.client(r), began: s.now()}
+		rec.id = rec.made
+		if sent := r.Header.Get("X-Request-Id"); plainID(sent) {
+			rec.id = sent
+		}
+		w.Header().Set("X-Request-Id", rec.id)
 		r = s.traced(r, rec)
 		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
 		s.metrics.running.Inc()
@@ -153,6 +169,22 @@ func (s *Server) observe(next http.Handler) http.Handler {
 			}
 		}()
 		next.ServeHTTP(rec, r)
+	})
+}
+
+// uniqueID is an id of a request that no other has, whatever clients send.
+func uniqueID(w http.ResponseWriter) string {
+	if rec, ok := w.(*recorder); ok {
+		return rec.made
+	}
+	return ""
+}
+
+// plainID reports whether a client's id of a request can be given back and
+// logged.
+func plainID(id string) bool {
+	return limits.RequestIDBytes.CheckInt(len(id)) == nil && !strings.ContainsFunc(id, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:", c))
 	})
 }
 

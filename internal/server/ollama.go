@@ -15,23 +15,23 @@ import (
 )
 
 var ollamaRoutes = []route{
-	{Ollama, "POST", "/api/chat", false, true, (*Server).ollamaChat},
-	{Ollama, "POST", "/api/generate", false, true, (*Server).ollamaGenerate},
-	{Ollama, "POST", "/api/embed", false, true, (*Server).ollamaEmbed},
-	{Ollama, "POST", "/api/embeddings", false, true, (*Server).ollamaEmbed},
-	{Ollama, "GET", "/api/tags", false, false, (*Server).ollamaTags},
-	{Ollama, "GET", "/api/ps", false, false, (*Server).ollamaRunning},
-	{Ollama, "POST", "/api/show", false, false, (*Server).ollamaShow},
-	{Ollama, "GET", "/api/version", false, false, (*Server).ollamaVersion},
+	{Ollama, "POST", "/api/chat", forChat, true, (*Server).ollamaChat},
+	{Ollama, "POST", "/api/generate", forChat, true, (*Server).ollamaGenerate},
+	{Ollama, "POST", "/api/embed", forChat, true, (*Server).ollamaEmbed},
+	{Ollama, "POST", "/api/embeddings", forChat, true, (*Server).ollamaEmbed},
+	{Ollama, "GET", "/api/tags", forReaders, false, (*Server).ollamaTags},
+	{Ollama, "GET", "/api/ps", forReaders, false, (*Server).ollamaRunning},
+	{Ollama, "POST", "/api/show", forReaders, false, (*Server).ollamaShow},
+	{Ollama, "GET", "/api/version", forReaders, false, (*Server).ollamaVersion},
 
 	// Models are not managed over this dialect.
-	{Ollama, "POST", "/api/pull", false, false, (*Server).ollamaPull},
-	{Ollama, "POST", "/api/push", false, false, (*Server).ollamaManaged},
-	{Ollama, "POST", "/api/create", false, false, (*Server).ollamaManaged},
-	{Ollama, "POST", "/api/copy", false, false, (*Server).ollamaManaged},
-	{Ollama, "DELETE", "/api/delete", false, false, (*Server).ollamaManaged},
-	{Ollama, "GET", "/api/blobs/", false, false, (*Server).ollamaManaged},
-	{Ollama, "POST", "/api/blobs/", false, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/pull", forReaders, false, (*Server).ollamaPull},
+	{Ollama, "POST", "/api/push", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/create", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/copy", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "DELETE", "/api/delete", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "GET", "/api/blobs/", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/blobs/", forAdmins, false, (*Server).ollamaManaged},
 }
 
 func ollamaProblem(p openai.Problem) (int, []byte) { return p.Status, ollama.Problem(p.Message) }
@@ -62,6 +62,9 @@ func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, parse func
 	defer cancel()
 	head := ollama.Head{Model: ollama.Tagged(q.Model), Now: s.now, Began: s.now()}
 	if q.Unload {
+		if err := mayAlso(w, forAdmins); err != nil {
+			return err
+		}
 		if err := s.models.UnloadModel(ctx, q.Model); err != nil {
 			return err
 		}

@@ -14,11 +14,11 @@ import (
 )
 
 var openaiRoutes = []route{
-	{OpenAI, "GET", "/v1/models", false, false, (*Server).listModels},
-	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
-	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
-	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
-	{OpenAI, "POST", "/v1/embeddings", false, true, (*Server).embeddings},
+	{OpenAI, "GET", "/v1/models", forReaders, false, (*Server).listModels},
+	{OpenAI, "GET", "/v1/models/", forReaders, false, (*Server).oneModel},
+	{OpenAI, "POST", "/v1/chat/completions", forChat, true, (*Server).chatCompletions},
+	{OpenAI, "POST", "/v1/completions", forChat, true, (*Server).completions},
+	{OpenAI, "POST", "/v1/embeddings", forChat, true, (*Server).embeddings},
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
@@ -125,6 +125,12 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if err != nil {
 		return nil, err
 	}
+	s.complement(r, q)
+	return q, nil
+}
+
+// complement adds to a request what the server itself has to say.
+func (s *Server) complement(r *http.Request, q *openai.Request) {
 	switch strings.ToLower(r.Header.Get("Parley-Report")) {
 	case "", "0", "false":
 	default:
@@ -140,7 +146,6 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 		// More than 53 bits would not survive JavaScript.
 		q.Params.Seed = new(rand.Int64N(1 << 53))
 	}
-	return q, nil
 }
 
 // resolve finds the model of a request.
@@ -166,7 +171,7 @@ func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, s
 }
 
 func (s *Server) head(w http.ResponseWriter, prefix string, t Target) openai.Head {
-	return openai.Head{ID: prefix + w.Header().Get("X-Request-Id"), Created: s.now().Unix(), Model: t.ID}
+	return openai.Head{ID: prefix + uniqueID(w), Created: s.now().Unix(), Model: t.ID}
 }
 
 func cannot(t Target, what, hint string) error {

@@ -15,7 +15,7 @@ func (s *Server) profiles(w http.ResponseWriter, r *http.Request) error {
 		return nothingAt(r)
 	}
 	// Of a proxy on this machine nobody knows for whom it asks.
-	if !client(r).IsLoopback() || r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" {
+	if !s.client(r).IsLoopback() || r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" {
 		return &llm.Error{Code: llm.Forbidden, Message: "profiles are for this machine alone"}
 	}
 	switch strings.TrimPrefix(clean(r.URL.Path), "/debug/pprof") {

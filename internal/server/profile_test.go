@@ -8,7 +8,7 @@ import (
 
 func TestProfilesAreForThisMachine(t *testing.T) {
 	off, on := New(one("tiny", nil, nil), Options{}), New(one("tiny", nil, nil), Options{Profiles: true})
-	keyed := New(one("tiny", nil, nil), Options{Profiles: true, Keys: []string{"k"}})
+	keyed := New(one("tiny", nil, nil), Options{Profiles: true, Keys: plain("k")})
 	for _, c := range []struct {
 		s      *Server
 		path   string

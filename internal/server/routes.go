@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"parley/internal/apikey"
 	"parley/internal/openai"
 )
 
@@ -15,6 +16,7 @@ type Dialect string
 // The dialects. Health is part of every face.
 const (
 	OpenAI    Dialect = "openai"
+	Responses Dialect = "responses" // OpenAI's later API
 	Native    Dialect = "parley"
 	Anthropic Dialect = "anthropic"
 	Ollama    Dialect = "ollama"
@@ -35,11 +37,11 @@ type Face struct {
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
-	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI}},
-	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI}},
-	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
-	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
+	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
+	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses}},
+	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI, Responses}},
+	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Responses, Anthropic}},
+	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Responses, Anthropic}},
 	{Name: "koboldcpp", Ports: []int{5001}, Dialects: []Dialect{Kobold, OpenAI}},
 	{Name: "textgen", Ports: []int{5000, 5005}, Dialects: []Dialect{Textgen, OpenAI, Anthropic}},
 	{Name: "mlc", Ports: []int{8000}, Dialects: []Dialect{OpenAI}},
@@ -64,21 +66,29 @@ type route struct {
 	dialect Dialect
 	method  string // GET includes HEAD
 	path    string
-	public  bool // needs no key
-	work    bool // counts as a request of its client and is drained at shutdown
+	scope   apikey.Scope // what a key must be good for, where keys are asked for
+	work    bool         // counts as a request of its client and is drained at shutdown
 	handle  func(*Server, http.ResponseWriter, *http.Request) error
 }
 
+// What a route asks of a key. A route without one of these is closed to all.
+const (
+	forReaders = apikey.Read
+	forChat    = apikey.Chat
+	forAdmins  = apikey.Admin
+	forAnyone  = apikey.Scope(1 << 7) // needs no key
+)
+
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, sessionRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, sessionRoutes, healthRoutes)
 
 var healthRoutes = []route{
-	{Health, "GET", "/healthz", true, false, (*Server).healthz},
-	{Health, "GET", "/readyz", true, false, (*Server).readyz},
-	{Health, "GET", "/metrics", false, false, (*Server).serveMetrics},
-	{Health, "GET", "/debug/pprof", false, false, (*Server).profiles},
-	{Health, "GET", "/debug/pprof/", false, false, (*Server).profiles},
-	{Health, "GET", "/", true, false, (*Server).home},
+	{Health, "GET", "/healthz", forAnyone, false, (*Server).healthz},
+	{Health, "GET", "/readyz", forAnyone, false, (*Server).readyz},
+	{Health, "GET", "/metrics", forReaders, false, (*Server).serveMetrics},
+	{Health, "GET", "/debug/pprof", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/debug/pprof/", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/", forAnyone, false, (*Server).home},
 }
 
 // clean is a path without doubled and trailing slashes: they come from base
@@ -121,13 +131,19 @@ func (s *Server) route(f Face) http.Handler {
 		if i >= 0 {
 			noteRoute(w, found[i])
 		}
-		if !(i >= 0 && found[i].public) {
-			if err := s.authorize(r); err != nil {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				s.problem(w, r, *err)
-				return
-			}
+		need := apikey.All // of which a key has some: nobody else learns what there is
+		if i >= 0 {
+			need = found[i].scope
 		}
+		key, err := s.authorize(r, need)
+		if err != nil {
+			if err.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			}
+			s.problem(w, r, *err)
+			return
+		}
+		noteKey(w, key)
 		switch {
 		case len(found) == 0:
 			s.problem(w, r, openai.Problem(*nothingAt(r)))

@@ -36,9 +36,9 @@ type owner struct {
 }
 
 // ownerOf is whose answers a request asks for.
-func ownerOf(r *http.Request, genkey string) owner {
+func (s *Server) ownerOf(r *http.Request, genkey string) owner {
 	sent, _ := sentKey(r)
-	return owner{client(r), sent, genkey}
+	return owner{s.client(r), sent, genkey}
 }
 
 // errAborted ends an answer that its client does not want any further.

@@ -4,12 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +18,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"parley/chat"
+	"parley/internal/apikey"
 	"parley/internal/limits"
 	"parley/internal/session"
 	"parley/llm"
@@ -26,9 +27,10 @@ import (
 // Options say how to serve. The zero value is safe: no host name that could
 // be rebound, no web page from elsewhere, no key.
 type Options struct {
-	Hosts   []string // host names that clients may use, beside those that are always safe
-	Origins []string // origins of web pages that may ask ("https://chat.example"), beside those of this machine
-	Keys    []string // API keys; if there is one, requests need one
+	Hosts   []string       // host names that clients may use, beside those that are always safe
+	Origins []string       // origins of web pages that may ask ("https://chat.example"), beside those of this machine
+	Keys    []apikey.Key   // nil: none is asked for; otherwise requests need one
+	Proxies []netip.Prefix // reverse proxies, whose word is taken for who asks
 
 	Characters Characters            // those that requests choose by name; nil: none
 	Presets    map[string]llm.Params // sampling that requests choose by name
@@ -52,7 +54,7 @@ type Options struct {
 type Server struct {
 	models  Models
 	options Options
-	keys    [][sha256.Size]byte
+	keys    atomic.Pointer[[]apikey.Key] // nil: none is asked for
 	log     *slog.Logger
 
 	running  sync.WaitGroup
@@ -66,11 +68,12 @@ type Server struct {
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
-	metrics *metrics
-	tracer  trace.Tracer
-	kobold  runs // answers of KoboldAI's clients
-	textgen runs // and those that text-generation-webui's can end
-	began   time.Time
+	metrics   *metrics
+	tracer    trace.Tracer
+	kobold    runs // answers of KoboldAI's clients
+	textgen   runs // and those that text-generation-webui's can end
+	began     time.Time
+	responses keptResponses
 
 	now   func() time.Time
 	newID func() string
@@ -91,8 +94,8 @@ func New(models Models, o Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.options.Drain = cmp.Or(o.Drain, seconds(limits.DrainSeconds))
-	for _, k := range o.Keys {
-		s.keys = append(s.keys, sha256.Sum256([]byte(k)))
+	if o.Keys != nil {
+		s.SetKeys(o.Keys)
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.closing, s.close = context.WithCancel(context.Background())
@@ -176,7 +179,7 @@ func (s *Server) enter(r *http.Request) (leave func(), err error) {
 	if s.draining.Load() {
 		return nil, errStopping
 	}
-	addr := client(r)
+	addr := s.client(r)
 	if s.perClient[addr] >= limits.Streams.Int() {
 		return nil, &llm.Error{Code: llm.Overloaded, Message: "too many requests from this address at a time", Hint: "wait for some of them to end"}
 	}
@@ -192,10 +195,37 @@ func (s *Server) enter(r *http.Request) (leave func(), err error) {
 	}, nil
 }
 
-// client is the address that a request came from. Headers of proxies are not
-// believed.
-func client(r *http.Request) netip.Addr {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	addr, _ := netip.ParseAddr(strings.TrimSuffix(host, "%"))
+// client is the address that a request came from; the zero address is a
+// socket of this machine's files. Only of proxies that the operator named is
+// believed whom they speak for: the last in the row that is none of them.
+func (s *Server) client(r *http.Request) netip.Addr {
+	addr := peer(r.RemoteAddr)
+	if len(s.options.Proxies) == 0 || !s.isProxy(addr) {
+		return addr
+	}
+	row := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(row) {
+		next := peer(strings.TrimSpace(hop))
+		if !next.IsValid() {
+			break // what stands before it has come from anywhere
+		}
+		addr = next
+		if !s.isProxy(addr) {
+			break
+		}
+	}
+	return addr
+}
+
+func (s *Server) isProxy(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.options.Proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// peer reads an address, with or without a port.
+func peer(text string) netip.Addr {
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		text = host
+	}
+	addr, _ := netip.ParseAddr(strings.Trim(text, "[]"))
 	return addr.Unmap().WithZone("")
 }

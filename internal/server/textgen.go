@@ -13,14 +13,14 @@ import (
 )
 
 var textgenRoutes = slices.Concat([]route{
-	{Textgen, "POST", "/api/v1/generate", false, true, (*Server).textgenGenerate},
-	{Textgen, "POST", "/api/v1/chat", false, true, (*Server).textgenChat},
-	{Textgen, "POST", "/api/v1/stop-stream", false, false, (*Server).textgenStop},
-	{Textgen, "GET", "/api/v1/model", false, false, (*Server).textgenModel},
-	{Textgen, "POST", "/api/v1/model", false, true, (*Server).textgenModels},
-	{Textgen, "POST", "/api/v1/token-count", false, true, (*Server).textgenCount},
-	{Textgen, "GET", "/api/v1/stream", false, false, (*Server).textgenStream},
-	{Textgen, "GET", "/api/v1/chat-stream", false, false, (*Server).textgenChatStream},
+	{Textgen, "POST", "/api/v1/generate", forChat, true, (*Server).textgenGenerate},
+	{Textgen, "POST", "/api/v1/chat", forChat, true, (*Server).textgenChat},
+	{Textgen, "POST", "/api/v1/stop-stream", forChat, false, (*Server).textgenStop},
+	{Textgen, "GET", "/api/v1/model", forReaders, false, (*Server).textgenModel},
+	{Textgen, "POST", "/api/v1/model", forReaders, true, (*Server).textgenModels},
+	{Textgen, "POST", "/api/v1/token-count", forChat, true, (*Server).textgenCount},
+	{Textgen, "GET", "/api/v1/stream", forChat, false, (*Server).textgenStream},
+	{Textgen, "GET", "/api/v1/chat-stream", forChat, false, (*Server).textgenChatStream},
 }, textgenInternalRoutes)
 
 func (s *Server) textgenGenerate(w http.ResponseWriter, r *http.Request) error {
@@ -100,7 +100,7 @@ func (s *Server) textgenPrompt(ctx context.Context, w http.ResponseWriter, r *ht
 // stoppable is an asking whose answers clients of this dialect can end.
 func (s *Server) stoppable(r *http.Request, ask asking) asking {
 	return func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
-		one := &run{owner: ownerOf(r, "")}
+		one := &run{owner: s.ownerOf(r, "")}
 		return s.textgen.watched(one, func(ctx context.Context) iter.Seq2[chat.Event, error] { return ask(ctx, choice) })(ctx)
 	}
 }
@@ -192,7 +192,7 @@ func (s *Server) textgenStop(w http.ResponseWriter, r *http.Request) error {
 	if _, err := readBody(w, r); err != nil {
 		return err
 	}
-	s.textgen.end(ownerOf(r, ""))
+	s.textgen.end(s.ownerOf(r, ""))
 	return writeJSON(w, r, http.StatusOK, textgen.Stopped())
 }
 
@@ -222,6 +222,9 @@ func (s *Server) textgenModels(w http.ResponseWriter, r *http.Request) error {
 	case "list_lora":
 		return writeJSON(w, r, http.StatusOK, textgen.Model([]string{}))
 	case "load", "unload":
+		if err := mayAlso(w, forAdmins); err != nil {
+			return err
+		}
 		if err := s.textgenChange(ctx, a); err != nil {
 			return err
 		}

@@ -13,20 +13,20 @@ import (
 // textgenInternalRoutes are what text-generation-webui has beside OpenAI's
 // routes.
 var textgenInternalRoutes = []route{
-	{Textgen, "GET", "/v1/internal/health", true, false, (*Server).healthy},
-	{Textgen, "POST", "/v1/internal/encode", false, true, (*Server).textgenEncode},
-	{Textgen, "POST", "/v1/internal/decode", false, true, (*Server).textgenDecode},
-	{Textgen, "POST", "/v1/internal/token-count", false, true, (*Server).textgenLength},
-	{Textgen, "POST", "/v1/internal/logits", false, true, (*Server).textgenLogits},
-	{Textgen, "POST", "/v1/internal/chat-prompt", false, true, (*Server).textgenChatPrompt},
-	{Textgen, "POST", "/v1/internal/stop-generation", false, false, (*Server).textgenStopGeneration},
-	{Textgen, "GET", "/v1/internal/model/info", false, false, (*Server).textgenModelInfo},
-	{Textgen, "GET", "/v1/internal/model/list", false, false, (*Server).textgenModelList},
-	{Textgen, "POST", "/v1/internal/model/load", false, true, textgenChanges("load")},
-	{Textgen, "POST", "/v1/internal/model/unload", false, true, textgenChanges("unload")},
-	{Textgen, "GET", "/v1/internal/lora/list", false, false, (*Server).textgenAdapters},
-	{Textgen, "POST", "/v1/internal/lora/load", false, false, (*Server).textgenNoAdapters},
-	{Textgen, "POST", "/v1/internal/lora/unload", false, false, (*Server).textgenNoAdapters},
+	{Textgen, "GET", "/v1/internal/health", forAnyone, false, (*Server).healthy},
+	{Textgen, "POST", "/v1/internal/encode", forChat, true, (*Server).textgenEncode},
+	{Textgen, "POST", "/v1/internal/decode", forChat, true, (*Server).textgenDecode},
+	{Textgen, "POST", "/v1/internal/token-count", forChat, true, (*Server).textgenLength},
+	{Textgen, "POST", "/v1/internal/logits", forChat, true, (*Server).textgenLogits},
+	{Textgen, "POST", "/v1/internal/chat-prompt", forChat, true, (*Server).textgenChatPrompt},
+	{Textgen, "POST", "/v1/internal/stop-generation", forChat, false, (*Server).textgenStopGeneration},
+	{Textgen, "GET", "/v1/internal/model/info", forReaders, false, (*Server).textgenModelInfo},
+	{Textgen, "GET", "/v1/internal/model/list", forReaders, false, (*Server).textgenModelList},
+	{Textgen, "POST", "/v1/internal/model/load", forAdmins, true, textgenChanges("load")},
+	{Textgen, "POST", "/v1/internal/model/unload", forAdmins, true, textgenChanges("unload")},
+	{Textgen, "GET", "/v1/internal/lora/list", forReaders, false, (*Server).textgenAdapters},
+	{Textgen, "POST", "/v1/internal/lora/load", forAdmins, false, (*Server).textgenNoAdapters},
+	{Textgen, "POST", "/v1/internal/lora/unload", forAdmins, false, (*Server).textgenNoAdapters},
 }
 
 func (s *Server) textgenEncode(w http.ResponseWriter, r *http.Request) error {
@@ -137,7 +137,7 @@ func (s *Server) textgenStopGeneration(w http.ResponseWriter, r *http.Request) e
 	if _, err := readBody(w, r); err != nil {
 		return err
 	}
-	s.textgen.end(ownerOf(r, ""))
+	s.textgen.end(s.ownerOf(r, ""))
 	return writeJSON(w, r, http.StatusOK, textgen.OK())
 }
 

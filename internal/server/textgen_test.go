@@ -261,7 +261,7 @@ func TestSocketsEndWhenTheServerDoes(t *testing.T) {
 
 // TestASocketOfAForeignPageIsRefused: browsers send no preflight for sockets.
 func TestASocketOfAForeignPageIsRefused(t *testing.T) {
-	s := New(one("tiny", chat.Script(), llm.Script("x")), Options{Keys: []string{"k"}})
+	s := New(one("tiny", chat.Script(), llm.Script("x")), Options{Keys: plain("k")})
 	live := httptest.NewServer(s.Handler(Own))
 	defer live.Close()
 	for name, h := range map[string]http.Header{

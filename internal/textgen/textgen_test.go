@@ -34,6 +34,14 @@ func TestSamplingInTheWordsOfItsAge(t *testing.T) {
 	}
 }
 
+func TestNoSamplingIsTheMostLikely(t *testing.T) {
+	for body, want := range map[string]float64{`{"prompt":"a","do_sample":false,"temperature":0.9}`: 0, `{"prompt":"a","do_sample":true,"temperature":0.9}`: 0.9} {
+		if q, err := ParseGenerate([]byte(body)); err != nil || *q.Params.Temperature != want {
+			t.Errorf("%s: %v, %v", body, q, err)
+		}
+	}
+}
+
 func TestManyStopStrings(t *testing.T) {
 	var stops []string
 	for i := range 39 {
