@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// 5
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 4
-	"internal/server":            {"chat", "internal/anthropic", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/scene", "internal/session", "internal/textgen", "internal/wire", "llm"},
+	"internal/server":            {"chat", "internal/anthropic", "internal/apikey", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/scene", "internal/session", "internal/textgen", "internal/wire", "llm"},
 	"internal/sqlite":            {"internal/session", "llm"},
 	"internal/session/storetest": {"chat", "internal/session", "llm"},
 	// 3

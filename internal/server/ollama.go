@@ -109,7 +109,13 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 		}, nil
 	}
 	if q.Raw != nil {
-		ask, err = raw(*q.Raw, q.Params)
+		prompt := *q.Raw
+		if q.Suffix != "" {
+			if prompt, err = filling(t, prompt, llm.Text(q.Suffix)); err != nil {
+				return nil, nil, err
+			}
+		}
+		ask, err = raw(prompt, q.Params)
 		return ask, nil, err
 	}
 	if t.Responder == nil {
