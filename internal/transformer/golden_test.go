@@ -39,11 +39,15 @@ var recipes = func() []tiny {
 	mixed.types = map[string]gguf.Type{"attn_v.weight": gguf.Q6_K, "ffn_down.weight": gguf.Q6_K, "output.weight": gguf.Q6_K}
 	tiedQ := recipe("q6_k-tied", gguf.Q6_K)
 	tiedQ.tied = true
-	return []tiny{
+	list := []tiny{
 		f32, tied, freqs, linear, biased,
 		recipe("f16", gguf.F16), recipe("bf16", gguf.BF16),
 		recipe("q8_0", gguf.Q8_0), recipe("q4_0", gguf.Q4_0), recipe("q4_k", gguf.Q4_K), mixed, recipe("q6_k", gguf.Q6_K), tiedQ,
 	}
+	for _, ty := range []gguf.Type{gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.Q2_K, gguf.Q3_K, gguf.Q5_K, gguf.IQ4_NL, gguf.IQ4_XS, gguf.MXFP4} {
+		list = append(list, recipe(strings.ToLower(ty.String()), ty))
+	}
+	return list
 }()
 
 // A golden is llama.cpp's answer.

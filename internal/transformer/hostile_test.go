@@ -97,7 +97,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 		{"norm of another width", nil, reshaped("output_norm.weight", 255), "output_norm.weight has shape [255]"},
 		{"matrix turned", nil, reshaped("blk.0.ffn_down.weight", 256, 512), "blk.0.ffn_down.weight has shape [256 512]"},
 		{"matrix with a third dimension", nil, reshaped("blk.0.ffn_down.weight", 512, 128, 2), "blk.0.ffn_down.weight has shape [512 128 2]"},
-		{"unknown quantisation", nil, retyped("blk.1.ffn_up.weight", gguf.IQ4_XS), "blk.1.ffn_up.weight is stored as IQ4_XS, which is not supported; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K"},
+		{"unknown quantisation", nil, retyped("blk.1.ffn_up.weight", gguf.TQ2_0), "blk.1.ffn_up.weight is stored as TQ2_0, which is not supported; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K, Q4_1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := recipe(c.name, gguf.F32)

@@ -232,6 +232,9 @@ func (l *loader) vector(name string, n int) []float32 {
 var kernelTypes = map[gguf.Type]kernel.Type{
 	gguf.F32: kernel.F32, gguf.F16: kernel.F16, gguf.BF16: kernel.BF16,
 	gguf.Q8_0: kernel.Q8_0, gguf.Q4_0: kernel.Q4_0, gguf.Q4_K: kernel.Q4_K, gguf.Q6_K: kernel.Q6_K,
+	gguf.Q4_1: kernel.Q4_1, gguf.Q5_0: kernel.Q5_0, gguf.Q5_1: kernel.Q5_1,
+	gguf.Q2_K: kernel.Q2_K, gguf.Q3_K: kernel.Q3_K, gguf.Q5_K: kernel.Q5_K,
+	gguf.IQ4_NL: kernel.IQ4_NL, gguf.IQ4_XS: kernel.IQ4_XS, gguf.MXFP4: kernel.MXFP4,
 }
 
 func kernelType(t *gguf.Tensor) (kernel.Type, error) {

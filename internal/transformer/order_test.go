@@ -17,7 +17,7 @@ func orderRecipes() []tiny {
 	var list []tiny
 	for _, r := range recipes {
 		switch r.name {
-		case "f32-tied", "f16", "q8_0", "q4_k-mixed":
+		case "f32-tied", "f16", "q8_0", "q4_k-mixed", "q5_1", "q5_k", "iq4_xs":
 			r.context = 4 * batchTokens
 			list = append(list, r)
 		}

@@ -177,6 +177,44 @@ func (r *random) matrix(t gguf.Type, rows, cols int) []byte {
 				b = append(b, byte(int8(32+r.next()%32)*int8(1-2*int(r.next()%2))))
 			}
 			half(size / 16 / 48)
+		case gguf.Q4_1:
+			half(size / 4)
+			half(size / 4 * 7.5)
+			b[len(b)-1] |= 0x80
+			bytes(16)
+		case gguf.Q5_0:
+			half(size / 8)
+			bytes(20)
+		case gguf.Q5_1:
+			half(size / 8)
+			half(size / 8 * 15.5)
+			b[len(b)-1] |= 0x80
+			bytes(20)
+		case gguf.Q2_K:
+			for range 16 {
+				b = append(b, byte(6+r.next()%4)|byte(6+r.next()%4)<<4)
+			}
+			bytes(64)
+			half(size / 8)
+			half(size / 8 * 1.5)
+		case gguf.Q3_K:
+			bytes(108) // scales too: any six bits
+			half(size / 2 / 16)
+		case gguf.Q5_K:
+			half(size / 8 / 32)
+			half(size / 8 / 32 * 15.5)
+			scales(&b, r)
+			bytes(160)
+		case gguf.IQ4_NL:
+			half(size / 64)
+			bytes(16)
+		case gguf.IQ4_XS:
+			half(size / 64 / 16)
+			bytes(134)
+		case gguf.MXFP4:
+			// A power of two near size/4.
+			b = append(b, byte(127+int(math.Round(math.Log2(size/4)))+int(r.next()%2)))
+			bytes(16)
 		}
 	}
 	return b
