@@ -39,6 +39,11 @@ func (m *Matrix) Row(dst []float32, r int) {
 	rowExpanded(dst[:m.Cols], m.rows(r, r+1), m.Type)
 }
 
+// Slice is the matrix of rows from to to, which share their memory.
+func (m *Matrix) Slice(from, to int) Matrix {
+	return Matrix{m.Type, to - from, m.Cols, m.rows(from, to), m.rowBytes}
+}
+
 func (m *Matrix) rows(from, to int) []byte { return m.data[from*m.rowBytes : to*m.rowBytes] }
 
 // A Product is a matrix to multiply an input with, and where the result goes:
