@@ -26,10 +26,13 @@ var allowed = map[string][]string{
 	// 4
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/anthropic", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "llm"},
+	"internal/server":              {"chat", "internal/anthropic", "internal/apikey", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/textgen", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
+	"internal/hub":                 {"internal/gguf", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
+	"internal/sqlite":              {"internal/session", "llm"},
+	"internal/session/storetest":   {"chat", "internal/session", "llm"},
 	// 2
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":               {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
@@ -37,18 +40,25 @@ var allowed = map[string][]string{
 	"internal/kobold":      {"chat", "internal/wire", "llm"},
 	"internal/llamaserver": {"chat", "internal/wire", "llm"},
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
-	"internal/openai":      {"chat", "internal/wire", "llm"},
+	"internal/scene":       {"chat", "internal/character", "internal/lorebook", "internal/macro", "llm"},
+	"internal/openai":      {"chat", "internal/roleplay", "internal/wire", "llm"},
+	"internal/session":     {"chat", "internal/character", "internal/wire", "llm"},
+	"internal/textgen":     {"chat", "internal/roleplay", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
+	"internal/lorebook":    {"internal/character"},
 	"internal/process":     {"llm"},
+	"internal/roleplay":    {"internal/character", "llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
-	"internal/wire":        {"llm"},
+	"internal/wire":        {"internal/roleplay", "llm"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
 	"llm":                {},
 	"llm/llmtest":        {"llm"},
 	"internal/character": {"llm"},
+	"internal/macro":     {"llm"},
+	"internal/apikey":    {},
 	"internal/check":     {},
 	"internal/demo":      {},
 	"internal/gguf":      {},
@@ -59,6 +69,7 @@ var allowed = map[string][]string{
 	"internal/textmatch": {},
 	"internal/tokenizer": {},
 	"internal/limits":    {},
+	"internal/otlp":      {},
 }
 
 // tools are programs for developers: they may import everything and nothing

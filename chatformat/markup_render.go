@@ -152,6 +152,10 @@ func (w *markupWriter) turn(i int, t turn, open bool) {
 }
 
 func (w *markupWriter) block(t turn, tag roleTag, content []run, open bool) {
+	if open && empty(content) { // it begins as any reply does
+		w.delimiter(w.m.generation, t)
+		return
+	}
 	w.delimiter(tag.Prefix, t)
 	for _, r := range content {
 		w.out.run(r)

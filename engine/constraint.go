@@ -171,6 +171,14 @@ func (h *holder) push(text string) bool {
 	return ok
 }
 
+// takes reports whether push would take a text.
+func (h *holder) takes(text string) bool {
+	n := len(h.past)
+	ok := h.push(text)
+	h.past = h.past[:n]
+	return ok
+}
+
 // think looks for the end of the thoughts.
 func (h *holder) think(now progress, text string) (progress, bool) {
 	_, behind, found := strings.Cut(now.tail+text, h.after)

@@ -39,8 +39,8 @@ const (
 	usualCacheBytes = 2 << 30
 )
 
-// An Engine runs one model. It is an llm.Model, llm.Tokenizer and
-// llm.Describer, for any number of goroutines at once.
+// An Engine runs one model. It is an llm.Model, llm.Tokenizer, llm.Embedder,
+// llm.Scorer and llm.Describer, for any number of goroutines at once.
 type Engine struct {
 	file  *gguf.File
 	model *transformer.Model
@@ -172,6 +172,9 @@ func chooseContext(o Options, trained int) (int, error) {
 	return min(o.Context, trained), nil
 }
 
+// Sequences is how many requests the engine works on at a time.
+func (e *Engine) Sequences() int { return e.loop.slots }
+
 // Close ends all requests with an error and frees the model.
 func (e *Engine) Close() error {
 	var err error
@@ -191,9 +194,9 @@ func (e *Engine) Complete(ctx context.Context, p llm.Prompt, params llm.Params) 
 			yield(llm.Piece{}, err)
 			return
 		}
-		accepted := &llm.Accepted{PromptTokens: len(r.prompt), Seed: r.settings.seed, Report: report}
+		accepted := &llm.Accepted{PromptTokens: r.promptTokens(), Seed: r.settings.seed, Report: report}
 		if r.maxTokens == 0 {
-			usage := llm.Usage{PromptTokens: len(r.prompt)}
+			usage := llm.Usage{PromptTokens: r.promptTokens()}
 			if yield(llm.Piece{Accepted: accepted}, nil) {
 				yield(llm.Piece{Finish: &llm.Finish{Reason: llm.ReasonLength, Seed: r.settings.seed, Usage: usage}}, nil)
 			}
@@ -245,8 +248,11 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 			return nil, nil, err
 		}
 	}
+	if err := e.heal(ctx, r, p, tokens, params.TokenHealing); err != nil {
+		return nil, nil, err
+	}
 	var report llm.Report
-	room := e.info.Context - len(tokens)
+	room := e.info.Context - len(r.prompt) - len(r.rest)
 	r.maxTokens = value(params.MaxTokens, -1)
 	if r.maxTokens > room {
 		report.Add("max_tokens_capped", strconv.Itoa(room), fmt.Sprintf(
@@ -255,7 +261,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 	if r.maxTokens < 0 || r.maxTokens > room {
 		r.maxTokens = room
 	}
-	r.need = e.model.KVBytes(len(tokens) + r.maxTokens)
+	r.need = e.model.KVBytes(len(r.prompt) + len(r.rest) + r.maxTokens)
 	return r, report, nil
 }
 

@@ -21,7 +21,9 @@ type model interface {
 	CacheBytes(tokens int) int64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
-	// next call.
+	// next call. A step that sees is shown what its tokens make, one after the
+	// other: the logits behind each, or else its state.
+	//
 	Forward(steps []step) error
 }
 
@@ -39,6 +41,8 @@ type step struct {
 	tokens []int32
 	want   bool
 	logits []float32
+	see    func(x []float32) // nil: nobody wants to
+	scores bool              // it sees logits
 }
 
 // A vocabulary is what the loop needs of a tokenizer.
@@ -173,10 +177,10 @@ func (l *loop) sweep() {
 
 // retire keeps the cache of a sequence that has ended.
 func (l *loop) retire(s *sequence) {
-	if s.cache != nil {
+	if s.cache != nil && (s.see == nil || s.scores) {
 		l.prefixes.keep(s.cache, s.scope, s.tokens[:s.cache.Len()])
-		s.cache = nil
 	}
+	s.cache = nil
 }
 
 func (l *loop) abandon(queue []*sequence) {
@@ -231,8 +235,11 @@ func (l *loop) step() bool {
 			l.open(s)
 			n = min(n, s.left())
 		}
+		if s.scores {
+			n = min(n, mostScored)
+		}
 		at := s.cache.Len()
-		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: at+n == len(s.tokens)})
+		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
 		batch = append(batch, s)
 		total += n
 		prompts = prompts || n > 1
@@ -252,6 +259,10 @@ func (l *loop) step() bool {
 	l.publish()
 	return true
 }
+
+// mostScored is how many tokens of a text whose logits are seen are read in a
+// step: those of one token may take a megabyte.
+const mostScored = 32
 
 // worthWaiting is how many tokens must be saved for a sequence to wait for
 // another that is reading the same beginning.
@@ -281,8 +292,14 @@ func (l *loop) job(i int) job {
 }
 
 // reusable is the part of the prompt that may come from a cache: all but the
-// last token, which must be read for its logits.
-func (s *sequence) reusable() []int32 { return s.prompt[:len(s.prompt)-1] }
+// last token, which must be read for its logits. What is seen of tokens is in no
+// cache.
+func (s *sequence) reusable() []int32 {
+	if s.see != nil {
+		return nil
+	}
+	return s.prompt[:len(s.prompt)-1]
+}
 
 // open gives a sequence its cache, with as much of its prompt as is in memory.
 //
@@ -359,14 +376,21 @@ func (l *loop) drop(batch []*sequence, err error) {
 func (l *loop) advance(batch []*sequence, steps []step) {
 	var ended []*sequence
 	for i, s := range batch {
-		s.read.Store(int64(min(s.cache.Len(), len(s.prompt))))
-		if !steps[i].want {
+		s.read.Store(int64(min(s.cache.Len(), len(s.request.prompt))))
+		seen := s.see != nil && s.left() == 0
+		if !steps[i].want && !seen {
 			continue
 		}
 		if s.promptRead.IsZero() {
 			s.promptRead = time.Now()
-			l.total.PromptTokens += uint64(len(s.prompt))
+			l.total.PromptTokens += uint64(s.promptTokens())
 			l.total.CachedTokens += uint64(s.cached)
+		}
+		if seen {
+			s.put(llm.Piece{Finish: s.end(llm.ReasonEnd, "")})
+			l.retire(s)
+			ended = append(ended, s)
+			continue
 		}
 		l.total.GeneratedTokens++
 		done, err := l.choose(s, steps[i].logits)

@@ -179,10 +179,12 @@ func (o *output) clear(text string) {
 func (o *output) armed() bool { return o.stops.Armed() }
 
 // finish gives the rest when the output ends of itself. A stop string that
-// might have grown into a longer one is decided now.
-func (o *output) finish() (piece llm.Piece, stop string) {
+// might have grown into a longer one is decided now. The beginning of a rune
+// becomes U+FFFD, or nothing if the output was only cut there: what goes on
+// with it begins with the whole rune.
+func (o *output) finish(cut bool) (piece llm.Piece, stop string) {
 	text := ""
-	if len(o.partial) > 0 && !o.broken {
+	if len(o.partial) > 0 && !o.broken && !cut {
 		text = "\ufffd"
 	}
 	o.partial = nil

@@ -33,6 +33,20 @@ func whole(tokens []string, stops []string, after, open string) (text, stop stri
 	return text, ""
 }
 
+// cutRune takes the beginning of a rune off the end.
+func cutRune(tokens []string) []string {
+	text := strings.Join(tokens, "")
+	for n := 1; n < utf8.UTFMax && n <= len(text); n++ {
+		if end := text[len(text)-n:]; utf8.RuneStart(end[0]) {
+			if !utf8.FullRuneInString(end) {
+				text = text[:len(text)-n]
+			}
+			break
+		}
+	}
+	return []string{text}
+}
+
 // play pushes tokens and checks each piece.
 func play(t *testing.T, tokens, stops []string, after, open string) (text, stop string, ids []int) {
 	t.Helper()
@@ -53,9 +67,20 @@ func play(t *testing.T, tokens, stops []string, after, open string) (text, stop 
 			return text, stop, ids
 		}
 	}
-	p, stop := o.finish()
+	p, stop := o.finish(false)
 	add(p)
 	return text, stop, ids
+}
+
+func TestACutOutputEndsBeforeAnUnfinishedRune(t *testing.T) {
+	for said, want := range map[string]string{"a\xf0\x9f\x8d": "a", "\xff\xc3": "\ufffd", "ü\xbc": "ü\ufffd", "ü": "ü", "\xe2": ""} {
+		o := newOutput([]string{"\ufffd\ufffd"}, "", "", nil)
+		first, _ := o.push(llm.Token{Text: said})
+		rest, stop := o.finish(true)
+		if got := first.Text + rest.Text; got != want || stop != "" || len(first.Tokens)+len(rest.Tokens) != 1 {
+			t.Errorf("%q: %q %q with %d tokens, want %q", said, got, stop, len(first.Tokens)+len(rest.Tokens), want)
+		}
+	}
 }
 
 func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {

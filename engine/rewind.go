@@ -42,7 +42,7 @@ func (s *sequence) giveUp() {
 	if phrase == "" {
 		phrase = s.banned[0]
 	}
-	piece, stop := s.output.finish()
+	piece, stop := s.output.finish(false)
 	piece.Finish = s.end(llm.ReasonStop, stop)
 	if stop == "" {
 		piece.Finish.Stop = phrase

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"parley/llm"
 )
@@ -20,6 +21,9 @@ type sampler struct {
 	barred  []int32 // tokens that must not come next, whatever happens
 	never   []int32 // tokens that must never come
 	held    *holder // nil: there is no constraint
+	// respell, if set, makes impossible what does not spell the end of the
+	// prompt. It reports false if that is spelled.
+	respell func(logits []float32) bool
 
 	penalties *penalties
 	dry       *dry      // nil: off
@@ -53,6 +57,20 @@ func (s *sampler) accept(id int32) {
 	}
 	if n := len(s.surprise); n > 0 && n <= s.count {
 		s.surprise = append(s.surprise, s.surprise[n-1]) // nothing was drawn
+	}
+}
+
+// read takes note of a further token of the prompt.
+func (s *sampler) read(id int32) {
+	s.prompt = append(slices.Clip(s.prompt), id)
+	if s.repeats() {
+		s.penalties.see(id)
+	}
+	if s.dry != nil {
+		s.dry.accept(id)
+	}
+	if s.surprise != nil {
+		s.surprise = s.surprise[:1] // what the prompt is spelled with surprises nobody
 	}
 }
 
@@ -168,10 +186,13 @@ func (s *sampler) forbid(logits []float32) {
 			lower(logits, id)
 		}
 	}
-	for _, id := range s.never {
+	for _, id := range s.barred {
 		logits[id] = float32(math.Inf(-1))
 	}
-	for _, id := range s.barred {
+	if s.respell != nil && s.respell(logits) {
+		return
+	}
+	for _, id := range s.never {
 		logits[id] = float32(math.Inf(-1))
 	}
 	if s.held != nil {

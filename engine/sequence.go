@@ -14,8 +14,12 @@ import (
 
 // A request is what a caller asks of the loop, and the way back to him.
 type request struct {
-	prompt     []int32 // at least one token, fewer than the context
-	maxTokens  int     // at least 1; fits the context behind the prompt
+	prompt     []int32           // at least one token, fewer than the context
+	rest       string            // text behind it that the model is to spell
+	asked      []int32           // with rest: the prompt with the tokens that spell it usually
+	see        func(x []float32) // nothing is generated: it is shown what each token of the prompt makes
+	scores     bool              // it is shown logits rather than states
+	maxTokens  int               // at least 1; fits the context behind the prompt
 	settings   settings
 	stop       []string
 	stopAfter  string
@@ -38,6 +42,14 @@ type request struct {
 	err    error
 	ended  bool
 	ready  chan struct{} // capacity 1: something is new
+}
+
+// promptTokens is how many tokens the prompt counts as.
+func (r *request) promptTokens() int {
+	if r.asked != nil {
+		return len(r.asked)
+	}
+	return len(r.prompt)
 }
 
 // put adds a piece. It never waits for the caller: what a slow one leaves here
@@ -79,11 +91,14 @@ func (r *request) fetch() (pieces []llm.Piece, err error) {
 // touches what is not the request's.
 type sequence struct {
 	*request
+	prompt  []int32 // of the request, and the tokens that spell its rest
+	rest    string  // of the request, as far as it is not in prompt
 	tokens  []int32 // the prompt and what was generated
 	cache   cache   // nil: not begun; it has read the beginning of tokens
 	sampler *sampler
 	output  *output
 	held    *holder // nil: there is no constraint
+	never   []int32 // tokens that contain a banned phrase
 	guard   textmatch.LoopGuard
 	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
 	rewound int             // how often tokens were taken back
@@ -99,21 +114,37 @@ func newSequence(r *request) *sequence {
 	banned := newBans(r.banned)
 	s := &sequence{
 		request: r,
+		prompt:  r.prompt,
+		rest:    r.rest,
 		tokens:  slices.Clone(r.prompt),
-		sampler: newSampler(r.settings, r.prompt, r.ends, r.words),
 		output:  newOutput(r.stop, r.stopAfter, r.stopOpen, banned),
 		guard:   textmatch.LoopGuard{Bound: r.settings.loopGuard},
 	}
-	s.sampler.closers = r.closers
 	if r.masker != nil {
 		s.held = newHolder(r.masker, r.constraint, r.words)
-		s.sampler.held = s.held
 	}
 	if banned != nil {
-		s.sampler.never = banned.within(r.words)
+		s.never = banned.within(r.words)
 		s.tried = map[int][]int32{}
 	}
+	s.sampler = s.newSampler()
 	return s
+}
+
+// newSampler makes a sampler that knows the prompt.
+func (s *sequence) newSampler() *sampler {
+	sm := newSampler(s.settings, s.prompt, s.ends, s.words)
+	sm.closers, sm.never, sm.held = s.closers, s.never, s.held
+	if s.rest != "" {
+		sm.respell = func(logits []float32) bool {
+			rest := s.healing()
+			if rest != "" {
+				s.respell(logits, rest)
+			}
+			return rest != ""
+		}
+	}
+	return sm
 }
 
 func (s *sequence) length() int {
@@ -135,8 +166,12 @@ func (s *sequence) generated() int { return len(s.tokens) - len(s.prompt) }
 // sequence has ended; an error ends it too.
 func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 	s.sampler.barred = s.tried[len(s.tokens)]
+	rest := s.healing()
 	id, ok := s.pick(logits, b)
 	switch {
+	case !ok && rest != "" && len(s.sampler.barred) == 0 && slices.ContainsFunc(logits, isNumber):
+		s.unheal()
+		return false, nil
 	case !ok && s.tried != nil && slices.ContainsFunc(logits, isNumber):
 		s.giveUp()
 		return true, nil
@@ -151,9 +186,13 @@ func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 			Hint: "its file may be damaged",
 		}
 	}
+	if rest != "" && s.healed(id) {
+		return false, nil
+	}
 	s.sampler.accept(id)
 	s.tokens = append(s.tokens, id)
 	text, control := s.words.Text(int(id))
+	text = text[len(rest):]
 	if s.words.Ends(int(id)) {
 		s.finish(llm.ReasonEnd, text)
 		return true, nil
@@ -193,7 +232,11 @@ func (s *sequence) next(logits []float32, b *scratch) (ended bool, err error) {
 func (s *sequence) pick(logits []float32, b *scratch) (id int32, ok bool) {
 	for {
 		id, ok = s.sampler.pick(logits, b)
-		if !ok || s.held == nil || s.words.Ends(int(id)) || s.held.push(s.text(id)) {
+		if !ok || s.held == nil || s.words.Ends(int(id)) {
+			return id, ok
+		}
+		text, rest := s.text(id), s.healing()
+		if len(text) <= len(rest) && rest != "" || s.held.push(text[len(rest):]) {
 			return id, ok
 		}
 		s.sampler.barred = append(slices.Clip(s.sampler.barred), id)
@@ -241,7 +284,7 @@ func (s *sequence) finish(why llm.Reason, by string) { s.finishWith(llm.Piece{},
 
 // finishWith is finish with a piece that was not yet passed on.
 func (s *sequence) finishWith(before llm.Piece, why llm.Reason, by string) {
-	piece, stop := s.output.finish()
+	piece, stop := s.output.finish(why == llm.ReasonLength)
 	if stop != "" {
 		why, by = llm.ReasonStop, stop
 	}
@@ -258,7 +301,7 @@ func (s *sequence) end(why llm.Reason, by string) *llm.Finish {
 	return &llm.Finish{
 		Reason: why, Stop: by, Seed: s.settings.seed,
 		Usage: llm.Usage{
-			PromptTokens:     len(s.prompt),
+			PromptTokens:     s.promptTokens(),
 			CachedTokens:     s.cached,
 			CompletionTokens: s.generated(),
 			Queued:           s.begunAt.Sub(s.submitted),

@@ -66,5 +66,5 @@ func forward(ctx context.Context, r *request, yield func(llm.Piece, error) bool)
 }
 
 func (l *loop) waiting(s *sequence) *llm.Waiting {
-	return &llm.Waiting{Queue: l.position(s), Done: int(s.read.Load()), Total: len(s.prompt)}
+	return &llm.Waiting{Queue: l.position(s), Done: int(s.read.Load()), Total: len(s.request.prompt)}
 }

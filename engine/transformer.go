@@ -19,18 +19,32 @@ func (m *transformerModel) Forward(steps []step) error {
 	m.steps = m.steps[:0]
 	for _, s := range steps {
 		want := transformer.None
-		if s.want {
+		switch {
+		case s.scores:
+			want = transformer.All
+		case s.see != nil:
+			want = transformer.States
+		case s.want:
 			want = transformer.Last
 		}
 		m.steps = append(m.steps, transformer.Step{KV: s.cache.(*kvCache).KV, Tokens: s.tokens, Logits: want})
 	}
-	logits, err := m.Model.Forward(m.steps)
+	rows, err := m.Model.Forward(m.steps)
 	if err != nil {
 		return err
 	}
 	for i := range steps {
-		if steps[i].want {
-			steps[i].logits, logits = logits[0][:m.size], logits[1:]
+		switch s := &steps[i]; {
+		case s.see != nil:
+			for _, x := range rows[:len(s.tokens)] {
+				if s.scores {
+					x = x[:m.size]
+				}
+				s.see(x)
+			}
+			rows = rows[len(s.tokens):]
+		case s.want:
+			s.logits, rows = rows[0][:m.size], rows[1:]
 		}
 	}
 	return nil

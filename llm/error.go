@@ -17,6 +17,7 @@ const (
 	Unsupported Code = "unsupported" // right, but not something that this model or server can do
 	Unreadable  Code = "unreadable"  // well-formed, but the chat format cannot express it
 	Forbidden   Code = "forbidden"   // not allowed for this caller or from there
+	Conflict    Code = "conflict"    // not as things stand now: something has changed, or is still going on
 	Overloaded  Code = "overloaded"  // the queue is full; try again later
 	Unavailable Code = "unavailable" // shutting down, or an engine is not there
 	Broken      Code = "broken"      // an engine or a file failed; not the caller's fault

@@ -112,6 +112,13 @@ type Params struct {
 	// comes before MinTokens.
 	LoopGuard *int
 
+	// TokenHealing has the model choose anew the tokens of the last word of a
+	// prompt, which is spelled as it stands, for the prompt may end inside a
+	// token of the whole text. The output is what comes behind the prompt. nil
+	// does so where a prompt ends in the model's own words (TrustModel); true
+	// for raw prompts, too. Only engines that choose tokens themselves do.
+	TokenHealing *bool
+
 	// Constraint, if set, holds the output to a language.
 	Constraint *Constraint
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -17,7 +18,9 @@ import (
 
 	"parley/chat"
 	"parley/chatformat"
+	"parley/internal/character"
 	"parley/internal/limits"
+	"parley/internal/server"
 	"parley/llm"
 )
 
@@ -31,7 +34,10 @@ type config struct {
 
 	Discover discoverConfig `toml:"discover"`
 
-	Groups map[string]groupConfig `toml:"groups"`
+	Groups  map[string]groupConfig    `toml:"groups"`
+	Presets map[string]samplingConfig `toml:"presets"`
+
+	Characters charactersConfig `toml:"characters"`
 
 	path   string // where it was read, "" for none
 	chosen bool   // models were, here or on the command line
@@ -43,10 +49,37 @@ type serverConfig struct {
 	Strict       bool     `toml:"strict"`
 	Default      string   `toml:"default"`
 	APIKeysFile  string   `toml:"api_keys_file"`
+	TLSCert      string   `toml:"tls_cert"`
+	TLSKey       string   `toml:"tls_key"`
 	AllowHosts   []string `toml:"allow_hosts"`
 	AllowOrigins []string `toml:"allow_origins"`
-	IsolateCache bool     `toml:"isolate_cache"`
-	Log          string   `toml:"log"`
+
+	TrustedProxies []string `toml:"trusted_proxies"`
+
+	IsolateCache bool   `toml:"isolate_cache"`
+	LogFormat    string `toml:"log_format"`
+	LogContents  bool   `toml:"log_contents"`
+	Pprof        bool   `toml:"pprof"`
+}
+
+// proxies are the addresses and networks of trusted_proxies.
+func (c *serverConfig) proxies() (all []netip.Prefix, err error) {
+	for _, text := range c.TrustedProxies {
+		p, err := netip.ParsePrefix(text)
+		if err != nil {
+			a, err := netip.ParseAddr(text)
+			if err != nil {
+				return nil, usageError("write 10.0.0.5, or 10.0.0.0/8", "the trusted proxy %q is neither an address nor a network", text)
+			}
+			p = netip.PrefixFrom(a, a.BitLen())
+		}
+		all = append(all, p.Masked())
+	}
+	return all, nil
+}
+
+type charactersConfig struct {
+	Dir string `toml:"dir"`
 }
 
 type chatConfig struct {
@@ -148,6 +181,29 @@ func (s samplingConfig) params() llm.Params {
 	}
 }
 
+// presets are the sampling parameters that requests choose by name: those of
+// the configuration, and each model's by the model's name.
+func (c config) presets() map[string]llm.Params {
+	all := map[string]llm.Params{}
+	for _, m := range c.Models {
+		if m.Sampling != (samplingConfig{}) {
+			all[m.name()] = m.Sampling.params()
+		}
+	}
+	for name, preset := range c.Presets {
+		all[name] = preset.params()
+	}
+	return all
+}
+
+// characters is the folder of characters, if there is one.
+func (c config) characters() server.Characters {
+	if c.Characters.Dir == "" {
+		return nil
+	}
+	return character.Folder(c.Characters.Dir)
+}
+
 const configName = "parley.toml"
 
 // loadConfig reads the named file; with no name, parley.toml of the working
@@ -246,7 +302,7 @@ func (c *config) check() error {
 		key, value string
 		words      []string
 	}{
-		{"server.log", c.Server.Log, []string{"text", "json"}},
+		{"server.log_format", c.Server.LogFormat, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
 		{"chat.names", c.Chat.Names, namesPolicies},
 		{"chat.fit", c.Chat.Fit, []string{"refuse", string(chat.FitDropOldest)}},
@@ -271,8 +327,19 @@ func (c *config) check() error {
 	if c.Engine.Logs != "" {
 		c.Engine.Logs = c.beside(c.Engine.Logs)
 	}
-	if c.Server.APIKeysFile != "" {
-		c.Server.APIKeysFile = c.beside(c.Server.APIKeysFile)
+	if c.Characters.Dir != "" {
+		c.Characters.Dir = c.beside(c.Characters.Dir)
+	}
+	for name, preset := range c.Presets {
+		if err := preset.params().Check(); err != nil {
+			e := llm.AsError(err)
+			return bad("presets."+name+"."+e.Field+":", "%s", e.Message)
+		}
+	}
+	for _, path := range []*string{&c.Server.APIKeysFile, &c.Server.TLSCert, &c.Server.TLSKey} {
+		if *path != "" {
+			*path = c.beside(*path)
+		}
 	}
 	if key, err := c.Discover.check(c); err != nil {
 		return bad("discover."+key+":", "%v", err)

@@ -14,6 +14,7 @@ import (
 
 	"parley/internal/catalog"
 	"parley/internal/discover"
+	"parley/internal/gguf"
 	"parley/internal/limits"
 	"parley/internal/upstream"
 )
@@ -134,7 +135,7 @@ func (c *config) offers(files []discover.File, engines []discover.Engine) (all [
 			o := offer{where: e.URL, kind: e.Kind, by: strings.TrimSpace(e.Title + " " + e.Version)}
 			o.Name, o.Preload = model, new(false)
 			if strings.ContainsAny(model, `/\`) && strings.EqualFold(filepath.Ext(model), ".gguf") {
-				o.Name = catalog.NameOf(model) // it tells the path of its file
+				o.Name = gguf.NameOf(model) // it tells the path of its file
 			}
 			for name := o.Name + "@" + e.Kind; taken[o.Name]; name += "'" {
 				o.Name = name
@@ -235,11 +236,9 @@ func listFound(table io.Writer, c *config, found discover.Found, seen map[string
 		}
 		seen[f.Path] = true
 		format := ""
-		if f.Parts == 1 {
-			if file, err := openGGUF(f.Path); err == nil {
-				format = detected(summarise(file))
-				file.Close()
-			}
+		if file, err := openGGUF(f.Path); err == nil {
+			format = detected(summarise(file))
+			file.Close()
 		}
 		where := "in " + f.Where
 		if o := c.offerFile(f); o.refused != "" {

@@ -80,8 +80,10 @@ func (c *modelsListCmd) Run(a *app) error {
 		for _, e := range entries {
 			path := filepath.Join(c.Folder, e.Name())
 			if strings.EqualFold(filepath.Ext(path), ".gguf") && !seen[absolute(path)] {
-				seen[absolute(path)] = true
-				listFile(table, catalog.NameOf(path), path)
+				for _, part := range gguf.PartPaths(path) {
+					seen[absolute(part)] = true
+				}
+				listFile(table, gguf.NameOf(path), path)
 			}
 		}
 	}

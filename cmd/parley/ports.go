@@ -16,11 +16,6 @@ import (
 
 const defaultListen = "127.0.0.1:7275"
 
-// laterFaces are names that one might try, with what they will be.
-var laterFaces = map[string]string{
-	"textgen": "text-generation-webui",
-}
-
 // portOwners says which programs people run on which port.
 var portOwners = map[int]string{
 	1234:  "LM Studio",
@@ -38,16 +33,26 @@ var portOwners = map[int]string{
 // A listener is a socket and what it looks like to clients.
 type listener struct {
 	net.Listener
-	face server.Face
+	face   server.Face
+	secure bool // it speaks TLS
 }
+
+func (l listener) isUnix() bool { return l.Addr().Network() == "unix" }
 
 // url is how a program on this machine reaches the listener.
 func (l listener) url() string {
+	if l.isUnix() {
+		return unixPrefix + l.Addr().String()
+	}
 	host, port, _ := net.SplitHostPort(l.Addr().String())
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	scheme := "http://"
+	if l.secure {
+		scheme = "https://"
+	}
+	return scheme + net.JoinHostPort(host, port)
 }
 
 // A place is an address to listen on, and how it was asked for.
@@ -58,7 +63,7 @@ type place struct {
 }
 
 // places works out where to listen: with all dialects where --listen says, and
-// for each face of --as on the port where its clients look. A face whose port
+// for each face of --as on the ports where its clients look. A face whose port
 // is listened on already narrows that one down.
 func places(addresses, as []string) ([]place, error) {
 	var all []place
@@ -70,12 +75,14 @@ func places(addresses, as []string) ([]place, error) {
 		if err != nil {
 			return nil, err
 		}
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(f.Port))
-		if i := slices.IndexFunc(all, func(p place) bool { return p.address == address }); i >= 0 {
-			all[i].face = f
-			continue
+		for _, port := range f.Ports {
+			address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+			if i := slices.IndexFunc(all, func(p place) bool { return p.address == address }); i >= 0 {
+				all[i].face = f
+				continue
+			}
+			all = append(all, place{address, f, "--as " + name})
 		}
-		all = append(all, place{address, f, "--as " + name})
 	}
 	return all, nil
 }
@@ -92,6 +99,14 @@ func listen(ctx context.Context, all []place, keyed bool) (open []listener, err 
 		}
 	}()
 	for _, p := range all {
+		if strings.HasPrefix(p.address, unixPrefix) {
+			l, err := listenUnix(ctx, p.address)
+			if err != nil {
+				return open, err
+			}
+			open = append(open, listener{Listener: l, face: p.face})
+			continue
+		}
 		if err := checkAddress(p.address, keyed); err != nil {
 			return open, err
 		}
@@ -100,7 +115,7 @@ func listen(ctx context.Context, all []place, keyed bool) (open []listener, err 
 		if err != nil {
 			return open, listenError(p, err)
 		}
-		open = append(open, listener{l, p.face})
+		open = append(open, listener{Listener: l, face: p.face})
 	}
 	return open, nil
 }
@@ -110,9 +125,6 @@ func faceNamed(name string) (server.Face, error) {
 		return f, nil
 	}
 	known := "known: " + strings.Join(faceNames(), ", ")
-	if product, ok := laterFaces[name]; ok {
-		return server.Face{}, usageError(known, "--as %s: this version does not speak %s's own protocol", name, product)
-	}
 	return server.Face{}, usageError(known, "--as %s: there is no such face", name)
 }
 
@@ -132,7 +144,7 @@ func faceNames() []string {
 func checkAddress(address string, keyed bool) error {
 	host, port, err := net.SplitHostPort(address)
 	if err != nil {
-		return usageError("write it as HOST:PORT, for example "+defaultListen, "--listen %s is not an address", address)
+		return usageError("write it as HOST:PORT, for example "+defaultListen+", or as unix:/FILE", "--listen %s is not an address", address)
 	}
 	if n, err := strconv.Atoi(port); err != nil || n < 0 || n > 65535 {
 		return usageError("a port is a number from 1 to 65535; 0 takes any that is free", "--listen %s: %q is not a port", address, port)
@@ -185,11 +197,7 @@ func listenError(p place, err error) error {
 		e.Message = fmt.Sprintf("%s is not an address of this machine", option)
 		e.Hint = "listen on " + defaultListen
 	default:
-		cause := err
-		if op, ok := errors.AsType[*net.OpError](err); ok {
-			cause = op.Err
-		}
-		e.Message = fmt.Sprintf("%s: %v", option, cause)
+		e.Message = fmt.Sprintf("%s: %v", option, plainCause(err))
 	}
 	return e
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -37,6 +38,7 @@ func TestMain(m *testing.M) {
 //	                           stderr. (testscript has a stop of its own, which
 //	                           ends the script.)
 //	exits CODE COMMAND …       exec of a command that must exit with the code
+//	logged PATTERN             waits until the server's log has a line like that
 //	request METHOD PATH [FILE] to $URL; the body is then stdout. Fails for a
 //	                           status of 400 and more
 func TestScripts(t *testing.T) {
@@ -69,6 +71,7 @@ func TestScripts(t *testing.T) {
 			"exits":   scriptExits,
 			"serve":   scriptServe,
 			"end":     scriptEnd,
+			"logged":  scriptLogged,
 			"request": scriptRequest,
 		},
 	})
@@ -88,8 +91,49 @@ func scriptExits(ts *testscript.TestScript, neg bool, args []string) {
 // A served is the server of a script.
 type served struct {
 	cmd   *exec.Cmd
-	log   *strings.Builder
+	log   *serverLog
 	ended chan struct{} // closed when the log has ended
+}
+
+// A serverLog is what a server has logged so far.
+type serverLog struct {
+	mu   sync.Mutex
+	more *sync.Cond
+	text strings.Builder
+	over bool
+}
+
+func newServerLog() *serverLog {
+	l := &serverLog{}
+	l.more = sync.NewCond(&l.mu)
+	return l
+}
+
+func (l *serverLog) add(line string, over bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.WriteString(line)
+	l.over = over
+	l.more.Broadcast()
+}
+
+// await waits for a line, and reports whether it came before the log's end.
+func (l *serverLog) await(line *regexp.Regexp) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for !line.MatchString(l.text.String()) {
+		if l.over {
+			return false
+		}
+		l.more.Wait()
+	}
+	return true
+}
+
+func (l *serverLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 type servedKey struct{}
@@ -100,7 +144,7 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		ts.Fatalf("use exec for a server that does not start")
 	}
-	s := &served{log: &strings.Builder{}, ended: make(chan struct{})}
+	s := &served{log: newServerLog(), ended: make(chan struct{})}
 	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "parley")
 	s.cmd = exec.Command(program, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Dir = ts.MkAbs(".")
@@ -115,8 +159,9 @@ func scriptServe(ts *testscript.TestScript, neg bool, args []string) {
 	go func() {
 		defer close(s.ended)
 		defer close(url)
+		defer s.log.add("", true)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			s.log.WriteString(lines.Text() + "\n")
+			s.log.add(lines.Text()+"\n", false)
 			if m := listening.FindStringSubmatch(lines.Text()); m != nil {
 				select {
 				case url <- m[1]:
@@ -151,6 +196,16 @@ func scriptEnd(ts *testscript.TestScript, neg bool, _ []string) {
 		ts.Fatalf("the server ended with %v:\n%s", err, s.log.String())
 	}
 	io.WriteString(ts.Stderr(), s.log.String())
+}
+
+func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {
+	s := ts.Value(servedKey{}).(*served)
+	if neg || len(args) != 1 || s.cmd == nil {
+		ts.Fatalf("usage: logged PATTERN, of a server that was started")
+	}
+	if !s.log.await(regexp.MustCompile(args[0])) {
+		ts.Fatalf("the server ended without logging that:\n%s", s.log)
+	}
 }
 
 func scriptRequest(ts *testscript.TestScript, neg bool, args []string) {

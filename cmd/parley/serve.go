@@ -1,7 +1,7 @@
 package main
 
 import (
-	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +20,7 @@ import (
 type serveCmd struct {
 	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file, or http://HOST:PORT[#MODEL] of an engine, or the name of a file that is found, to serve, once for each. Default: the configuration's models, else what is found, else the built-in one."`
 	Discover    *bool    `negatable:"" env:"PARLEY_DISCOVER" help:"Look for model files and engines where no model is chosen. Default: as the configuration says, else yes."`
-	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen; several are possible. Default: ${listen}."`
+	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen, also unix:/FILE; several are possible. Default: ${listen}."`
 	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
 	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
 	ReqFormats  bool     `name:"request-formats" env:"PARLEY_REQUEST_FORMATS" help:"Let requests bring a chat format of their own along (chat_template, parley.format_toml)."`
@@ -29,10 +29,15 @@ type serveCmd struct {
 	Default     string   `placeholder:"NAME" env:"PARLEY_DEFAULT" help:"The model that answers clients which name none, or one that is not served."`
 	Strict      *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
 	APIKey      []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
-	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file, one a line."`
+	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file: parley key new makes them."`
+	TLSCert     string   `name:"tls-cert" placeholder:"FILE" env:"PARLEY_TLS_CERT" help:"Speak HTTPS with this certificate, PEM, and those that it rests on."`
+	TLSKey      string   `name:"tls-key" placeholder:"FILE" env:"PARLEY_TLS_KEY" help:"The certificate's key, PEM."`
+	TrustProxy  []string `name:"trusted-proxy" placeholder:"ADDRESS" env:"PARLEY_TRUSTED_PROXY" help:"Reverse proxy, or network of them, whose X-Forwarded-For says who asks."`
 	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
 	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
-	Log         string   `placeholder:"KIND" env:"PARLEY_LOG" help:"The log on standard error: text or json."`
+	LogFormat   string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
+	Pprof       bool     `env:"PARLEY_PPROF" help:"Serve profiles of the program at /debug/pprof, to this machine alone."`
+	LogContents bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
 }
 
 func (*serveCmd) Help() string {
@@ -60,11 +65,29 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	keyWatch := watchFiles(cfg.Server.APIKeysFile)
 	keys, err := c.keys(cfg)
 	if err != nil {
 		return err
 	}
-	log := newLog(a, cfg.Server.Log)
+	proxies, err := cfg.Server.proxies()
+	if err != nil {
+		return err
+	}
+	var shown *certificate
+	certWatch := watchFiles(cfg.Server.TLSCert, cfg.Server.TLSKey)
+	if cfg.Server.TLSCert != "" {
+		shown = &certificate{cert: cfg.Server.TLSCert, key: cfg.Server.TLSKey}
+		if err := shown.load(); err != nil {
+			return err
+		}
+	}
+	log := newLog(a, cfg.Server.LogFormat)
+	tracer, endTracing, err := tracing(log)
+	if err != nil {
+		return err
+	}
+	defer endTracing()
 	where, err := places(cfg.Server.Listen, cfg.Server.As)
 	if err != nil {
 		return err
@@ -72,6 +95,9 @@ func (c *serveCmd) Run(a *app) error {
 	open, err := listen(context.Background(), where, len(keys) > 0)
 	if err != nil {
 		return err
+	}
+	if shown != nil {
+		shown.wrap(open)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
 	offers, err := c.discover(ctx, a, &cfg, log, open)
@@ -84,13 +110,26 @@ func (c *serveCmd) Run(a *app) error {
 		return err
 	}
 	s := server.New(models, server.Options{
-		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys,
-		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media, Logger: log,
+		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Proxies: proxies,
+		Characters: cfg.characters(), Presets: cfg.presets(),
+		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
+		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
 	})
 	if cfg.path != "" {
 		log.Info("configured", "file", cfg.path)
 	}
+	if cfg.Server.LogContents {
+		log.Warn("THE LOG HOLDS WHAT IS SAID: every request and every answer stands in it; without --log-contents none does")
+	}
 	announce(a, log, open, models, offers, len(keys) > 0)
+	watching, unwatch := context.WithCancel(context.Background())
+	defer unwatch()
+	if path := cfg.Server.APIKeysFile; path != "" {
+		go keyWatch.run(watching, func() { c.reloadKeys(s, path, log) })
+	}
+	if shown != nil {
+		go certWatch.run(watching, func() { shown.reload(log) })
+	}
 	if err := serve(s, open, log, signals); err != nil {
 		go models.Close() // not waited for: what is still there ends with the program
 		return err
@@ -141,7 +180,7 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	for _, list := range []struct {
 		to   *[]string
 		from []string
-	}{{&s.Listen, c.Listen}, {&s.As, c.As}, {&s.AllowHosts, c.AllowHost}, {&s.AllowOrigins, c.AllowOrigin}} {
+	}{{&s.Listen, c.Listen}, {&s.As, c.As}, {&s.AllowHosts, c.AllowHost}, {&s.AllowOrigins, c.AllowOrigin}, {&s.TrustedProxies, c.TrustProxy}} {
 		if len(list.from) > 0 {
 			*list.to = list.from
 		}
@@ -158,15 +197,21 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	if c.APIKeyFile != "" {
 		s.APIKeysFile = c.APIKeyFile
 	}
+	s.TLSCert, s.TLSKey = cmp.Or(c.TLSCert, s.TLSCert), cmp.Or(c.TLSKey, s.TLSKey)
+	if (s.TLSCert == "") != (s.TLSKey == "") {
+		return cfg, usageError("give both: --tls-cert FILE --tls-key FILE", "TLS needs a certificate and its key")
+	}
 	if c.ReqFormats {
 		cfg.Chat.RequestFormats = true
 	}
-	if c.Log != "" {
-		s.Log = c.Log
+	if c.LogFormat != "" {
+		s.LogFormat = c.LogFormat
 	}
-	if !slices.Contains([]string{"", "text", "json"}, s.Log) {
-		return cfg, usageError("", "--log %s: the kinds are text and json", s.Log)
+	if !slices.Contains([]string{"", "text", "json"}, s.LogFormat) {
+		return cfg, usageError("", "--log-format %s: the kinds are text and json", s.LogFormat)
 	}
+	s.LogContents = s.LogContents || c.LogContents
+	s.Pprof = s.Pprof || c.Pprof
 	return cfg, nil
 }
 
@@ -183,35 +228,6 @@ func (c *serveCmd) overModels(cfg *config) error {
 		}
 	}
 	return nil
-}
-
-// keys are those of the flags and of the file.
-func (c *serveCmd) keys(cfg config) ([]string, error) {
-	keys := c.APIKey
-	if path := cfg.Server.APIKeysFile; path != "" {
-		f, err := os.Open(path)
-		if err != nil {
-			return nil, fileError("file of API keys", path, err)
-		}
-		defer f.Close()
-		lines := bufio.NewScanner(f)
-		before := len(keys)
-		for lines.Scan() {
-			if key := strings.TrimSpace(lines.Text()); key != "" && !strings.HasPrefix(key, "#") {
-				keys = append(keys, key)
-			}
-		}
-		if err := lines.Err(); err != nil {
-			return nil, fileError("file of API keys", path, err)
-		}
-		if len(keys) == before {
-			return nil, &userError{Message: fmt.Sprintf("the file of API keys %s has no key in it", path), Hint: "write one key a line"}
-		}
-	}
-	if slices.Contains(keys, "") {
-		return nil, usageError("", "--api-key is empty")
-	}
-	return keys, nil
 }
 
 // newLog is a log for programs, or a shorter one for a person at a terminal.
@@ -239,16 +255,15 @@ func forPerson(groups []string, attr slog.Attr) slog.Attr {
 		if attr.Value.Any() == slog.LevelInfo {
 			return slog.Attr{}
 		}
-	case "id", "bytes":
+	case "id", "bytes", "dialect", "method":
 		return slog.Attr{}
 	case "client":
 		if isLoopback(attr.Value.String()) {
 			return slog.Attr{}
 		}
-	case "took":
-		if d, ok := attr.Value.Any().(time.Duration); ok {
-			return slog.String(attr.Key, d.Round(time.Millisecond/10).String())
-		}
+	}
+	if attr.Value.Kind() == slog.KindDuration {
+		return slog.String(attr.Key, attr.Value.Duration().Round(time.Millisecond/10).String())
 	}
 	return attr
 }
@@ -313,7 +328,11 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 		if l.face.Name != server.Own.Name {
 			label = "as " + l.face.Name
 		}
-		fmt.Fprintf(&b, "  %-8s  %s\n", label, s.cyan(l.url()+"/v1"))
+		at := l.url()
+		if !l.isUnix() {
+			at += "/v1"
+		}
+		fmt.Fprintf(&b, "  %-8s  %s\n", label, s.cyan(at))
 	}
 	key := ""
 	if keyed {
@@ -324,8 +343,15 @@ func announce(a *app, log *slog.Logger, open []listener, models *catalog.Catalog
 		name, _ := encodeJSON(printable(offers[0].Name))
 		model = `"model":` + string(name) + `,`
 	}
-	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{%s\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'\n", "try", open[0].url(), key, model)
-	fmt.Fprintf(&b, "  %-8s  parley chat --server %s\n\n", "or", open[0].url())
+	at := open[0].url()
+	if open[0].isUnix() {
+		at = "--unix-socket " + open[0].Addr().String() + " http://localhost"
+	}
+	fmt.Fprintf(&b, "\n  %-8s  curl %s/v1/chat/completions%s -d '{%s\"messages\":[{\"role\":\"user\",\"content\":\"Hi\"}]}'\n", "try", at, key, model)
+	if !open[0].isUnix() {
+		fmt.Fprintf(&b, "  %-8s  parley chat --server %s\n", "or", open[0].url())
+	}
+	b.WriteString("\n")
 	io.WriteString(a.stderr, b.String())
 }
 

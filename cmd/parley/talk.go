@@ -10,6 +10,7 @@ import (
 	"parley/chat"
 	"parley/engine"
 	"parley/internal/catalog"
+	"parley/internal/gguf"
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -179,7 +180,7 @@ func (m *modelConfig) name() string {
 	case m.Name != "":
 		return m.Name
 	case m.Path != "":
-		return catalog.NameOf(m.Path)
+		return gguf.NameOf(m.Path)
 	case m.Model != "":
 		return m.Model
 	case len(m.Command) > 0:

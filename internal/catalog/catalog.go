@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -162,16 +161,6 @@ func New(entries []Entry, o Options) (*Catalog, error) {
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	return c, nil
-}
-
-// NameOf is the name of a model that comes from a file: the file's, less
-// .gguf.
-func NameOf(path string) string {
-	name := filepath.Base(path)
-	if ext := filepath.Ext(name); strings.EqualFold(ext, ".gguf") {
-		name = strings.TrimSuffix(name, ext)
-	}
-	return name
 }
 
 // names lists what is served, in the order of the entries.

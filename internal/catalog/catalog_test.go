@@ -305,16 +305,3 @@ func TestListAndReady(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-func TestNameOf(t *testing.T) {
-	for path, want := range map[string]string{
-		"/models/Llama-3.2-3B.Q4_K_M.gguf": "Llama-3.2-3B.Q4_K_M",
-		"model.GGUF":                       "model",
-		"plain":                            "plain",
-		"v1.5":                             "v1.5",
-	} {
-		if got := NameOf(path); got != want {
-			t.Errorf("NameOf(%q) = %q, want %q", path, got, want)
-		}
-	}
-}

@@ -69,7 +69,7 @@ func (f File) talking(e *engine.Engine) (*Loaded, error) {
 	return &Loaded{
 		Info:      info,
 		Format:    format.Name(),
-		Engine:    server.Engine{Kind: embedded},
+		Engine:    server.Engine{Kind: embedded, Slots: e.Sequences()},
 		Promises:  kept(),
 		Model:     e,
 		Responder: chatformat.NewResponder(e, format, f.Chat),

@@ -1,14 +1,14 @@
-// Package character says who a model plays: a name, a context that says who
-// that is, and a greeting. Characters come from the files that
-// text-generation-webui keeps them in.
+// Package character says who a model plays. A [Card] is a character with all
+// that the card specifications (TavernAI's V1, V2, V3) let it have, read from
+// the files of many programs and written back without loss; a [Book] is a
+// lorebook. A [Character] is the least that a card says: a name, a context that
+// says who that is, and a greeting, as text-generation-webui has it.
 package character
 
 import (
 	"encoding/json"
 	"fmt"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 
 	"parley/internal/limits"
 	"parley/llm"
@@ -57,24 +57,40 @@ func markAt(text, user, char string) (mark, name string) {
 	return "", ""
 }
 
-// Parse reads a character's file: JSON if its name ends so, else YAML. Of
+// Parse reads a character's file: a picture or an archive with a card, JSON or
+// TOML if its name ends so, else YAML. Of
 // several names for the same thing the first that says something counts; a
 // character without a context has one put together from its persona, scenario
-// and examples, as text-generation-webui does. The error is an *llm.Error.
+// and examples, as text-generation-webui does. A file that is a card is read
+// as one. The error is an *llm.Error.
 func Parse(file string, data []byte) (Character, error) {
-	if err := limits.CharacterBytes.CheckInt(len(data)); err != nil {
-		return Character{}, llm.Errorf(llm.Unreadable, "character", "the character's file is too large: %v", err)
+	if kindOf(data) != "text" || strings.HasSuffix(file, ".toml") {
+		card, _, err := ReadCard(file, data)
+		return card.Character(), err
 	}
 	var fields map[string]any
 	var err error
+	most := limits.CharacterBytes
+	if strings.HasSuffix(file, ".json") {
+		most = limits.CardBytes
+	}
+	if err := most.CheckInt(len(data)); err != nil {
+		return Character{}, llm.Errorf(llm.Unreadable, "character", "the character's file is too large: %v", err)
+	}
 	if strings.HasSuffix(file, ".json") {
 		err = json.Unmarshal([]byte(strings.TrimPrefix(string(data), "\ufeff")), &fields)
 	} else {
-		err = yaml.Unmarshal(data, &fields)
+		err = readYAML(data, &fields)
 	}
 	if err != nil {
 		return Character{}, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the character's file cannot be read",
 			Hint: "it must be YAML, or JSON if its name ends in .json", Err: err}
+	}
+	for _, field := range []string{"data", "first_mes", "description", "personality", "scenario", "mes_example"} {
+		if _, isCard := fields[field]; isCard {
+			card, _, err := ReadCard(file, data)
+			return card.Character(), err
+		}
 	}
 	text := func(names ...string) string {
 		for _, name := range names {
@@ -101,19 +117,21 @@ func Parse(file string, data []byte) (Character, error) {
 	if err := limits.NameBytes.CheckInt(len(c.Name)); err != nil {
 		return Character{}, llm.Errorf(llm.Unreadable, "character", "the character's name: %v", err)
 	}
-	add := func(before, s string) {
-		if s = strings.TrimSpace(s); s == "" {
-			return
-		}
-		if c.Context != "" {
-			c.Context += "\n"
-		}
-		c.Context += before + s
-	}
 	if c.Context == "" {
-		add(c.Name+"'s Persona: ", text("char_persona"))
-		add("Scenario: ", text("world_scenario"))
+		c.add(c.Name+"'s Persona: ", text("char_persona"))
+		c.add("Scenario: ", text("world_scenario"))
 	}
-	add("", text("example_dialogue"))
+	c.add("", text("example_dialogue"))
 	return c, nil
+}
+
+// add puts a line at the context's end, unless it says nothing.
+func (c *Character) add(before, s string) {
+	if s = strings.TrimSpace(s); s == "" {
+		return
+	}
+	if c.Context != "" {
+		c.Context += "\n"
+	}
+	c.Context += before + s
 }

@@ -106,6 +106,13 @@ func TestAFolderGivesItsCharactersAndNothingElse(t *testing.T) {
 	}
 }
 
+func write(t *testing.T, dir, name, data string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add("a.yaml", "name: &a Ada\ncontext: *a\n? [b]\n: !!binary aGk=\n")
 	f.Add("a.json", `{"name":"A","data":{"x":[1,2]}}`)

@@ -6,6 +6,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
+	"slices"
 	"strings"
 
 	"parley/internal/limits"
@@ -13,37 +15,68 @@ import (
 )
 
 // A Folder is where characters lie, each in a file by its name: NAME.yaml,
-// NAME.yml or NAME.json. Files are read when they are asked for, so that a
-// change counts at once.
+// NAME.yml, NAME.json, NAME.toml, NAME.png or NAME.charx. Files are read when
+// they are asked for, so that a change counts at once.
 type Folder string
+
+// endings are those of characters' files, in the order in which they count.
+var endings = []string{".yaml", ".yml", ".json", ".toml", ".png", ".charx"}
 
 // Character finds a character by the name of its file without the ending. One
 // that is not there is an *llm.Error with Code NotFound.
 func (f Folder) Character(ctx context.Context, name string) (Character, error) {
+	file, data, err := f.Read(ctx, name)
+	if err != nil {
+		return Character{}, err
+	}
+	return Parse(file, data)
+}
+
+// Read gives the file of a character by its name without the ending, and what
+// stands in it. One that is not there is an *llm.Error with Code NotFound.
+func (f Folder) Read(_ context.Context, name string) (file string, data []byte, err error) {
 	missing := &llm.Error{Code: llm.NotFound, Field: "character", Message: "there is no character of this name",
-		Hint: "characters are NAME.yaml or NAME.json in the folder that [characters] of the configuration names"}
+		Hint: "characters are NAME.yaml, NAME.json, NAME.toml, NAME.png or NAME.charx in the folder that [characters] of the configuration names"}
 	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, "/\\:\x00") || limits.NameBytes.CheckInt(len(name)) != nil {
-		return Character{}, missing
+		return "", nil, missing
 	}
 	root, err := os.OpenRoot(string(f)) // no link leads out of it
 	if err != nil {
-		return Character{}, &llm.Error{Code: llm.Broken, Message: "the folder of characters cannot be opened", Err: err}
+		return "", nil, &llm.Error{Code: llm.Broken, Message: "the folder of characters cannot be opened", Err: err}
 	}
 	defer root.Close()
-	for _, ending := range []string{".yaml", ".yml", ".json"} {
+	for _, ending := range endings {
 		file, err := root.Open(name + ending)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return Character{}, &llm.Error{Code: llm.Broken, Message: "the character's file cannot be opened", Err: err}
+			return "", nil, &llm.Error{Code: llm.Broken, Message: "the character's file cannot be opened", Err: err}
 		}
-		data, err := io.ReadAll(io.LimitReader(file, limits.CharacterBytes.Int64()+1))
+		data, err := io.ReadAll(io.LimitReader(file, limits.CardFileBytes.Int64()+1))
 		file.Close()
 		if err != nil {
-			return Character{}, &llm.Error{Code: llm.Broken, Message: "the character's file cannot be read", Err: err}
+			return "", nil, &llm.Error{Code: llm.Broken, Message: "the character's file cannot be read", Err: err}
 		}
-		return Parse(name+ending, data)
+		return name + ending, data, nil
 	}
-	return Character{}, missing
+	return "", nil, missing
+}
+
+// Names lists the characters of the folder, in order. A folder that does not
+// exist has none.
+func (f Folder) Names() ([]string, error) {
+	entries, err := os.ReadDir(string(f))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, &llm.Error{Code: llm.Broken, Message: "the folder of characters cannot be read", Err: err}
+	}
+	var names []string
+	for _, e := range entries {
+		ending := path.Ext(e.Name())
+		if slices.Contains(endings, ending) && !e.IsDir() {
+			names = append(names, strings.TrimSuffix(e.Name(), ending))
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
 }

@@ -39,8 +39,8 @@ type File struct {
 	Where   string   // who keeps it: "Ollama", or a folder
 
 	Size         int64 // bytes
-	Parameters   int64 // of all parts, where one is known to have all: 0 for split models
-	Context      int   // tokens, as trained; 0 if it does not say
+	Parameters   int64
+	Context      int // tokens, as trained; 0 if it does not say
 	Architecture string
 	Quantisation string
 	Extras       []string // what its store keeps with it and is not applied: "template", "parameters"

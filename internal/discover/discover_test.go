@@ -104,9 +104,12 @@ func model(t *testing.T, pairs ...string) []byte {
 	return b.Bytes()
 }
 
-// partOf is model for one part of a split one.
-func partOf(t *testing.T, count int) []byte {
-	return bytes.Replace(model(t, "general.architecture", "llama", "split.xount", strconv.Itoa(count)), []byte("split.xount"), []byte("split.count"), 1)
+// partOf is model for one part of a split one. No name of a key or a tensor
+// stands in another.
+func partOf(t *testing.T, number, count int) []byte {
+	data := model(t, "general.architecture", "llama", "split.xount", strconv.Itoa(count))
+	data = bytes.Replace(data, []byte("split.xount"), []byte("split.count"), 1)
+	return bytes.Replace(data, []byte("\x01\x00\x00\x00\x00\x00\x00\x00x"), []byte("\x01\x00\x00\x00\x00\x00\x00\x00"+strconv.Itoa(number)), 1)
 }
 
 // ollama puts a model into a store.
@@ -251,16 +254,20 @@ func TestTheVerdictIsTheEngines(t *testing.T) {
 func TestASplitModelIsOne(t *testing.T) {
 	m := newMachine(t)
 	for i := range 3 {
-		m.write(fmt.Sprintf("work/models/big-%05d-of-00003.gguf", i+1), partOf(t, 3))
+		m.write(fmt.Sprintf("work/models/big-%05d-of-00003.gguf", i+1), partOf(t, i+1, 3))
 	}
-	m.write("work/models/half-00002-of-00002.gguf", partOf(t, 2))
+	m.write("work/models/half-00002-of-00002.gguf", partOf(t, 2, 2))
 	found := m.find()
 	if len(found.Files) != 1 {
 		t.Fatalf("found %v, notes %v", names(found), found.Notes)
 	}
 	x := found.Files[0]
-	if x.Name != "big" || x.Parts != 3 || x.Size != 3*int64(len(partOf(t, 3))) || filepath.Base(x.Path) != "big-00001-of-00003.gguf" || !strings.Contains(x.Refusal, "split") {
+	if x.Name != "big" || x.Parts != 3 || x.Size != 3*int64(len(partOf(t, 1, 3))) || x.Parameters != 12 || filepath.Base(x.Path) != "big-00001-of-00003.gguf" || !strings.Contains(x.Refusal, "block_count") {
 		t.Errorf("%+v", x)
+	}
+	m.write("work/models/big-00003-of-00003.gguf", partOf(t, 1, 3))
+	if got := reason(m.find(), "big-00001-of-00003.gguf"); !strings.Contains(got, "in another part") {
+		t.Error(got)
 	}
 	if got := reason(found, "half-00002-of-00002.gguf"); !strings.Contains(got, "of its 2 parts 1") {
 		t.Error(got)

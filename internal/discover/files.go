@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"parley/internal/gguf"
 	"parley/internal/limits"
 )
 
@@ -122,18 +123,6 @@ func (s *search) add(c *candidate) {
 
 func isGGUF(name string) bool { return strings.EqualFold(filepath.Ext(name), ".gguf") }
 
-// nameOf is a file's name, less .gguf and the number of a part.
-func nameOf(path string) string {
-	name := filepath.Base(path)
-	if isGGUF(name) {
-		name = name[:len(name)-len(".gguf")]
-	}
-	if m := part.FindStringSubmatch(name); m != nil {
-		name = m[1]
-	}
-	return name
-}
-
 // walk looks through folders. Links to files and to folders are followed, each
 // folder once.
 func (s *search) walk(p place) {
@@ -163,7 +152,7 @@ func (s *search) walk(p place) {
 				s.walk(inner)
 			}
 		case info.Mode().IsRegular() && isGGUF(entry.Name()):
-			name := nameOf(path)
+			name := gguf.NameOf(path)
 			if p.name != nil {
 				name = p.name(path)
 			}
@@ -224,7 +213,7 @@ func (s *search) snapshot(p place, root *os.Root, dir string, depth int) {
 			}
 			if info.Mode().IsRegular() {
 				s.owners[path] = owner
-				s.add(&candidate{File: File{Name: nameOf(path), Path: path, Where: p.where}, info: info})
+				s.add(&candidate{File: File{Name: gguf.NameOf(path), Path: path, Where: p.where}, info: info})
 			}
 		}
 	}

@@ -24,7 +24,7 @@ var painters = []string{
 // describe reads what a model's file says of it, and finds out whether it is a
 // model to talk with: if not, it says why.
 func (c *candidate) describe(memory int64) (leftOut string) {
-	f, err := gguf.OpenPart(c.Path)
+	f, err := gguf.Open(c.Path)
 	if err != nil {
 		return problem(c.Path, err)
 	}
@@ -42,7 +42,7 @@ func (c *candidate) describe(memory int64) (leftOut string) {
 		return fmt.Sprintf("its architecture, %s, writes no text", c.Architecture)
 	case slices.Contains(encoders, c.Architecture), pooled(f, c.Architecture):
 		return "it makes embeddings and no text"
-	case len(f.Tensors) == 0 && c.Parts == 1:
+	case len(f.Tensors) == 0:
 		return "it holds a vocabulary and no model"
 	case c.Architecture == "":
 		return "it does not say what model it is"
@@ -53,9 +53,7 @@ func (c *candidate) describe(memory int64) (leftOut string) {
 	for i := range f.Tensors {
 		t := &f.Tensors[i]
 		bytes[t.Type] += len(t.Data)
-		if c.Parts == 1 {
-			c.Parameters += int64(t.Elements())
-		}
+		c.Parameters += int64(t.Elements())
 	}
 	most := 0
 	for kind, n := range bytes {
@@ -77,9 +75,6 @@ func pooled(f *gguf.File, architecture string) bool {
 func (c *candidate) refusal(memory int64) string {
 	if c.large = memory > 0 && c.Size > memory; c.large {
 		return fmt.Sprintf("it takes %.1f GiB, and this machine has %.1f GiB of memory", gib(c.Size), gib(memory))
-	}
-	if c.Parts > 1 {
-		return "it is split over several files: join them with llama-gguf-split --merge of llama.cpp"
 	}
 	if err := engine.Check(c.Path); err != nil {
 		return problem(c.Path, err)

@@ -3,6 +3,8 @@ package discover
 import (
 	"path/filepath"
 	"strings"
+
+	"parley/internal/gguf"
 )
 
 // A place is a folder in which model files are looked for.
@@ -29,6 +31,7 @@ func (e *Environment) places(dirs []string) (list []place) {
 		add("this folder", (*search).walk, 0, e.Dir)
 		add("./models", (*search).walk, deepest, filepath.Join(e.Dir, "models"))
 	}
+	add("Parley", (*search).walk, deepest, e.ModelsDir())
 	for _, dir := range e.ollama() {
 		add("Ollama", (*search).store, 0, dir)
 	}
@@ -43,6 +46,10 @@ func (e *Environment) places(dirs []string) (list []place) {
 	add("Jan", (*search).walk, deepest, e.home("jan", "models"))
 	return list
 }
+
+// ModelsDir is where Parley keeps the models that it fetched: a folder of the
+// user's; "" if there is none.
+func (e *Environment) ModelsDir() string { return e.data("parley", "models") }
 
 // home is a path in the user's folder; "" if there is none.
 func (e *Environment) home(parts ...string) string {
@@ -127,7 +134,7 @@ func (e *Environment) hub() string {
 // cachedName is a file of llama.cpp's cache without the owner and the
 // repository that stand before its name.
 func cachedName(path string) string {
-	name := nameOf(path)
+	name := gguf.NameOf(path)
 	if i := strings.LastIndex(strings.ToLower(name), "-gguf_"); i >= 0 {
 		name = name[i+len("-gguf_"):]
 	}

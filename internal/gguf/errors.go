@@ -12,7 +12,7 @@ var (
 	ErrVersion   = errors.New("this GGUF version cannot be read")
 	ErrBigEndian = errors.New("the file is big-endian, and only little-endian GGUF can be read: convert it with gguf_convert_endian.py of llama.cpp")
 	ErrTruncated = errors.New("the download is incomplete, or the file was cut: fetch it again")
-	ErrSplit     = errors.New("the model is split over several files: join them with 'llama-gguf-split --merge FIRST.gguf WHOLE.gguf' of llama.cpp and open the result")
+	ErrSplit     = errors.New("the model is split over several files: all of them must lie in one folder under the names that they were given, NAME-00001-of-00003.gguf and so on")
 )
 
 // Error says what is wrong with a file and where.

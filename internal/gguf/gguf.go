@@ -9,6 +9,7 @@
 package gguf
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -33,7 +34,7 @@ type Tensor struct {
 	Name   string
 	Type   Type
 	Shape  []uint64 // in GGUF order: the fastest varying dimension first; 1 to 4 dimensions, none zero
-	Offset uint64   // of the data, from the start of the file
+	Offset uint64   // of the data, from the start of the file that has it
 	Data   []byte   // aliases the file's data: read only, and invalid once the File is closed
 }
 
@@ -49,10 +50,21 @@ func (t *Tensor) Elements() uint64 {
 // Open maps the file into memory and parses it. The caller closes the File when neither it nor any
 // tensor's Data is used any more. If the file is truncated by someone else while it is mapped,
 // reading Data faults: the operating system gives no protection against that.
-func Open(path string) (*File, error) { return open(path, false) }
+//
+// Of a model that is split over several files, path names any one: all are opened as one File. If
+// they are not all there, or do not belong together, the error is an ErrSplit or says which differs.
+func Open(path string) (*File, error) {
+	f, err := open(path, false)
+	if errors.Is(err, ErrSplit) {
+		if paths := PartPaths(path); len(paths) > 1 {
+			return openParts(paths)
+		}
+	}
+	return f, err
+}
 
-// OpenPart is Open for a file that may be one part of a model that is split: it has the tensors of
-// that part, and the first one has the metadata of the whole.
+// OpenPart is Open for one file alone, though it may be one part of a model that is split: it has
+// the tensors of that part, and the first one has the metadata of the whole.
 func OpenPart(path string) (*File, error) { return open(path, true) }
 
 func open(path string, part bool) (*File, error) {

@@ -196,7 +196,7 @@ func checkHead(head []byte) error {
 	if err := p.metadata(&f, pairs); err != nil {
 		return err
 	}
-	if err := f.settle(false); err != nil {
+	if err := f.settle(true); err != nil {
 		return err
 	}
 	_, err = p.tensorInfos(&f, tensors)

@@ -25,6 +25,7 @@ type Request struct {
 	// unloaded where Unload is set.
 	Conversation chat.Conversation
 	Raw          *llm.Prompt
+	Suffix       string // what follows the gap behind Raw; "": there is no gap
 	Unload       bool
 
 	// Generate says that the answer has the shape of /api/generate, and
@@ -60,9 +61,7 @@ func ParseGenerate(body []byte) (*Request, error) {
 		prompt, system := o.Text("prompt"), o.Text("system")
 		pictures := images(o)
 		raw := o.IsSet("raw")
-		if o.Text("suffix") != "" {
-			o.Unsupported("suffix", "the model is not asked to fill a gap here", "put the text that follows into the prompt")
-		}
+		q.Suffix = o.Text("suffix")
 		if o.Text("template") != "" {
 			o.Unsupported("template", "templates of Ollama's kind are not carried out here", "send raw: true and the prompt as the template makes it, or choose a format on the server")
 		}
@@ -74,6 +73,11 @@ func ParseGenerate(body []byte) (*Request, error) {
 			})
 		}
 		switch {
+		case q.Suffix != "" && (system != "" || q.Context != nil || len(pictures) > 0):
+			o.Invalid("suffix", "the gap between two texts is filled without system, context and images")
+		case q.Suffix != "":
+			p := llm.Text(prompt)
+			q.Raw = &p
 		case raw && (system != "" || q.Context != nil):
 			o.Invalid("raw", "a raw prompt stands for itself, without system and context")
 		case raw && len(pictures) > 0:
@@ -349,10 +353,11 @@ func errorOf(r *wire.Reader) error {
 
 // An Embed is a request for the vectors of texts.
 type Embed struct {
-	Model  string
-	Inputs []string
-	One    bool // of /api/embeddings, whose answer has one
-	Report llm.Report
+	Model      string
+	Inputs     []string
+	Dimensions int  // 0: as many as the model has
+	One        bool // of /api/embeddings, whose answer has one
+	Report     llm.Report
 }
 
 // ParseEmbed reads the body of /api/embed, and of the older /api/embeddings.
@@ -373,11 +378,14 @@ func ParseEmbed(body []byte, one bool) (Embed, error) {
 	case !ok:
 		r.Invalid(name, "the field is missing")
 	case v.Kind() == '[':
-		o.List(name, v, limits.PromptsPerCall, func(path string, v wire.Value) { e.Inputs = append(e.Inputs, o.TextOf(path, v)) })
+		o.List(name, v, limits.Inputs, func(path string, v wire.Value) { e.Inputs = append(e.Inputs, o.TextOf(path, v)) })
 	default:
 		e.Inputs = []string{o.TextOf(name, v)}
 	}
-	for _, field := range []string{"options", "keep_alive", "dimensions"} {
+	if n, _ := o.Integer(limits.Dimensions, "dimensions"); n != nil {
+		e.Dimensions = *n
+	}
+	for _, field := range []string{"options", "keep_alive"} {
 		if v, ok := o.Take(field); ok && !v.Empty() {
 			o.Ignore(field)
 		}

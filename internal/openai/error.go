@@ -77,6 +77,8 @@ func Explain(err error) Problem {
 		p.Status, p.Type = http.StatusUnprocessableEntity, "invalid_request_error"
 	case llm.Forbidden:
 		p.Status, p.Type = http.StatusForbidden, "permission_error"
+	case llm.Conflict:
+		p.Status, p.Type = http.StatusConflict, "invalid_request_error"
 	case llm.Overloaded, llm.Unavailable:
 		p.Status, p.Type = http.StatusServiceUnavailable, "server_error"
 	default:

@@ -8,6 +8,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/roleplay"
 	"parley/internal/wire"
 	"parley/llm"
 )
@@ -19,16 +20,22 @@ type Request struct {
 
 	Params       llm.Params
 	Choices      int  // answers to each prompt; at least 1
+	BestOf       int  // of a completion: of so many answers to each prompt the likeliest are wanted; at least Choices
 	Stream       bool // chunks rather than a whole answer
 	IncludeUsage bool // a stream ends with a chunk that counts tokens
+	Progress     bool // a stream tells how much of the prompt has been read
 	WantReport   bool // the answer carries an object "parley"
 
 	// Report lists the fields that were not carried out.
 	Report llm.Report
 
+	Preset string // name of sampling parameters that go before those of the request; "" is none
+
 	Conversation chat.Conversation // of a chat completion
+	Setting      roleplay.Setting  // how it is laid out, if not in the model's chat format alone
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
+	Suffix       string            // of a completion: what follows the gap behind the prompt; "": there is no gap
 }
 
 // ParseChat reads the body of a chat completion.
@@ -46,7 +53,11 @@ func ParseChat(body []byte) (*Request, error) {
 		readTools(o, q)
 		readContinuation(o, q)
 		readLayout(o, q)
+		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
+		if q.BestOf != q.Choices {
+			o.Unsupported("best_of", "a reply is not chosen from several", "ask for n answers and choose among them")
+		}
 	})
 }
 
@@ -54,7 +65,7 @@ func ParseChat(body []byte) (*Request, error) {
 func ParseCompletion(body []byte) (*Request, error) {
 	return parseRequest(body, func(o *wire.Object, q *Request) {
 		if v, ok := o.Take("prompt"); ok {
-			q.Prompts = readPrompts(o, "prompt", v)
+			q.Prompts = readPrompts(o, "prompt", v, limits.PromptsPerCall)
 		} else {
 			hint := "send a string, a list of strings or token ids"
 			if o.Has("messages") {
@@ -63,13 +74,20 @@ func ParseCompletion(body []byte) (*Request, error) {
 			o.Fail(&llm.Error{Code: llm.Invalid, Field: "prompt", Message: "the field is missing", Hint: hint})
 		}
 		q.Echo = o.IsSet("echo")
+		q.Suffix = o.Text("suffix")
 		q.Params.LogProbs, _ = o.Integer(limits.LogProbs, "logprobs")
-		if q.Echo && q.Params.LogProbs != nil {
-			o.Unsupported("echo", "the probabilities of the prompt's own tokens are not known", "leave out logprobs or echo")
+		if q.Echo && q.Params.LogProbs != nil && q.Suffix != "" {
+			o.Unsupported("echo", "how likely a text before a gap is is not told", "leave out logprobs, echo or suffix")
 		}
-		if n := len(q.Prompts) * q.Choices; n > limits.PromptsPerCall.Int() {
+		switch {
+		case q.BestOf < q.Choices:
+			o.Invalid("best_of", "%d answers cannot be chosen from %d", q.Choices, q.BestOf)
+		case q.BestOf > q.Choices && q.Stream:
+			o.Invalid("best_of", "which answers are the best is known when all have ended: they cannot be streamed")
+		}
+		if n := len(q.Prompts) * q.BestOf; n > limits.PromptsPerCall.Int() {
 			o.Invalid("n", "%d prompts with %d answers each are more than the %d answers of one request (limit %s)",
-				len(q.Prompts), q.Choices, limits.PromptsPerCall.Int(), limits.PromptsPerCall.Name)
+				len(q.Prompts), q.BestOf, limits.PromptsPerCall.Int(), limits.PromptsPerCall.Name)
 		}
 	})
 }
@@ -106,18 +124,24 @@ func parseRequest(body []byte, own func(*wire.Object, *Request)) (*Request, erro
 func readService(o *wire.Object, q *Request) {
 	q.Model = o.Bounded("model", limits.NameBytes)
 	q.User = o.Bounded("user", limits.NameBytes)
+	if q.Preset = o.Bounded("preset", limits.NameBytes); q.Preset == "None" { // text-generation-webui's word
+		q.Preset = ""
+	}
 	q.Stream = o.IsSet("stream")
 	if v, ok := o.Take("stream_options"); ok {
 		so := o.Object("stream_options", v)
 		q.IncludeUsage = so.IsSet("include_usage")
+		q.Progress = so.IsSet("include_progress")
 		so.Flag("include_obfuscation") // padding against eavesdroppers on a network: ours is none
 		so.Rest(func(name string, v wire.Value) { o.Unknown(so.At(name), v) })
 	}
+	q.Progress = o.IsSet("return_progress") || q.Progress
 	if n, _ := o.Integer(limits.Choices, "n"); n != nil {
 		q.Choices = *n
 	}
-	if v, ok := o.Take("best_of"); ok && !wire.IsNumber(v, 1, float64(q.Choices)) {
-		o.Unsupported("best_of", "answers cannot be chosen from a larger number", "ask for n answers and choose among them")
+	q.BestOf = q.Choices
+	if n, _ := o.Integer(limits.Choices, "best_of"); n != nil && *n > 1 {
+		q.BestOf = *n
 	}
 }
 
@@ -161,14 +185,6 @@ var reservedKwargs = map[string]bool{
 // readLayout reads what a client may say about the form of the prompt.
 func readLayout(o *wire.Object, q *Request) {
 	layout := &q.Conversation.Layout
-	argument := func(name string, v wire.Value) {
-		if layout.Arguments == nil {
-			layout.Arguments = map[string]json.RawMessage{}
-		}
-		if _, said := layout.Arguments[name]; !said {
-			layout.Arguments[name] = json.RawMessage(v)
-		}
-	}
 	if v, ok := o.Take("chat_template_kwargs"); ok {
 		if err := limits.KwargsBytes.CheckInt(len(v)); err != nil {
 			o.Invalid("chat_template_kwargs", "%v", err)
@@ -178,18 +194,14 @@ func readLayout(o *wire.Object, q *Request) {
 			if reservedKwargs[name] {
 				o.Invalid(args.At(name), "is given to templates by the server")
 			}
-			argument(name, v)
+			q.argument(name, v)
 		})
 	}
 	if v, ok := o.Take("enable_thinking"); ok {
-		argument("enable_thinking", v)
+		q.argument("enable_thinking", v)
 	}
 	if v, ok := o.Take("reasoning_effort"); ok {
-		if o.TextOf("reasoning_effort", v) == "none" {
-			argument("enable_thinking", wire.Value("false"))
-		} else {
-			argument("reasoning_effort", v)
-		}
+		readEffort(o, q, "reasoning_effort", v)
 	}
 	layout.Template = o.Text("chat_template")
 	if err := limits.TemplateBytes.CheckInt(len(layout.Template)); err != nil && layout.Template != "" {
@@ -200,6 +212,26 @@ func readLayout(o *wire.Object, q *Request) {
 	}
 	if v, ok := o.Take("parley"); ok {
 		readOwn(o, q, v)
+	}
+}
+
+// argument gives the model's template an argument, unless it has it already.
+func (q *Request) argument(name string, v wire.Value) {
+	layout := &q.Conversation.Layout
+	if layout.Arguments == nil {
+		layout.Arguments = map[string]json.RawMessage{}
+	}
+	if _, said := layout.Arguments[name]; !said {
+		layout.Arguments[name] = json.RawMessage(v)
+	}
+}
+
+// readEffort reads how long to think, as arguments of the model's template.
+func readEffort(o *wire.Object, q *Request, path string, v wire.Value) {
+	if o.TextOf(path, v) == "none" {
+		q.argument("enable_thinking", wire.Value("false"))
+	} else {
+		q.argument("reasoning_effort", v)
 	}
 }
 
@@ -265,15 +297,15 @@ func readDocuments(o *wire.Object, path string, v wire.Value) (docs []chat.Docum
 }
 
 // readPrompts reads a string, a list of strings, a list of token ids or a list of
-// lists of token ids.
-func readPrompts(o *wire.Object, path string, v wire.Value) (prompts []llm.Prompt) {
+// lists of token ids, at most as many as a limit allows.
+func readPrompts(o *wire.Object, path string, v wire.Value, most *limits.Limit) (prompts []llm.Prompt) {
 	if v.Kind() == '"' {
 		return []llm.Prompt{llm.Text(v.Text())}
 	}
 	if first, ok := v.Element(); ok && first.Kind() == '0' {
 		return []llm.Prompt{llm.Tokens(readIDs(o, path, v))}
 	}
-	o.List(path, v, limits.PromptsPerCall, func(path string, v wire.Value) {
+	o.List(path, v, most, func(path string, v wire.Value) {
 		var p llm.Prompt
 		switch v.Kind() {
 		case '"':

@@ -33,6 +33,7 @@ type wireEngine struct {
 	Version string `json:"version,omitempty"`
 	URL     string `json:"url,omitempty"`
 	Way     string `json:"way,omitempty"`
+	Slots   int    `json:"slots,omitempty"`
 }
 
 type wireStatus struct {

@@ -12,8 +12,8 @@ import (
 )
 
 var anthropicRoutes = []route{
-	{Anthropic, "POST", "/v1/messages", false, true, (*Server).messages},
-	{Anthropic, "POST", "/v1/messages/count_tokens", false, true, (*Server).countMessageTokens},
+	{Anthropic, "POST", "/v1/messages", forChat, true, (*Server).messages},
+	{Anthropic, "POST", "/v1/messages/count_tokens", forChat, true, (*Server).countMessageTokens},
 }
 
 func anthropicProblem(p openai.Problem) (int, []byte) { return anthropic.Problem(p.Status, p.Message) }
@@ -34,9 +34,9 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	if target.Responder == nil {
 		return s.breakOff(out, r, cannot(target, "answer conversations", "choose another model"))
 	}
-	head := anthropic.Head{ID: "msg_" + w.Header().Get("X-Request-Id"), Model: target.ID}
+	head := anthropic.Head{ID: "msg_" + uniqueID(w), Model: target.ID}
 	ask := func(ctx context.Context, _ int) iter.Seq2[chat.Event, error] {
-		return located(q, target.Responder.Respond(ctx, q.Conversation, q.Params))
+		return located(q.Locate, target.Responder.Respond(ctx, q.Conversation, q.Params))
 	}
 	if q.Stream {
 		return s.stream(ctx, out, r, 1, ask, anthropic.NewStream(head, q), q.Report)
@@ -50,10 +50,10 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 }
 
 // located is an answer whose error names the place that the client knows.
-func located(q *anthropic.Request, events iter.Seq2[chat.Event, error]) iter.Seq2[chat.Event, error] {
+func located(locate func(error) error, events iter.Seq2[chat.Event, error]) iter.Seq2[chat.Event, error] {
 	return func(yield func(chat.Event, error) bool) {
 		for e, err := range events {
-			if !yield(e, q.Locate(err)) {
+			if !yield(e, locate(err)) {
 				return
 			}
 		}

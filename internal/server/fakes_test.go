@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/apikey"
+	"parley/internal/character"
 	"parley/llm"
 )
 
@@ -18,6 +20,14 @@ type single struct {
 	released chan string   // if set, gets the model's id on each release
 	changed  []string      // what was loaded and unloaded
 	hold     chan struct{} // if set, names are resolved when it is closed
+}
+
+// plain are keys for everything.
+func plain(texts ...string) (keys []apikey.Key) {
+	for _, t := range texts {
+		keys = append(keys, apikey.Plain(t))
+	}
+	return keys
 }
 
 func one(id string, r chat.Responder, m llm.Model) *single {
@@ -67,6 +77,17 @@ func (s *single) change(what, name string) error {
 
 func (s *single) Ready() error { return s.ready }
 
+// cast are characters by name.
+type cast map[string]character.Character
+
+func (c cast) Character(_ context.Context, name string) (character.Character, error) {
+	one, ok := c[name]
+	if !ok {
+		return one, llm.Errorf(llm.NotFound, "character", "there is no character of this name")
+	}
+	return one, nil
+}
+
 // rendering is a responder that can show its prompts.
 type rendering struct{ chat.Responder }
 
@@ -83,6 +104,48 @@ func (rendering) Render(_ context.Context, c chat.Conversation) (chat.Rendered, 
 	add(llm.Segment{Text: "\nassistant:", Control: true, Trust: llm.TrustFormat})
 	r.Report.Add("repaired", "names", "")
 	return r, nil
+}
+
+// vectoring is a model that makes vectors of lengths and places.
+type vectoring struct{ llm.Model }
+
+func (vectoring) Embed(_ context.Context, prompts []llm.Prompt) (vectors [][]float32, u llm.Usage, err error) {
+	for i, p := range prompts {
+		if p.Empty() {
+			return nil, u, llm.Errorf(llm.Invalid, "input", "the text is empty")
+		}
+		control := float32(0)
+		if s := p.Segments[0]; s.Control && len(s.Tokens) == 0 {
+			control = 1
+		}
+		vectors = append(vectors, []float32{float32(len(p.String())), float32(i), 0.5, control})
+		u.PromptTokens += len(p.String()) + len(p.Segments[0].Tokens)
+	}
+	return vectors, u, nil
+}
+
+// scoring is a model to which each word of a prompt is half as likely.
+type scoring struct{ llm.Model }
+
+func (s scoring) Score(ctx context.Context, p llm.Prompt, _ llm.Params) ([]llm.Token, error) {
+	tokens, err := llm.Script().Tokenize(ctx, p)
+	for i := range tokens {
+		tokens[i].LogProb = -0.5 * float64(i)
+		if i > 0 {
+			tokens[i].Top = []llm.TokenProb{{Text: tokens[i].Text, LogProb: tokens[i].LogProb}}
+		}
+	}
+	if p.String() == "bos" {
+		tokens = append([]llm.Token{{Text: "<s>", Control: true, Segment: -1}}, llm.Token{Text: " bos", LogProb: -2})
+	}
+	return tokens, err
+}
+
+// gaps is a model that can be asked to fill gaps.
+type gaps struct{ llm.Model }
+
+func (gaps) Describe() llm.Info {
+	return llm.Info{Infill: &llm.Infill{Prefix: []int{7}, Suffix: []int{8}, Middle: []int{9}, File: []int{6}, BOS: []int{1}}}
 }
 
 // replay is a model that says the texts and tokens of events.

@@ -73,7 +73,7 @@ func preflight(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	h := w.Header()
-	h.Set("Access-Control-Allow-Methods", "GET, POST, OPTIONS")
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 	if ask := r.Header.Get("Access-Control-Request-Headers"); ask != "" {
 		h.Set("Access-Control-Allow-Headers", ask)
 	}

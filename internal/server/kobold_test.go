@@ -82,7 +82,7 @@ func TestAKoboldClientThatLeavesEndsItsAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	for len(s.kobold.of(koboldOwner{addr: client(&http.Request{RemoteAddr: "127.0.0.1:1"})})) > 0 {
+	for len(s.kobold.of(owner{addr: s.client(&http.Request{RemoteAddr: "127.0.0.1:1"})})) > 0 {
 	}
 }
 

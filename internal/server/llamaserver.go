@@ -14,19 +14,20 @@ import (
 )
 
 var llamaRoutes = []route{
-	{LlamaCPP, "POST", "/completion", false, true, (*Server).llamaCompletion},
-	{LlamaCPP, "POST", "/completions", false, true, (*Server).llamaOrOpenAI},
-	{LlamaCPP, "POST", "/chat/completions", false, true, (*Server).chatCompletions},
-	{LlamaCPP, "GET", "/models", false, false, (*Server).listModels},
-	{LlamaCPP, "POST", "/tokenize", false, true, (*Server).llamaTokenize},
-	{LlamaCPP, "POST", "/detokenize", false, true, (*Server).llamaDetokenize},
-	{LlamaCPP, "POST", "/apply-template", false, true, (*Server).llamaTemplate},
-	{LlamaCPP, "POST", "/embedding", false, true, (*Server).llamaEmbed},
-	{LlamaCPP, "POST", "/infill", false, true, (*Server).llamaInfill},
-	{LlamaCPP, "GET", "/props", false, false, (*Server).llamaProps},
-	{LlamaCPP, "GET", "/slots", false, false, (*Server).llamaSlots},
-	{LlamaCPP, "GET", "/health", true, false, (*Server).healthy},
-	{LlamaCPP, "GET", "/v1/health", true, false, (*Server).healthy},
+	{LlamaCPP, "POST", "/completion", forChat, true, (*Server).llamaCompletion},
+	{LlamaCPP, "POST", "/completions", forChat, true, (*Server).llamaOrOpenAI},
+	{LlamaCPP, "POST", "/chat/completions", forChat, true, (*Server).chatCompletions},
+	{LlamaCPP, "GET", "/models", forReaders, false, (*Server).listModels},
+	{LlamaCPP, "POST", "/tokenize", forChat, true, (*Server).llamaTokenize},
+	{LlamaCPP, "POST", "/detokenize", forChat, true, (*Server).llamaDetokenize},
+	{LlamaCPP, "POST", "/apply-template", forChat, true, (*Server).llamaTemplate},
+	{LlamaCPP, "POST", "/embedding", forChat, true, (*Server).llamaEmbed},
+	{LlamaCPP, "POST", "/embeddings", forChat, true, (*Server).llamaEmbed},
+	{LlamaCPP, "POST", "/infill", forChat, true, (*Server).llamaInfill},
+	{LlamaCPP, "GET", "/props", forReaders, false, (*Server).llamaProps},
+	{LlamaCPP, "GET", "/slots", forReaders, false, (*Server).llamaSlots},
+	{LlamaCPP, "GET", "/health", forAnyone, false, (*Server).healthy},
+	{LlamaCPP, "GET", "/v1/health", forAnyone, false, (*Server).healthy},
 }
 
 // llamaProblem has the words that clients of this dialect look for.
@@ -72,9 +73,25 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	if err != nil {
 		return err
 	}
+	return s.llamaComplete(w, r, q)
+}
+
+func (s *Server) llamaInfill(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	q, err := llamaserver.ParseInfill(body)
+	if err != nil {
+		return err
+	}
+	return s.llamaComplete(w, r, q)
+}
+
+func (s *Server) llamaComplete(w http.ResponseWriter, r *http.Request, q *llamaserver.Request) error {
 	q.Params.CacheScope = s.cacheScope(r)
 	if q.NoCache { // a scope that nobody else has
-		q.Params.CacheScope += " " + w.Header().Get("X-Request-Id")
+		q.Params.CacheScope += " " + uniqueID(w)
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
@@ -86,6 +103,15 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	defer target.release()
 	if target.Model == nil {
 		return s.breakOff(out, r, cannot(target, "continue prompts", "send messages to /v1/chat/completions"))
+	}
+	if q.Gap != nil {
+		var files []llm.Prompt
+		for _, text := range q.Gap.Files {
+			files = append(files, llm.Text(text))
+		}
+		if q.Prompts[0], err = filling(target, llm.Text(q.Gap.Before), llm.Text(q.Gap.After), files...); err != nil {
+			return s.breakOff(out, r, err)
+		}
 	}
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		return asEvents(target.Model.Complete(ctx, q.Prompts[i], q.Params))
@@ -233,19 +259,11 @@ func (s *Server) llamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	embedder, ok := target.Model.(llm.Embedder)
-	if !ok {
-		return cannot(target, "turn texts into vectors", "serve an embedding model")
-	}
-	vectors, _, err := embedder.Embed(ctx, e.Prompts)
+	vectors, _, err := embed(ctx, target, e.Prompts, 0)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, r, http.StatusOK, llamaserver.Embeddings(vectors))
-}
-
-func (s *Server) llamaInfill(http.ResponseWriter, *http.Request) error {
-	return &llm.Error{Code: llm.Unsupported, Message: "gaps in a text are not filled here", Hint: "write the model's own infill tokens into a prompt for /completion"}
 }
 
 // described is the model that a query names, or the only one, or the first.
@@ -254,7 +272,11 @@ func (s *Server) described(r *http.Request) (Listed, error) {
 	if err != nil {
 		return Listed{}, err
 	}
-	name := r.URL.Query().Get("model")
+	return modelIn(listed, r.URL.Query().Get("model"))
+}
+
+// modelIn finds a model by a name of its; by none, the first.
+func modelIn(listed []Listed, name string) (Listed, error) {
 	for _, m := range listed {
 		if name == "" || m.ID == name || slices.Contains(m.Aliases, name) {
 			return m, nil

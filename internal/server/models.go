@@ -48,6 +48,7 @@ type Engine struct {
 	Version string // as it tells, or ""
 	URL     string // of one over HTTP, without anything secret
 	Way     string // of one over HTTP: "model" or "chat"
+	Slots   int    // answers that it works on at a time; 0: not known
 }
 
 // State is whether a model is loaded.

@@ -13,10 +13,10 @@ import (
 )
 
 var nativeRoutes = []route{
-	{Native, "GET", "/parley/v1/models", false, false, (*Server).describeModels},
-	{Native, "POST", "/parley/v1/models/", false, true, (*Server).changeModel},
-	{Native, "POST", "/parley/v1/render", false, true, (*Server).render},
-	{Native, "POST", "/parley/v1/tokenize", false, true, (*Server).tokenize},
+	{Native, "GET", "/parley/v1/models", forReaders, false, (*Server).describeModels},
+	{Native, "POST", "/parley/v1/models/", forAdmins, true, (*Server).changeModel},
+	{Native, "POST", "/parley/v1/render", forChat, true, (*Server).render},
+	{Native, "POST", "/parley/v1/tokenize", forChat, true, (*Server).tokenize},
 }
 
 type wireSegment struct {
@@ -68,11 +68,11 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	renderer, ok := target.Responder.(chat.Renderer)
-	if !ok {
-		return cannot(target, "show its prompts", "it is laid out elsewhere")
+	staged, err := s.staged(ctx, target, q)
+	if err != nil {
+		return err
 	}
-	rendered, err := renderer.Render(ctx, q.Conversation)
+	rendered, err := staged.rendered(ctx)
 	if err != nil {
 		return err
 	}

@@ -1,26 +1,51 @@
 package server
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
+	"net/netip"
+	"runtime"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
+	"parley/internal/apikey"
 	"parley/internal/limits"
 	"parley/internal/openai"
 	"parley/llm"
 )
 
-// A recorder is a ResponseWriter that knows what became of the response and
+// A recorder is a ResponseWriter that knows what became of the request and
 // that no client can hold up: each write has its own deadline.
 type recorder struct {
 	http.ResponseWriter
 	rc      *http.ResponseController
+	server  *Server
+	id      string // of the request: the client's own, if it has sent one
+	made    string // an id that no other request has
+	client  netip.Addr
+	key     *apikey.Key // nil: none was asked for
+	began   time.Time
+	route   route // of the zero value where there is none
 	status  int
 	written int64
+	hurried time.Time // when the client was last given time
 	model   string
+	found   time.Time // when there was a model to ask
 	err     error
+	left    bool // the client did not take the whole answer
+
+	span trace.Span // nil: none
+
+	body []byte // where the log holds contents
+
+	mu       sync.Mutex
+	accounts []*account
 }
 
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
@@ -48,9 +73,21 @@ func (w *recorder) FlushError() error {
 	return w.rc.Flush()
 }
 
-// hurry gives the client so long to take what comes next.
+// hurry gives the client so long to take what comes next. To move a deadline is
+// dear beside a write, so that it may be a second old.
 func (w *recorder) hurry() {
-	_ = w.rc.SetWriteDeadline(time.Now().Add(seconds(limits.WriteSeconds))) // not every connection has one
+	if now := time.Now(); now.Sub(w.hurried) > time.Second {
+		w.hurried = now
+		_ = w.rc.SetWriteDeadline(now.Add(seconds(limits.WriteSeconds))) // not every connection has one
+	}
+}
+
+type recorderKey struct{}
+
+// recorderOf is where account of a request is kept; nil: nowhere.
+func recorderOf(ctx context.Context) *recorder {
+	rec, _ := ctx.Value(recorderKey{}).(*recorder)
+	return rec
 }
 
 // note keeps the cause of a failure for the log.
@@ -60,17 +97,41 @@ func note(w http.ResponseWriter, err error) {
 	}
 }
 
-// noteStatus keeps a status for the log that is not sent.
-func noteStatus(w http.ResponseWriter, status int) {
+// noteLeft keeps that the client has not taken the whole answer.
+func noteLeft(w http.ResponseWriter, err error) {
 	if rec, ok := w.(*recorder); ok {
-		rec.status = status
+		rec.status, rec.left = statusLeft, true
+		if errors.Is(err, errSlow) {
+			rec.err = errSlow
+		}
 	}
 }
 
-// noteModel keeps which model answered.
+// noteRoute keeps which route a request took.
+func noteRoute(w http.ResponseWriter, found route) {
+	if rec, ok := w.(*recorder); ok {
+		rec.route = found
+	}
+}
+
+// noteKey keeps whose request it is.
+func noteKey(w http.ResponseWriter, key *apikey.Key) {
+	if rec, ok := w.(*recorder); ok {
+		rec.key = key
+	}
+}
+
+// noteModel keeps which model answers.
 func noteModel(w http.ResponseWriter, id string) {
 	if rec, ok := w.(*recorder); ok {
-		rec.model = id
+		rec.model, rec.found = label(id), rec.server.now()
+	}
+}
+
+// noteBody keeps a body where the log holds contents.
+func noteBody(w http.ResponseWriter, body []byte) {
+	if rec, ok := w.(*recorder); ok && rec.server.options.LogContents {
+		rec.body = body
 	}
 }
 
@@ -78,10 +139,15 @@ func noteModel(w http.ResponseWriter, id string) {
 // what was said) and protection from panics.
 func (s *Server) observe(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := s.now()
-		id := s.newID()
-		w.Header().Set("X-Request-Id", id)
-		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w)}
+		rec := &recorder{ResponseWriter: w, rc: http.NewResponseController(w), server: s, made: s.newID(), client: s.client(r), began: s.now()}
+		rec.id = rec.made
+		if sent := r.Header.Get("X-Request-Id"); plainID(sent) {
+			rec.id = sent
+		}
+		w.Header().Set("X-Request-Id", rec.id)
+		r = s.traced(r, rec)
+		r = r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec))
+		s.metrics.running.Inc()
 		if r.ContentLength != 0 {
 			// Also a body that nobody wants is read for a while when the request
 			// is over, so that the deadline stands until the body has arrived.
@@ -98,7 +164,11 @@ func (s *Server) observe(next http.Handler) http.Handler {
 					p = http.ErrAbortHandler // cut off, so that nobody takes the half for the whole
 				}
 			}
-			s.logRequest(rec, r, id, s.now().Sub(start))
+			took := s.now().Sub(rec.began)
+			s.logRequest(rec, r, took)
+			s.metrics.running.Dec()
+			s.metrics.count(rec, took)
+			rec.endSpan(took)
 			if p != nil {
 				panic(p)
 			}
@@ -107,35 +177,28 @@ func (s *Server) observe(next http.Handler) http.Handler {
 	})
 }
 
-// broken is the error for a panic.
-func broken(p any) error {
-	return &llm.Error{Code: llm.Broken, Message: "internal error", Err: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+// uniqueID is an id of a request that no other has, whatever clients send.
+func uniqueID(w http.ResponseWriter) string {
+	if rec, ok := w.(*recorder); ok {
+		return rec.made
+	}
+	return ""
 }
 
-func (s *Server) logRequest(rec *recorder, r *http.Request, id string, took time.Duration) {
-	attrs := []slog.Attr{
-		slog.String("id", id),
-		slog.String("client", client(r).String()),
-		slog.String("method", printable(r.Method)),
-		slog.String("path", printable(r.URL.Path)),
-		slog.Int("status", rec.status),
-		slog.Int64("bytes", rec.written),
-		slog.Duration("took", took),
+// plainID reports whether a client's id of a request can be given back and
+// logged.
+func plainID(id string) bool {
+	return limits.RequestIDBytes.CheckInt(len(id)) == nil && !strings.ContainsFunc(id, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("-_.:", c))
+	})
+}
+
+// broken is the error for a panic. Only the runtime's own words are repeated:
+// others may have those of a conversation in them.
+func broken(p any) error {
+	what := fmt.Sprintf("a value of type %T", p)
+	if e, ok := p.(runtime.Error); ok {
+		what = e.Error()
 	}
-	if rec.model != "" {
-		attrs = append(attrs, slog.String("model", rec.model))
-	}
-	level := slog.LevelInfo
-	if rec.err != nil {
-		e := llm.AsError(rec.err)
-		attrs = append(attrs, slog.String("code", string(e.Code)))
-		if e.Field != "" {
-			attrs = append(attrs, slog.String("field", printable(e.Field)))
-		}
-		if e.Err != nil && e.Code == llm.Broken {
-			level = slog.LevelError
-			attrs = append(attrs, slog.String("cause", e.Err.Error()))
-		}
-	}
-	s.log.LogAttrs(r.Context(), level, "request", attrs...)
+	return &llm.Error{Code: llm.Broken, Message: "internal error", Err: fmt.Errorf("panic: %s\n%s", what, debug.Stack())}
 }

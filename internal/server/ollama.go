@@ -15,23 +15,23 @@ import (
 )
 
 var ollamaRoutes = []route{
-	{Ollama, "POST", "/api/chat", false, true, (*Server).ollamaChat},
-	{Ollama, "POST", "/api/generate", false, true, (*Server).ollamaGenerate},
-	{Ollama, "POST", "/api/embed", false, true, (*Server).ollamaEmbed},
-	{Ollama, "POST", "/api/embeddings", false, true, (*Server).ollamaEmbed},
-	{Ollama, "GET", "/api/tags", false, false, (*Server).ollamaTags},
-	{Ollama, "GET", "/api/ps", false, false, (*Server).ollamaRunning},
-	{Ollama, "POST", "/api/show", false, false, (*Server).ollamaShow},
-	{Ollama, "GET", "/api/version", false, false, (*Server).ollamaVersion},
+	{Ollama, "POST", "/api/chat", forChat, true, (*Server).ollamaChat},
+	{Ollama, "POST", "/api/generate", forChat, true, (*Server).ollamaGenerate},
+	{Ollama, "POST", "/api/embed", forChat, true, (*Server).ollamaEmbed},
+	{Ollama, "POST", "/api/embeddings", forChat, true, (*Server).ollamaEmbed},
+	{Ollama, "GET", "/api/tags", forReaders, false, (*Server).ollamaTags},
+	{Ollama, "GET", "/api/ps", forReaders, false, (*Server).ollamaRunning},
+	{Ollama, "POST", "/api/show", forReaders, false, (*Server).ollamaShow},
+	{Ollama, "GET", "/api/version", forReaders, false, (*Server).ollamaVersion},
 
 	// Models are not managed over this dialect.
-	{Ollama, "POST", "/api/pull", false, false, (*Server).ollamaPull},
-	{Ollama, "POST", "/api/push", false, false, (*Server).ollamaManaged},
-	{Ollama, "POST", "/api/create", false, false, (*Server).ollamaManaged},
-	{Ollama, "POST", "/api/copy", false, false, (*Server).ollamaManaged},
-	{Ollama, "DELETE", "/api/delete", false, false, (*Server).ollamaManaged},
-	{Ollama, "GET", "/api/blobs/", false, false, (*Server).ollamaManaged},
-	{Ollama, "POST", "/api/blobs/", false, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/pull", forReaders, false, (*Server).ollamaPull},
+	{Ollama, "POST", "/api/push", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/create", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/copy", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "DELETE", "/api/delete", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "GET", "/api/blobs/", forAdmins, false, (*Server).ollamaManaged},
+	{Ollama, "POST", "/api/blobs/", forAdmins, false, (*Server).ollamaManaged},
 }
 
 func ollamaProblem(p openai.Problem) (int, []byte) { return p.Status, ollama.Problem(p.Message) }
@@ -62,6 +62,9 @@ func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, parse func
 	defer cancel()
 	head := ollama.Head{Model: ollama.Tagged(q.Model), Now: s.now, Began: s.now()}
 	if q.Unload {
+		if err := mayAlso(w, forAdmins); err != nil {
+			return err
+		}
 		if err := s.models.UnloadModel(ctx, q.Model); err != nil {
 			return err
 		}
@@ -106,7 +109,13 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 		}, nil
 	}
 	if q.Raw != nil {
-		ask, err = raw(*q.Raw, q.Params)
+		prompt := *q.Raw
+		if q.Suffix != "" {
+			if prompt, err = filling(t, prompt, llm.Text(q.Suffix)); err != nil {
+				return nil, nil, err
+			}
+		}
+		ask, err = raw(prompt, q.Params)
 		return ask, nil, err
 	}
 	if t.Responder == nil {
@@ -166,15 +175,7 @@ func (s *Server) ollamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	embedder, ok := target.Model.(llm.Embedder)
-	if !ok {
-		return cannot(target, "turn texts into vectors", "serve an embedding model")
-	}
-	prompts := make([]llm.Prompt, len(e.Inputs))
-	for i, text := range e.Inputs {
-		prompts[i] = llm.Prompt{Segments: []llm.Segment{{Text: text, Source: llm.Source{Kind: llm.FromPrompt, Index: i}}}}
-	}
-	vectors, usage, err := embedder.Embed(ctx, prompts)
+	vectors, usage, err := embed(ctx, target, plainTexts(e.Inputs), e.Dimensions)
 	if err != nil {
 		return err
 	}

@@ -14,10 +14,11 @@ import (
 )
 
 var openaiRoutes = []route{
-	{OpenAI, "GET", "/v1/models", false, false, (*Server).listModels},
-	{OpenAI, "GET", "/v1/models/", false, false, (*Server).oneModel},
-	{OpenAI, "POST", "/v1/chat/completions", false, true, (*Server).chatCompletions},
-	{OpenAI, "POST", "/v1/completions", false, true, (*Server).completions},
+	{OpenAI, "GET", "/v1/models", forReaders, false, (*Server).listModels},
+	{OpenAI, "GET", "/v1/models/", forReaders, false, (*Server).oneModel},
+	{OpenAI, "POST", "/v1/chat/completions", forChat, true, (*Server).chatCompletions},
+	{OpenAI, "POST", "/v1/completions", forChat, true, (*Server).completions},
+	{OpenAI, "POST", "/v1/embeddings", forChat, true, (*Server).embeddings},
 }
 
 func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
@@ -33,14 +34,15 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		return s.breakOff(out, r, err)
 	}
 	defer target.release()
-	if target.Responder == nil {
-		return s.breakOff(out, r, cannot(target, "answer conversations", "send a prompt to /v1/completions"))
+	staged, err := s.staged(ctx, target, q)
+	if err != nil {
+		return s.breakOff(out, r, err)
 	}
-	ask := func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
+	ask := s.stoppable(r, func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = choice
-		return target.Responder.Respond(ctx, q.Conversation, params)
-	}
+		return staged.ask(ctx, params)
+	})
 	head := s.head(w, "chatcmpl-", target)
 	if q.Stream {
 		return s.stream(ctx, out, r, q.Choices, ask, openai.NewChat(head, q), q.Report)
@@ -79,19 +81,29 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	if target.Model == nil {
 		return s.breakOff(out, r, cannot(target, "continue prompts", "send messages to /v1/chat/completions"))
 	}
-	var echo []string
+	var echo []openai.Echo
 	if q.Echo {
-		if echo, err = promptTexts(ctx, target, q.Prompts); err != nil {
+		if echo, err = echoes(ctx, target, q); err != nil {
 			return s.breakOff(out, r, err)
 		}
 	}
-	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
-		params := q.Params
-		params.Choice = i % q.Choices
-		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.Choices], params))
+	if q.Suffix != "" {
+		for i, p := range q.Prompts {
+			if q.Prompts[i], err = filling(target, p, llm.Text(q.Suffix)); err != nil {
+				return s.breakOff(out, r, err)
+			}
+		}
 	}
+	ask := s.stoppable(r, func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
+		params := q.Params
+		params.Choice = i % q.BestOf
+		if q.BestOf > q.Choices && params.LogProbs == nil {
+			params.LogProbs = new(0) // to choose by
+		}
+		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.BestOf], params))
+	})
 	head := s.head(w, "cmpl-", target)
-	n := q.Choices * len(q.Prompts)
+	n := q.BestOf * len(q.Prompts)
 	if q.Stream {
 		return s.stream(ctx, out, r, n, ask, openai.NewCompletion(head, q, echo), q.Report)
 	}
@@ -100,6 +112,11 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 		return err
 	}
 	report := gather(q.Report, replies)
+	if q.BestOf > q.Choices {
+		if replies, err = likeliest(replies, q.Choices, q.BestOf); err != nil {
+			return err
+		}
+	}
 	setReport(w.Header(), report)
 	return writeJSON(w, r, http.StatusOK, openai.Completion(head, q, replies, echo, report))
 }
@@ -120,6 +137,12 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if err != nil {
 		return nil, err
 	}
+	s.complement(r, q)
+	return q, nil
+}
+
+// complement adds to a request what the server itself has to say.
+func (s *Server) complement(r *http.Request, q *openai.Request) {
 	switch strings.ToLower(r.Header.Get("Parley-Report")) {
 	case "", "0", "false":
 	default:
@@ -128,13 +151,13 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if q.Conversation.Layout.Media == "" {
 		q.Conversation.Layout.Media = s.options.Media
 	}
+	s.preset(q.Preset, &q.Params, &q.Report)
 	q.Params.CacheScope = s.cacheScope(r)
-	if q.Params.Seed == nil && q.Choices > 1 {
+	if q.Params.Seed == nil && q.BestOf > 1 {
 		// All choices come from one seed, so that it can be told and repeated.
 		// More than 53 bits would not survive JavaScript.
 		q.Params.Seed = new(rand.Int64N(1 << 53))
 	}
-	return q, nil
 }
 
 // resolve finds the model of a request.
@@ -160,7 +183,7 @@ func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, s
 }
 
 func (s *Server) head(w http.ResponseWriter, prefix string, t Target) openai.Head {
-	return openai.Head{ID: prefix + w.Header().Get("X-Request-Id"), Created: s.now().Unix(), Model: t.ID}
+	return openai.Head{ID: prefix + uniqueID(w), Created: s.now().Unix(), Model: t.ID}
 }
 
 func cannot(t Target, what, hint string) error {
@@ -202,28 +225,6 @@ func asEvents(pieces iter.Seq2[llm.Piece, error]) iter.Seq2[chat.Event, error] {
 			}
 		}
 	}
-}
-
-// promptTexts are prompts as text, for an echo.
-func promptTexts(ctx context.Context, t Target, prompts []llm.Prompt) ([]string, error) {
-	texts := make([]string, len(prompts))
-	for i, p := range prompts {
-		texts[i] = p.String()
-		ids := p.Segments[0].Tokens
-		if len(ids) == 0 {
-			continue
-		}
-		tokenizer, ok := t.Model.(llm.Tokenizer)
-		if !ok {
-			return nil, &llm.Error{Code: llm.Unsupported, Field: "echo", Message: "the model " + t.ID + " cannot turn token ids into text", Hint: "send the prompt as text"}
-		}
-		text, err := tokenizer.Detokenize(ctx, ids)
-		if err != nil {
-			return nil, err
-		}
-		texts[i] = strings.ToValidUTF8(text, "\ufffd")
-	}
-	return texts, nil
 }
 
 func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {

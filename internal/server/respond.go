@@ -1,10 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,17 @@ import (
 
 // errLeft ends a request whose client has gone: there is nobody to tell.
 var errLeft = errors.New("the client has gone")
+
+// errSlow ends a request whose client is there and takes nothing any more.
+var errSlow = fmt.Errorf("the client has stopped reading: %w", errLeft)
+
+// unsent is why nothing more can be sent.
+func unsent(err error) error {
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return errSlow
+	}
+	return errLeft
+}
 
 // statusLeft is what the log says then. No response has it.
 const statusLeft = 499
@@ -32,7 +44,7 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	if errors.Is(err, errLeft) || r.Context().Err() != nil {
-		noteStatus(w, statusLeft)   // and no cause: nothing of ours is broken
+		noteLeft(w, err)            // and no cause: nothing of ours is broken
 		panic(http.ErrAbortHandler) // cut the connection: returning would end the response as if it were whole
 	}
 	note(w, err)
@@ -68,10 +80,13 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) 
 		return nil
 	}
 	if _, err := w.Write(append(body, '\n')); err != nil {
-		return errLeft
+		return unsent(err)
 	}
 	return nil
 }
+
+// mostExpected is how many bytes a body gets room for before they have come.
+const mostExpected = 64 << 10
 
 // readBody reads a body to its end: only then does the HTTP server notice
 // when the client goes.
@@ -83,7 +98,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > limits.BodyBytes.Int64() {
 		return nil, tooLarge()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limits.BodyBytes.Int64()))
+	var all bytes.Buffer
+	all.Grow(int(min(max(r.ContentLength, 0), mostExpected)) + bytes.MinRead)
+	_, err := all.ReadFrom(http.MaxBytesReader(w, r.Body, limits.BodyBytes.Int64()))
+	body := all.Bytes()
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge()
 	}
@@ -92,6 +110,7 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 			Message: "the body did not arrive whole in time"}
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Time{}) // see observe
+	noteBody(w, body)
 	return body, nil
 }
 

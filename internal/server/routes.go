@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"parley/internal/apikey"
 	"parley/internal/openai"
 )
 
@@ -15,32 +16,35 @@ type Dialect string
 // The dialects. Health is part of every face.
 const (
 	OpenAI    Dialect = "openai"
+	Responses Dialect = "responses" // OpenAI's later API
 	Native    Dialect = "parley"
 	Anthropic Dialect = "anthropic"
 	Ollama    Dialect = "ollama"
 	LlamaCPP  Dialect = "llamacpp"
 	Kobold    Dialect = "kobold"
+	Textgen   Dialect = "textgen"
 	Health    Dialect = "health"
 )
 
 // A Face is what a listener looks like: which dialects it speaks, and on
-// which port clients expect it. Clients recognise a server by the paths that
+// which ports clients expect it. Clients recognise a server by the paths that
 // answer, so a path that is not the face's is a real 404.
 type Face struct {
 	Name     string
-	Port     int // where its clients look by default
+	Ports    []int // where its clients look by default
 	Dialects []Dialect
 }
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Native}},
-	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
-	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
-	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
-	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
-	{Name: "koboldcpp", Port: 5001, Dialects: []Dialect{Kobold, OpenAI}},
-	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
+	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
+	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses}},
+	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI, Responses}},
+	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Responses, Anthropic}},
+	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Responses, Anthropic}},
+	{Name: "koboldcpp", Ports: []int{5001}, Dialects: []Dialect{Kobold, OpenAI}},
+	{Name: "textgen", Ports: []int{5000, 5005}, Dialects: []Dialect{Textgen, OpenAI, Anthropic}},
+	{Name: "mlc", Ports: []int{8000}, Dialects: []Dialect{OpenAI}},
 }
 
 // Own is the face that has every dialect.
@@ -61,18 +65,29 @@ type route struct {
 	dialect Dialect
 	method  string // GET includes HEAD
 	path    string
-	public  bool // needs no key
-	work    bool // counts as a request of its client and is drained at shutdown
+	scope   apikey.Scope // what a key must be good for, where keys are asked for
+	work    bool         // counts as a request of its client and is drained at shutdown
 	handle  func(*Server, http.ResponseWriter, *http.Request) error
 }
 
+// What a route asks of a key. A route without one of these is closed to all.
+const (
+	forReaders = apikey.Read
+	forChat    = apikey.Chat
+	forAdmins  = apikey.Admin
+	forAnyone  = apikey.Scope(1 << 7) // needs no key
+)
+
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
-	{Health, "GET", "/healthz", true, false, (*Server).healthz},
-	{Health, "GET", "/readyz", true, false, (*Server).readyz},
-	{Health, "GET", "/", true, false, (*Server).home},
+	{Health, "GET", "/healthz", forAnyone, false, (*Server).healthz},
+	{Health, "GET", "/readyz", forAnyone, false, (*Server).readyz},
+	{Health, "GET", "/metrics", forReaders, false, (*Server).serveMetrics},
+	{Health, "GET", "/debug/pprof", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/debug/pprof/", forAdmins, false, (*Server).profiles},
+	{Health, "GET", "/", forAnyone, false, (*Server).home},
 }
 
 // clean is a path without doubled and trailing slashes: they come from base
@@ -104,17 +119,25 @@ func (s *Server) route(f Face) http.Handler {
 			method = http.MethodGet
 		}
 		i := slices.IndexFunc(found, func(x route) bool { return x.method == method })
-		if !(i >= 0 && found[i].public) {
-			if err := s.authorize(r); err != nil {
-				w.Header().Set("WWW-Authenticate", "Bearer")
-				s.problem(w, r, *err)
-				return
-			}
+		if i >= 0 {
+			noteRoute(w, found[i])
 		}
+		need := apikey.All // of which a key has some: nobody else learns what there is
+		if i >= 0 {
+			need = found[i].scope
+		}
+		key, err := s.authorize(r, need)
+		if err != nil {
+			if err.Status == http.StatusUnauthorized {
+				w.Header().Set("WWW-Authenticate", "Bearer")
+			}
+			s.problem(w, r, *err)
+			return
+		}
+		noteKey(w, key)
 		switch {
 		case len(found) == 0:
-			s.problem(w, r, openai.Problem{Status: http.StatusNotFound, Type: "invalid_request_error", Code: "unknown_url",
-				Message: "there is nothing at " + r.Method + " " + printable(r.URL.Path)})
+			s.problem(w, r, openai.Problem(*nothingAt(r)))
 			return
 		case i < 0:
 			allow := methods(found)

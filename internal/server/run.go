@@ -17,13 +17,15 @@ import (
 // An asking starts one of the answers to a request.
 type asking func(ctx context.Context, choice int) iter.Seq2[chat.Event, error]
 
+// errTimeout is why a request ends that has taken too long.
+var errTimeout = &llm.Error{Code: llm.Unavailable, Message: "the request took longer than any may"}
+
 // work is the context of a request: it ends when the client leaves, when the
 // server stops, or when the request has taken too long.
 func (s *Server) work(r *http.Request) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancelCause(r.Context())
 	unhook := context.AfterFunc(s.stopping, func() { cancel(context.Cause(s.stopping)) })
-	ctx, cancelTime := context.WithTimeoutCause(ctx, seconds(limits.RequestTimeout),
-		&llm.Error{Code: llm.Unavailable, Message: "the request took longer than any may"})
+	ctx, cancelTime := context.WithTimeoutCause(ctx, seconds(limits.RequestTimeout), errTimeout)
 	return ctx, func() {
 		unhook()
 		cancelTime()
@@ -43,7 +45,7 @@ func collect(ctx context.Context, n int, ask asking) ([]chat.Reply, error) {
 	for i := range n {
 		wg.Go(func() {
 			var err error
-			replies[i], err = chat.Collect(checked(ask(ctx, i)))
+			replies[i], err = chat.Collect(accounted(ctx, i, ask))
 			if err != nil {
 				once.Do(func() {
 					first = err
@@ -90,7 +92,7 @@ func play(ctx context.Context, n int, ask asking) (steps <-chan step, wait func(
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			for e, err := range checked(ask(ctx, i)) {
+			for e, err := range accounted(ctx, i, ask) {
 				select {
 				case c <- step{i, e, err}:
 				case <-ctx.Done():
@@ -168,7 +170,11 @@ func (s *Server) breakOff(out *events, r *http.Request, err error) error {
 		return err
 	}
 	note(out.w, err)
-	_, body := mannerOf(r).problem(openai.Explain(err))
+	problem := openai.Explain(err)
+	if out.failed != nil {
+		return out.write(out.failed(problem))
+	}
+	_, body := mannerOf(r).problem(problem)
 	if out.fail != nil {
 		return out.write(out.fail(body))
 	}
@@ -181,6 +187,10 @@ type events struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	begun bool
+
+	// failed is how an error is told that depends on what was told before it;
+	// nil: as the dialect does it.
+	failed func(openai.Problem) []byte
 }
 
 // newEvents prepares to answer a request in the manner of its dialect.
@@ -238,11 +248,11 @@ func (e *events) send(data []byte) error { return e.write(e.frame(data)) }
 func (e *events) write(data []byte) error {
 	if len(data) > 0 {
 		if _, err := e.w.Write(data); err != nil {
-			return errLeft
+			return unsent(err)
 		}
 	}
 	if err := e.rc.Flush(); err != nil {
-		return errLeft
+		return unsent(err)
 	}
 	return nil
 }

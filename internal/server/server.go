@@ -4,18 +4,21 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"parley/chat"
+	"parley/internal/apikey"
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -23,35 +26,51 @@ import (
 // Options say how to serve. The zero value is safe: no host name that could
 // be rebound, no web page from elsewhere, no key.
 type Options struct {
-	Hosts   []string // host names that clients may use, beside those that are always safe
-	Origins []string // origins of web pages that may ask ("https://chat.example"), beside those of this machine
-	Keys    []string // API keys; if there is one, requests need one
+	Hosts   []string       // host names that clients may use, beside those that are always safe
+	Origins []string       // origins of web pages that may ask ("https://chat.example"), beside those of this machine
+	Keys    []apikey.Key   // nil: none is asked for; otherwise requests need one
+	Proxies []netip.Prefix // reverse proxies, whose word is taken for who asks
+
+	Characters Characters            // those that requests choose by name; nil: none
+	Presets    map[string]llm.Params // sampling that requests choose by name
 
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
 
 	Drain  time.Duration // running requests have so long to end at shutdown; 0: as in the table of limits
 	Logger *slog.Logger  // nil: no log
+
+	// LogContents has the log hold what is said: requests and answers.
+	LogContents bool
+
+	Tracer   trace.Tracer // of the spans of requests; nil: none
+	Profiles bool         // serve profiles of the program to this machine
 }
 
 // A Server answers requests on any number of listeners.
 type Server struct {
 	models  Models
 	options Options
-	keys    [][sha256.Size]byte
+	keys    atomic.Pointer[[]apikey.Key] // nil: none is asked for
 	log     *slog.Logger
 
 	running  sync.WaitGroup
 	stopping context.Context // done when running requests must end
 	stop     context.CancelCauseFunc
 	draining atomic.Bool
+	closing  context.Context // done when the server takes no new requests
+	close    context.CancelFunc
 
 	mu        sync.Mutex
 	listening []*http.Server
 	perClient map[netip.Addr]int
 
-	kobold koboldRuns
-	began  time.Time
+	metrics   *metrics
+	tracer    trace.Tracer
+	kobold    runs // answers of KoboldAI's clients
+	textgen   runs // and those that text-generation-webui's can end
+	began     time.Time
+	responses keptResponses
 
 	now   func() time.Time
 	newID func() string
@@ -62,6 +81,8 @@ func New(models Models, o Options) *Server {
 	s := &Server{
 		models: models, options: o, log: o.Logger,
 		perClient: map[netip.Addr]int{},
+		metrics:   newMetrics(models),
+		tracer:    o.Tracer,
 		began:     time.Now(),
 		now:       time.Now,
 		newID:     rand.Text,
@@ -70,10 +91,11 @@ func New(models Models, o Options) *Server {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.options.Drain = cmp.Or(o.Drain, seconds(limits.DrainSeconds))
-	for _, k := range o.Keys {
-		s.keys = append(s.keys, sha256.Sum256([]byte(k)))
+	if o.Keys != nil {
+		s.SetKeys(o.Keys)
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
 
@@ -117,6 +139,7 @@ func (s *Server) Serve(l net.Listener, f Face) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
+	s.close()
 	listening := s.listening
 	s.mu.Unlock()
 
@@ -150,7 +173,7 @@ func (s *Server) enter(r *http.Request) (leave func(), err error) {
 	if s.draining.Load() {
 		return nil, errStopping
 	}
-	addr := client(r)
+	addr := s.client(r)
 	if s.perClient[addr] >= limits.Streams.Int() {
 		return nil, &llm.Error{Code: llm.Overloaded, Message: "too many requests from this address at a time", Hint: "wait for some of them to end"}
 	}
@@ -166,10 +189,37 @@ func (s *Server) enter(r *http.Request) (leave func(), err error) {
 	}, nil
 }
 
-// client is the address that a request came from. Headers of proxies are not
-// believed.
-func client(r *http.Request) netip.Addr {
-	host, _, _ := net.SplitHostPort(r.RemoteAddr)
-	addr, _ := netip.ParseAddr(strings.TrimSuffix(host, "%"))
+// client is the address that a request came from; the zero address is a
+// socket of this machine's files. Only of proxies that the operator named is
+// believed whom they speak for: the last in the row that is none of them.
+func (s *Server) client(r *http.Request) netip.Addr {
+	addr := peer(r.RemoteAddr)
+	if len(s.options.Proxies) == 0 || !s.isProxy(addr) {
+		return addr
+	}
+	row := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(row) {
+		next := peer(strings.TrimSpace(hop))
+		if !next.IsValid() {
+			break // what stands before it has come from anywhere
+		}
+		addr = next
+		if !s.isProxy(addr) {
+			break
+		}
+	}
+	return addr
+}
+
+func (s *Server) isProxy(addr netip.Addr) bool {
+	return slices.ContainsFunc(s.options.Proxies, func(p netip.Prefix) bool { return p.Contains(addr) })
+}
+
+// peer reads an address, with or without a port.
+func peer(text string) netip.Addr {
+	if host, _, err := net.SplitHostPort(text); err == nil {
+		text = host
+	}
+	addr, _ := netip.ParseAddr(strings.Trim(text, "[]"))
 	return addr.Unmap().WithZone("")
 }

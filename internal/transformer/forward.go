@@ -6,14 +6,16 @@ import (
 	"parley/internal/kernel"
 )
 
-// Want says whose logits a caller asks for.
+// Want says what a caller asks for.
 type Want uint8
 
-// Of a step: no token's, the last one's, all tokens'.
+// Of a step: nothing, the last token's logits, all tokens' logits; or what the
+// last layer makes of each token, normalised, from which logits would be made.
 const (
 	None Want = iota
 	Last
 	All
+	States
 )
 
 // A Step continues one sequence by some tokens.
@@ -32,7 +34,8 @@ type row struct {
 	kv       *KV
 	position int
 	token    int32
-	logits   int // which result it is, or -1
+	logits   int // which of them it is, or -1
+	state    int // likewise
 }
 
 // buffers are the activations of a batch, each as many rows as it has tokens.
@@ -49,36 +52,40 @@ type buffers struct {
 	members       []int     // tokens of one expert
 	weights       []float32 // and its weight for each
 	in            kernel.Input
-	logits        []float32 // (vocab), all results of a call
+	logits        []float32 // (vocab), all of a call
+	states        []float32 // (dim), likewise
 	results       [][]float32
 }
 
-// Forward appends each step's tokens to its KV, and returns the logits that were
-// asked for, Vocab floats each, by step and then by token. They belong to the
+// Forward appends each step's tokens to its KV, and returns what was asked for,
+// by step and then by token: logits of Vocab floats, states of Dim. They belong to the
 // model and are valid until the next Forward. A token that the model does not
 // have, a sequence longer than its context, or one KV in two steps is an error,
 // and then nothing was done.
 func (m *Model) Forward(steps []Step) ([][]float32, error) {
-	n, err := m.check(steps)
+	logits, states, err := m.check(steps)
 	if err != nil {
 		return nil, fmt.Errorf("transformer: %w", err)
 	}
-	w := &m.work
-	w.logits = grown(w.logits, n*m.config.Vocab)
+	w, vocab, dim := &m.work, m.config.Vocab, m.config.Dim
+	w.logits, w.states = grown(w.logits, logits*vocab), grown(w.states, states*dim)
 	w.results = w.results[:0]
-	for i := range n {
-		w.results = append(w.results, w.logits[i*m.config.Vocab:][:m.config.Vocab])
-	}
-	result := 0
+	logits, states = 0, 0
 	w.rows = w.rows[:0]
 	for _, s := range steps {
 		start := s.KV.length
 		s.KV.reserve(start + len(s.Tokens))
 		for i, token := range s.Tokens {
-			r := row{kv: s.KV, position: start + i, token: token, logits: -1}
-			if s.Logits == All || s.Logits == Last && i == len(s.Tokens)-1 {
-				r.logits = result
-				result++
+			r := row{kv: s.KV, position: start + i, token: token, logits: -1, state: -1}
+			switch {
+			case s.Logits == All || s.Logits == Last && i == len(s.Tokens)-1:
+				r.logits = logits
+				w.results = append(w.results, w.logits[logits*vocab:][:vocab])
+				logits++
+			case s.Logits == States:
+				r.state = states
+				w.results = append(w.results, w.states[states*dim:][:dim])
+				states++
 			}
 			if w.rows = append(w.rows, r); len(w.rows) == batchTokens {
 				m.batch()
@@ -93,32 +100,34 @@ func (m *Model) Forward(steps []Step) ([][]float32, error) {
 }
 
 // check counts the results of the steps.
-func (m *Model) check(steps []Step) (results int, err error) {
+func (m *Model) check(steps []Step) (logits, states int, err error) {
 	for i, s := range steps {
 		if s.KV == nil || s.KV.layout != m.kv {
-			return 0, fmt.Errorf("step %d has keys and values that are not of this model", i)
+			return 0, 0, fmt.Errorf("step %d has keys and values that are not of this model", i)
 		}
 		for _, other := range steps[:i] {
 			if other.KV == s.KV {
-				return 0, fmt.Errorf("step %d continues the sequence of an earlier one", i)
+				return 0, 0, fmt.Errorf("step %d continues the sequence of an earlier one", i)
 			}
 		}
 		if total := s.KV.length + len(s.Tokens); total > m.config.Context {
-			return 0, fmt.Errorf("a sequence of %d tokens is longer than the context of %d", total, m.config.Context)
+			return 0, 0, fmt.Errorf("a sequence of %d tokens is longer than the context of %d", total, m.config.Context)
 		}
 		for _, t := range s.Tokens {
 			if t < 0 || int(t) >= m.config.Vocab {
-				return 0, fmt.Errorf("token %d is not one of the vocabulary's %d", t, m.config.Vocab)
+				return 0, 0, fmt.Errorf("token %d is not one of the vocabulary's %d", t, m.config.Vocab)
 			}
 		}
 		switch {
 		case s.Logits == All:
-			results += len(s.Tokens)
+			logits += len(s.Tokens)
+		case s.Logits == States:
+			states += len(s.Tokens)
 		case s.Logits == Last && len(s.Tokens) > 0:
-			results++
+			logits++
 		}
 	}
-	return results, nil
+	return logits, states, nil
 }
 
 // batch computes the rows that were collected, and empties them.
@@ -253,12 +262,15 @@ func addBias(x, bias []float32) {
 	}
 }
 
-// results makes the logits of those rows whose were asked for: they are
-// neighbours among the results, in order.
+// results makes the states and logits that were asked for. Those of a batch are
+// neighbours, in order.
 func (m *Model) results() {
 	w, dim := &m.work, m.config.Dim
 	n, first := 0, 0
 	for i, r := range w.rows {
+		if r.state >= 0 {
+			kernel.RMSNorm(w.states[r.state*dim:][:dim], w.x[i*dim:][:dim], m.norm, m.config.Eps)
+		}
 		if r.logits < 0 {
 			continue
 		}

@@ -25,7 +25,7 @@ func everything(t *testing.T) llm.Params {
 		MaxTokens: new(12), Temperature: new(0.7), TopK: new(30), TopP: new(0.9), MinP: new(0.1), TypicalP: new(0.95), TopNSigma: new(2.0),
 		DynamicTemperatureRange: new(0.2), DynamicTemperatureExponent: new(1.5), XTCProbability: new(0.1), XTCThreshold: new(0.2),
 		RepetitionPenalty: new(1.1), RepetitionRange: new(128), PresencePenalty: new(0.2), FrequencyPenalty: new(0.3),
-		DRYMultiplier: new(0.8), DRYBase: new(1.7), DRYAllowedLength: new(3), DRYRange: new(256), MinTokens: new(1), LoopGuard: new(100),
+		DRYMultiplier: new(0.8), DRYBase: new(1.7), DRYAllowedLength: new(3), DRYRange: new(256), MinTokens: new(1), LoopGuard: new(100), TokenHealing: new(true),
 		Mirostat: new(0), MirostatTau: new(4.0), MirostatEta: new(0.2), Seed: new(int64(3)), LogProbs: new(2),
 		Stop: []string{"\nUser:", "never"}, BannedStrings: []string{"certainly"}, LogitBias: map[int]float64{5: -1},
 	}

@@ -37,6 +37,30 @@ func (e *statusError) Error() string {
 	return fmt.Sprintf("status %d: %s", e.status, clip(e.body))
 }
 
+// WithoutContents is the error without the words of the engine, which may
+// repeat a prompt.
+func (e *statusError) WithoutContents() string { return fmt.Sprintf("status %d", e.status) }
+
+// A garbledError is an answer that is not what the kind of engine sends.
+type garbledError struct {
+	err         error
+	data        string // as it came, clipped
+	contentType string
+}
+
+func (e *garbledError) Error() string {
+	return fmt.Sprintf("%v in %q (%s)", e.err, e.data, e.contentType)
+}
+
+// Unwrap gives the cause.
+func (e *garbledError) Unwrap() error { return e.err }
+
+// WithoutContents is the error without the data, in which there may be a part
+// of an answer.
+func (e *garbledError) WithoutContents() string {
+	return fmt.Sprintf("what came is of type %s and cannot be read as the kind of engine says", e.contentType)
+}
+
 // An endedError is an output that the engine ended because something failed
 // there.
 type endedError struct{ word string }
@@ -156,7 +180,7 @@ func (t *transport) unreadable(path, contentType string, data []byte, err error)
 		Code:    llm.Broken,
 		Message: fmt.Sprintf("the engine at %s answers %s with %s", t, path, what),
 		Hint:    "is its url right, and its kind?",
-		Err:     fmt.Errorf("%w in %q (%s)", err, t.scrub(clip(string(data))), clip(contentType)),
+		Err:     &garbledError{err, t.scrub(clip(string(data))), clip(contentType)},
 	}
 }
 

@@ -60,6 +60,7 @@ var parameters = []parameter{
 	{field: "MinTokens", name: "min_tokens", neutral: 0},
 	{field: "IgnoreEOS", name: "ignore_eos"},
 	{field: "LoopGuard", name: "loop_guard", ours: true},
+	{field: "TokenHealing", name: "token_healing", neutral: false},
 	{field: "Constraint", name: "response_format", apart: true},
 	{field: "LogProbs", name: "logprobs"},
 	{field: "CacheScope", name: "cache_scope"},

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
+
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -175,16 +177,22 @@ func (t *transport) send(ctx context.Context, method, path string, body any, fir
 
 // attempt is one try. The error is as it came.
 func (t *transport) attempt(ctx context.Context, method, path string, data []byte, first time.Duration) (*exchange, error) {
+	ctx, span := t.traced(ctx, method, path)
 	ctx, cancel := context.WithCancelCause(ctx)
+	end := func(cause error) {
+		cancel(cause)
+		span.End()
+	}
 	w := &watch{ctx: ctx, cancel: cancel, limit: first}
 	req, err := http.NewRequestWithContext(ctx, method, t.base.String()+path, bytes.NewReader(data))
 	if err != nil {
-		cancel(nil)
+		end(nil)
 		return nil, err
 	}
 	for name, values := range t.headers {
 		req.Header[name] = values
 	}
+	tell(ctx, req.Header)
 	req.Header.Set("User-Agent", "parley")
 	req.Header.Set("Accept", "application/json, text/event-stream, application/x-ndjson")
 	req.Header["Idempotency-Key"] = nil // not sent; the client sends again over a connection that the engine had closed
@@ -197,10 +205,12 @@ func (t *transport) attempt(ctx context.Context, method, path string, data []byt
 		return err
 	})
 	if err != nil {
-		cancel(nil)
+		span.SetStatus(codes.Error, "")
+		end(nil)
 		return nil, err
 	}
-	x := &exchange{Response: resp, watch: w, end: cancel}
+	answeredWith(span, resp.StatusCode)
+	x := &exchange{Response: resp, watch: w, end: end}
 	x.body = watched{resp.Body, w}
 	if resp.StatusCode != http.StatusOK {
 		defer x.Close()

@@ -33,6 +33,7 @@ func (o *Object) Params(p *llm.Params) {
 	p.FrequencyPenalty = o.Float(limits.FrequencyPenalty, "frequency_penalty")
 	p.Seed = o.Seed()
 	p.IgnoreEOS = o.IsSet("ignore_eos", "ban_eos_token")
+	p.TokenHealing = o.Flag("token_healing")
 	p.Stop = o.Stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
 	o.Bias(p)
 	o.sampling(p)
@@ -120,14 +121,13 @@ func (o *Object) ChatLogProbs() *int {
 // made without them would be wrong, so they are not ignored. The values are
 // the way out.
 var refused = map[string]string{
-	"suffix":                   "put the text that follows into the prompt",
-	"stop_token_ids":           "send the text of the tokens as stop strings",
-	"allowed_token_ids":        "use logit_bias",
-	"use_beam_search":          "leave it out",
-	"functions":                "send tools",
-	"function_call":            "send tools and tool_choice",
-	"instruction_template_str": "the operator chooses the template",
-	"audio":                    "this server answers in text",
+	"stop_token_ids":    "send the text of the tokens as stop strings",
+	"allowed_token_ids": "use logit_bias",
+	"use_beam_search":   "leave it out",
+	"functions":         "send tools",
+	"function_call":     "send tools and tool_choice",
+
+	"audio": "this server answers in text",
 }
 
 // neutral are the values at which a field that we do not have changes

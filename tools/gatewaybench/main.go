@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"parley/tools/load"
 )
 
 type options struct {
@@ -53,9 +55,9 @@ func run(o options) error {
 	if err != nil {
 		return err
 	}
-	defer engine.stop()
+	defer engine.Stop()
 	subjects := []subject{{name: "the engine directly", start: func(e *stubProcess) (*server, error) {
-		return &server{fast: e.fast, slow: e.slow, process: &e.process}, nil
+		return &server{fast: e.fast, slow: e.slow, Process: &e.Process}, nil
 	}}}
 	if o.llamaSwap != "" {
 		subjects = append(subjects, llamaSwap(o.llamaSwap))
@@ -81,38 +83,34 @@ func (s subject) measure(engine *stubProcess, o options) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if server.process != &engine.process {
-		defer server.stop()
+	if server.Process != &engine.Process {
+		defer server.Stop()
 	}
 	row := "| " + s.name + " |"
 	// The first second warms up what needs it: connections, a model's entry.
-	if _, err := drive(server.fast, request(server.model, false), o.connections, min(time.Second, o.span)); err != nil {
+	if _, err := load.Drive(server.fast, load.Request(server.model, false), o.connections, min(time.Second, o.span)); err != nil {
 		return "", err
 	}
-	before := server.process.computed()
-	whole, err := drive(server.fast, request(server.model, false), o.connections, o.span)
+	before := server.Computed()
+	whole, err := load.Drive(server.fast, load.Request(server.model, false), o.connections, o.span)
 	if err != nil {
 		return "", err
 	}
-	between := server.process.computed()
-	row += fmt.Sprintf(" %.0f | %s | %s | %s |", whole.perSecond(), whole.took.at(.5), whole.took.at(.99), each(between-before, whole))
-	stream, err := drive(server.fast, request(server.model, true), o.connections, o.span)
+	between := server.Computed()
+	row += fmt.Sprintf(" %.0f | %s | %s | %s |", whole.PerSecond(), whole.Took.At(.5), whole.Took.At(.99), whole.Each(between-before))
+	stream, err := load.Drive(server.fast, load.Request(server.model, true), o.connections, o.span)
 	if err != nil {
 		return "", err
 	}
-	after := server.process.computed()
-	row += fmt.Sprintf(" %.0f | %s | %s | %s | %s | %s |", stream.perSecond(), stream.took.at(.5), stream.took.at(.99), each(after-between, stream), stream.late.at(.5), stream.late.at(.99))
+	after := server.Computed()
+	row += fmt.Sprintf(" %.0f | %s | %s | %s | %s | %s |", stream.PerSecond(), stream.Took.At(.5), stream.Took.At(.99), stream.Each(after-between), stream.Late.At(.5), stream.Late.At(.99))
 	if o.held == 0 {
 		return row + " – | – | – | – | – |", nil
 	}
-	held, err := hold(server, o.held, o.span)
+	var memory int64
+	held, err := load.Hold(server.slow, load.Request(server.slowModel, true), o.held, o.span, func() {}, func() { memory = server.Memory() })
 	if err != nil {
 		return "", err
 	}
-	return row + fmt.Sprintf(" %d | %s | %s | %s | %s |", held.open, held.late.at(.5), held.late.at(.99), held.gap.at(.99), held.memory), nil
-}
-
-// each is the computing time of one answer.
-func each(computed time.Duration, l *load) string {
-	return fmt.Sprintf("%.2f ms", float64(computed)/1e6/float64(max(1, len(l.took))))
+	return row + fmt.Sprintf(" %d | %s | %s | %s | %s |", held.Streams, held.Late.At(.5), held.Late.At(.99), held.Gap.At(.99), load.Megabytes(memory)), nil
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"parley/tools/load"
 )
 
 // A subject is a server to measure, not yet started.
@@ -21,46 +23,9 @@ type subject struct {
 // A server runs before the stub engine. Two of its models, perhaps at two
 // addresses, lead to the engine that answers at once and to the slow one.
 type server struct {
-	*process
+	*load.Process
 	fast, slow       string // addresses
 	model, slowModel string
-}
-
-type process struct{ *exec.Cmd }
-
-func (p *process) stop() {
-	p.Process.Kill()
-	p.Wait()
-}
-
-// memory is what the process has in memory, where the system tells it.
-func (p *process) memory() string {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.Process.Pid))
-	if err != nil {
-		return "–"
-	}
-	_, rest, _ := bytes.Cut(status, []byte("VmRSS:"))
-	var kib int
-	fmt.Sscan(string(rest), &kib)
-	return fmt.Sprintf("%d MB", kib>>10)
-}
-
-// computed is the time that the process has computed, where the system tells
-// it; it does not depend on what else the machine does.
-func (p *process) computed() time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.Process.Pid))
-	if err != nil {
-		return 0
-	}
-	_, rest, _ := bytes.Cut(stat, []byte(") "))
-	fields := bytes.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	var user, system int
-	fmt.Sscan(string(fields[11]), &user)
-	fmt.Sscan(string(fields[12]), &system)
-	return time.Duration(user+system) * time.Second / 100
 }
 
 // llamaSwap stands before an engine that runs already: it is given a command to
@@ -91,7 +56,7 @@ func parley(binary string) (subjects []subject) {
 		{"Parley before it, a model over text", "kind = \"openai\"\nway = \"model\"\nformat = \"chatml\"\n"},
 		{"Parley before it, a model of llama.cpp", "kind = \"llamacpp\"\nway = \"model\"\nformat = \"chatml\"\n"},
 	} {
-		config := "[server]\nlog = \"text\"\n"
+		config := "[server]\nlog_format = \"text\"\n"
 		for _, name := range []string{"fast", "slow"} {
 			config += fmt.Sprintf("[[models]]\nname = %q\nurl = \"http://%s\"\nmodel = \"stub\"\n%s", name, strings.ToUpper(name), way.keys)
 		}
@@ -127,7 +92,7 @@ func start(e *stubProcess, binary, name, config, ready string, args func(file, a
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{process: &process{cmd}, fast: addr, slow: addr, model: "fast", slowModel: "slow"}
+	s := &server{Process: &load.Process{Cmd: cmd}, fast: addr, slow: addr, model: "fast", slowModel: "slow"}
 	for range 500 {
 		if resp, err := http.Get("http://" + addr + ready); err == nil {
 			resp.Body.Close()
@@ -137,7 +102,7 @@ func start(e *stubProcess, binary, name, config, ready string, args func(file, a
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	s.stop()
+	s.Stop()
 	return nil, fmt.Errorf("%s was not ready within ten seconds: %s", binary, said.String())
 }
 

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"parley/tools/load"
 )
 
 const (
@@ -26,7 +28,7 @@ const (
 // one that answers at once, and one whose streams go on at a slow pace until
 // the client goes.
 type stubProcess struct {
-	process
+	load.Process
 	fast, slow string
 }
 
@@ -44,9 +46,9 @@ func startStub() (*stubProcess, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &stubProcess{process: process{cmd}}
+	s := &stubProcess{Process: load.Process{Cmd: cmd}}
 	if _, err := fmt.Fscanln(out, &s.fast, &s.slow); err != nil {
-		s.stop()
+		s.Stop()
 		return nil, fmt.Errorf("the stub engine did not start: %w", err)
 	}
 	return s, nil

@@ -43,7 +43,7 @@ func serveParley(t *testing.T) *output {
 	t.Helper()
 	dir := t.TempDir()
 	config := filepath.Join(dir, "parley.toml")
-	if err := os.WriteFile(config, []byte("[server]\nlog = \"json\"\n"), 0o600); err != nil {
+	if err := os.WriteFile(config, []byte("[server]\nlog_format = \"json\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--config", config, "--no-discover", "--as", "ollama,llamacpp,koboldcpp")

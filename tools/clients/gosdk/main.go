@@ -47,6 +47,13 @@ func main() {
 		log.Fatalf("streamed %q, whole %q, error %v", acc.Choices[0].Message.Content, text, stream.Err())
 	}
 
+	rows, err := client.Embeddings.New(ctx, openai.EmbeddingNewParams{
+		Model: "any", Input: openai.EmbeddingNewParamsInputUnion{OfArrayOfStrings: []string{"white snow", "a red hill"}},
+	})
+	if err != nil || len(rows.Data) != 2 || len(rows.Data[0].Embedding) == 0 || rows.Usage.PromptTokens == 0 {
+		log.Fatalf("vectors: %v, %v", rows, err)
+	}
+
 	params.TopP = openai.Float(7)
 	_, err = client.Chat.Completions.New(ctx, params)
 	if e, ok := errors.AsType[*openai.Error](err); !ok || e.StatusCode != 400 || e.Param != "top_p" {

@@ -52,4 +52,7 @@ await assert.rejects(async () => {
 }, { name: "AbortError" });
 
 await assert.rejects(client.chat({ model, messages: [{ role: "robot", content: "x" }] }), /role/);
-await assert.rejects(client.embed({ model, input: "x" }), /vectors/);
+const { embeddings, prompt_eval_count } = await client.embed({ model, input: ["green apples", "red apples"] });
+assert.ok(embeddings.length === 2 && embeddings[0].length === embeddings[1].length && prompt_eval_count > 0);
+assert.equal((await client.embeddings({ model, prompt: "green apples" })).embedding.length, embeddings[0].length);
+await assert.rejects(client.embed({ model, input: "" }), /empty/);

@@ -42,6 +42,14 @@ for (const t of tokens) {
   assert.equal(t.top_logprobs[0].token, t.token);
 }
 
+// vectors, of texts and of one
+const rows = await client.embeddings.create({ model: "x", input: ["green apples", "red apples"] });
+const dot = (a, b) => a.reduce((sum, x, i) => sum + x * b[i], 0);
+assert.equal(rows.data.length, 2);
+assert.ok(Math.abs(dot(rows.data[0].embedding, rows.data[0].embedding) - 1) < 1e-4);
+const alone = await client.embeddings.create({ model: "x", input: "green apples", encoding_format: "float" });
+assert.ok(dot(alone.data[0].embedding, rows.data[0].embedding) > 0.9999);
+
 // leaving in the middle
 const abort = new AbortController();
 await assert.rejects(async () => {

@@ -72,6 +72,47 @@ check(text.startswith(short.choices[0].message.content), short)
 raw = client.completions.create(model="x", prompt="User: Hi\nAssistant:", max_tokens=40, temperature=0, stop=["\nUser:"])
 check(raw.choices[0].text and "User:" not in raw.choices[0].text, raw)
 
+# a reply that was cut goes on as if it had not been, wherever it was
+for at in range(1, len(text), 7):
+    rest = client.chat.completions.create(
+        model="x", messages=[*haiku, {"role": "assistant", "content": text[:at]}], temperature=0, extra_body={"continue_final_message": True},
+    )
+    check(rest.choices[0].message.content == text[at:], "continued behind", text[:at], rest)
+
+# how likely each token was
+likely = client.chat.completions.create(model="x", messages=haiku, temperature=0, logprobs=True, top_logprobs=2)
+tokens = likely.choices[0].logprobs.content
+check("".join(t.token for t in tokens) == text and all(len(t.top_logprobs) == 2 for t in tokens), "logprobs", tokens)
+
+# vectors, which the SDK asks for in base64, and as lists
+rows = client.embeddings.create(model="x", input=["green apples", "red apples", "My name is Ann."])
+vectors = [r.embedding for r in rows.data]
+check(rows.usage.prompt_tokens > 0 and [r.index for r in rows.data] == [0, 1, 2], rows.usage)
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+check(all(abs(dot(v, v) - 1) < 1e-4 for v in vectors), "lengths", [dot(v, v) for v in vectors])
+check(dot(vectors[0], vectors[1]) > dot(vectors[0], vectors[2]), "apples are nearer to apples", vectors)
+plain = client.embeddings.create(model="x", input="green apples", encoding_format="float")
+check(max(abs(a - b) for a, b in zip(plain.data[0].embedding, vectors[0])) < 1e-6, "base64 and lists differ")
+check(len(client.embeddings.create(model="x", input="green apples", dimensions=8).data[0].embedding) == 8, "dimensions")
+try:
+    client.embeddings.create(model="x", input=["fine", ""])
+    check(False, "an empty text was accepted")
+except openai.BadRequestError as e:
+    check(e.param == "input[1]", e)
+
+# how likely a text is, as evaluations ask for it
+scored = client.completions.create(model="x", prompt="User: Hi", max_tokens=0, echo=True, logprobs=1).choices[0]
+check(scored.text == "User: Hi" == "".join(scored.logprobs.tokens), "echo", scored)
+check(all(p is None or p <= 0 for p in scored.logprobs.token_logprobs) and scored.logprobs.token_logprobs[-1] < 0, "scores", scored)
+best = client.completions.create(model="x", prompt="User: Hi", max_tokens=5, n=2, best_of=4, temperature=1.5, seed=1, logprobs=0)
+means = [sum(c.logprobs.token_logprobs) / len(c.logprobs.token_logprobs) for c in best.choices]
+check(len(means) == 2 and means[0] >= means[1] and best.usage.completion_tokens > 5, "best of four", best)
+
 # breaking off frees the server
 broken = client.chat.completions.create(model="x", messages=haiku, stream=True)
 for _ in broken:

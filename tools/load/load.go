@@ -1,13 +1,17 @@
-package main
+// Package load sends requests to servers and measures what comes back, for the
+// benchmarks beside it.
+package load
 
 import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"sync"
@@ -15,8 +19,8 @@ import (
 	"time"
 )
 
-// request is a whole request for an answer to a chat of 30 messages.
-func request(model string, stream bool) []byte {
+// Request is a whole request for an answer to a chat of 30 messages.
+func Request(model string, stream bool) []byte {
 	type message struct {
 		Role    string `json:"role"`
 		Content string `json:"content"`
@@ -36,20 +40,26 @@ func request(model string, stream bool) []byte {
 	return fmt.Appendf(nil, "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 }
 
-// load is what came of many requests.
-type load struct {
-	took, late durations // of each answer from its request; of each event from when the engine wrote it
-	span       time.Duration
+// Answers are what came of many requests.
+type Answers struct {
+	Took, Late Durations // of each answer from its request; of each event from when it was written
+	Span       time.Duration
 }
 
-func (l *load) perSecond() float64 { return float64(len(l.took)) / l.span.Seconds() }
+// PerSecond is how many answers there were in a second.
+func (l *Answers) PerSecond() float64 { return float64(len(l.Took)) / l.Span.Seconds() }
 
-// drive sends the request again and again over so many connections at a time.
-func drive(addr string, request []byte, connections int, span time.Duration) (*load, error) {
+// Each is what one answer took of a time that all of them took, in words.
+func (l *Answers) Each(computed time.Duration) string {
+	return fmt.Sprintf("%.2f ms", float64(computed)/1e6/float64(max(1, len(l.Took))))
+}
+
+// Drive sends the request again and again over so many connections at a time.
+func Drive(addr string, request []byte, connections int, span time.Duration) (*Answers, error) {
 	var over atomic.Bool
 	timer := time.AfterFunc(span, func() { over.Store(true) })
 	defer timer.Stop()
-	parts := make([]load, connections)
+	parts := make([]Answers, connections)
 	errs := make([]error, connections)
 	began := time.Now()
 	var wg sync.WaitGroup
@@ -57,21 +67,21 @@ func drive(addr string, request []byte, connections int, span time.Duration) (*l
 		wg.Go(func() { errs[i] = parts[i].repeat(addr, request, &over) })
 	}
 	wg.Wait()
-	all := &load{span: time.Since(began)}
+	all := &Answers{Span: time.Since(began)}
 	for i, part := range parts {
 		if errs[i] != nil {
 			return nil, errs[i]
 		}
-		all.took = append(all.took, part.took...)
-		all.late = append(all.late, part.late...)
+		all.Took = append(all.Took, part.Took...)
+		all.Late = append(all.Late, part.Late...)
 	}
-	slices.Sort(all.took)
-	slices.Sort(all.late)
+	slices.Sort(all.Took)
+	slices.Sort(all.Late)
 	return all, nil
 }
 
 // repeat is one connection's work. A server may close it after an answer.
-func (l *load) repeat(addr string, request []byte, over *atomic.Bool) error {
+func (l *Answers) repeat(addr string, request []byte, over *atomic.Bool) error {
 	var c *connection
 	defer func() { c.close() }()
 	for !over.Load() {
@@ -82,11 +92,11 @@ func (l *load) repeat(addr string, request []byte, over *atomic.Bool) error {
 			}
 		}
 		began := time.Now()
-		again, err := c.ask(request, func(written time.Time) { l.late = append(l.late, time.Since(written)) })
+		again, err := c.ask(request, func(written time.Time) { l.Late = append(l.Late, time.Since(written)) })
 		if err != nil {
 			return err
 		}
-		l.took = append(l.took, time.Since(began))
+		l.Took = append(l.Took, time.Since(began))
 		if !again {
 			c.close()
 			c = nil
@@ -162,40 +172,41 @@ func stamp(line []byte) (time.Time, bool) {
 	return time.Unix(0, n), err == nil
 }
 
-// held is what came of many streams open at the same time.
-type held struct {
-	open      int
-	late, gap durations // of events from when they were written, and from the one before
-	memory    string    // of the server while it holds them
+// Held are what came of many streams open at the same time.
+type Held struct {
+	Streams   int
+	Late, Gap Durations // of events from when they were written, and from the one before
+	Span      time.Duration
 }
 
 // together is how many streams begin at a time.
 const together = 100
 
-// hold opens so many streams and listens to all of them for a while.
-func hold(s *server, streams int, span time.Duration) (*held, error) {
+// Hold opens so many streams and listens to all of them for a while. When all
+// are open it calls begin, and at the end of the while, while they are still
+// open, end.
+func Hold(addr string, request []byte, streams int, span time.Duration, begin, end func()) (*Held, error) {
 	var listening, over atomic.Bool
 	var mu sync.Mutex
-	var sum held
+	sum := &Held{Streams: streams}
 	var failed error
 	started := make(chan struct{}, streams)
 	connections := make([]*connection, streams)
 	var wg sync.WaitGroup
-	message := request(s.slowModel, true)
 	for i := range connections {
 		// So many begin together; to hold many is the question, not to begin them.
 		if i >= together {
 			<-started
 		}
-		c, err := dial(s.slow)
+		c, err := dial(addr)
 		if err != nil {
 			return nil, err
 		}
 		connections[i] = c
 		wg.Go(func() {
-			var late, gap durations
+			var late, gap Durations
 			var before time.Time
-			_, err := c.ask(message, func(written time.Time) {
+			_, err := c.ask(request, func(written time.Time) {
 				now := time.Now()
 				if before.IsZero() {
 					started <- struct{}{}
@@ -206,7 +217,7 @@ func hold(s *server, streams int, span time.Duration) (*held, error) {
 			})
 			mu.Lock()
 			defer mu.Unlock()
-			sum.late, sum.gap = append(sum.late, late...), append(sum.gap, gap...)
+			sum.Late, sum.Gap = append(sum.Late, late...), append(sum.Gap, gap...)
 			if err != nil && !over.Load() && failed == nil {
 				failed = err
 			}
@@ -218,26 +229,55 @@ func hold(s *server, streams int, span time.Duration) (*held, error) {
 	for range min(streams, together) {
 		<-started
 	}
+	begin()
 	listening.Store(true)
+	began := time.Now()
 	time.Sleep(span)
 	listening.Store(false)
-	sum.memory = s.process.memory()
+	sum.Span = time.Since(began)
+	end()
 	over.Store(true)
 	for _, c := range connections {
 		c.close()
 	}
 	wg.Wait()
-	sum.open = streams
-	slices.Sort(sum.late)
-	slices.Sort(sum.gap)
-	return &sum, failed
+	slices.Sort(sum.Late)
+	slices.Sort(sum.Gap)
+	return sum, failed
 }
 
-// durations are sorted.
-type durations []time.Duration
+// Ignore opens so many streams and reads nothing of any of them until it is
+// told to stop, when it says how many the server has closed by then.
+func Ignore(addr string, request []byte, streams int) (stop func() (closed int), err error) {
+	var all []*connection
+	for range streams {
+		c, err := dial(addr)
+		if err == nil {
+			_, err = c.Write(request)
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, c)
+	}
+	return func() (closed int) {
+		for _, c := range all {
+			// What was sent before the end is still there to be read.
+			c.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+			if _, err := io.Copy(io.Discard, c); !errors.Is(err, os.ErrDeadlineExceeded) {
+				closed++
+			}
+			c.close()
+		}
+		return closed
+	}, nil
+}
 
-// at is a quantile, or "–" of nothing.
-func (d durations) at(q float64) string {
+// Durations are sorted.
+type Durations []time.Duration
+
+// At is a quantile in words, "–" of nothing.
+func (d Durations) At(q float64) string {
 	if len(d) == 0 {
 		return "–"
 	}

@@ -1,0 +1,203 @@
+package scene
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"parley/chat"
+	"parley/internal/character"
+	"parley/internal/limits"
+)
+
+// people are those who talk, by the names that the model sees.
+type people struct {
+	user  string
+	chars []string // the characters, by card
+	users []string // of messages, in the order in which they came
+	told  bool     // whether names are told
+}
+
+func newPeople(s *Scene) people {
+	p := people{user: plainName(s.User)}
+	if p.user == "" {
+		p.user = "User"
+	}
+	for _, card := range s.Cards {
+		p.chars = append(p.chars, plainName(card.Called()))
+	}
+	if slices.ContainsFunc(p.chars, func(c string) bool { return strings.EqualFold(c, p.user) }) {
+		p.user += " (user)"
+	}
+	for _, m := range s.Messages {
+		if name := p.of(m.Message); m.Role == chat.User && !slices.Contains(p.users, name) {
+			p.users = append(p.users, name)
+		}
+	}
+	many := len(s.Cards) > 1 || len(p.users) > 1 || len(p.users) == 1 && p.users[0] != p.user
+	p.told = s.Style != Turns || s.Names == NamesAlways || s.Names == NamesIfMany && many
+	return p
+}
+
+// plainName is a name on one line, without what ends a name in a script.
+func plainName(name string) string {
+	return strings.Join(strings.FieldsFunc(name, func(r rune) bool {
+		return r == ':' || unicode.IsSpace(r) || unicode.IsControl(r)
+	}), " ")
+}
+
+// of is the name of a message's speaker. No user has a character's name.
+func (p *people) of(m chat.Message) string {
+	name := plainName(m.Name)
+	switch m.Role {
+	case chat.User:
+		if name == "" {
+			return p.user
+		}
+		if slices.ContainsFunc(p.chars, func(c string) bool { return strings.EqualFold(c, name) }) {
+			return name + " (user)"
+		}
+	case chat.Assistant:
+		if name == "" && len(p.chars) > 0 {
+			return p.chars[0]
+		}
+	}
+	return name
+}
+
+// all are the names of everyone.
+func (p *people) all() []string {
+	all := slices.Concat(p.chars, p.users, []string{p.user})
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// quoted puts "> " before lines of a user's text that look like somebody's
+// turn.
+func (p *people) quoted(text string) (string, bool) {
+	if !strings.Contains(text, ":") {
+		return text, false
+	}
+	lines, forged := strings.SplitAfter(text, "\n"), false
+	for i, line := range lines {
+		head, _, ok := strings.Cut(strings.TrimLeft(line, " \t[*_>"), ":")
+		head = strings.TrimRight(head, " \t]*_")
+		if ok && slices.ContainsFunc(p.all(), func(name string) bool { return strings.EqualFold(head, name) }) {
+			lines[i], forged = "> "+line, true
+		}
+	}
+	return strings.Join(lines, ""), forged
+}
+
+// stops are the beginnings of turns that the one who speaks must not go on
+// with.
+func (p *people) stops(speaker string) (stops []string) {
+	if !p.told && len(p.chars) == 0 {
+		return nil
+	}
+	for _, name := range p.all() {
+		if name != "" && name != speaker && len(stops) < limits.NameStops.Int() {
+			stops = append(stops, "\n"+name+":")
+		}
+	}
+	return stops
+}
+
+// A block is one example conversation.
+type block struct {
+	name  string // of the card
+	raw   string // text without speakers, which is told as it is
+	turns []chat.Message
+}
+
+// examples divides a card's example conversations into turns. A line that
+// begins with the user's or a character's name and a colon begins a turn,
+// others go on with it; a block in which nobody speaks stays one text.
+func (p *people) examples(text string, card int) (blocks []block) {
+	for _, part := range splitFold(text, "<START>") {
+		part = strings.Trim(part, "\r\n")
+		if strings.TrimSpace(part) == "" {
+			continue
+		}
+		b := block{name: p.chars[card]}
+		before := ""
+		for line := range strings.SplitSeq(part, "\n") {
+			line = strings.TrimSuffix(line, "\r")
+			role, name, said, ok := p.speaks(line, card)
+			last := len(b.turns) - 1
+			switch {
+			case ok && last >= 0 && b.turns[last].Name == name:
+				b.turns[last].Parts[0].Text += "\n" + said
+			case ok:
+				m := chat.Say(role, before+said)
+				m.Name, before = name, ""
+				b.turns = append(b.turns, m)
+			case last >= 0:
+				b.turns[last].Parts[0].Text += "\n" + line
+			default:
+				before += line + "\n"
+			}
+		}
+		if len(b.turns) == 0 {
+			b.raw = part
+		}
+		for i := range b.turns {
+			b.turns[i].Parts[0].Text = strings.TrimSpace(b.turns[i].Parts[0].Text)
+		}
+		blocks = append(blocks, b)
+	}
+	return blocks
+}
+
+// speaks reads a line that begins a turn.
+func (p *people) speaks(line string, card int) (role chat.Role, name, said string, ok bool) {
+	head, said, found := strings.Cut(line, ":")
+	if !found {
+		return "", "", "", false
+	}
+	said = strings.TrimLeft(said, " ")
+	if head == p.user {
+		return chat.User, p.user, said, true
+	}
+	for i, name := range p.chars {
+		if head == name || i == card && head == plainName(name) {
+			return chat.Assistant, name, said, true
+		}
+	}
+	return "", "", "", false
+}
+
+// splitFold divides text at a mark in any case of letters.
+func splitFold(text, mark string) (parts []string) {
+	lower := strings.ToLower(text)
+	if len(lower) != len(text) { // some letters change their length: the mark as it is written
+		return strings.Split(text, mark)
+	}
+	from := 0
+	for {
+		at := strings.Index(lower[from:], strings.ToLower(mark))
+		if at < 0 {
+			return append(parts, text[from:])
+		}
+		parts = append(parts, text[from:from+at])
+		from += at + len(mark)
+	}
+}
+
+// mentions reports whether a text names a character: by one word of its name
+// or nickname that can be told from any other.
+func mentions(text string, card character.Card) bool {
+	inName := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !inName(r) })
+	for _, name := range []string{card.Name, card.Nickname} {
+		parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !inName(r) })
+		for _, part := range parts {
+			common := len(parts) > 1 && (utf8.RuneCountInString(part) < 3 || part == "the" || part == "and")
+			if !common && slices.Contains(words, part) {
+				return true
+			}
+		}
+	}
+	return false
+}

@@ -1,0 +1,291 @@
+package session
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+	"sync"
+
+	"parley/llm"
+)
+
+// Memory is a Store that forgets everything when the process ends.
+type Memory struct {
+	mu         sync.Mutex
+	sessions   map[string]*kept
+	characters map[string][]Character
+}
+
+type kept struct {
+	session  Session
+	nodes    []Node
+	receipts map[string]Receipt
+}
+
+// NewMemory makes an empty store.
+func NewMemory() *Memory {
+	return &Memory{sessions: map[string]*kept{}, characters: map[string][]Character{}}
+}
+
+// NoSession is the error for an id that no session has.
+func NoSession(id string) error {
+	return llm.Errorf(llm.NotFound, "session", "there is no session %q", id)
+}
+
+// NoCharacter is the error for an id that no character has.
+func NoCharacter(id string) error {
+	return llm.Errorf(llm.NotFound, "character", "there is no character %q", id)
+}
+
+// NoReceipt is the error for a key that was not used.
+func NoReceipt(key string) error {
+	return llm.Errorf(llm.NotFound, "Idempotency-Key", "the key %q was not used", key)
+}
+
+func (m *Memory) find(id string) (*kept, error) {
+	if k := m.sessions[id]; k != nil {
+		return k, nil
+	}
+	return nil, NoSession(id)
+}
+
+// Session implements Store.
+func (m *Memory) Session(_ context.Context, id string) (Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, err := m.find(id)
+	if err != nil {
+		return Session{}, err
+	}
+	return k.session.clone(), nil
+}
+
+// External implements Store.
+func (m *Memory) External(_ context.Context, externalID string) (Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, k := range m.sessions {
+		if k.session.ExternalID == externalID && externalID != "" {
+			return k.session.clone(), nil
+		}
+	}
+	return Session{}, NoSession(externalID)
+}
+
+// Nodes implements Store.
+func (m *Memory) Nodes(_ context.Context, session string) ([]Node, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, err := m.find(session)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Node, len(k.nodes))
+	for i, n := range k.nodes {
+		all[i] = n.clone()
+	}
+	return all, nil
+}
+
+// later orders sessions as they are listed.
+func later(a, b *Session) int {
+	return cmp.Or(b.Updated.Compare(a.Updated), cmp.Compare(a.ID, b.ID))
+}
+
+// List implements Store.
+func (m *Memory) List(_ context.Context, q Query) ([]Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []Session
+	for _, k := range m.sessions {
+		s := &k.session
+		if (s.Deleted != nil) == q.Deleted && (q.Tag == "" || slices.Contains(s.Tags, q.Tag)) &&
+			(q.Character == "" || s.Now().Character == q.Character) && (q.After == nil || later(q.After, s) < 0) {
+			all = append(all, s.clone())
+		}
+	}
+	slices.SortFunc(all, func(a, b Session) int { return later(&a, &b) })
+	return all[:min(len(all), q.Limit)], nil
+}
+
+// Search implements Store.
+func (m *Memory) Search(_ context.Context, words []string, limit int) ([]Hit, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	type found struct {
+		Hit
+		at *Version
+	}
+	var all []found
+	for id, k := range m.sessions {
+		if k.session.Deleted != nil {
+			continue
+		}
+		for i := range k.nodes {
+			v := k.nodes[i].last()
+			if !v.Deleted && v.State != Running && containsAll(v.Text, words) {
+				all = append(all, found{Hit{id, k.nodes[i].ID, v.Text}, v})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b found) int {
+		return cmp.Or(b.at.Created.Compare(a.at.Created), cmp.Compare(a.Session, b.Session), cmp.Compare(b.Message, a.Message))
+	})
+	hits := []Hit{}
+	for _, f := range all[:min(len(all), limit)] {
+		hits = append(hits, f.Hit)
+	}
+	return hits, nil
+}
+
+func containsAll(text string, words []string) bool {
+	text = strings.ToLower(text)
+	return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, strings.ToLower(w)) })
+}
+
+// Commit implements Store.
+func (m *Memory) Commit(_ context.Context, c Change) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := m.sessions[c.Session.ID]
+	var revision int64
+	if k != nil {
+		revision = k.session.Revision
+	}
+	if revision != c.Base || c.Session.Revision != c.Base+1 {
+		return ErrStale
+	}
+	if x := c.Session.ExternalID; k == nil && x != "" {
+		for _, other := range m.sessions {
+			if other.session.ExternalID == x {
+				return ErrStale
+			}
+		}
+	}
+	if k == nil {
+		k = &kept{receipts: map[string]Receipt{}}
+		m.sessions[c.Session.ID] = k
+	}
+	k.session = c.Session.clone()
+	for _, n := range c.Nodes {
+		k.nodes = append(k.nodes, n.clone())
+	}
+	for _, w := range c.Versions {
+		n := &k.nodes[w.Message-1]
+		if w.Version == len(n.Versions) {
+			n.Versions = append(n.Versions, w.Value)
+		} else {
+			n.Versions[w.Version] = w.Value
+		}
+	}
+	if c.Receipt != nil {
+		k.receipts[c.Receipt.Key] = *c.Receipt
+	}
+	return nil
+}
+
+// Grow implements Store.
+func (m *Memory) Grow(_ context.Context, at Place, v Version) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, err := m.find(at.Session)
+	if err != nil {
+		return err
+	}
+	if at.Message < 1 || at.Message > len(k.nodes) {
+		return ErrStale
+	}
+	n := &k.nodes[at.Message-1]
+	if at.Version < 0 || at.Version >= len(n.Versions) || n.Versions[at.Version].State != Running {
+		return ErrStale
+	}
+	n.Versions[at.Version] = v
+	return nil
+}
+
+// Unfinished implements Store.
+func (m *Memory) Unfinished(context.Context) ([]Place, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []Place
+	for id, k := range m.sessions {
+		for _, n := range k.nodes {
+			for i, v := range n.Versions {
+				if v.State == Running {
+					all = append(all, Place{id, n.ID, i})
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// Purge implements Store.
+func (m *Memory) Purge(_ context.Context, session string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, err := m.find(session); err != nil {
+		return err
+	}
+	delete(m.sessions, session)
+	return nil
+}
+
+// Receipt implements Store.
+func (m *Memory) Receipt(_ context.Context, session, key string) (Receipt, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.sessions[session]; k != nil {
+		if r, ok := k.receipts[key]; ok {
+			return r, nil
+		}
+	}
+	return Receipt{}, NoReceipt(key)
+}
+
+// Character implements Store.
+func (m *Memory) Character(_ context.Context, id string, revision int64) (Character, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.characters[id]
+	if revision == 0 {
+		revision = int64(len(all))
+	}
+	if revision < 1 || revision > int64(len(all)) {
+		return Character{}, NoCharacter(id)
+	}
+	c := all[revision-1]
+	c.Data = slices.Clone(c.Data)
+	return c, nil
+}
+
+// Characters implements Store.
+func (m *Memory) Characters(context.Context) ([]Character, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := []Character{}
+	for _, revisions := range m.characters {
+		if c := revisions[len(revisions)-1]; !c.Deleted {
+			c.Data = slices.Clone(c.Data)
+			all = append(all, c)
+		}
+	}
+	slices.SortFunc(all, func(a, b Character) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	return all, nil
+}
+
+// AddCharacter implements Store.
+func (m *Memory) AddCharacter(_ context.Context, c Character) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if c.Revision != int64(len(m.characters[c.ID]))+1 {
+		return ErrStale
+	}
+	c.Data = slices.Clone(c.Data)
+	m.characters[c.ID] = append(m.characters[c.ID], c)
+	return nil
+}
+
+// Close implements Store.
+func (m *Memory) Close() error { return nil }

@@ -1,0 +1,151 @@
+package session
+
+import (
+	"context"
+	"strings"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// Send is a message that someone writes.
+type Send struct {
+	Text   string
+	Author Author
+	Role   chat.Role // "": the user
+}
+
+func (m Send) check() error {
+	if err := limits.MessageBytes.CheckInt(len(m.Text)); err != nil {
+		return llm.Errorf(llm.Invalid, "text", "%v", err)
+	}
+	if strings.TrimSpace(m.Text) == "" {
+		return llm.Errorf(llm.Invalid, "text", "the message is empty")
+	}
+	for _, c := range []struct{ field, value string }{{"author.id", m.Author.ID}, {"author.name", m.Author.Name}} {
+		if err := limits.NameBytes.CheckInt(len(c.value)); err != nil {
+			return llm.Errorf(llm.Invalid, c.field, "%v", err)
+		}
+	}
+	switch m.Role {
+	case "", chat.User, chat.Assistant, chat.System:
+		return nil
+	}
+	return llm.Errorf(llm.Invalid, "role", "there is no %q here; there are user, assistant and system", m.Role)
+}
+
+// put adds the message at the head.
+func (m Send) put(s *Sessions, t *Tree) int {
+	if m.Role == "" {
+		m.Role = chat.User
+	}
+	if t.Session.Title == "" && m.Role == chat.User {
+		t.Session.Title = titleOf(m.Text)
+	}
+	return t.Add(t.Session.Head, m.Role, m.Author, Version{Created: s.now(), Text: m.Text, State: Complete})
+}
+
+// titleOf is the beginning of a text's first line.
+func titleOf(text string) string {
+	const longest = 60
+	line, _, more := strings.Cut(strings.TrimSpace(text), "\n")
+	if r := []rune(line); len(r) > longest {
+		line, more = string(r[:longest]), true
+	}
+	if more {
+		line += "…"
+	}
+	return strings.ToValidUTF8(line, "\ufffd")
+}
+
+// Add adds a message and asks for no reply.
+func (s *Sessions) Add(ctx context.Context, id string, w Write, m Send) (Receipt, error) {
+	if err := m.check(); err != nil {
+		return Receipt{}, err
+	}
+	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		if err := s.open(t); err != nil {
+			return Receipt{}, err
+		}
+		return Receipt{Message: m.put(s, t)}, nil
+	})
+}
+
+// open says why a session takes no message now: it is deleted, or a reply is
+// being generated behind which the message would have to go.
+func (s *Sessions) open(t *Tree) error {
+	if t.Session.Deleted != nil {
+		return &llm.Error{Code: llm.NotFound, Field: "session", Message: "the session is deleted", Hint: "restore it"}
+	}
+	return s.idle(t.Session.ID)
+}
+
+func deleted(id int) error {
+	return &llm.Error{Code: llm.NotFound, Field: "message", Message: "the message is deleted", Hint: "restore it"}
+}
+
+// Edit gives a message another text. What stands behind it stays, and so does
+// the version that it had. With branch, the text is a message of its own beside
+// the other, and the talk goes on from there.
+func (s *Sessions) Edit(ctx context.Context, id string, w Write, message int, text string, branch bool) (Receipt, error) {
+	if err := (Send{Text: text}).check(); err != nil {
+		return Receipt{}, err
+	}
+	return s.message(ctx, id, w, message, func(t *Tree, n *Node) (Receipt, error) {
+		v := Version{Created: s.now(), Text: text, State: Complete}
+		switch {
+		case n.last().Deleted:
+			return Receipt{}, deleted(message)
+		case branch:
+			return Receipt{Message: t.Add(n.Parent, n.Role, n.Author, v)}, nil
+		}
+		t.Write(n, v)
+		return Receipt{Message: n.ID}, nil
+	})
+}
+
+// DeleteMessage takes a message out of the talk, with branch all behind it,
+// too.
+func (s *Sessions) DeleteMessage(ctx context.Context, id string, w Write, message int, branch bool) (Receipt, error) {
+	return s.message(ctx, id, w, message, func(t *Tree, n *Node) (Receipt, error) {
+		t.Delete(message, branch, s.now())
+		return Receipt{Message: message}, nil
+	})
+}
+
+// RestoreMessage brings a deleted message back.
+func (s *Sessions) RestoreMessage(ctx context.Context, id string, w Write, message int) (Receipt, error) {
+	return s.message(ctx, id, w, message, func(t *Tree, n *Node) (Receipt, error) {
+		if n.last().Deleted {
+			t.Restore(n, s.now())
+		}
+		return Receipt{Message: message}, nil
+	})
+}
+
+// message changes a message, which must not be one that is being generated.
+func (s *Sessions) message(ctx context.Context, id string, w Write, message int, f func(*Tree, *Node) (Receipt, error)) (Receipt, error) {
+	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		if err := s.idle(id); err != nil {
+			return Receipt{}, err
+		}
+		n, err := t.Node(message)
+		if err != nil {
+			return Receipt{}, err
+		}
+		return f(t, n)
+	})
+}
+
+// Undo moves the head back by so many messages. They stay where they are: the
+// talk can go on at any of them again.
+func (s *Sessions) Undo(ctx context.Context, id string, w Write, count int) (Receipt, error) {
+	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		if err := s.idle(id); err != nil {
+			return Receipt{}, err
+		}
+		t.Undo(count)
+		return Receipt{Message: t.Session.Head}, nil
+	})
+}

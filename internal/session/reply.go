@@ -1,0 +1,405 @@
+package session
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// Ask says how a reply is generated. What it leaves open is as the session's
+// settings say.
+type Ask struct {
+	Model      string
+	Params     json.RawMessage
+	CacheScope string
+}
+
+func (a Ask) check() error {
+	if err := limits.NameBytes.CheckInt(len(a.Model)); err != nil {
+		return llm.Errorf(llm.Invalid, "model", "%v", err)
+	}
+	_, _, err := paramsOf(nil, a.Params)
+	return err
+}
+
+// Send adds a message and begins a reply to it.
+func (s *Sessions) Send(ctx context.Context, id string, w Write, m Send, a Ask) (Receipt, error) {
+	if err := m.check(); err != nil {
+		return Receipt{}, err
+	}
+	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
+		said := m.put(s, t)
+		n := s.place(t, said, chat.Assistant)
+		return n, Reply{Kind: Answer}, said, nil
+	})
+}
+
+// Regenerate begins another reply in the place of one, or a first one behind
+// a message that is not the assistant's; 0 is the head.
+func (s *Sessions) Regenerate(ctx context.Context, id string, w Write, message int, a Ask) (Receipt, error) {
+	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
+		parent := 0
+		if message != 0 || t.Session.Head != 0 {
+			n, err := t.at(message)
+			if err != nil {
+				return nil, Reply{}, 0, err
+			}
+			if parent = n.ID; n.Role == chat.Assistant {
+				parent = n.Parent
+			}
+		}
+		return s.place(t, parent, chat.Assistant), Reply{Kind: Answer}, 0, nil
+	})
+}
+
+// Impersonate begins a message of the user's.
+func (s *Sessions) Impersonate(ctx context.Context, id string, w Write, a Ask) (Receipt, error) {
+	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
+		return s.place(t, t.Session.Head, chat.User), Reply{Kind: Impersonate}, 0, nil
+	})
+}
+
+// Continue begins the rest of an assistant's message; 0 is the head.
+func (s *Sessions) Continue(ctx context.Context, id string, w Write, message int, a Ask) (Receipt, error) {
+	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
+		n, err := t.at(message)
+		if err != nil {
+			return nil, Reply{}, 0, err
+		}
+		before := n.last()
+		switch {
+		case n.Role != chat.Assistant:
+			return nil, Reply{}, 0, &llm.Error{Code: llm.Invalid, Field: "message", Message: "only a message of the assistant can be continued", Hint: "regenerate, to get one"}
+		case before.Deleted:
+			return nil, Reply{}, 0, deleted(n.ID)
+		case before.Text == "":
+			return nil, Reply{}, 0, &llm.Error{Code: llm.Invalid, Field: "message", Message: "the message has no text yet that could go on", Hint: "regenerate it"}
+		}
+		r := Reply{Kind: Continue, Continued: len(n.Versions) - 1}
+		t.Write(n, Version{Created: s.now(), Text: before.Text, Reasoning: before.Reasoning, State: Running})
+		t.Session.Head = n.ID
+		return n, r, 0, nil
+	})
+}
+
+// at finds a message that a reply is asked for; 0 is the head.
+func (t *Tree) at(message int) (*Node, error) {
+	if message == 0 {
+		message = t.Session.Head
+	}
+	if message == 0 {
+		return nil, &llm.Error{Code: llm.Invalid, Field: "message", Message: "the session has no messages", Hint: "send one"}
+	}
+	return t.Node(message)
+}
+
+// place adds a message that is going to be generated.
+func (s *Sessions) place(t *Tree, parent int, role chat.Role) *Node {
+	v := t.Session.Now()
+	author := Author{Name: v.User}
+	if role == chat.Assistant {
+		author = Author{}
+	}
+	id := t.Add(parent, role, author, Version{Created: s.now(), State: Running})
+	return &t.Nodes[id-1]
+}
+
+// begin commits a message that is to be generated, and what else f does, and
+// starts the run.
+func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(*Tree) (n *Node, r Reply, said int, err error)) (Receipt, error) {
+	if err := a.check(); err != nil {
+		return Receipt{}, err
+	}
+	var run *Run
+	defer func() {
+		if run != nil {
+			s.forget(run)
+		}
+	}()
+	receipt, err := s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		if err := s.open(t); err != nil {
+			return Receipt{}, err
+		}
+		n, r, said, err := f(t)
+		if err != nil {
+			return Receipt{}, err
+		}
+		settings := t.Session.Now()
+		r.Base, r.Asked = t.Session.Revision, a.Model
+		if r.Asked == "" {
+			r.Asked = settings.Model
+		}
+		if settings.Character != "" {
+			who, err := s.part(ctx, settings.Character, 0)
+			if err != nil {
+				return Receipt{}, err
+			}
+			r.Character = who.cast
+			if n.Role == chat.Assistant && r.Kind != Continue {
+				n.Author = Author{Name: who.name()}
+			}
+		}
+		place := Place{id, n.ID, len(n.Versions) - 1}
+		v := n.Versions[place.Version]
+		v.Reply = &r
+		if n.Versions[place.Version] = v; n.ID <= t.known {
+			t.wrote[len(t.wrote)-1].Value = v
+		}
+		run = newRun(place, r)
+		run.text.WriteString(v.Text)
+		run.thoughts.WriteString(v.Reasoning)
+		run.outcome.Message.Version.Created = v.Created
+		run.tell(EventStarted, Started{run.ID, id, n.ID, n.Parent, r.Kind})
+		if err := s.claim(run); err != nil {
+			run = nil
+			return Receipt{}, err
+		}
+		return Receipt{Message: said, Reply: n.ID, Run: run.ID}, nil
+	})
+	if err != nil || run == nil {
+		return receipt, err
+	}
+	s.start(run, a)
+	run = nil
+	return receipt, nil
+}
+
+// claim makes a run that of its session before it is stored, so that there is
+// one at a time.
+func (s *Sessions) claim(r *Run) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errClosing
+	}
+	r.ctx, r.stop = context.WithCancelCause(s.ctx)
+	s.active[r.Session], s.runs[r.ID] = r, r
+	s.running.Add(1) // under the lock under which Close forbids more
+	return nil
+}
+
+// forget undoes claim for a run that was not stored.
+func (s *Sessions) forget(r *Run) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.active, r.Session)
+	delete(s.runs, r.ID)
+	r.stop(nil)
+	s.running.Done()
+}
+
+// generate reads a reply from a model into a run.
+func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &llm.Error{Code: llm.Broken, Message: "internal error", Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	t, err := s.Tree(ctx, r.Session)
+	if err != nil {
+		return err
+	}
+	params, report, err := paramsOf(t.Session.At(r.reply.Base).Params, a.Params)
+	if err != nil {
+		return err
+	}
+	params.CacheScope = a.CacheScope
+	model, err := s.models.Answerer(ctx, r.reply.Asked)
+	if err != nil {
+		return err
+	}
+	if model.Release != nil {
+		defer model.Release()
+	}
+	sc, err := s.compose(ctx, t, r.Place, &r.reply)
+	if err != nil {
+		return err
+	}
+	params.Stop = append(params.Stop, sc.stop...)
+	report.Merge(model.Report)
+	report.Merge(sc.report)
+	r.mu.Lock()
+	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	if tpl := model.Info.ChatTemplate; tpl != "" {
+		r.reply.TemplateDigest = digest(func(w io.Writer) { io.WriteString(w, tpl) })
+	}
+	r.reply.Params = spell(params.WithDefaults(model.Info.Sampling))
+	r.reply.Report = report
+	r.mu.Unlock()
+	name := opening{names: sc.names, over: r.reply.Kind == Continue || len(sc.names) == 0}
+	ids, known := []int{}, true
+	for e, err := range model.Responder.Respond(ctx, sc.conversation, params) {
+		if err != nil {
+			r.say(EventText, name.end())
+			return err
+		}
+		switch e := e.(type) {
+		case chat.Accepted:
+			s.show(ctx, r, model, sc.conversation, e)
+		case chat.Waiting:
+			r.mu.Lock()
+			r.progress = llm.Waiting(e)
+			r.wake()
+			r.mu.Unlock()
+		case chat.ReasoningDelta:
+			ids, known = withIDs(ids, known, e.Tokens)
+			r.say(EventReasoning, e.Text)
+		case chat.TextDelta:
+			ids, known = withIDs(ids, known, e.Tokens)
+			r.say(EventText, name.take(e.Text))
+		case chat.Done:
+			r.say(EventText, name.end())
+			r.mu.Lock()
+			r.reply.finish(e.Finish)
+			if known && r.reply.Kind != Continue {
+				r.reply.Tokens = ids
+			}
+			r.mu.Unlock()
+			return nil
+		}
+	}
+	return &llm.Error{Code: llm.Broken, Message: "the answer broke off", Err: errors.New("a stream ended without Done")}
+}
+
+func withIDs(ids []int, known bool, tokens []llm.Token) ([]int, bool) {
+	for _, t := range tokens {
+		ids, known = append(ids, t.ID), known && t.ID >= 0
+	}
+	return ids, known
+}
+
+// say adds to the reply and tells those who watch.
+func (r *Run) say(kind EventKind, text string) {
+	if text == "" {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if kind == EventText {
+		r.text.WriteString(text)
+	} else {
+		r.thoughts.WriteString(text)
+	}
+	r.dirty = true
+	r.tellLocked(kind, Text{text})
+}
+
+// show notes what the prompt is, while the model reads it.
+func (s *Sessions) show(ctx context.Context, r *Run, model Answerer, c chat.Conversation, a chat.Accepted) {
+	format, sum := "", ""
+	if renderer, ok := model.Responder.(chat.Renderer); ok {
+		if rendered, err := renderer.Render(ctx, c); err == nil {
+			format, sum = rendered.Format, PromptDigest(rendered)
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.reply.Format, r.reply.PromptDigest, r.reply.Seed = format, sum, a.Seed
+	r.reply.Usage.Prompt = a.PromptTokens
+	r.reply.Report.Merge(a.Report)
+}
+
+func (r *Reply) finish(f llm.Finish) {
+	r.Reason, r.Stop, r.Seed = f.Reason, f.Stop, f.Seed
+	r.Report.Merge(f.Report)
+	u := f.Usage
+	r.Usage = Usage{Prompt: u.PromptTokens, Completion: u.CompletionTokens,
+		Queued: u.Queued.Seconds(), Prefill: u.Prefill.Seconds(), Decode: u.Decode.Seconds()}
+	if !u.CacheUntold {
+		r.Usage.Cached = new(u.CachedTokens)
+	}
+}
+
+// PromptDigest is the SHA-256 of a prompt: of its segments with what each may
+// contain, and of the format's stop strings.
+func PromptDigest(p chat.Rendered) string {
+	return digest(func(w io.Writer) {
+		for _, seg := range p.Prompt.Segments {
+			fmt.Fprintf(w, "%t %d %d %v ", seg.Control, seg.Trust, len(seg.Text), seg.Tokens)
+			io.WriteString(w, seg.Text)
+			if seg.Media != nil {
+				fmt.Fprintf(w, " %s %d ", seg.Media.MIME, len(seg.Media.Data))
+				w.Write(seg.Media.Data)
+			}
+		}
+		fmt.Fprintf(w, "%q", p.Stop)
+	})
+}
+
+func digest(write func(io.Writer)) string {
+	h := sha256.New()
+	write(h)
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// An Inspection is the prompt of a reply, made again.
+type Inspection struct {
+	Model    string
+	Rendered chat.Rendered
+	Digest   string // of this prompt
+	Then     string // of the one that the reply was made from; "" if it was not known
+	Reply    Reply
+}
+
+// Inspect makes the prompt of a reply again, from the session as it was, the
+// character's revision of then, and the model by its name; version -1 is the
+// newest.
+func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
+	t, err := s.Tree(ctx, at.Session)
+	if err != nil {
+		return Inspection{}, err
+	}
+	n, err := t.Node(at.Message)
+	if err != nil {
+		return Inspection{}, err
+	}
+	if at.Version < 0 {
+		at.Version = len(n.Versions) - 1
+		for at.Version > 0 && n.Versions[at.Version].Reply == nil {
+			at.Version--
+		}
+	}
+	if at.Version >= len(n.Versions) {
+		return Inspection{}, llm.Errorf(llm.NotFound, "version", "the message has %d versions, counted from 0", len(n.Versions))
+	}
+	if n.Origin != nil && at.Version == 0 && n.Versions[0].Reply != nil {
+		return s.Inspect(ctx, *n.Origin)
+	}
+	r := n.Versions[at.Version].Reply
+	if r == nil {
+		return Inspection{}, llm.Errorf(llm.NotFound, "message", "the message was written, not generated: it has no prompt")
+	}
+	name := r.Model
+	if name == "" {
+		name = r.Asked
+	}
+	model, err := s.models.Answerer(ctx, name)
+	if err != nil {
+		return Inspection{}, err
+	}
+	if model.Release != nil {
+		defer model.Release()
+	}
+	renderer, ok := model.Responder.(chat.Renderer)
+	if !ok {
+		return Inspection{}, &llm.Error{Code: llm.Unsupported, Field: "model", Message: "the model " + model.Model + " cannot show its prompts", Hint: "it is laid out elsewhere"}
+	}
+	sc, err := s.compose(ctx, t, at, r)
+	if err != nil {
+		return Inspection{}, err
+	}
+	rendered, err := renderer.Render(ctx, sc.conversation)
+	if err != nil {
+		return Inspection{}, err
+	}
+	rendered.Report.Merge(sc.report)
+	return Inspection{Model: model.Model, Rendered: rendered, Digest: PromptDigest(rendered), Then: r.PromptDigest, Reply: *r}, nil
+}

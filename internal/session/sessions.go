@@ -1,0 +1,428 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// Sessions does all that can be done with sessions, on a store. It is used by
+// many goroutines at once.
+type Sessions struct {
+	store  Store
+	models Models
+	log    *slog.Logger
+
+	locks [64]sync.Mutex // for one session at a time, by its id
+	seed  maphash.Seed
+
+	ctx     context.Context // of all runs
+	cancel  context.CancelCauseFunc
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	active map[string]*Run // by the id of the session
+	runs   map[string]*Run // by their own ids; those that ended last included
+	ended  []string
+	closed bool
+
+	now   func() time.Time
+	newID func() string
+}
+
+// Models is what a session needs of the models.
+type Models interface {
+	// Answerer gives what answers to a name, "" being the server's choice. It
+	// may take as long as a model takes to load.
+	Answerer(ctx context.Context, name string) (Answerer, error)
+}
+
+// An Answerer is a model that answers conversations.
+type Answerer struct {
+	Model     string // its name
+	Info      llm.Info
+	Responder chat.Responder
+	Report    llm.Report // why it is this one
+	Release   func()     // called once when it is not needed any more; may be nil
+}
+
+// Open makes Sessions of a store. Replies that were being generated when the
+// store was used last are marked as interrupted. Only one Sessions may work on
+// a store at a time.
+func Open(ctx context.Context, store Store, models Models, log *slog.Logger) (*Sessions, error) {
+	s := &Sessions{
+		store: store, models: models, log: log, seed: maphash.MakeSeed(),
+		active: map[string]*Run{}, runs: map[string]*Run{},
+		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
+		newID: func() string { return strings.ToLower(rand.Text()[:16]) },
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	places, err := store.Unfinished(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("look for unfinished replies: %w", err)
+	}
+	for _, p := range places {
+		nodes, err := store.Nodes(ctx, p.Session)
+		if err != nil {
+			return nil, err
+		}
+		v := nodes[p.Message-1].Versions[p.Version]
+		v.State = Interrupted
+		if err := store.Grow(ctx, p, v); err != nil {
+			return nil, fmt.Errorf("mark an unfinished reply: %w", err)
+		}
+	}
+	return s, nil
+}
+
+// errClosing is why a run ends that is still there when the server ends.
+var errClosing = &llm.Error{Code: llm.Unavailable, Message: "the server is shutting down", Hint: "continue the reply later"}
+
+// Close starts no more runs, waits for those there are until ctx is done, and
+// then interrupts them: what they have so far is kept. The store stays open.
+func (s *Sessions) Close(ctx context.Context) {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	defer context.AfterFunc(ctx, func() { s.cancel(errClosing) })()
+	s.running.Wait()
+	s.cancel(errClosing)
+}
+
+func (s *Sessions) lock(id string) (unlock func()) {
+	m := &s.locks[maphash.String(s.seed, id)%uint64(len(s.locks))]
+	m.Lock()
+	return m.Unlock
+}
+
+// A Write says under which conditions a session is changed.
+type Write struct {
+	Base   int64  // only if the session still has this revision; 0: whichever it has
+	Key    string // the same change sent again with the same key is made once; "": always
+	Digest string // of the whole request that the key belongs to
+}
+
+// again gives the receipt of a write that was made before.
+func (s *Sessions) again(ctx context.Context, id string, w Write) (r Receipt, done bool, err error) {
+	if w.Key == "" {
+		return Receipt{}, false, nil
+	}
+	r, err = s.store.Receipt(ctx, id, w.Key)
+	switch e, ok := errors.AsType[*llm.Error](err); {
+	case ok && e.Code == llm.NotFound:
+		return Receipt{}, false, nil
+	case err != nil:
+		return Receipt{}, false, err
+	case r.Digest != w.Digest:
+		return Receipt{}, false, &llm.Error{Code: llm.Conflict, Field: "Idempotency-Key", Message: "the key was used for another request", Hint: "use a new key for each request, and the same one only to send it again"}
+	}
+	return r, true, nil
+}
+
+// Tree reads a session with all its messages.
+func (s *Sessions) Tree(ctx context.Context, id string) (*Tree, error) {
+	x, err := s.store.Session(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	nodes, err := s.store.Nodes(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) > x.Messages { // added between the two
+		nodes = nodes[:x.Messages]
+	}
+	return NewTree(x, nodes), nil
+}
+
+// change reads a session, lets f change it, and commits.
+func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree) (Receipt, error)) (Receipt, error) {
+	defer s.lock(id)()
+	if r, done, err := s.again(ctx, id, w); done || err != nil {
+		return r, err
+	}
+	t, err := s.Tree(ctx, id)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if w.Base != 0 && w.Base != t.Session.Revision {
+		return Receipt{}, ErrStale
+	}
+	t.Begin(s.now())
+	r, err := f(t)
+	if err != nil {
+		return Receipt{}, err
+	}
+	if err := limits.SessionMessages.CheckInt(t.Session.Messages); err != nil {
+		return Receipt{}, &llm.Error{Code: llm.Invalid, Field: "session", Message: err.Error(), Hint: "fork the session, which leaves the alternatives behind"}
+	}
+	c := t.Change()
+	r.Key, r.Digest, r.Session, r.Revision = w.Key, w.Digest, id, t.Session.Revision
+	if w.Key != "" {
+		c.Receipt = &r
+	}
+	if err := s.store.Commit(context.WithoutCancel(ctx), c); err != nil {
+		return Receipt{}, err
+	}
+	return r, nil
+}
+
+// New says how a session begins.
+type New struct {
+	ExternalID string
+	Title      string
+	Tags       []string
+	Settings   Settings
+	Greeting   int // which of the character's greetings is the first message, from 0
+}
+
+// Create begins a session. If there is one with the external id already, it
+// is that one, and created is false.
+func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, err error) {
+	if err := n.check(); err != nil {
+		return Session{}, false, err
+	}
+	if n.ExternalID != "" {
+		defer s.lock("external " + n.ExternalID)()
+		x, err := s.store.External(ctx, n.ExternalID)
+		if e, ok := errors.AsType[*llm.Error](err); !ok || e.Code != llm.NotFound {
+			return x, false, err
+		}
+	}
+	now := s.now()
+	n.Settings.Since = 1
+	t := NewTree(Session{ID: s.newID(), ExternalID: n.ExternalID, Title: n.Title, Tags: n.Tags, Created: now, Settings: []Settings{n.Settings}}, nil)
+	t.Begin(now)
+	if n.Settings.Character != "" {
+		p, err := s.part(ctx, n.Settings.Character, 0)
+		if err != nil {
+			return Session{}, false, err
+		}
+		greetings := p.greetings(n.Settings)
+		if n.Greeting < 0 || n.Greeting > 0 && n.Greeting >= len(greetings) {
+			return Session{}, false, llm.Errorf(llm.Invalid, "greeting", "the character has %d greetings, counted from 0", len(greetings))
+		}
+		for _, g := range greetings {
+			t.Add(0, chat.Assistant, Author{Name: p.name()}, Version{Created: now, Text: g, State: Complete})
+		}
+		if len(greetings) > 0 {
+			t.Session.Head = 1 + n.Greeting
+		}
+		if t.Session.Title == "" {
+			t.Session.Title = p.name()
+		}
+	}
+	if err := s.store.Commit(context.WithoutCancel(ctx), t.Change()); err != nil {
+		return Session{}, false, err
+	}
+	return t.Session, true, nil
+}
+
+func (n New) check() error {
+	for _, c := range []struct {
+		field, value string
+		limit        *limits.Limit
+	}{{"external_id", n.ExternalID, limits.ExternalIDBytes}, {"title", n.Title, limits.TitleBytes}} {
+		if err := c.limit.CheckInt(len(c.value)); err != nil {
+			return llm.Errorf(llm.Invalid, c.field, "%v", err)
+		}
+	}
+	if err := checkTags(n.Tags); err != nil {
+		return err
+	}
+	return n.Settings.check()
+}
+
+func checkTags(tags []string) error {
+	if err := limits.Tags.CheckInt(len(tags)); err != nil {
+		return llm.Errorf(llm.Invalid, "tags", "%v", err)
+	}
+	for i, tag := range tags {
+		if err := limits.TagBytes.CheckInt(len(tag)); err != nil {
+			return llm.Errorf(llm.Invalid, fmt.Sprintf("tags[%d]", i), "%v", err)
+		}
+	}
+	return nil
+}
+
+func (v Settings) check() error {
+	for _, c := range []struct{ field, value string }{{"model", v.Model}, {"user", v.User}, {"character", v.Character}} {
+		if err := limits.NameBytes.CheckInt(len(c.value)); err != nil {
+			return llm.Errorf(llm.Invalid, c.field, "%v", err)
+		}
+	}
+	for _, c := range []struct{ field, value string }{{"persona", v.Persona}, {"system", v.System}, {"note", v.Note}} {
+		if err := limits.MessageBytes.CheckInt(len(c.value)); err != nil {
+			return llm.Errorf(llm.Invalid, c.field, "%v", err)
+		}
+	}
+	if err := limits.NoteDepth.CheckInt(v.NoteDepth); err != nil {
+		return llm.Errorf(llm.Invalid, "note_depth", "%v", err)
+	}
+	if !slices.Contains([]chat.FitPolicy{chat.FitDefault, chat.FitRefuse, chat.FitDropOldest}, v.Fit) {
+		return llm.Errorf(llm.Invalid, "fit", "there is no %q; there are refuse and drop_oldest", v.Fit)
+	}
+	_, _, err := paramsOf(v.Params, nil)
+	return err
+}
+
+// A Patch says what to change of a session; nil leaves a thing as it is.
+type Patch struct {
+	Title    *string
+	Pinned   *bool
+	Tags     *[]string
+	Settings *Settings
+	Head     *int // a message: the talk goes on at the end of what stands behind it
+}
+
+// Update changes a session.
+func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Receipt, error) {
+	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		x := &t.Session
+		if p.Title != nil {
+			x.Title = *p.Title
+		}
+		if p.Pinned != nil {
+			x.Pinned = *p.Pinned
+		}
+		if p.Tags != nil {
+			x.Tags = *p.Tags
+		}
+		if p.Settings != nil {
+			v := *p.Settings
+			if v.Character != "" {
+				if _, err := s.part(ctx, v.Character, 0); err != nil {
+					return Receipt{}, err
+				}
+			}
+			v.Since = x.Revision
+			x.Settings = append(x.Settings, v)
+		}
+		if p.Head != nil {
+			if err := s.idle(id); err != nil {
+				return Receipt{}, err
+			}
+			n, err := t.Node(*p.Head)
+			if err != nil {
+				return Receipt{}, err
+			}
+			if n.last().Deleted {
+				return Receipt{}, deleted(n.ID)
+			}
+			x.Head = t.Below(n.ID)
+		}
+		return Receipt{Message: x.Head}, New{Title: x.Title, Tags: x.Tags, Settings: x.Now()}.check()
+	})
+}
+
+// Read gives a session and the talk in it up to its head.
+func (s *Sessions) Read(ctx context.Context, id string) (Session, []Message, error) {
+	t, err := s.Tree(ctx, id)
+	if err != nil {
+		return Session{}, nil, err
+	}
+	return t.Session, t.Messages(t.Session.Head, t.Session.Revision), nil
+}
+
+// List gives sessions, those changed last first.
+func (s *Sessions) List(ctx context.Context, q Query) ([]Session, error) { return s.store.List(ctx, q) }
+
+// After is the session behind which a list goes on.
+func (s *Sessions) After(ctx context.Context, id string) (*Session, error) {
+	x, err := s.store.Session(ctx, id)
+	return &x, err
+}
+
+// Search gives messages that have each of the words of a text in them.
+func (s *Sessions) Search(ctx context.Context, text string, limit int) ([]Hit, error) {
+	words := strings.Fields(text)
+	if len(words) == 0 {
+		return nil, llm.Errorf(llm.Invalid, "q", "there is nothing to search for")
+	}
+	if err := limits.SearchWords.CheckInt(len(words)); err != nil {
+		return nil, llm.Errorf(llm.Invalid, "q", "%v", err)
+	}
+	return s.store.Search(ctx, words, limit)
+}
+
+// Delete makes a session deleted: it can be restored until it is purged. Its
+// external id is free for another one.
+func (s *Sessions) Delete(ctx context.Context, id string, w Write) (Receipt, error) {
+	s.Stop(id)
+	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		t.Session.Deleted = new(s.now())
+		t.Session.ExternalID = ""
+		return Receipt{}, nil
+	})
+}
+
+// Restore brings a deleted session back.
+func (s *Sessions) Restore(ctx context.Context, id string, w Write) (Receipt, error) {
+	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+		t.Session.Deleted = nil
+		return Receipt{}, nil
+	})
+}
+
+// Purge forgets a session for good.
+func (s *Sessions) Purge(ctx context.Context, id string) error {
+	if run := s.Stop(id); run != nil {
+		if _, err := run.Wait(ctx); err != nil && ctx.Err() != nil {
+			return err
+		}
+	}
+	defer s.lock(id)()
+	return s.store.Purge(context.WithoutCancel(ctx), id)
+}
+
+// Fork makes a session of the talk up to a message; 0 is the head.
+func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, error) {
+	t, err := s.Tree(ctx, id)
+	if err != nil {
+		return Session{}, err
+	}
+	if message == 0 {
+		message = t.Session.Head
+	}
+	if message != 0 {
+		if _, err := t.Node(message); err != nil {
+			return Session{}, err
+		}
+	}
+	old, now := t.Session, s.now()
+	settings := old.Now()
+	settings.Since = 1
+	f := NewTree(Session{ID: s.newID(), Title: old.Title, Tags: old.Tags, Created: now, Settings: []Settings{settings},
+		Forked: &Place{Session: old.ID, Message: message}}, nil)
+	f.Begin(now)
+	for _, m := range t.Messages(message, old.Revision) {
+		v := m.Version
+		if v.State == Running {
+			v.State = Interrupted
+		}
+		f.Add(f.Session.Head, m.Role, m.Author, v)
+		n := &f.Nodes[f.Session.Head-1]
+		n.Created = m.Version.Created
+		if n.Origin = m.Origin; n.Origin == nil {
+			n.Origin = &Place{old.ID, m.ID, m.Number}
+		}
+	}
+	if err := s.store.Commit(context.WithoutCancel(ctx), f.Change()); err != nil {
+		return Session{}, err
+	}
+	return f.Session, nil
+}

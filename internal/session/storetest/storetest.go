@@ -1,0 +1,434 @@
+// Package storetest checks that a session.Store keeps its contract.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"parley/chat"
+	"parley/internal/session"
+	"parley/llm"
+)
+
+// Run checks a store. Each check opens one of its own, which is empty and is
+// closed by whoever opens it.
+func Run(t *testing.T, open func(*testing.T) session.Store) {
+	for name, check := range map[string]func(*testing.T, session.Store){
+		"a change is there as a whole":               whole,
+		"what was made from an old revision is kept": stale,
+		"an external id belongs to one":              external,
+		"only what runs grows":                       grows,
+		"lists are in order, page by page":           lists,
+		"search finds words and nothing deleted":     search,
+		"keys are remembered":                        receipts,
+		"what is purged is gone":                     purge,
+		"characters keep their revisions":            characters,
+		"one of many writers wins each time":         race,
+		"nothing is shared":                          shared,
+	} {
+		t.Run(name, func(t *testing.T) { check(t, open(t)) })
+	}
+}
+
+var began = time.Date(2026, 1, 2, 3, 4, 5, 6e6, time.UTC)
+
+func at(minutes int) time.Time { return began.Add(time.Duration(minutes) * time.Minute) }
+
+// talk is a new session with messages behind each other.
+func talk(id string, minutes int, texts ...string) session.Change {
+	x := session.Session{ID: id, Revision: 1, Title: "About " + id, Created: at(minutes), Updated: at(minutes), Messages: len(texts), Head: len(texts),
+		Tags: []string{"a", id}, Settings: []session.Settings{{Since: 1, Model: "m", Character: "c" + id, Params: []byte(`{"top_k":3}`)}}}
+	c := session.Change{Session: x}
+	for i, text := range texts {
+		c.Nodes = append(c.Nodes, session.Node{ID: i + 1, Parent: i, Role: chat.User, Author: session.Author{ID: "7", Name: "Ann"}, Created: at(minutes),
+			Versions: []session.Version{{Since: 1, Created: at(minutes), Text: text, State: session.Complete}}})
+	}
+	return c
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wantCode(t *testing.T, err error, code llm.Code) {
+	t.Helper()
+	if err == nil || llm.AsError(err).Code != code {
+		t.Errorf("got %v, want %s", err, code)
+	}
+}
+
+func whole(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "Hello", "there")
+	c.Nodes[1].Origin = &session.Place{Session: "x", Message: 3, Version: 1}
+	c.Nodes[1].Versions[0].Reply = &session.Reply{Kind: session.Answer, Base: 1, Seed: 1<<62 + 1, Tokens: []int{1, 2}, Usage: session.Usage{Prompt: 3, Cached: new(0)}}
+	must(t, s.Commit(ctx, c))
+	x, err := s.Session(ctx, "one")
+	must(t, err)
+	if !reflect.DeepEqual(x, c.Session) {
+		t.Errorf("got  %+v\nwant %+v", x, c.Session)
+	}
+	nodes, err := s.Nodes(ctx, "one")
+	must(t, err)
+	if !reflect.DeepEqual(nodes, c.Nodes) {
+		t.Errorf("got  %+v\nwant %+v", nodes, c.Nodes)
+	}
+	next := session.Change{Session: x, Base: 1}
+	next.Session.Revision, next.Session.Messages, next.Session.Head, next.Session.Title = 2, 3, 3, "New"
+	next.Nodes = []session.Node{{ID: 3, Parent: 2, Role: chat.Assistant, Created: at(1), Versions: []session.Version{{Since: 2, Created: at(1), Text: "!", State: session.Running}}}}
+	next.Versions = []session.Written{
+		{Message: 1, Version: 1, Value: session.Version{Since: 2, Created: at(1), Text: "Hallo", State: session.Complete}},
+		{Message: 2, Version: 0, Value: session.Version{Since: 1, Created: at(1), Text: "replaced", State: session.Stopped}},
+	}
+	must(t, s.Commit(ctx, next))
+	nodes, err = s.Nodes(ctx, "one")
+	must(t, err)
+	want := slices.Concat(c.Nodes, next.Nodes)
+	want[0].Versions = append(slices.Clone(want[0].Versions), next.Versions[0].Value)
+	want[1].Versions = []session.Version{next.Versions[1].Value}
+	if !reflect.DeepEqual(nodes, want) {
+		t.Errorf("got  %+v\nwant %+v", nodes, want)
+	}
+	if x, _ = s.Session(ctx, "one"); x.Title != "New" || x.Head != 3 {
+		t.Errorf("got %+v", x)
+	}
+	_, err = s.Session(ctx, "none")
+	wantCode(t, err, llm.NotFound)
+	_, err = s.Nodes(ctx, "none")
+	wantCode(t, err, llm.NotFound)
+}
+
+func stale(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "Hello")
+	must(t, s.Commit(ctx, c))
+	for name, bad := range map[string]func(*session.Change){
+		"again":    func(*session.Change) {},
+		"too new":  func(c *session.Change) { c.Base, c.Session.Revision = 2, 3 },
+		"no next":  func(c *session.Change) { c.Base, c.Session.Revision = 1, 1 },
+		"too far":  func(c *session.Change) { c.Base, c.Session.Revision = 1, 3 },
+		"from old": func(c *session.Change) { c.Base, c.Session.Revision = 0, 2 },
+	} {
+		d := talk("one", 5, "lost")
+		bad(&d)
+		if err := s.Commit(ctx, d); !errors.Is(err, session.ErrStale) {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+	must(t, s.Commit(ctx, talk("two", 0, "kept"))) // a refusal is of one change alone
+	nodes, err := s.Nodes(ctx, "one")
+	must(t, err)
+	if len(nodes) != 1 || nodes[0].Versions[0].Text != "Hello" {
+		t.Errorf("something was overwritten: %+v", nodes)
+	}
+}
+
+func external(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0)
+	c.Session.ExternalID = "channel/7"
+	must(t, s.Commit(ctx, c))
+	d := talk("two", 0)
+	d.Session.ExternalID = "channel/7"
+	if err := s.Commit(ctx, d); !errors.Is(err, session.ErrStale) {
+		t.Errorf("got %v", err)
+	}
+	x, err := s.External(ctx, "channel/7")
+	must(t, err)
+	if x.ID != "one" {
+		t.Errorf("got %s", x.ID)
+	}
+	c.Session.ExternalID, c.Base, c.Session.Revision, c.Nodes = "", 1, 2, nil
+	must(t, s.Commit(ctx, c))
+	must(t, s.Commit(ctx, d))
+	must(t, s.Commit(ctx, talk("three", 0))) // none is no id that is taken
+	must(t, s.Commit(ctx, talk("four", 0)))
+	_, err = s.External(ctx, "")
+	wantCode(t, err, llm.NotFound)
+	_, err = s.External(ctx, "other")
+	wantCode(t, err, llm.NotFound)
+}
+
+func grows(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "Hello", "")
+	c.Nodes[1].Versions[0].State = session.Running
+	must(t, s.Commit(ctx, c))
+	place := session.Place{Session: "one", Message: 2, Version: 0}
+	places, err := s.Unfinished(ctx)
+	must(t, err)
+	if !reflect.DeepEqual(places, []session.Place{place}) {
+		t.Errorf("got %+v", places)
+	}
+	v := c.Nodes[1].Versions[0]
+	v.Text = "Hi"
+	must(t, s.Grow(ctx, place, v))
+	v.Text, v.State = "Hi!", session.Interrupted
+	must(t, s.Grow(ctx, place, v))
+	nodes, err := s.Nodes(ctx, "one")
+	must(t, err)
+	if !reflect.DeepEqual(nodes[1].Versions, []session.Version{v}) {
+		t.Errorf("got %+v", nodes[1].Versions)
+	}
+	if places, _ = s.Unfinished(ctx); len(places) != 0 {
+		t.Errorf("got %+v", places)
+	}
+	for _, bad := range []session.Place{place, {Session: "one", Message: 1}, {Session: "one", Message: 2, Version: 1}, {Session: "one", Message: 9}, {Session: "one", Message: 2, Version: -1}} {
+		if err := s.Grow(ctx, bad, v); !errors.Is(err, session.ErrStale) {
+			t.Errorf("%+v: got %v", bad, err)
+		}
+	}
+	if x, _ := s.Session(ctx, "one"); x.Revision != 1 {
+		t.Errorf("the revision is %d", x.Revision)
+	}
+}
+
+func ids(list []session.Session) string {
+	var all []string
+	for _, x := range list {
+		all = append(all, x.ID)
+	}
+	return strings.Join(all, " ")
+}
+
+func lists(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	for i, id := range []string{"e", "b", "d", "a", "c"} {
+		must(t, s.Commit(ctx, talk(id, i/2))) // e b | d a | c
+	}
+	gone := talk("gone", 9)
+	gone.Session.Deleted = new(at(9))
+	must(t, s.Commit(ctx, gone))
+	for want, q := range map[string]session.Query{
+		"c a d b e": {Limit: 9},
+		"c a":       {Limit: 2},
+		"gone":      {Limit: 9, Deleted: true},
+		"b":         {Limit: 9, Tag: "b"},
+		"d":         {Limit: 9, Character: "cd"},
+		"":          {Limit: 9, Tag: "nobody's"},
+	} {
+		list, err := s.List(ctx, q)
+		must(t, err)
+		if got := ids(list); got != want {
+			t.Errorf("%+v: got %q, want %q", q, got, want)
+		}
+	}
+	var got []string
+	q := session.Query{Limit: 2}
+	for {
+		list, err := s.List(ctx, q)
+		must(t, err)
+		if len(list) == 0 {
+			break
+		}
+		got = append(got, ids(list))
+		q.After = &list[len(list)-1]
+	}
+	if strings.Join(got, "|") != "c a|d b|e" {
+		t.Errorf("pages: %q", got)
+	}
+}
+
+func search(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	must(t, s.Commit(ctx, talk("one", 0, "The grüne DRAGON sleeps", "a dragon: \"50% off\" OR nothing", "我喜欢龙和猫")))
+	must(t, s.Commit(ctx, talk("two", 1, "Dragons everywhere", "no such beast")))
+	gone := talk("gone", 2, "a deleted dragon")
+	gone.Session.Deleted = new(at(2))
+	must(t, s.Commit(ctx, gone))
+	for _, c := range []struct {
+		words string
+		want  string
+	}{
+		{"dragon", "two/1 one/2 one/1"},
+		{"GRÜNE dragon", "one/1"},
+		{"ragon sleep", "one/1"},
+		{"50%", "one/2"},
+		{`"50%`, "one/2"},
+		{"_", ""},
+		{"OR", "one/2"},
+		{"龙和", "one/3"},
+		{"喜欢龙", "one/3"},
+		{"unicorn", ""},
+		{"dragon unicorn", ""},
+		{"*", ""},
+	} {
+		hits, err := s.Search(ctx, strings.Fields(c.words), 10)
+		must(t, err)
+		var got []string
+		for _, h := range hits {
+			got = append(got, fmt.Sprintf("%s/%d", h.Session, h.Message))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: got %q, want %q", c.words, got, c.want)
+		}
+	}
+	if hits, _ := s.Search(ctx, []string{"dragon"}, 1); len(hits) != 1 || hits[0].Text != "Dragons everywhere" {
+		t.Errorf("got %+v", hits)
+	}
+	x, err := s.Session(ctx, "two")
+	must(t, err)
+	next := session.Change{Session: x, Base: 1, Versions: []session.Written{
+		{Message: 1, Version: 1, Value: session.Version{Since: 2, Created: at(3), Deleted: true, State: session.Complete}},
+		{Message: 2, Version: 1, Value: session.Version{Since: 2, Created: at(3), Text: "a wyvern", State: session.Complete}},
+	}}
+	next.Session.Revision = 2
+	must(t, s.Commit(ctx, next))
+	for words, want := range map[string]int{"everywhere": 0, "beast": 0, "wyvern": 1} {
+		if hits, _ := s.Search(ctx, []string{words}, 10); len(hits) != want {
+			t.Errorf("%s: got %+v", words, hits)
+		}
+	}
+}
+
+func receipts(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "Hello")
+	c.Receipt = &session.Receipt{Key: "k", Digest: "d", Session: "one", Revision: 1, Message: 1, Run: "r"}
+	must(t, s.Commit(ctx, c))
+	r, err := s.Receipt(ctx, "one", "k")
+	must(t, err)
+	if r != *c.Receipt {
+		t.Errorf("got %+v", r)
+	}
+	_, err = s.Receipt(ctx, "one", "other")
+	wantCode(t, err, llm.NotFound)
+	_, err = s.Receipt(ctx, "two", "k")
+	wantCode(t, err, llm.NotFound)
+}
+
+func purge(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "Hello dragon", "")
+	c.Session.ExternalID = "x"
+	c.Nodes[1].Versions[0].State = session.Running
+	c.Receipt = &session.Receipt{Key: "k"}
+	must(t, s.Commit(ctx, c))
+	must(t, s.Commit(ctx, talk("two", 0, "Hello")))
+	must(t, s.Purge(ctx, "one"))
+	_, err := s.Session(ctx, "one")
+	wantCode(t, err, llm.NotFound)
+	_, err = s.External(ctx, "x")
+	wantCode(t, err, llm.NotFound)
+	_, err = s.Receipt(ctx, "one", "k")
+	wantCode(t, err, llm.NotFound)
+	wantCode(t, s.Purge(ctx, "one"), llm.NotFound)
+	if hits, _ := s.Search(ctx, []string{"dragon"}, 10); len(hits) != 0 {
+		t.Errorf("it is still found: %+v", hits)
+	}
+	if places, _ := s.Unfinished(ctx); len(places) != 0 {
+		t.Errorf("it is still unfinished: %+v", places)
+	}
+	if _, err := s.Nodes(ctx, "two"); err != nil {
+		t.Error(err)
+	}
+	must(t, s.Commit(ctx, talk("one", 0, "anew")))
+}
+
+func characters(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := session.Character{ID: "a", Revision: 1, Name: "Zoe", File: "z.yaml", Data: []byte("name: Zoe\n\x00\xff"), Created: at(0)}
+	must(t, s.AddCharacter(ctx, c))
+	must(t, s.AddCharacter(ctx, session.Character{ID: "b", Revision: 1, Name: "Ada", File: "a.json", Data: []byte("{}"), Created: at(0)}))
+	must(t, s.AddCharacter(ctx, session.Character{ID: "c", Revision: 1, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(0)}))
+	d := c
+	d.Revision, d.Data = 2, []byte("name: Zoë\n")
+	must(t, s.AddCharacter(ctx, d))
+	for _, bad := range []int64{0, 1, 2, 4} {
+		x := c
+		x.Revision = bad
+		if err := s.AddCharacter(ctx, x); !errors.Is(err, session.ErrStale) {
+			t.Errorf("revision %d: %v", bad, err)
+		}
+	}
+	must(t, s.AddCharacter(ctx, session.Character{ID: "c", Revision: 2, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(1), Deleted: true}))
+	for revision, want := range map[int64]session.Character{0: d, 1: c, 2: d} {
+		got, err := s.Character(ctx, "a", revision)
+		must(t, err)
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("revision %d: got %+v, want %+v", revision, got, want)
+		}
+	}
+	_, err := s.Character(ctx, "a", 3)
+	wantCode(t, err, llm.NotFound)
+	_, err = s.Character(ctx, "x", 0)
+	wantCode(t, err, llm.NotFound)
+	if gone, err := s.Character(ctx, "c", 0); err != nil || !gone.Deleted {
+		t.Errorf("got %+v, %v", gone, err)
+	}
+	all, err := s.Characters(ctx)
+	must(t, err)
+	if len(all) != 2 || all[0].Name != "Ada" || all[1].Revision != 2 {
+		t.Errorf("got %+v", all)
+	}
+}
+
+func race(t *testing.T, s session.Store) {
+	ctx := context.Background()
+	must(t, s.Commit(ctx, talk("one", 0)))
+	const writers, each = 4, 20
+	var wg sync.WaitGroup
+	for range writers {
+		wg.Go(func() {
+			for n := 0; n < each; {
+				x, err := s.Session(ctx, "one")
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				c := session.Change{Session: x, Base: x.Revision}
+				c.Session.Revision++
+				c.Session.Messages++
+				c.Nodes = []session.Node{{ID: c.Session.Messages, Parent: x.Messages, Role: chat.User, Versions: []session.Version{{Since: c.Session.Revision, Text: "x", State: session.Complete}}}}
+				switch err := s.Commit(ctx, c); {
+				case err == nil:
+					n++
+				case !errors.Is(err, session.ErrStale):
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	x, err := s.Session(ctx, "one")
+	must(t, err)
+	nodes, err := s.Nodes(ctx, "one")
+	must(t, err)
+	if x.Revision != 1+writers*each || len(nodes) != writers*each {
+		t.Errorf("revision %d with %d messages, want %d", x.Revision, len(nodes), writers*each)
+	}
+	for i, n := range nodes {
+		if n.ID != i+1 || n.Parent != i {
+			t.Fatalf("message %d is %+v", i, n)
+		}
+	}
+}
+
+func shared(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "Hello")
+	must(t, s.Commit(ctx, c))
+	c.Session.Settings[0].Model, c.Session.Tags[0], c.Nodes[0].Versions[0].Text = "changed", "changed", "changed"
+	x, _ := s.Session(ctx, "one")
+	nodes, _ := s.Nodes(ctx, "one")
+	for range 2 {
+		if x.Settings[0].Model != "m" || x.Tags[0] != "a" || nodes[0].Versions[0].Text != "Hello" {
+			t.Fatalf("got %+v, %+v", x, nodes)
+		}
+		y, _ := s.Session(ctx, "one")
+		more, _ := s.Nodes(ctx, "one")
+		x.Settings[0].Model, x.Tags[0], nodes[0].Versions[0].Text = "changed", "changed", "changed"
+		x, nodes = y, more
+	}
+}

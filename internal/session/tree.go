@@ -1,0 +1,224 @@
+package session
+
+import (
+	"slices"
+	"time"
+
+	"parley/chat"
+	"parley/llm"
+)
+
+// A Tree is a session with its messages. Its methods that change it remember
+// the change, which Change gives.
+type Tree struct {
+	Session Session
+	Nodes   []Node // Nodes[i] has the id i+1
+
+	base  int64
+	known int // nodes that there were before the change
+	wrote []Written
+}
+
+// NewTree makes a tree of what a store has.
+func NewTree(s Session, nodes []Node) *Tree {
+	return &Tree{Session: s, Nodes: nodes, base: s.Revision, known: len(nodes)}
+}
+
+// Change is what was done to the tree since it was made.
+func (t *Tree) Change() Change {
+	c := Change{Session: t.Session, Base: t.base, Versions: t.wrote}
+	for _, n := range t.Nodes[t.known:] {
+		c.Nodes = append(c.Nodes, n.clone())
+	}
+	return c
+}
+
+// Begin starts the next revision.
+func (t *Tree) Begin(now time.Time) {
+	t.Session.Revision = t.base + 1
+	t.Session.Updated = now
+}
+
+// Node finds a message, deleted ones included.
+func (t *Tree) Node(id int) (*Node, error) {
+	if id < 1 || id > len(t.Nodes) {
+		return nil, llm.Errorf(llm.NotFound, "message", "there is no message %d in this session", id)
+	}
+	return &t.Nodes[id-1], nil
+}
+
+// At gives a message as it was at a revision, and which version that is; nil
+// if it was not there or deleted.
+func (n *Node) At(revision int64) (*Version, int) {
+	for i := len(n.Versions) - 1; i >= 0; i-- {
+		if v := &n.Versions[i]; v.Since <= revision {
+			if v.Deleted {
+				return nil, i
+			}
+			return v, i
+		}
+	}
+	return nil, -1
+}
+
+// last is the newest version.
+func (n *Node) last() *Version { return &n.Versions[len(n.Versions)-1] }
+
+// Path gives the ids from the first message to one, deleted ones included.
+func (t *Tree) Path(to int) []int {
+	var path []int
+	for to > 0 && to <= len(t.Nodes) {
+		path = append(path, to)
+		to = t.Nodes[to-1].Parent
+	}
+	slices.Reverse(path)
+	return path
+}
+
+// behind gives the messages that stand directly behind each, deleted ones left
+// out, in the order in which they were made.
+func (t *Tree) behind() map[int][]int {
+	all := map[int][]int{}
+	for i := range t.Nodes {
+		if n := &t.Nodes[i]; !n.last().Deleted {
+			all[n.Parent] = append(all[n.Parent], n.ID)
+		}
+	}
+	return all
+}
+
+// Alternatives are the messages that stand in the place of one, itself
+// included, deleted ones left out, in the order in which they were made.
+func (t *Tree) Alternatives(id int) []int { return t.behind()[t.Nodes[id-1].Parent] }
+
+// Below gives the end of the talk that goes on behind a message: the last
+// message that was made there, the last behind that, and so on.
+func (t *Tree) Below(id int) int {
+	behind := t.behind()
+	for len(behind[id]) > 0 {
+		id = behind[id][len(behind[id])-1]
+	}
+	return id
+}
+
+// Add puts a message behind parent and moves the head there.
+func (t *Tree) Add(parent int, role chat.Role, author Author, v Version) int {
+	v.Since = t.Session.Revision
+	id := len(t.Nodes) + 1
+	t.Nodes = append(t.Nodes, Node{ID: id, Parent: parent, Role: role, Author: author, Created: v.Created, Versions: []Version{v}})
+	t.Session.Messages = id
+	t.Session.Head = id
+	return id
+}
+
+// Write adds a version to a message and gives its number.
+func (t *Tree) Write(n *Node, v Version) int {
+	v.Since = t.Session.Revision
+	n.Versions = append(n.Versions, v)
+	at := len(n.Versions) - 1
+	if n.ID <= t.known {
+		t.wrote = append(t.wrote, Written{n.ID, at, v})
+	}
+	return at
+}
+
+// Rewrite puts a version in the place of another, which was Running.
+func (t *Tree) Rewrite(n *Node, at int, v Version) {
+	n.Versions[at] = v
+	t.wrote = append(t.wrote, Written{n.ID, at, v})
+}
+
+// Delete makes a message deleted, and with branch all that stand behind it.
+// What stands behind a deleted message stays in the talk. If the head goes
+// with a branch, it moves to another alternative, or before the branch.
+func (t *Tree) Delete(id int, branch bool, now time.Time) {
+	gone := map[int]bool{id: true}
+	for i := id - 1; i < len(t.Nodes); i++ {
+		n := &t.Nodes[i]
+		if n.ID != id && !(branch && gone[n.Parent]) {
+			continue
+		}
+		gone[n.ID] = true
+		if !n.last().Deleted {
+			t.Write(n, Version{Created: now, Deleted: true, State: Complete})
+		}
+	}
+	if branch && gone[t.Session.Head] {
+		if others := t.Alternatives(id); len(others) > 0 {
+			t.Session.Head = t.Below(others[len(others)-1])
+		} else {
+			t.Session.Head = t.Nodes[id-1].Parent
+		}
+	}
+}
+
+// Restore brings a deleted message back as it was before.
+func (t *Tree) Restore(n *Node, now time.Time) {
+	for i := len(n.Versions) - 1; i >= 0; i-- {
+		if v := n.Versions[i]; !v.Deleted {
+			v.Created = now
+			t.Write(n, v)
+			return
+		}
+	}
+}
+
+// Undo moves the head back by so many messages that are not deleted.
+func (t *Tree) Undo(count int) {
+	for count > 0 && t.Session.Head != 0 {
+		n := &t.Nodes[t.Session.Head-1]
+		if !n.last().Deleted {
+			count--
+		}
+		t.Session.Head = n.Parent
+	}
+}
+
+// A Message is a message of the talk as one sees it.
+type Message struct {
+	ID      int       `json:"id"`
+	Parent  int       `json:"parent"`
+	Role    chat.Role `json:"role"`
+	Author  Author    `json:"author,omitzero"`
+	Version           // of which is seen
+
+	Number       int    `json:"version"`                // which version that is, from 0
+	Versions     int    `json:"versions"`               // how many there are
+	Alternatives []int  `json:"alternatives,omitempty"` // ids of those in its place, itself included; none where it is the only one
+	Origin       *Place `json:"origin,omitempty"`
+}
+
+// Messages is the talk from its beginning to a message, as it was at a
+// revision, without what was deleted then.
+func (t *Tree) Messages(to int, revision int64) []Message {
+	all := []Message{}
+	behind := t.behind()
+	for _, id := range t.Path(to) {
+		if m, ok := t.message(id, revision, behind); ok {
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+func (t *Tree) message(id int, revision int64, behind map[int][]int) (Message, bool) {
+	n := &t.Nodes[id-1]
+	v, number := n.At(revision)
+	if v == nil {
+		return Message{}, false
+	}
+	m := Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *v, Number: number, Versions: len(n.Versions), Origin: n.Origin}
+	if others := behind[n.Parent]; len(others) > 1 {
+		m.Alternatives = others
+	}
+	return m, true
+}
+
+// Seen is a message as it is now; a deleted one as it was before.
+func (t *Tree) Seen(id int) Message {
+	n := &t.Nodes[id-1]
+	if m, ok := t.message(id, t.Session.Revision, t.behind()); ok {
+		return m
+	}
+	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *n.last(), Number: len(n.Versions) - 1, Versions: len(n.Versions), Origin: n.Origin}
+}

@@ -1,0 +1,85 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+
+	"parley/llm"
+)
+
+// migrations take a file from one version to the next; PRAGMA user_version is
+// how many were made. They are never changed, only added to.
+var migrations = []string{
+	`CREATE TABLE session (
+		id       TEXT PRIMARY KEY,
+		external TEXT UNIQUE,
+		revision INTEGER NOT NULL,
+		updated  INTEGER NOT NULL, -- milliseconds since 1970
+		deleted  INTEGER NOT NULL,
+		who      TEXT NOT NULL,    -- the character's id
+		data     TEXT NOT NULL
+	) STRICT;
+	CREATE INDEX session_updated ON session (deleted, updated DESC, id);
+	CREATE TABLE tag (
+		session TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+		tag     TEXT NOT NULL,
+		PRIMARY KEY (session, tag)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX tag_tag ON tag (tag);
+	CREATE TABLE message (
+		row     INTEGER PRIMARY KEY, -- that of words, too
+		session TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+		id      INTEGER NOT NULL,
+		data    TEXT NOT NULL,       -- without its versions
+		UNIQUE (session, id)
+	) STRICT;
+	CREATE TABLE version (
+		message INTEGER NOT NULL REFERENCES message (row) ON DELETE CASCADE,
+		number  INTEGER NOT NULL,
+		running INTEGER NOT NULL,
+		data    TEXT NOT NULL,
+		PRIMARY KEY (message, number)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX version_running ON version (running) WHERE running;
+	CREATE TABLE receipt (
+		session TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+		key     TEXT NOT NULL,
+		data    TEXT NOT NULL,
+		PRIMARY KEY (session, key)
+	) STRICT, WITHOUT ROWID;
+	CREATE TABLE character (
+		id       TEXT NOT NULL,
+		revision INTEGER NOT NULL,
+		name     TEXT NOT NULL,
+		deleted  INTEGER NOT NULL,
+		meta     TEXT NOT NULL,
+		data     BLOB NOT NULL,
+		PRIMARY KEY (id, revision)
+	) STRICT;
+	CREATE VIRTUAL TABLE words USING fts5 (text, created UNINDEXED, tokenize = 'trigram');
+	CREATE TRIGGER message_gone AFTER DELETE ON message BEGIN
+		DELETE FROM words WHERE rowid = old.row;
+	END;`,
+}
+
+// migrate brings a file to the newest version, each step as a whole or not at
+// all.
+func migrate(ctx context.Context, db *sql.Conn) error {
+	var have int
+	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
+		return err
+	}
+	if have > len(migrations) {
+		return &llm.Error{Code: llm.Broken, Message: fmt.Sprintf("the sessions were kept by a newer Parley (version %d of the file, and this one knows %d)", have, len(migrations)),
+			Hint: "use the newer Parley"}
+	}
+	for ; have < len(migrations); have++ {
+		step := fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", migrations[have], have+1)
+		if _, err := db.ExecContext(ctx, step); err != nil {
+			db.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
+			return fmt.Errorf("bring the file of sessions to version %d: %w", have+1, err)
+		}
+	}
+	return nil
+}

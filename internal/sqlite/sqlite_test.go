@@ -1,0 +1,301 @@
+package sqlite
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"parley/chat"
+	"parley/internal/session"
+	"parley/internal/session/storetest"
+	"parley/llm"
+)
+
+func opened(t *testing.T, path string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestTheContractIsKept(t *testing.T) {
+	storetest.Run(t, func(t *testing.T) session.Store {
+		return opened(t, filepath.Join(t.TempDir(), "a folder with#odd%characters.db"))
+	})
+}
+
+func TestATalkIsWhatOneWouldThink(t *testing.T) {
+	for seed := range uint64(3) {
+		path := filepath.Join(t.TempDir(), "x.db")
+		var s *Store
+		storetest.Talk(t, seed, func() session.Store {
+			if s != nil {
+				if err := s.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s = opened(t, path)
+			return s
+		})
+	}
+}
+
+// message is a change that adds one message to a session.
+func message(x *session.Session, text string) session.Change {
+	c := session.Change{Session: *x, Base: x.Revision}
+	c.Session.Revision++
+	c.Session.Messages++
+	c.Session.Head = c.Session.Messages
+	c.Nodes = []session.Node{{ID: c.Session.Messages, Parent: x.Messages, Role: chat.User,
+		Versions: []session.Version{{Since: c.Session.Revision, Text: text, State: session.Complete}}}}
+	*x = c.Session
+	return c
+}
+
+const (
+	victim  = "PARLEY_TEST_VICTIM" // says to a child process on which file it works
+	writers = 4
+)
+
+func TestMain(m *testing.M) {
+	if path := os.Getenv(victim); path != "" {
+		write(path)
+	}
+	os.Exit(m.Run())
+}
+
+// write adds messages to sessions until the process is killed, and says which
+// of them were acknowledged.
+func write(path string) {
+	ctx := context.Background()
+	s, err := Open(ctx, path)
+	if err != nil {
+		panic(err)
+	}
+	var wg sync.WaitGroup
+	var out sync.Mutex
+	for w := range writers {
+		wg.Go(func() {
+			id := fmt.Sprint("s", w)
+			x, err := s.Session(ctx, id)
+			if err != nil {
+				x = session.Session{ID: id}
+			}
+			for {
+				text := fmt.Sprintf("%s/%d", id, x.Messages+1)
+				if err := s.Commit(ctx, message(&x, text)); err != nil {
+					panic(err)
+				}
+				out.Lock()
+				fmt.Println(text)
+				out.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.db")
+	acknowledged := map[string]int{}
+	for range 10 {
+		cmd := exec.Command(os.Args[0])
+		cmd.Env = append(os.Environ(), victim+"="+path)
+		var failed bytes.Buffer
+		cmd.Stderr = &failed
+		stdout, err := cmd.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		wanted := 1 + rand.IntN(100)
+		lines := bufio.NewScanner(stdout)
+		for n := 0; lines.Scan(); n++ {
+			id, number, _ := strings.Cut(lines.Text(), "/")
+			var have int
+			if _, err := fmt.Sscan(number, &have); err != nil {
+				t.Fatalf("%q: %v", lines.Text(), err)
+			}
+			acknowledged[id] = max(acknowledged[id], have)
+			if n == wanted {
+				if err := cmd.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		cmd.Wait() // it says that it was killed
+		if failed.Len() > 0 {
+			t.Fatal(failed.String())
+		}
+		s, err := Open(t.Context(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, n := range acknowledged {
+			nodes, err := s.Nodes(t.Context(), id)
+			if err != nil || len(nodes) < n {
+				t.Fatalf("%s: %d messages are there of %d that were acknowledged (%v)", id, len(nodes), n, err)
+			}
+			for i, node := range nodes {
+				if want := fmt.Sprintf("%s/%d", id, i+1); node.Versions[0].Text != want || node.Parent != i {
+					t.Fatalf("message %d is %+v", i+1, node)
+				}
+			}
+			acknowledged[id] = len(nodes)
+		}
+		var sound string
+		if err := s.read.QueryRow("PRAGMA quick_check").Scan(&sound); err != nil || sound != "ok" {
+			t.Fatalf("the file is %q (%v)", sound, err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(acknowledged) != writers {
+		t.Errorf("only %d of %d wrote something", len(acknowledged), writers)
+	}
+}
+
+func TestEveryAcknowledgementIsSynced(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "x.db"))
+	for name, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "fullfsync": "1", "foreign_keys": "1"} {
+		for range 8 { // connections
+			var got string
+			if err := s.read.QueryRow("PRAGMA " + name).Scan(&got); err != nil || got != want {
+				t.Errorf("%s is %s (%v)", name, got, err)
+			}
+		}
+	}
+}
+
+func TestChangesThatWaitAreWrittenTogether(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "x.db"))
+	batch := make([]job, 3)
+	for i := range batch {
+		batch[i].do = func(c *sql.Conn) error {
+			ch := &changer{Conn: c, ctx: t.Context()}
+			ch.exec("INSERT INTO receipt VALUES ('s', ?, '')", i)
+			if i == 1 {
+				return session.ErrStale
+			}
+			return ch.err
+		}
+	}
+	if err := s.apply("", func(c *sql.Conn) error {
+		return (&changerOf{c}).exec("INSERT INTO session VALUES ('s', NULL, 1, 0, 0, '', '{}')")
+	}); err != nil {
+		t.Fatal(err)
+	}
+	errs := s.commit(batch)
+	if errs[0] != nil || errs[1] != session.ErrStale || errs[2] != nil {
+		t.Errorf("got %v", errs)
+	}
+	var keys string
+	if err := s.read.QueryRow("SELECT group_concat(key) FROM receipt").Scan(&keys); err != nil || keys != "0,2" {
+		t.Errorf("kept %q (%v)", keys, err)
+	}
+}
+
+type changerOf struct{ *sql.Conn }
+
+func (c *changerOf) exec(s string) error {
+	_, err := c.ExecContext(context.Background(), s)
+	return err
+}
+
+func TestAFullDiskLosesNothing(t *testing.T) {
+	s := opened(t, filepath.Join(t.TempDir(), "x.db"))
+	ctx := t.Context()
+	pages := func(n string) {
+		if _, err := s.write.ExecContext(ctx, "PRAGMA max_page_count = "+n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := session.Session{ID: "s"}
+	if err := s.Commit(ctx, message(&x, "first")); err != nil {
+		t.Fatal(err)
+	}
+	pages("1") // as many as there are
+	before := x
+	var err error
+	for err == nil {
+		before = x
+		err = s.Commit(ctx, message(&x, strings.Repeat("more ", 1000)))
+	}
+	if e := llm.AsError(err); e.Code != llm.Unavailable || !strings.Contains(e.Message, "full") {
+		t.Fatalf("got %v", err)
+	}
+	if now, err := s.Session(ctx, "s"); err != nil || now.Revision != before.Revision {
+		t.Errorf("got %+v, %v", now, err)
+	}
+	pages("1000000")
+	if err := s.Commit(ctx, message(&before, "after")); err != nil {
+		t.Errorf("with room again: %v", err)
+	}
+}
+
+func TestFilesThatAreNotOursAreLeftAsTheyAre(t *testing.T) {
+	dir := t.TempDir()
+	newer := filepath.Join(dir, "newer.db")
+	s := opened(t, newer)
+	if err := s.apply("", func(c *sql.Conn) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.write.ExecContext(t.Context(), "PRAGMA user_version = 99"); err != nil {
+		t.Fatal(err)
+	}
+	garbage := filepath.Join(dir, "garbage.db")
+	if err := os.WriteFile(garbage, bytes.Repeat([]byte("no database "), 1000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for path, word := range map[string]string{newer: "newer", garbage: "damaged", dir: "written", filepath.Join(dir, "no", "where.db"): "written"} {
+		before, _ := os.ReadFile(path)
+		s, err := Open(t.Context(), path)
+		if err == nil {
+			s.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), word) {
+			t.Errorf("%s: %v", path, err)
+		}
+		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+			t.Errorf("%s was changed", path)
+		}
+	}
+}
+
+func TestOneProcessServesAFolder(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Lock(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Lock(t.Context(), dir); llm.AsError(err).Code != llm.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Lock(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again.Close()
+}

@@ -1,0 +1,223 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"sync"
+
+	driver "modernc.org/sqlite"
+
+	"parley/llm"
+)
+
+// A Store keeps sessions in a file. It has one connection that writes and
+// several that read.
+type Store struct {
+	read  *sql.DB
+	write *sql.Conn
+	close func() error
+
+	jobs chan job
+	done sync.WaitGroup
+	mu   sync.RWMutex // held for reading by those who put a job into jobs
+	over bool
+}
+
+// A job is a change that waits to be written.
+type job struct {
+	do   func(*sql.Conn) error
+	done chan<- error
+}
+
+// Open opens a file, or makes it. A file that is none of ours is refused and
+// left as it is.
+func Open(ctx context.Context, path string) (*Store, error) {
+	s, err := open(ctx, path)
+	if err != nil {
+		return nil, explain("open the sessions in "+path, err)
+	}
+	return s, nil
+}
+
+func open(ctx context.Context, path string) (_ *Store, err error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}
+	if !strings.HasPrefix(uri.Path, "/") { // a drive's letter
+		uri.Path = "/" + uri.Path
+	}
+	uri.RawQuery = url.Values{"_pragma": {
+		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)", "foreign_keys(1)", "trusted_schema(0)",
+	}}.Encode()
+	db, err := sql.Open("sqlite", uri.String())
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			db.Close()
+		}
+	}()
+	db.SetMaxOpenConns(8)
+	db.SetMaxIdleConns(8)
+	write, err := db.Conn(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := migrate(ctx, write); err != nil {
+		return nil, err
+	}
+	s := &Store{read: db, write: write, jobs: make(chan job, 64)}
+	s.close = func() error { return errors.Join(write.Close(), db.Close()) }
+	s.done.Go(s.writer)
+	return s, nil
+}
+
+// explain turns an error of SQLite into one for a user.
+func explain(what string, err error) error {
+	if _, ok := errors.AsType[*llm.Error](err); ok {
+		return err
+	}
+	e := &llm.Error{Code: llm.Broken, Message: "cannot " + what, Err: err}
+	if sqlite, ok := errors.AsType[*driver.Error](err); ok {
+		switch sqlite.Code() & 0xff {
+		case 5, 6: // SQLITE_BUSY, SQLITE_LOCKED
+			e.Code, e.Message, e.Hint = llm.Unavailable, e.Message+": another program uses the file", "end it, or use another folder"
+		case 8, 14, 23: // SQLITE_READONLY, SQLITE_CANTOPEN, SQLITE_AUTH
+			e.Message, e.Hint = e.Message+": it cannot be written", "choose a folder in which you may write"
+		case 13: // SQLITE_FULL
+			e.Code, e.Message, e.Hint = llm.Unavailable, e.Message+": the disk is full", "make room on it"
+		case 11, 26: // SQLITE_CORRUPT, SQLITE_NOTADB
+			e.Message, e.Hint = e.Message+": the file is damaged or no file of sessions", "move it away, and restore it from a backup"
+		}
+	}
+	return e
+}
+
+// Close ends the store when what is being written is written.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	if s.over {
+		s.mu.Unlock()
+		return nil
+	}
+	s.over = true
+	close(s.jobs)
+	s.mu.Unlock()
+	s.done.Wait()
+	return s.close()
+}
+
+// most is how many changes are written together.
+const most = 64
+
+// writer writes the jobs: all that wait, with one commit and so with one sync.
+func (s *Store) writer() {
+	for first := range s.jobs {
+		batch := []job{first}
+	more:
+		for len(batch) < most {
+			select {
+			case j, ok := <-s.jobs:
+				if !ok {
+					break more
+				}
+				batch = append(batch, j)
+			default:
+				break more
+			}
+		}
+		errs := s.commit(batch)
+		for i, j := range batch {
+			j.done <- errs[i]
+		}
+	}
+}
+
+// commit writes a batch. One that fails leaves nothing of itself and the
+// others as they are; if the commit fails, they all have.
+func (s *Store) commit(batch []job) []error {
+	ctx := context.Background()
+	errs := make([]error, len(batch))
+	exec := func(statement string) error {
+		_, err := s.write.ExecContext(ctx, statement)
+		return err
+	}
+	err := exec("BEGIN IMMEDIATE")
+	for i := 0; i < len(batch) && err == nil; i++ {
+		if err = exec("SAVEPOINT change"); err != nil {
+			break
+		}
+		if errs[i] = batch[i].do(s.write); errs[i] != nil {
+			err = exec("ROLLBACK TO change")
+		}
+		if err == nil {
+			err = exec("RELEASE change")
+		}
+	}
+	if err == nil {
+		err = exec("COMMIT")
+	}
+	if err == nil {
+		return errs
+	}
+	_ = exec("ROLLBACK") // there may be nothing to roll back
+	for i := range errs {
+		if errs[i] == nil {
+			errs[i] = err
+		}
+	}
+	return errs
+}
+
+// apply has a change written and waits until it is on the disk.
+func (s *Store) apply(what string, do func(*sql.Conn) error) error {
+	done := make(chan error, 1)
+	s.mu.RLock()
+	if s.over {
+		s.mu.RUnlock()
+		return &llm.Error{Code: llm.Unavailable, Message: "the sessions are closed"}
+	}
+	s.jobs <- job{do, done}
+	s.mu.RUnlock()
+	if err := <-done; err != nil {
+		return explain(what, err)
+	}
+	return nil
+}
+
+// A lock is held by the process that serves a file.
+type lock struct {
+	db   *sql.DB
+	conn *sql.Conn
+}
+
+func (l *lock) Close() error { return errors.Join(l.conn.Close(), l.db.Close()) }
+
+// Lock makes sure that no other process serves the sessions of a folder: it
+// fails while one does. The lock ends with Close, or with the process.
+func Lock(ctx context.Context, dir string) (interface{ Close() error }, error) {
+	db, err := sql.Open("sqlite", filepath.Join(dir, "serving.lock"))
+	if err != nil {
+		return nil, err
+	}
+	l := &lock{db: db}
+	if l.conn, err = db.Conn(ctx); err == nil {
+		_, err = l.conn.ExecContext(ctx, "BEGIN EXCLUSIVE")
+	}
+	if err != nil {
+		if l.conn != nil {
+			l.conn.Close()
+		}
+		db.Close()
+		return nil, explain(fmt.Sprintf("serve the sessions in %s", dir), err)
+	}
+	return l, nil
+}

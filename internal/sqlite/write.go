@@ -1,0 +1,207 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+
+	"parley/internal/session"
+)
+
+// A changer makes the statements of one change; the first error stays.
+type changer struct {
+	*sql.Conn
+	ctx context.Context
+	err error
+}
+
+func (c *changer) exec(statement string, args ...any) (rows int64) {
+	if c.err != nil {
+		return 0
+	}
+	var r sql.Result
+	if r, c.err = c.ExecContext(c.ctx, statement, args...); c.err == nil {
+		rows, c.err = r.RowsAffected()
+	}
+	return rows
+}
+
+func (c *changer) json(v any) string {
+	data, err := json.Marshal(v)
+	if c.err == nil {
+		c.err = err
+	}
+	return string(data)
+}
+
+// change applies what f does as a whole or not at all.
+func (s *Store) change(ctx context.Context, what string, f func(*changer)) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return s.apply(what, func(conn *sql.Conn) error {
+		c := &changer{Conn: conn, ctx: context.WithoutCancel(ctx)}
+		f(c)
+		return c.err
+	})
+}
+
+// Commit implements session.Store.
+func (s *Store) Commit(ctx context.Context, ch session.Change) error {
+	return s.change(ctx, "store a change of a session", func(c *changer) {
+		x := ch.Session
+		if ch.Session.Revision != ch.Base+1 {
+			c.err = session.ErrStale
+			return
+		}
+		external := sql.NullString{String: x.ExternalID, Valid: x.ExternalID != ""}
+		args := []any{external, x.Revision, x.Updated.UnixMilli(), x.Deleted != nil, x.Now().Character, c.json(x), x.ID}
+		var rows int64
+		if ch.Base == 0 {
+			rows = c.exec("INSERT INTO session (external, revision, updated, deleted, who, data, id) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", args...)
+		} else {
+			rows = c.exec("UPDATE OR IGNORE session SET external = ?, revision = ?, updated = ?, deleted = ?, who = ?, data = ? WHERE id = ? AND revision = ?", append(args, ch.Base)...)
+		}
+		if c.err == nil && rows == 0 {
+			c.err = session.ErrStale
+			return
+		}
+		c.exec("DELETE FROM tag WHERE session = ?", x.ID)
+		for _, tag := range x.Tags {
+			c.exec("INSERT OR IGNORE INTO tag VALUES (?, ?)", x.ID, tag)
+		}
+		for _, n := range ch.Nodes {
+			c.node(x.ID, n)
+		}
+		for _, w := range ch.Versions {
+			row := c.row(x.ID, w.Message)
+			c.version(row, w.Version, w.Value)
+			c.index(row, w.Value)
+		}
+		if r := ch.Receipt; r != nil {
+			c.exec("INSERT INTO receipt VALUES (?, ?, ?)", x.ID, r.Key, c.json(r))
+		}
+	})
+}
+
+func (c *changer) node(id string, n session.Node) {
+	versions := n.Versions
+	n.Versions = nil
+	c.exec("INSERT INTO message (session, id, data) VALUES (?, ?, ?)", id, n.ID, c.json(n))
+	row := c.row(id, n.ID)
+	for i, v := range versions {
+		c.version(row, i, v)
+	}
+	if len(versions) > 0 {
+		c.index(row, versions[len(versions)-1])
+	}
+}
+
+func (c *changer) row(id string, message int) (row int64) {
+	if c.err == nil {
+		c.err = c.QueryRowContext(c.ctx, "SELECT row FROM message WHERE session = ? AND id = ?", id, message).Scan(&row)
+	}
+	return row
+}
+
+func (c *changer) version(row int64, number int, v session.Version) {
+	c.exec("INSERT OR REPLACE INTO version VALUES (?, ?, ?, ?)", row, number, v.State == session.Running, c.json(v))
+}
+
+// index makes a message findable by its newest version.
+func (c *changer) index(row int64, v session.Version) {
+	c.exec("DELETE FROM words WHERE rowid = ?", row)
+	if !v.Deleted && v.State != session.Running && v.Text != "" {
+		c.exec("INSERT INTO words (rowid, text, created) VALUES (?, ?, ?)", row, v.Text, v.Created.UnixMilli())
+	}
+}
+
+// Grow implements session.Store.
+func (s *Store) Grow(ctx context.Context, at session.Place, v session.Version) error {
+	return s.change(ctx, "store a reply", func(c *changer) {
+		var row int64
+		c.err = c.QueryRowContext(c.ctx, `SELECT m.row FROM message m JOIN version v ON v.message = m.row
+			WHERE m.session = ? AND m.id = ? AND v.number = ? AND v.running`, at.Session, at.Message, at.Version).Scan(&row)
+		if errors.Is(c.err, sql.ErrNoRows) {
+			c.err = session.ErrStale
+			return
+		}
+		c.version(row, at.Version, v)
+		if v.State != session.Running {
+			c.index(row, v)
+		}
+	})
+}
+
+// Purge implements session.Store.
+func (s *Store) Purge(ctx context.Context, id string) error {
+	return s.change(ctx, "purge a session", func(c *changer) {
+		if c.exec("DELETE FROM session WHERE id = ?", id) == 0 && c.err == nil {
+			c.err = session.NoSession(id)
+		}
+	})
+}
+
+// Character implements session.Store.
+func (s *Store) Character(ctx context.Context, id string, revision int64) (session.Character, error) {
+	where, args := "revision = ?", []any{id, revision}
+	if revision == 0 {
+		where, args = "revision = (SELECT max(revision) FROM character WHERE id = ?)", []any{id, id}
+	}
+	all, err := s.characters(ctx, "id = ? AND "+where, args...)
+	if err != nil {
+		return session.Character{}, err
+	}
+	if len(all) == 0 {
+		return session.Character{}, session.NoCharacter(id)
+	}
+	return all[0], nil
+}
+
+// Characters implements session.Store.
+func (s *Store) Characters(ctx context.Context) ([]session.Character, error) {
+	return s.characters(ctx, "NOT deleted AND revision = (SELECT max(revision) FROM character o WHERE o.id = character.id) ORDER BY name, id")
+}
+
+func (s *Store) characters(ctx context.Context, where string, args ...any) ([]session.Character, error) {
+	rows, err := s.read.QueryContext(ctx, "SELECT meta, data FROM character WHERE "+where, args...)
+	if err != nil {
+		return nil, explain("read the characters", err)
+	}
+	defer rows.Close()
+	all := []session.Character{}
+	for rows.Next() {
+		var meta sql.RawBytes
+		var data []byte
+		var c session.Character
+		if err := rows.Scan(&meta, &data); err != nil {
+			return nil, explain("read the characters", err)
+		}
+		if err := json.Unmarshal(meta, &c); err != nil {
+			return nil, explain("read the characters", err)
+		}
+		c.Data = data
+		all = append(all, c)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, explain("read the characters", err)
+	}
+	return all, nil
+}
+
+// AddCharacter implements session.Store.
+func (s *Store) AddCharacter(ctx context.Context, x session.Character) error {
+	return s.change(ctx, "store a character", func(c *changer) {
+		meta, data := x, x.Data
+		meta.Data = nil
+		if data == nil {
+			data = []byte{}
+		}
+		rows := c.exec(`INSERT INTO character SELECT ?, ?, ?, ?, ?, ? WHERE ? = (SELECT coalesce(max(revision), 0) + 1 FROM character WHERE id = ?)`,
+			x.ID, x.Revision, x.Name, x.Deleted, c.json(meta), data, x.Revision, x.ID)
+		if c.err == nil && rows == 0 {
+			c.err = session.ErrStale
+		}
+	})
+}
