@@ -60,9 +60,16 @@ func randomRows(r *rand.Rand, ty Type, rows, cols int) []byte {
 			half(at)
 		case BF16:
 			b[at+1] = b[at+1]&0x80 | 0x3e + b[at+1]&1
-		case Q8_0, Q4_0:
+		case Q8_0, Q4_0, Q5_0, IQ4_NL, IQ4_XS:
 			half(at)
-		case Q4_K:
+		case MXFP4:
+			b[at] = 110 + b[at]%16
+		case Q2_K:
+			half(at + 80)
+			half(at + 82)
+		case Q3_K:
+			half(at + 108)
+		case Q4_1, Q5_1, Q4_K, Q5_K:
 			half(at)
 			half(at + 2)
 		case Q6_K:

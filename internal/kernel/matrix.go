@@ -32,7 +32,16 @@ func (m *Matrix) Bytes() int { return len(m.data) }
 
 // Row writes row r as floats into dst, whose length is Cols.
 func (m *Matrix) Row(dst []float32, r int) {
-	types[m.Type].row(dst[:m.Cols], m.rows(r, r+1))
+	if row := types[m.Type].row; row != nil {
+		row(dst[:m.Cols], m.rows(r, r+1))
+		return
+	}
+	rowExpanded(dst[:m.Cols], m.rows(r, r+1), m.Type)
+}
+
+// Slice is the matrix of rows from to to, which share their memory.
+func (m *Matrix) Slice(from, to int) Matrix {
+	return Matrix{m.Type, to - from, m.Cols, m.rows(from, to), m.rowBytes}
 }
 
 func (m *Matrix) rows(from, to int) []byte { return m.data[from*m.rowBytes : to*m.rowBytes] }
@@ -75,6 +84,10 @@ func Multiply(p *Pool, in *Input, products ...Product) {
 
 func multiplyRows(job *Product, in *Input, from, to int) {
 	m := job.W
+	if types[m.Type].expansion != nil {
+		multiplyExpanded(job, in, from, to)
+		return
+	}
 	f := &in.forms[types[m.Type].activation]
 	for i := range f.tiles {
 		t := &f.tiles[i]

@@ -144,3 +144,34 @@ func addRowsF16Go(out []float32, v []byte, p []float32, from int) {
 		}
 	}
 }
+
+// Scale multiplies x by s.
+func Scale(x []float32, s float32) {
+	if s == 1 {
+		return
+	}
+	for i := range x {
+		x[i] *= s
+	}
+}
+
+// SoftCap makes of x: limit·tanh(x·scale/limit), which is near x·scale where that is
+// small and stays below limit.
+func SoftCap(x []float32, scale, limit float32) {
+	for i, v := range x {
+		// tanh y = 1 − 2/(1+e²ʸ)
+		x[i] = limit * (1 - 2/(1+exp(2*(v*scale/limit))))
+	}
+}
+
+// GeGLU makes of gate: gelu(gate)·up, in the approximation by tanh that models are
+// trained with (Hendrycks and Gimpel 2016): gelu(x) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)).
+func GeGLU(gate, up []float32) {
+	const rootOf2ByPi = 0.79788456080286535588
+	up = up[:len(gate)]
+	for i, g := range gate {
+		cube := float32(float32(g*g) * g)
+		y := float32(2 * rootOf2ByPi * (g + float32(0.044715*cube)))
+		gate[i] = float32(g/(1+exp(-y))) * up[i]
+	}
+}

@@ -1,38 +1,47 @@
 package transformer
 
 import (
-	"math"
-
 	"parley/internal/kernel"
 )
 
 // attend computes for one token of the batch and one key/value head what the
-// query heads that it serves see: softmax(q·k/√dim) over all positions up to the
-// token's own, times v. Positions are added one after the other from the first,
-// so that neither blocks nor batches show in the sums.
+// query heads that it serves see: softmax(q·k·scale) over the positions up to the
+// token's own that the layer sees, times v. Positions are added one after the other
+// from the first, so that neither blocks nor batches show in the sums.
 func (m *Model) attend(layerIndex int, r *row, head int, q, out []float32) {
 	s := &m.layers[layerIndex].spec
-	n := r.position + 1
-	group := s.heads / s.kvHeads
+	end, first := r.position+1, 0
+	if s.window > 0 {
+		first = max(0, end-s.window)
+	}
+	n, group := end-first, s.heads/s.kvHeads
 	buffer := m.scratch(group * n)
 	defer m.score.Put(buffer)
 	scores := *buffer
-	for b, start := 0, 0; start < n; b, start = b+1, start+blockTokens {
-		keys, end := m.kv.keyRows(r.kv.blocks[b], layerIndex, head), min(n, start+blockTokens)
+	for from := first; from < end; {
+		to := min(end, from-from%blockTokens+blockTokens)
+		keys := m.kv.keyRows(r.kv.blocks[from/blockTokens], layerIndex, head)[from%blockTokens*s.keyDim*2:]
 		for g := range group {
-			kernel.DotsF16(scores[g*n+start:g*n+end], keys, q[(head*group+g)*s.keyDim:][:s.keyDim])
+			kernel.DotsF16(scores[g*n+from-first:g*n+to-first], keys, q[(head*group+g)*s.keyDim:][:s.keyDim])
 		}
+		from = to
 	}
-	scale := float32(1 / math.Sqrt(float64(s.keyDim)))
 	for g := range group {
-		kernel.Softmax(scores[g*n:][:n], scale)
+		row, scale := scores[g*n:][:n], s.scale
+		if s.cap > 0 {
+			kernel.SoftCap(row, s.scale, s.cap)
+			scale = 1
+		}
+		kernel.Softmax(row, scale)
 	}
 	clear(out[head*group*s.valueDim : (head+1)*group*s.valueDim])
-	for b, start := 0, 0; start < n; b, start = b+1, start+blockTokens {
-		values, end := m.kv.valueRows(r.kv.blocks[b], layerIndex, head), min(n, start+blockTokens)
+	for from := first; from < end; {
+		to := min(end, from-from%blockTokens+blockTokens)
+		values := m.kv.valueRows(r.kv.blocks[from/blockTokens], layerIndex, head)[from%blockTokens*s.valueDim*2:]
 		for g := range group {
-			kernel.AddRowsF16(out[(head*group+g)*s.valueDim:][:s.valueDim], values, scores[g*n+start:g*n+end])
+			kernel.AddRowsF16(out[(head*group+g)*s.valueDim:][:s.valueDim], values, scores[g*n+from-first:g*n+to-first])
 		}
+		from = to
 	}
 }
 

@@ -20,7 +20,12 @@ type Config struct {
 	RopeBase     float64
 	RopeFactor   float64 // positions are divided by it
 
-	layers []layerSpec
+	layers        []layerSpec
+	turns         []turning
+	embedScale    float32 // of embeddings
+	residualScale float32 // of what a layer adds to the stream
+	logitScale    float32
+	logitCap      float32 // logits are bent to stay below it, 0: not
 }
 
 // readConfig checks each number as it is read. Vocab is left to the embedding's
@@ -50,9 +55,8 @@ func readConfig(f *gguf.File) (*Config, error) {
 	c.Eps = float32(r.number("attention.layer_norm_rms_epsilon", math.NaN(), 1e-30, 1))
 	c.RopeBase = r.number("rope.freq_base", 10000, 1e-3, 1e15)
 	c.RopeFactor = r.ropeFactor()
-	if n := r.optional("expert_count", 0); n > 0 {
-		r.fail("expert_count", "is %d: mixtures of experts are not supported", n)
-	}
+	c.turns = []turning{{base: c.RopeBase, factor: c.RopeFactor}}
+	c.readMultipliers(r, arch)
 	if r.err == nil && c.Layers > len(f.Tensors) {
 		r.fail("block_count", "is %d, but the file has only %d tensors", c.Layers, len(f.Tensors))
 	}
@@ -65,15 +69,52 @@ func readConfig(f *gguf.File) (*Config, error) {
 	return c, nil
 }
 
+// readMultipliers reads what scales and bends the stream and the logits.
+func (c *Config) readMultipliers(r *reader, arch architecture) {
+	c.embedScale, c.residualScale, c.logitScale = 1, 1, 1
+	if arch.rootOfDim {
+		c.embedScale = float32(math.Sqrt(float64(c.Dim)))
+	}
+	if arch.multipliers {
+		c.embedScale = float32(r.number("embedding_scale", 1, 1e-6, 1e6))
+		c.residualScale = float32(r.number("residual_scale", 1, 1e-6, 1e6))
+		c.logitScale = float32(1 / r.number("logit_scale", math.NaN(), 1e-6, 1e6))
+	}
+	if arch.rootOfDim { // of Gemma's family
+		c.logitCap = float32(r.number("final_logit_softcapping", arch.caps[1], 0, 1e6))
+	}
+}
+
 func (c *Config) readLayers(r *reader, arch architecture) error {
 	heads := r.perLayer("attention.head_count", c.Layers, nil)
 	kvHeads := r.perLayer("attention.head_count_kv", c.Layers, heads)
 	ffn := r.perLayer("feed_forward_length", c.Layers, nil)
+	window, global := 0, 0
+	if arch.global > 0 {
+		window = r.optional("attention.sliding_window", arch.window)
+		global = r.optional("attention.sliding_window_pattern", arch.global)
+	}
+	if arch.localBase && window > 0 {
+		c.turns = append(c.turns, turning{base: r.number("rope.freq_base_swa", 10000, 1e-3, 1e15), factor: 1})
+	}
+	experts, used := r.optional("expert_count", 0), 0
+	if experts > 0 {
+		if !arch.experts {
+			r.fail("expert_count", "is %d: mixtures of experts are not supported in this architecture", experts)
+		}
+		if used = r.count("expert_used_count", -1); used > experts {
+			r.fail("expert_used_count", "is %d of %d experts", used, experts)
+		}
+	}
 	for i := range c.Layers {
 		if r.err != nil {
 			return r.err
 		}
-		s := layerSpec{heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], pairing: arch.pairing}
+		s := layerSpec{
+			heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], experts: experts, used: used,
+			pairing: arch.pairing, gelu: arch.gelu, normUsed: arch.expertsSum1, fusedGate: arch.fusedGate,
+			preNorms: !arch.noPreNorms, postNorms: arch.postNorms, qkNorm: arch.qkNorm,
+		}
 		if s.heads%s.kvHeads != 0 {
 			r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
 		}
@@ -86,6 +127,31 @@ func (c *Config) readLayers(r *reader, arch architecture) error {
 		s.rotated = r.optional("rope.dimension_count", s.keyDim)
 		if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 			r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)
+		}
+		if r.err == nil && i > 0 && s.rotated != c.layers[0].rotated {
+			r.fail("attention.head_count", "gives heads of which %d elements are rotated in layer %d and %d in the first", s.rotated, i, c.layers[0].rotated)
+		}
+		if experts > 0 {
+			s.ffn = r.count("expert_feed_forward_length", s.ffn)
+		}
+		if window > 0 && (global == 0 || (i+1)%global != 0) {
+			s.window = window
+			s.turns = len(c.turns) - 1
+		}
+		if arch.notRotated > 0 && (i+1)%arch.notRotated == 0 {
+			s.turns = -1
+		}
+		s.scale = float32(1 / math.Sqrt(float64(s.keyDim)))
+		if arch.wide > 0 && c.Layers == arch.wide {
+			s.scale = float32(1 / math.Sqrt(float64(c.Dim/s.heads)))
+		}
+		if arch.multipliers {
+			if given := r.number("attention.scale", 0, 0, 1e6); given != 0 {
+				s.scale = float32(given)
+			}
+		}
+		if arch.caps[0] > 0 {
+			s.cap = float32(r.number("attn_logit_softcapping", arch.caps[0], 0, 1e6))
 		}
 		c.layers = append(c.layers, s)
 	}

@@ -44,7 +44,13 @@ type buffers struct {
 	x, xn, y      []float32 // (dim)
 	q, k, v, seen []float32 // (heads·keyDim), (kvHeads·keyDim), (kvHeads·valueDim), (heads·valueDim)
 	gate, up      []float32 // (ffn)
-	angles        []float32 // (rotated)
+	angles        []float32 // (turns, rotated)
+	route         []float32 // (experts)
+	mixed         []float32 // (dim), what experts give, added up
+	packed        []float32 // (dim), the input of one expert
+	chosen        []choice  // of each token, spec.used of them, the likeliest first
+	members       []int     // tokens of one expert
+	weights       []float32 // and its weight for each
 	in            kernel.Input
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise
@@ -132,11 +138,15 @@ func (m *Model) batch() {
 	}
 	dim := m.config.Dim
 	w.x, w.xn, w.y = grown(w.x, n*dim), grown(w.xn, n*dim), grown(w.y, n*dim)
-	pairs := 2 * len(m.turns.frequency)
-	w.angles = grown(w.angles, n*pairs)
+	pairs := 2 * len(m.turns[0].frequency)
+	w.angles = grown(w.angles, len(m.turns)*n*pairs)
 	for i, r := range w.rows {
-		m.embed.Row(w.x[i*dim:][:dim], int(r.token))
-		m.turns.at(w.angles[i*pairs:][:pairs], r.position)
+		x := w.x[i*dim:][:dim]
+		m.embed.Row(x, int(r.token))
+		kernel.Scale(x, m.config.embedScale)
+		for j, t := range m.turns {
+			t.at(w.angles[(j*n+i)*pairs:][:pairs], r.position)
+		}
 	}
 	for i := range m.layers {
 		m.attention(i, n)
@@ -155,14 +165,19 @@ func (m *Model) attention(index, n int) {
 	m.normalise(l.attnNorm, n)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
 
-	pairs := 2 * len(m.turns.frequency)
+	pairs := 2 * len(m.turns[0].frequency)
 	m.pool.Run(n, func(i int) {
 		q, k, v := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn]
 		addBias(q, l.qb)
 		addBias(k, l.kb)
 		addBias(v, l.vb)
-		rotate(q, s.keyDim, s.pairing, w.angles[i*pairs:][:pairs])
-		rotate(k, s.keyDim, s.pairing, w.angles[i*pairs:][:pairs])
+		m.normaliseHeads(q, l.qNorm)
+		m.normaliseHeads(k, l.kNorm)
+		if s.turns >= 0 {
+			angles := w.angles[(s.turns*n+i)*pairs:][:pairs]
+			rotate(q, s.keyDim, s.pairing, angles)
+			rotate(k, s.keyDim, s.pairing, angles)
+		}
 		w.rows[i].kv.put(index, w.rows[i].position, k, v)
 	})
 	m.pool.Run(n*s.kvHeads, func(i int) {
@@ -171,41 +186,72 @@ func (m *Model) attention(index, n int) {
 	})
 	w.in.Set(w.seen, n, on)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.o, Out: w.y})
-	m.addToStream(l.ob, n)
+	m.addToStream(l.ob, l.attnPost, n)
 }
 
 // feedForward adds to x what each token makes of itself.
 func (m *Model) feedForward(l *layer, n int) {
-	w, ffn := &m.work, l.spec.ffn
-	w.gate, w.up = grown(w.gate, n*ffn), grown(w.up, n*ffn)
 	m.normalise(l.ffnNorm, n)
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.gate, Out: w.gate}, kernel.Product{W: &l.up, Out: w.up})
+	if l.spec.experts > 0 {
+		m.mixture(l, n)
+	} else {
+		m.ask(&l.experts[0], &l.spec, n)
+	}
+	m.addToStream(nil, l.ffnPost, n)
+}
+
+// ask makes y of the input by one expert.
+func (m *Model) ask(e *expert, s *layerSpec, n int) {
+	w, ffn := &m.work, s.ffn
+	w.gate, w.up = grown(w.gate, n*ffn), grown(w.up, n*ffn)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.gate, Out: w.gate}, kernel.Product{W: &e.up, Out: w.up})
+	gated := kernel.SwiGLU
+	if s.gelu {
+		gated = kernel.GeGLU
+	}
 	const part = 2048
 	parts := (n*ffn + part - 1) / part
 	m.pool.Run(parts, func(i int) {
 		from, to := i*part, min((i+1)*part, n*ffn)
-		kernel.SwiGLU(w.gate[from:to], w.up[from:to])
+		gated(w.gate[from:to], w.up[from:to])
 	})
 	w.in.Set(w.gate, n, ffn)
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.down, Out: w.y})
-	m.addToStream(nil, n)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.down, Out: w.y})
 }
 
-// normalise makes the normalised stream the input of what follows.
+// normalise makes the stream, normalised where there is a weight, the input of what
+// follows.
 func (m *Model) normalise(weight []float32, n int) {
 	w, dim := &m.work, m.config.Dim
+	if weight == nil {
+		copy(w.xn, w.x)
+		w.in.Set(w.xn, n, dim)
+		return
+	}
 	m.pool.Run(n, func(i int) {
 		kernel.RMSNorm(w.xn[i*dim:][:dim], w.x[i*dim:][:dim], weight, m.config.Eps)
 	})
 	w.in.Set(w.xn, n, dim)
 }
 
-// addToStream adds y to x.
-func (m *Model) addToStream(bias []float32, n int) {
+// normaliseHeads normalises x in groups as long as the weight: heads, or all of it.
+func (m *Model) normaliseHeads(x, weight []float32) {
+	if weight == nil {
+		return
+	}
+	for n := len(weight); len(x) >= n; x = x[n:] {
+		kernel.RMSNorm(x[:n], x[:n], weight, m.config.Eps)
+	}
+}
+
+// addToStream adds y to x, normalised where there is a weight.
+func (m *Model) addToStream(bias, weight []float32, n int) {
 	w, dim := &m.work, m.config.Dim
 	m.pool.Run(n, func(i int) {
 		y := w.y[i*dim:][:dim]
 		addBias(y, bias)
+		m.normaliseHeads(y, weight)
+		kernel.Scale(y, m.config.residualScale)
 		kernel.Add(w.x[i*dim:][:dim], y)
 	})
 }
@@ -236,7 +282,12 @@ func (m *Model) results() {
 	}
 	if n > 0 {
 		w.in.Set(w.xn, n, dim)
-		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &m.output, Out: w.logits[first*m.config.Vocab:]})
+		out := w.logits[first*m.config.Vocab:][:n*m.config.Vocab]
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &m.output, Out: out})
+		kernel.Scale(out, m.config.logitScale)
+		if m.config.logitCap > 0 {
+			kernel.SoftCap(out, 1, m.config.logitCap)
+		}
 	}
 }
 

@@ -39,12 +39,61 @@ var recipes = func() []tiny {
 	mixed.types = map[string]gguf.Type{"attn_v.weight": gguf.Q6_K, "ffn_down.weight": gguf.Q6_K, "output.weight": gguf.Q6_K}
 	tiedQ := recipe("q6_k-tied", gguf.Q6_K)
 	tiedQ.tied = true
-	return []tiny{
+	list := []tiny{
 		f32, tied, freqs, linear, biased,
 		recipe("f16", gguf.F16), recipe("bf16", gguf.BF16),
 		recipe("q8_0", gguf.Q8_0), recipe("q4_0", gguf.Q4_0), recipe("q4_k", gguf.Q4_K), mixed, recipe("q6_k", gguf.Q6_K), tiedQ,
 	}
+	for _, ty := range []gguf.Type{gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.Q2_K, gguf.Q3_K, gguf.Q5_K, gguf.IQ4_NL, gguf.IQ4_XS, gguf.MXFP4} {
+		list = append(list, recipe(strings.ToLower(ty.String()), ty))
+	}
+	return append(list, families()...)
 }()
+
+// families are models of other architectures, each with what is its own.
+func families() []tiny {
+	number := func(key string, v float32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	count := func(key string, v uint32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	of := func(architecture string, ty gguf.Type, meta ...gguf.KV) tiny {
+		r := recipe(architecture, ty)
+		r.architecture, r.meta = architecture, meta
+		return r
+	}
+	wide := func(r tiny) tiny { // heads wider than dim/heads
+		r.headDim = 96
+		r.meta = append(r.meta, count("attention.key_length", 96), count("attention.value_length", 96))
+		return r
+	}
+	deep := func(r tiny, layers int) tiny {
+		r.layers, r.dim, r.ffn = layers, 128, 128
+		return r
+	}
+	mixture := func(r tiny, ffn int) tiny {
+		r.experts, r.ffn = 6, ffn
+		r.meta = append(r.meta, count("expert_count", 6), count("expert_used_count", 2))
+		return r
+	}
+	qwen2 := of("qwen2", gguf.F32)
+	qwen2.biases = true
+	qwen3moe := mixture(wide(of("qwen3moe", gguf.F32, count("feed_forward_length", 512), count("expert_feed_forward_length", 128))), 128)
+	mixtral := mixture(recipe("mixtral", gguf.F32), 256)
+	// A rounding that changes which expert is used changes all: eight bits, not four.
+	mixtralQ := mixture(recipe("mixtral-q8_0", gguf.Q8_0), 256)
+	mixtralQ.types = map[string]gguf.Type{"ffn_gate_inp.weight": gguf.F32}
+	gemma := wide(of("gemma", gguf.F32))
+	gemma.tied = true
+	gemma2 := wide(of("gemma2", gguf.F32, count("attention.sliding_window", 5), number("attn_logit_softcapping", 2), number("final_logit_softcapping", 5)))
+	gemma2.tied = true
+	gemma3 := wide(deep(of("gemma3", gguf.F32, count("attention.sliding_window", 5), number("rope.freq_base", 1e6),
+		gguf.KV{Key: "llama.rope.scaling.type", Value: gguf.ValueOf("linear")}, number("rope.scaling.factor", 8)), 6))
+	gemma3.tied = true
+	return []tiny{
+		qwen2, wide(of("qwen3", gguf.F32)), qwen3moe, mixtral, mixtralQ, gemma, gemma2, gemma3,
+		of("phi3", gguf.F32), of("olmo2", gguf.F32), of("glm4", gguf.F32, count("rope.dimension_count", 32)),
+		of("granite", gguf.F32, number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
+		deep(of("smollm3", gguf.F32), 4),
+	}
+}
 
 // A golden is llama.cpp's answer.
 type golden struct {

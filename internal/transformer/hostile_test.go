@@ -3,6 +3,7 @@ package transformer
 import (
 	"bytes"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 
@@ -52,7 +53,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 	}{
 		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
 		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
-		{"unknown architecture", meta("general.architecture", "mamba"), nil, `"mamba", which is not supported; supported: llama`},
+		{"unknown architecture", meta("general.architecture", "mamba"), nil, `"mamba", which is not supported; supported: gemma, gemma2`},
 		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
 		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
 		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
@@ -86,7 +87,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 		{"rotation wider than a head", meta("llama.rope.dimension_count", uint32(128)), nil, "rope.dimension_count is 128"},
 		{"no feed-forward", meta("llama.feed_forward_length", uint32(0)), nil, "llama.feed_forward_length is 0"},
 		{"another feed-forward", meta("llama.feed_forward_length", uint32(256)), nil, "blk.0.ffn_gate.weight has shape [256 512]"},
-		{"experts", meta("llama.expert_count", uint32(8)), nil, "llama.expert_count is 8: mixtures"},
+		{"experts", meta("llama.expert_count", uint32(8)), nil, "llama.expert_used_count is missing"},
 
 		{"embedding missing", nil, without("token_embd.weight"), "token_embd.weight is missing"},
 		{"norm missing", nil, without("blk.1.ffn_norm.weight"), "blk.1.ffn_norm.weight is missing"},
@@ -97,7 +98,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 		{"norm of another width", nil, reshaped("output_norm.weight", 255), "output_norm.weight has shape [255]"},
 		{"matrix turned", nil, reshaped("blk.0.ffn_down.weight", 256, 512), "blk.0.ffn_down.weight has shape [256 512]"},
 		{"matrix with a third dimension", nil, reshaped("blk.0.ffn_down.weight", 512, 128, 2), "blk.0.ffn_down.weight has shape [512 128 2]"},
-		{"unknown quantisation", nil, retyped("blk.1.ffn_up.weight", gguf.IQ4_XS), "blk.1.ffn_up.weight is stored as IQ4_XS, which is not supported; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K"},
+		{"unknown quantisation", nil, retyped("blk.1.ffn_up.weight", gguf.TQ2_0), "blk.1.ffn_up.weight is stored as TQ2_0, which is not supported; supported: F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K, Q4_1"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			r := recipe(c.name, gguf.F32)
@@ -142,16 +143,69 @@ func TestHostileTensorsAreRefusedByName(t *testing.T) {
 	}
 }
 
-// FuzzLoad changes bytes anywhere in a small file: an error or a model that
-// computes, never a panic.
+func TestHostileFamiliesAreRefusedByName(t *testing.T) {
+	count := func(key string, v uint32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	named := func(name string) tiny {
+		for _, r := range recipes {
+			if r.name == name {
+				return r
+			}
+		}
+		panic("no recipe " + name)
+	}
+	with := func(name string, change func(string, *gguf.TensorSource) bool, more ...gguf.KV) tiny {
+		r := named(name)
+		r.layers, r.vocab = 2, 32
+		r.change, r.meta = change, append(slices.Clone(r.meta), more...)
+		return r
+	}
+	for _, c := range []struct {
+		model tiny
+		want  string
+	}{
+		{with("mixtral", nil, count("expert_used_count", 7)), "llama.expert_used_count is 7 of 6 experts"},
+		{with("mixtral", nil, count("expert_used_count", 0)), "llama.expert_used_count is 0"},
+		{with("mixtral", nil, count("expert_count", 1<<24)), "ffn_gate_inp.weight has shape [256 6]"},
+		{with("mixtral", without("blk.1.ffn_up_exps.weight")), "blk.1.ffn_up_exps.weight is missing"},
+		{with("mixtral", reshaped("blk.0.ffn_down_exps.weight", 256, 256, 5)), "blk.0.ffn_down_exps.weight has shape [256 256 5]"},
+		{with("qwen2", nil, count("expert_count", 8)), "qwen2.expert_count is 8: mixtures of experts are not supported in this architecture"},
+		{with("qwen3", reshaped("blk.0.attn_q_norm.weight", 64)), "blk.0.attn_q_norm.weight has shape [64]"},
+		{with("gemma2", without("blk.1.post_ffw_norm.weight")), "blk.1.post_ffw_norm.weight is missing"},
+		{with("gemma2", nil, gguf.KV{Key: "llama.attn_logit_softcapping", Value: gguf.ValueOf(float32(-1))}), "gemma2.attn_logit_softcapping is -1"},
+		{with("phi3", reshaped("blk.0.attn_qkv.weight", 256, 513)), "blk.0.attn_qkv.weight has shape [256 513]"},
+		{with("phi3", reshaped("blk.1.ffn_up.weight", 256, 512)), "blk.1.ffn_up.weight has shape [256 512]"},
+		{with("granite", nil, gguf.KV{Key: "llama.logit_scale", Value: gguf.ValueOf(float32(0))}), "granite.logit_scale is 0"},
+		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
+	} {
+		f, err := gguf.Parse(c.model.file(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Load(f, Options{}); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("error %v, want one with %q", err, c.want)
+		}
+	}
+}
+
+// FuzzLoad changes bytes anywhere in a small file of one of some families: an error
+// or a model that computes, never a panic.
 func FuzzLoad(f *testing.F) {
-	r := tiny{name: "fuzz", dim: 32, layers: 1, heads: 4, kvHeads: 2, ffn: 32, vocab: 32, context: 64, matrices: gguf.F16}
-	data := r.file(f)
-	f.Add(uint32(30), []byte{1})
-	f.Add(uint32(400), []byte{0xff, 0xff, 0xff, 0xff})
-	f.Add(uint32(len(data)-100), []byte{0, 0x7c, 0, 0x7e}) // infinity and NaN among the weights
-	f.Fuzz(func(t *testing.T, at uint32, change []byte) {
-		b := bytes.Clone(data)
+	var files [][]byte
+	for _, architecture := range []string{"", "gemma3", "olmo2", "phi3", "qwen3moe"} {
+		r := tiny{name: "fuzz", dim: 32, layers: 1, heads: 4, kvHeads: 2, ffn: 32, vocab: 32, context: 64, matrices: gguf.F16, architecture: architecture}
+		if architecture == "qwen3moe" {
+			r.experts = 3
+			r.meta = append(meta("llama.expert_count", uint32(3)), meta("llama.expert_used_count", uint32(2))...)
+		}
+		files = append(files, r.file(f))
+	}
+	f.Add(uint8(0), uint32(30), []byte{1})
+	f.Add(uint8(0), uint32(400), []byte{0xff, 0xff, 0xff, 0xff})
+	for i, data := range files {
+		f.Add(uint8(i), uint32(len(data)-100), []byte{0, 0x7c, 0, 0x7e}) // infinity and NaN among the weights
+	}
+	f.Fuzz(func(t *testing.T, which uint8, at uint32, change []byte) {
+		b := bytes.Clone(files[int(which)%len(files)])
 		copy(b[int(at)%len(b):], change)
 		file, err := gguf.Parse(b)
 		if err != nil {

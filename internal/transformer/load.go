@@ -3,6 +3,7 @@ package transformer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"parley/internal/gguf"
@@ -26,7 +27,7 @@ type Model struct {
 	norm   []float32     // (dim)
 	output kernel.Matrix // (vocab, dim); the embedding where they are tied
 
-	turns *turns
+	turns []*turns // layers name theirs
 	kv    *kvLayout
 	work  buffers
 	score sync.Pool // *[]float32, one for each thread at work
@@ -36,14 +37,23 @@ type Model struct {
 type layer struct {
 	spec layerSpec
 
-	attnNorm       []float32     // (dim)
+	attnNorm       []float32     // (dim); nil where there is none
 	q              kernel.Matrix // (heads·keyDim, dim)
 	k              kernel.Matrix // (kvHeads·keyDim, dim)
 	v              kernel.Matrix // (kvHeads·valueDim, dim)
 	o              kernel.Matrix // (dim, heads·valueDim)
 	qb, kb, vb, ob []float32     // biases of the four
+	qNorm, kNorm   []float32     // (keyDim), or (heads·keyDim), (kvHeads·keyDim)
+	attnPost       []float32     // (dim)
 
-	ffnNorm  []float32     // (dim)
+	ffnNorm []float32     // (dim)
+	ffnPost []float32     // (dim)
+	router  kernel.Matrix // (experts, dim)
+	experts []expert      // one where there is no router
+}
+
+// An expert is the weights of one feed-forward part.
+type expert struct {
 	gate, up kernel.Matrix // (ffn, dim)
 	down     kernel.Matrix // (dim, ffn)
 }
@@ -98,9 +108,11 @@ func (m *Model) BytesPerToken() int64 {
 	n := m.output.Bytes()
 	for i := range m.layers {
 		l := &m.layers[i]
-		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.up, &l.down} {
+		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
 			n += w.Bytes()
 		}
+		e := &l.experts[0] // all are of one size
+		n += (e.gate.Bytes() + e.up.Bytes() + e.down.Bytes()) * max(1, l.spec.used)
 	}
 	return int64(n)
 }
@@ -128,7 +140,11 @@ func (l *loader) model(m *Model) {
 		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
 	}
 	m.kv = newKVLayout(c.layers)
-	m.turns = newTurns(c, l.ropeFreqs(c))
+	divisors := l.ropeFreqs(c)
+	for _, t := range c.turns {
+		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
+		divisors = nil // they are of the first alone
+	}
 	for i := range l.f.Tensors {
 		if name := l.f.Tensors[i].Name; l.err == nil && !l.used[name] {
 			l.err = fmt.Errorf("tensor %s is not one that this program knows of architecture %s: without it the answers would be wrong", name, c.Architecture)
@@ -138,16 +154,92 @@ func (l *loader) model(m *Model) {
 
 func (l *loader) layer(p string, dim int, s layerSpec) layer {
 	w := layer{spec: s}
-	w.attnNorm = l.vector(p+"attn_norm.weight", dim)
-	w.q, w.qb = l.linear(p+"attn_q", s.heads*s.keyDim, dim)
-	w.k, w.kb = l.linear(p+"attn_k", s.kvHeads*s.keyDim, dim)
-	w.v, w.vb = l.linear(p+"attn_v", s.kvHeads*s.valueDim, dim)
+	if s.preNorms {
+		w.attnNorm = l.vector(p+"attn_norm.weight", dim)
+		w.ffnNorm = l.vector(p+"ffn_norm.weight", dim)
+	}
+	if s.postNorms {
+		w.attnPost = l.vector(p+"post_attention_norm.weight", dim)
+		w.ffnPost = l.vector(p+"post_ffw_norm.weight", dim)
+	}
+	switch s.qkNorm {
+	case eachHead:
+		w.qNorm, w.kNorm = l.vector(p+"attn_q_norm.weight", s.keyDim), l.vector(p+"attn_k_norm.weight", s.keyDim)
+	case allOfToken:
+		w.qNorm, w.kNorm = l.vector(p+"attn_q_norm.weight", s.heads*s.keyDim), l.vector(p+"attn_k_norm.weight", s.kvHeads*s.keyDim)
+	}
+	l.projections(&w, p, dim)
 	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.valueDim)
-	w.ffnNorm = l.vector(p+"ffn_norm.weight", dim)
-	w.gate = l.matrix(p+"ffn_gate.weight", s.ffn, dim)
-	w.up = l.matrix(p+"ffn_up.weight", s.ffn, dim)
-	w.down = l.matrix(p+"ffn_down.weight", dim, s.ffn)
+	switch {
+	case s.experts > 0:
+		w.router = l.matrix(p+"ffn_gate_inp.weight", s.experts, dim)
+		w.experts = make([]expert, s.experts)
+		l.stack(p+"ffn_gate_exps.weight", s.ffn, dim, w.experts, func(e *expert) *kernel.Matrix { return &e.gate })
+		l.stack(p+"ffn_up_exps.weight", s.ffn, dim, w.experts, func(e *expert) *kernel.Matrix { return &e.up })
+		l.stack(p+"ffn_down_exps.weight", dim, s.ffn, w.experts, func(e *expert) *kernel.Matrix { return &e.down })
+	case s.fusedGate:
+		both := l.matrix(p+"ffn_up.weight", 2*s.ffn, dim)
+		down := l.matrix(p+"ffn_down.weight", dim, s.ffn)
+		if l.err == nil {
+			w.experts = []expert{{both.Slice(0, s.ffn), both.Slice(s.ffn, 2*s.ffn), down}}
+		}
+	default:
+		w.experts = []expert{{
+			gate: l.matrix(p+"ffn_gate.weight", s.ffn, dim),
+			up:   l.matrix(p+"ffn_up.weight", s.ffn, dim),
+			down: l.matrix(p+"ffn_down.weight", dim, s.ffn),
+		}}
+	}
 	return w
+}
+
+// projections are those of queries, keys and values: three matrices, or one
+// above the other in attn_qkv.
+func (l *loader) projections(w *layer, p string, dim int) {
+	s := &w.spec
+	q, k, v := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
+	if _, ok := l.f.Tensor(p + "attn_qkv.weight"); !ok {
+		w.q, w.qb = l.linear(p+"attn_q", q, dim)
+		w.k, w.kb = l.linear(p+"attn_k", k, dim)
+		w.v, w.vb = l.linear(p+"attn_v", v, dim)
+		return
+	}
+	all, bias := l.linear(p+"attn_qkv", q+k+v, dim)
+	if l.err != nil {
+		return
+	}
+	w.q, w.k, w.v = all.Slice(0, q), all.Slice(q, q+k), all.Slice(q+k, q+k+v)
+	if bias != nil {
+		w.qb, w.kb, w.vb = bias[:q], bias[q:q+k], bias[q+k:]
+	}
+}
+
+// stack reads the matrices of all experts, which lie one after the other.
+func (l *loader) stack(name string, rows, cols int, experts []expert, part func(*expert) *kernel.Matrix) {
+	t, ok := l.f.Tensor(name)
+	if !ok {
+		l.fail("tensor %s is missing", name)
+		return
+	}
+	l.used[name] = true
+	if !slices.Equal(t.Shape, []uint64{uint64(cols), uint64(rows), uint64(len(experts))}) {
+		l.fail("tensor %s has shape %v, but the metadata asks for [%d %d %d]", name, t.Shape, cols, rows, len(experts))
+		return
+	}
+	kind, err := kernelType(t)
+	if err != nil {
+		l.fail("%w", err)
+		return
+	}
+	size := len(t.Data) / len(experts)
+	for i := range experts {
+		m, err := kernel.NewMatrix(kind, rows, cols, t.Data[i*size:(i+1)*size])
+		if err != nil {
+			l.fail("tensor %s: %w", name, err)
+			return
+		}
+		*part(&experts[i]) = m
+	}
 }
 
 // ropeFreqs are the divisors of the frequencies: one vector for the model, or
@@ -232,6 +324,9 @@ func (l *loader) vector(name string, n int) []float32 {
 var kernelTypes = map[gguf.Type]kernel.Type{
 	gguf.F32: kernel.F32, gguf.F16: kernel.F16, gguf.BF16: kernel.BF16,
 	gguf.Q8_0: kernel.Q8_0, gguf.Q4_0: kernel.Q4_0, gguf.Q4_K: kernel.Q4_K, gguf.Q6_K: kernel.Q6_K,
+	gguf.Q4_1: kernel.Q4_1, gguf.Q5_0: kernel.Q5_0, gguf.Q5_1: kernel.Q5_1,
+	gguf.Q2_K: kernel.Q2_K, gguf.Q3_K: kernel.Q3_K, gguf.Q5_K: kernel.Q5_K,
+	gguf.IQ4_NL: kernel.IQ4_NL, gguf.IQ4_XS: kernel.IQ4_XS, gguf.MXFP4: kernel.MXFP4,
 }
 
 func kernelType(t *gguf.Tensor) (kernel.Type, error) {

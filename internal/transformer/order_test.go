@@ -12,12 +12,12 @@ import (
 // The contract of the package: logits are the same to the last bit whatever
 // surrounds their computation.
 
-// orderRecipes cover each kind of activation, and grouped heads.
+// orderRecipes cover each kind of activation, grouped heads, windows, and experts.
 func orderRecipes() []tiny {
 	var list []tiny
 	for _, r := range recipes {
 		switch r.name {
-		case "f32-tied", "f16", "q8_0", "q4_k-mixed":
+		case "f32-tied", "f16", "q8_0", "q4_k-mixed", "q5_1", "iq4_xs", "mixtral-q8_0", "gemma3":
 			r.context = 4 * batchTokens
 			list = append(list, r)
 		}

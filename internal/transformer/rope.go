@@ -6,21 +6,23 @@ import "math"
 // angle position · base^(−2i/n), n being the number of rotated elements. Where
 // the file has divisors (Llama 3's scaling), each frequency is divided by its own.
 
-// turns are the frequencies of a model. All layers rotate alike.
+// A turning is what metadata says of frequencies: positions are divided by factor.
+type turning struct{ base, factor float64 }
+
+// turns are the frequencies of a model, or of those of its layers that see a window.
 type turns struct {
 	frequency []float64 // of pair i, in radians a token
 }
 
-func newTurns(c *Config, divisors []float32) *turns {
-	n := c.layers[0].rotated
-	t := &turns{frequency: make([]float64, n/2)}
-	for i := range t.frequency {
-		t.frequency[i] = math.Pow(c.RopeBase, -2*float64(i)/float64(n)) / c.RopeFactor
+func newTurns(t turning, rotated int, divisors []float32) *turns {
+	out := &turns{frequency: make([]float64, rotated/2)}
+	for i := range out.frequency {
+		out.frequency[i] = math.Pow(t.base, -2*float64(i)/float64(rotated)) / t.factor
 		if divisors != nil {
-			t.frequency[i] /= float64(divisors[i])
+			out.frequency[i] /= float64(divisors[i])
 		}
 	}
-	return t
+	return out
 }
 
 // at writes cosine and sine of each pair's angle at a position, alternating.

@@ -2,9 +2,11 @@ package transformer
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"parley/internal/gguf"
@@ -22,6 +24,9 @@ type tiny struct {
 	meta                                             []gguf.KV            // beyond or instead of the usual
 	ropeFreqs                                        bool
 	biases                                           bool
+	architecture                                     string // llama where empty
+	headDim                                          int    // dim/heads where 0
+	experts                                          int
 	change                                           func(name string, s *gguf.TensorSource) bool // for hostile ones; false drops the tensor
 }
 
@@ -41,7 +46,7 @@ func (m tiny) file(tb testing.TB) []byte {
 
 func (m tiny) metadata() []gguf.KV {
 	meta := []gguf.KV{
-		{Key: "general.architecture", Value: gguf.ValueOf("llama")},
+		{Key: "general.architecture", Value: gguf.ValueOf(cmp.Or(m.architecture, "llama"))},
 		{Key: "llama.context_length", Value: gguf.ValueOf(uint32(m.context))},
 		{Key: "llama.embedding_length", Value: gguf.ValueOf(uint32(m.dim))},
 		{Key: "llama.block_count", Value: gguf.ValueOf(uint32(m.layers))},
@@ -66,6 +71,13 @@ func (m tiny) metadata() []gguf.KV {
 			meta = append(meta[:at], meta[at+1:]...)
 		default:
 			meta[at] = kv
+		}
+	}
+	if m.architecture != "" {
+		for i := range meta {
+			if name, ok := strings.CutPrefix(meta[i].Key, "llama."); ok {
+				meta[i].Key = m.architecture + "." + name
+			}
 		}
 	}
 	return meta
@@ -94,7 +106,8 @@ func (m tiny) tensors() []gguf.TensorSource {
 		}
 		add(name, gguf.F32, b, uint64(n))
 	}
-	hd := m.dim / m.heads
+	hd := cmp.Or(m.headDim, m.dim/m.heads)
+	a := architectures[cmp.Or(m.architecture, "llama")]
 	matrix("", "token_embd.weight", m.vocab, m.dim)
 	vector("output_norm.weight", m.dim, 1, 0.5)
 	if !m.tied {
@@ -105,20 +118,55 @@ func (m tiny) tensors() []gguf.TensorSource {
 	}
 	for i := range m.layers {
 		p := fmt.Sprintf("blk.%d.", i)
-		vector(p+"attn_norm.weight", m.dim, 1, 0.5)
-		vector(p+"ffn_norm.weight", m.dim, 1, 0.5)
-		matrix(p, "attn_q.weight", m.dim, m.dim)
-		matrix(p, "attn_k.weight", m.kvHeads*hd, m.dim)
-		matrix(p, "attn_v.weight", m.kvHeads*hd, m.dim)
-		matrix(p, "attn_output.weight", m.dim, m.dim)
-		matrix(p, "ffn_gate.weight", m.ffn, m.dim)
-		matrix(p, "ffn_up.weight", m.ffn, m.dim)
-		matrix(p, "ffn_down.weight", m.dim, m.ffn)
+		if !a.noPreNorms {
+			vector(p+"attn_norm.weight", m.dim, 1, 0.5)
+			vector(p+"ffn_norm.weight", m.dim, 1, 0.5)
+		}
+		if m.architecture == "phi3" {
+			matrix(p, "attn_qkv.weight", (m.heads+2*m.kvHeads)*hd, m.dim)
+		} else {
+			matrix(p, "attn_q.weight", m.heads*hd, m.dim)
+			matrix(p, "attn_k.weight", m.kvHeads*hd, m.dim)
+			matrix(p, "attn_v.weight", m.kvHeads*hd, m.dim)
+		}
+		matrix(p, "attn_output.weight", m.dim, m.heads*hd)
+		switch {
+		case m.experts > 0:
+			matrix(p, "ffn_gate_inp.weight", m.experts, m.dim)
+			for _, name := range []string{"ffn_gate_exps.weight", "ffn_up_exps.weight", "ffn_down_exps.weight"} {
+				rows, cols := m.ffn, m.dim
+				if name == "ffn_down_exps.weight" {
+					rows, cols = cols, rows
+				}
+				add(p+name, m.matrices, r.matrix(m.matrices, m.experts*rows, cols), uint64(cols), uint64(rows), uint64(m.experts))
+			}
+		case a.fusedGate:
+			matrix(p, "ffn_up.weight", 2*m.ffn, m.dim)
+			matrix(p, "ffn_down.weight", m.dim, m.ffn)
+		default:
+			matrix(p, "ffn_gate.weight", m.ffn, m.dim)
+			matrix(p, "ffn_up.weight", m.ffn, m.dim)
+			matrix(p, "ffn_down.weight", m.dim, m.ffn)
+		}
+		switch a.qkNorm {
+		case eachHead:
+			vector(p+"attn_q_norm.weight", hd, 1, 0.5)
+			vector(p+"attn_k_norm.weight", hd, 1, 0.5)
+		case allOfToken:
+			vector(p+"attn_q_norm.weight", m.heads*hd, 1, 0.5)
+			vector(p+"attn_k_norm.weight", m.kvHeads*hd, 1, 0.5)
+		}
+		if a.postNorms {
+			vector(p+"post_attention_norm.weight", m.dim, 1, 0.5)
+			vector(p+"post_ffw_norm.weight", m.dim, 1, 0.5)
+		}
 		if m.biases {
 			vector(p+"attn_q.bias", m.dim, 0, 0.5)
 			vector(p+"attn_k.bias", m.kvHeads*hd, 0, 0.5)
 			vector(p+"attn_v.bias", m.kvHeads*hd, 0, 0.5)
-			vector(p+"attn_output.bias", m.dim, 0, 0.5)
+			if m.architecture == "" {
+				vector(p+"attn_output.bias", m.dim, 0, 0.5)
+			}
 		}
 	}
 	return list
@@ -177,6 +225,44 @@ func (r *random) matrix(t gguf.Type, rows, cols int) []byte {
 				b = append(b, byte(int8(32+r.next()%32)*int8(1-2*int(r.next()%2))))
 			}
 			half(size / 16 / 48)
+		case gguf.Q4_1:
+			half(size / 4)
+			half(size / 4 * 7.5)
+			b[len(b)-1] |= 0x80
+			bytes(16)
+		case gguf.Q5_0:
+			half(size / 8)
+			bytes(20)
+		case gguf.Q5_1:
+			half(size / 8)
+			half(size / 8 * 15.5)
+			b[len(b)-1] |= 0x80
+			bytes(20)
+		case gguf.Q2_K:
+			for range 16 {
+				b = append(b, byte(6+r.next()%4)|byte(6+r.next()%4)<<4)
+			}
+			bytes(64)
+			half(size / 8)
+			half(size / 8 * 1.5)
+		case gguf.Q3_K:
+			bytes(108) // scales too: any six bits
+			half(size / 2 / 16)
+		case gguf.Q5_K:
+			half(size / 8 / 32)
+			half(size / 8 / 32 * 15.5)
+			scales(&b, r)
+			bytes(160)
+		case gguf.IQ4_NL:
+			half(size / 64)
+			bytes(16)
+		case gguf.IQ4_XS:
+			half(size / 64 / 16)
+			bytes(134)
+		case gguf.MXFP4:
+			// A power of two near size/4.
+			b = append(b, byte(127+int(math.Round(math.Log2(size/4)))+int(r.next()%2)))
+			bytes(16)
 		}
 	}
 	return b

@@ -1,0 +1,35 @@
+package kernel
+
+import "encoding/binary"
+
+// Q3_K: blocks of 256 elements in 110 bytes; 16 groups of 16 have a scale each,
+// of six bits.
+//
+//	byte 0                 32               96                108    110
+//	     high[0] … [31]    n[0] … n[63]     scales, 12 bytes  d F16
+//
+// Two halves of 128 elements, each four quarters of 32. Half p, quarter k, element i:
+//
+//	h = two bits of n[32·p + i] from bit 2k on, + 4 · bit 4p+k of high[i]
+//	value = d · (scale[8·p + 2·k + i/16] − 32) · (h − 4)
+//
+// Scale j: its low four bits are the low half of byte j for j < 8, the high half
+// of byte j−8 otherwise; its high two are bits 2·(j/4) and on of byte 8 + j mod 4.
+
+func expandQ3_K(parts [][]byte, _ []float32, w []byte) {
+	le := binary.LittleEndian
+	var n [256]uint8
+	out := parts[0]
+	for g := range 8 {
+		for i := 0; i < 32; i += 8 {
+			two, one := le.Uint64(w[32+g/4*32+i:])>>(g%4*2)&eachLow2, le.Uint64(w[i:])>>g&eachOne
+			le.PutUint64(n[32*g+i:], (two|one<<2)+28*eachOne)
+		}
+	}
+	packSixBits(out, &n)
+	for j := range 16 {
+		s := w[96+j%8]>>(j/8*4)&15 | w[104+j%4]>>(j/4*2)&3<<4
+		out[192+j] = s - 32
+	}
+	copy(out[208:], w[108:110])
+}
