@@ -99,7 +99,7 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = i
-		run := &run{owner: s.ownerOf(r, q.Key)}
+		run := &run{owner: s.ownerOf(r, q.Key), shown: true}
 		return s.kobold.watched(run, func(ctx context.Context) iter.Seq2[chat.Event, error] {
 			return asEvents(target.Model.Complete(ctx, prompt, params))
 		})(ctx)

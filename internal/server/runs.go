@@ -26,7 +26,8 @@ type runs struct {
 type run struct {
 	owner owner
 	end   context.CancelCauseFunc
-	text  strings.Builder // under the runs' lock
+	shown bool            // clients may ask how far it has come
+	text  strings.Builder // so far, where it is shown; under the runs' lock
 }
 
 type owner struct {
@@ -60,12 +61,17 @@ func (k *runs) over(one *run) {
 }
 
 func (k *runs) note(one *run, e chat.Event) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
 	switch e := e.(type) {
 	case chat.TextDelta:
+		if !one.shown {
+			return // most are not: no lock, and no second copy of the answer
+		}
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		one.text.WriteString(e.Text)
 	case chat.Done:
+		k.mu.Lock()
+		defer k.mu.Unlock()
 		k.last, k.total = e.Finish, k.total+1
 	}
 }
