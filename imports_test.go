@@ -21,18 +21,20 @@ const module = "parley"
 // package, or a new arrow, is a decision: it is made here and in
 // ARCHITECTURE.md together.
 var allowed = map[string][]string{
-	// 5
+	// 6
 	"cmd/parley": {"*"},
-	// 4
+	// 5
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
+	// 4
+	"internal/server":            {"chat", "internal/anthropic", "internal/apikey", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/scene", "internal/session", "internal/textgen", "internal/wire", "llm"},
+	"internal/sqlite":            {"internal/session", "llm"},
+	"internal/session/storetest": {"chat", "internal/session", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/anthropic", "internal/apikey", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/textgen", "internal/wire", "llm"},
+	"internal/session":             {"chat", "internal/character", "internal/lorebook", "internal/scene", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
-	"internal/sqlite":              {"internal/session", "llm"},
-	"internal/session/storetest":   {"chat", "internal/session", "llm"},
 	// 2
 	"chatformat":           {"chat", "internal/jinja", "internal/textmatch", "llm"},
 	"engine":               {"internal/gguf", "internal/grammar", "internal/kernel", "internal/textmatch", "internal/tokenizer", "internal/transformer", "internal/vocab", "llm"},
@@ -42,7 +44,6 @@ var allowed = map[string][]string{
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
 	"internal/scene":       {"chat", "internal/character", "internal/lorebook", "internal/macro", "llm"},
 	"internal/openai":      {"chat", "internal/roleplay", "internal/wire", "llm"},
-	"internal/session":     {"chat", "internal/character", "internal/wire", "llm"},
 	"internal/textgen":     {"chat", "internal/roleplay", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},

@@ -37,6 +37,9 @@ type Rendering struct {
 
 	// unheld says why the reply cannot be held to a language; "" if it can.
 	unheld string
+	// held is the language of a reply that is to be a call; nil where nothing
+	// holds it.
+	held *llm.Constraint
 }
 
 // A Parser reads one reply. The events of all calls laid side by side do not

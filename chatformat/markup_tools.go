@@ -52,7 +52,7 @@ func (t *toolsTag) form() (callForm, bool) {
 		if _, ok := readsBack(replyOptions{}, s, text, richArguments); ok {
 			form := callForm{syntaxes: []*callSyntax{s}, known: true}
 			probed.calls[0].Arguments = plainArguments
-			form.opening, form.middle, form.argued = dividedCall(textOf(t.called(probed, nil)), id)
+			form.divide(replyOptions{}, textOf(t.called(probed, nil)), id)
 			return form, true
 		}
 	}

@@ -87,6 +87,9 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			held.After, held.Open = laid.StopAfter, laid.StopOpen
 			params.Constraint = &held
 		}
+		if params.Constraint == nil {
+			params.Constraint = laid.held
+		}
 		parser := laid.Reply()
 		one := oneCall{wanted: c.Choice.Single || c.Choice.Mode == chat.ToolNamed}
 		for piece, err := range r.model.Complete(ctx, laid.Prompt, params) {

@@ -23,6 +23,7 @@ type callForm struct {
 	// and middle is what stands between the name and the arguments.
 	opening, middle string
 	argued          bool   // middle goes as far as the mark of an argument
+	exact           bool   // a call is whole with its arguments, which are JSON as they stand there
 	stop            string // the token that ends a reply with calls
 }
 
@@ -71,7 +72,7 @@ func (t *Template) findCalls() callForm {
 				if stop, ok := readsBack(replyOptions{channels: t.channels, wrap: t.wrap}, s, text, arguments); ok {
 					form := callForm{syntaxes: []*callSyntax{s}, known: true, stop: stop}
 					if plain, ok := t.writtenCall(id, plainArguments); ok {
-						form.opening, form.middle, form.argued = dividedCall(plain, id)
+						form.divide(replyOptions{channels: t.channels, wrap: t.wrap}, plain, id)
 					}
 					return form
 				}
@@ -184,6 +185,49 @@ func dividedCall(text, id string) (opening, middle string, argued bool) {
 	return opening, middle, argued
 }
 
+// divide learns from a reply that calls the probed tool with plainArguments.
+func (f *callForm) divide(o replyOptions, text, id string) {
+	f.opening, f.middle, f.argued = dividedCall(text, id)
+	if f.opening+f.middle != "" {
+		_, f.exact = readsBack(o, f.syntaxes[0], f.opening+probedTool.Name+f.middle+plainArguments, plainArguments)
+	}
+}
+
+// noArguments is the schema of a tool that says nothing of arguments.
+const noArguments = `{"type":"object","additionalProperties":false}`
+
+// held is what holds a reply behind the beginning of a call to the rest of one
+// call, with arguments that its tool takes; nil where that cannot be said
+// exactly. Where any tool may be called, their names must be strings of JSON:
+// between a bare name and the arguments stands a mark, which as text is not what
+// the model knows.
+func (f callForm) held(call *forcedCall, tools []chat.ToolSpec) *llm.Constraint {
+	if !f.exact || call.tool < 0 && !strings.HasPrefix(f.middle, `"`) {
+		return nil
+	}
+	c := &llm.Constraint{Kind: llm.ConstrainCall, Field: "tool_choice"}
+	for i, t := range tools {
+		if call.tool >= 0 && call.tool != i {
+			continue
+		}
+		one := llm.Call{Name: t.Name, Schema: string(t.Parameters)}
+		if call.tool < 0 {
+			one.Before = jsonName(t.Name) + f.middle
+		}
+		if one.Schema == "" || one.Schema == "null" {
+			one.Schema = noArguments
+		}
+		c.Calls = append(c.Calls, one)
+	}
+	return c
+}
+
+// jsonName is a name as it stands between the quotes of a JSON string.
+func jsonName(name string) string {
+	quoted := quoteJSON(name)
+	return quoted[1 : len(quoted)-1]
+}
+
 // A forcedCall is the beginning of a call with which a prompt ends, so that
 // the reply can be nothing else.
 type forcedCall struct {
@@ -251,6 +295,7 @@ func hasArguments(t chat.ToolSpec) bool {
 // reader of the reply has to know.
 func (call *forcedCall) write(r *Rendering, think *thinkTag, c chat.Conversation, form callForm) (prefill string) {
 	r.unheld = "it is to be a tool call"
+	r.held = form.held(call, c.Tools)
 	l := layout{segments: r.Prompt.Segments}
 	if think != nil && insideReasoning(r.Prompt, think.Open, think.Close) && !strings.Contains(call.opening, think.Close) {
 		l.format("\n" + think.Close + "\n\n")

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"unicode"
@@ -16,7 +18,13 @@ type constraints struct {
 
 	mu    sync.Mutex
 	vocab *grammar.Vocabulary
-	known map[string]*grammar.Masker
+	known map[string]*language
+}
+
+// language is what holds outputs to a constraint, and in what it does not.
+type language struct {
+	masker *grammar.Masker
+	report llm.Report
 }
 
 // mostConstraints bounds those that are remembered.
@@ -24,14 +32,18 @@ const mostConstraints = 32
 
 // ready gives what holds an output to a constraint. The error names the field
 // in which a client wrote it.
-func (c *constraints) ready(x *llm.Constraint) (*grammar.Masker, error) {
+func (c *constraints) ready(x *llm.Constraint) (*language, error) {
 	key := string(x.Kind) + "\x00" + x.Source + "\x00" + strings.Join(x.Choices, "\x00")
+	for _, call := range x.Calls {
+		key += "\x00" + call.Name + "\x00" + call.Before + "\x00" + call.Schema
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if m := c.known[key]; m != nil {
-		return m, nil
+	if h := c.known[key]; h != nil {
+		return h, nil
 	}
-	g, err := compile(x)
+	h := &language{}
+	g, err := compile(x, &h.report)
 	if err != nil {
 		e := llm.Errorf(llm.Invalid, x.Field, "%v", err)
 		e.Hint = "leave out what is not supported, and check the answer"
@@ -41,14 +53,14 @@ func (c *constraints) ready(x *llm.Constraint) (*grammar.Masker, error) {
 		c.vocab = grammar.NewVocabulary(c.words())
 	}
 	if len(c.known) >= mostConstraints || c.known == nil {
-		c.known = map[string]*grammar.Masker{}
+		c.known = map[string]*language{}
 	}
-	m := grammar.NewMasker(g, c.vocab)
-	c.known[key] = m
-	return m, nil
+	h.masker = grammar.NewMasker(g, c.vocab)
+	c.known[key] = h
+	return h, nil
 }
 
-func compile(x *llm.Constraint) (*grammar.Grammar, error) {
+func compile(x *llm.Constraint, report *llm.Report) (*grammar.Grammar, error) {
 	switch x.Kind {
 	case llm.ConstrainJSON:
 		return grammar.JSON()
@@ -58,8 +70,22 @@ func compile(x *llm.Constraint) (*grammar.Grammar, error) {
 		return grammar.GBNF(x.Source)
 	case llm.ConstrainRegexp:
 		return grammar.Regexp(x.Source)
+	case llm.ConstrainCall:
+		return compileCalls(x.Calls, report)
 	}
 	return grammar.Choice(x.Choices)
+}
+
+func compileCalls(calls []llm.Call, report *llm.Report) (*grammar.Grammar, error) {
+	list := make([]grammar.Call, len(calls))
+	for i, c := range calls {
+		list[i] = grammar.Call{Before: c.Before, Schema: []byte(c.Schema)}
+	}
+	g, unheld, err := grammar.Calls(list)
+	for _, i := range slices.Sorted(maps.Keys(unheld)) {
+		report.Add(llm.CodeArgumentsUnheld, calls[i].Name, "the arguments are any JSON object: "+unheld[i].Error())
+	}
+	return g, err
 }
 
 // A holder holds one output to a constraint.

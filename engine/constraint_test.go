@@ -35,13 +35,13 @@ func hold(t *testing.T, seed uint64, maxTokens int, p llm.Params) (text string, 
 		}
 		return out
 	}}
-	m, err := c.ready(p.Constraint)
+	held, err := c.ready(p.Constraint)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := newSequence(&request{
 		prompt: []int32{1}, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, stopAfter: p.StopAfter, stopOpen: p.StopOpen,
-		banned: p.BannedStrings, masker: m, constraint: p.Constraint, ends: []int32{int32(len(words) - 1)}, words: words,
+		banned: p.BannedStrings, masker: held.masker, constraint: p.Constraint, ends: []int32{int32(len(words) - 1)}, words: words,
 	})
 	s.cache = &fakeCache{}
 	var sc scratch

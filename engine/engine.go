@@ -243,15 +243,18 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		words:     newView(e.words, p.Marks),
 		scope:     params.CacheScope,
 	}
+	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
-		if r.masker, err = e.held.ready(r.constraint); err != nil {
+		held, err := e.held.ready(r.constraint)
+		if err != nil {
 			return nil, nil, err
 		}
+		r.masker = held.masker
+		report.Merge(held.report)
 	}
 	if err := e.heal(ctx, r, p, tokens, params.TokenHealing); err != nil {
 		return nil, nil, err
 	}
-	var report llm.Report
 	room := e.info.Context - len(r.prompt) - len(r.rest)
 	r.maxTokens = value(params.MaxTokens, -1)
 	if r.maxTokens > room {

@@ -7,6 +7,7 @@ type Constraint struct {
 	Kind    ConstraintKind
 	Source  string   // the schema, grammar or expression
 	Choices []string // of ConstrainChoice
+	Calls   []Call   // of ConstrainCall
 
 	// Field is where the client wrote it, for errors.
 	Field string
@@ -27,4 +28,18 @@ const (
 	ConstrainGBNF   ConstraintKind = "gbnf"        // a grammar in llama.cpp's notation
 	ConstrainRegexp ConstraintKind = "regexp"      // a regular expression in RE2's syntax, for the whole output
 	ConstrainChoice ConstraintKind = "choice"      // one of Choices
+	ConstrainCall   ConstraintKind = "call"        // one of Calls; a format sets it
 )
+
+// A Call is how a model calls a function: the text before the arguments, and
+// behind it they themselves, one JSON object. What cannot hold an output to the
+// schema holds it to any object, or not at all, and reports so.
+type Call struct {
+	Name   string // of the function, for the report
+	Before string
+	Schema string // of the arguments, in JSON
+}
+
+// CodeArgumentsUnheld is the code of the note that a call's arguments need not
+// be valid under the function's schema; its value is the function's name.
+const CodeArgumentsUnheld = "arguments_unheld"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -21,6 +22,7 @@ import (
 	"parley/internal/character"
 	"parley/internal/limits"
 	"parley/internal/server"
+	"parley/internal/session"
 	"parley/llm"
 )
 
@@ -56,6 +58,7 @@ type serverConfig struct {
 
 	TrustedProxies []string `toml:"trusted_proxies"`
 
+	Data         string `toml:"data"`
 	IsolateCache bool   `toml:"isolate_cache"`
 	LogFormat    string `toml:"log_format"`
 	LogContents  bool   `toml:"log_contents"`
@@ -204,6 +207,15 @@ func (c config) characters() server.Characters {
 	return character.Folder(c.Characters.Dir)
 }
 
+// sessions are what the sessions need besides their store.
+func (c config) sessions(models server.Models, log *slog.Logger) session.Options {
+	o := session.Options{Models: server.Answers(models), Logger: log}
+	if c.Characters.Dir != "" {
+		o.Files = character.Folder(c.Characters.Dir)
+	}
+	return o
+}
+
 const configName = "parley.toml"
 
 // loadConfig reads the named file; with no name, parley.toml of the working
@@ -340,6 +352,9 @@ func (c *config) check() error {
 		if *path != "" {
 			*path = c.beside(*path)
 		}
+	}
+	if d := c.Server.Data; d != "" && d != dataOff && d != dataMemory {
+		c.Server.Data = c.beside(d)
 	}
 	if key, err := c.Discover.check(c); err != nil {
 		return bad("discover."+key+":", "%v", err)

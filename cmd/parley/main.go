@@ -34,9 +34,10 @@ type cli struct {
 	Character characterCmd `cmd:"" help:"Import, list, show and export characters."`
 	Bench     benchCmd     `cmd:"" help:"Measure how fast a model runs here."`
 
-	Configure configCmd `cmd:"" name:"config" help:"Take over the configuration of another program."`
-	Key       keyCmd    `cmd:"" help:"Make, list and revoke API keys."`
-	Check     checkCmd  `cmd:"" help:"Find out whether a server keeps its promises."`
+	Session   sessionCmd `cmd:"" help:"List, show, export and import what was talked."`
+	Configure configCmd  `cmd:"" name:"config" help:"Take over the configuration of another program."`
+	Key       keyCmd     `cmd:"" help:"Make, list and revoke API keys."`
+	Check     checkCmd   `cmd:"" help:"Find out whether a server keeps its promises."`
 }
 
 // An app is what every subcommand gets: its streams and how to colour them.

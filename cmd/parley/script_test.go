@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 //	end                        ends the server as a terminal does; its log is then
 //	                           stderr. (testscript has a stop of its own, which
 //	                           ends the script.)
+//	crash                      ends the server as kill -9 does
 //	exits CODE COMMAND …       exec of a command that must exit with the code
 //	logged PATTERN             waits until the server's log has a line like that
 //	request METHOD PATH [FILE] to $URL; the body is then stdout. Fails for a
@@ -57,6 +58,9 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("VOCABULARIES", vocabularies)
+			if err := writeExamples(filepath.Join(e.WorkDir, "doc.sh")); err != nil {
+				return err
+			}
 			e.Setenv("PARLEY_DISCOVER", "false")
 			e.Setenv("OLLAMA_MODELS", filepath.Join(e.WorkDir, "ollama"))
 			e.Setenv("PARLEY_LLAMA_SERVER", "no-such-llama-server")
@@ -71,6 +75,7 @@ func TestScripts(t *testing.T) {
 			"exits":   scriptExits,
 			"serve":   scriptServe,
 			"end":     scriptEnd,
+			"crash":   scriptCrash,
 			"logged":  scriptLogged,
 			"request": scriptRequest,
 		},
@@ -196,6 +201,31 @@ func scriptEnd(ts *testscript.TestScript, neg bool, _ []string) {
 		ts.Fatalf("the server ended with %v:\n%s", err, s.log.String())
 	}
 	io.WriteString(ts.Stderr(), s.log.String())
+}
+
+func scriptCrash(ts *testscript.TestScript, neg bool, _ []string) {
+	s := ts.Value(servedKey{}).(*served)
+	if neg || s.cmd == nil {
+		ts.Fatalf("no server was started")
+	}
+	ts.Check(s.cmd.Process.Kill())
+	<-s.ended
+	s.cmd.Wait()
+}
+
+// writeExamples writes the commands of docs/sessions.md, for the server at
+// $URL.
+func writeExamples(path string) error {
+	doc, err := os.ReadFile(filepath.Join("..", "..", "docs", "sessions.md"))
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, part := range strings.Split(string(doc), "```sh\n")[1:] {
+		commands, _, _ := strings.Cut(part, "```")
+		b.WriteString(strings.ReplaceAll(commands, "http://127.0.0.1:7275", "$URL"))
+	}
+	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 
 func scriptLogged(ts *testscript.TestScript, neg bool, args []string) {

@@ -35,6 +35,7 @@ type serveCmd struct {
 	TrustProxy  []string `name:"trusted-proxy" placeholder:"ADDRESS" env:"PARLEY_TRUSTED_PROXY" help:"Reverse proxy, or network of them, whose X-Forwarded-For says who asks."`
 	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
 	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
+	Data        string   `placeholder:"DIR" env:"PARLEY_DATA" help:"Keep sessions and characters in this folder; :memory: forgets them at the end, off keeps none. Default: a folder of yours."`
 	LogFormat   string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
 	Pprof       bool     `env:"PARLEY_PPROF" help:"Serve profiles of the program at /debug/pprof, to this machine alone."`
 	LogContents bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
@@ -109,8 +110,14 @@ func (c *serveCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	sessions, closeStore, err := openSessions(cfg.Server.Data, cfg.sessions(models, log))
+	if err != nil {
+		go models.Close() // not waited for, as below
+		return err
+	}
+	defer closeStore()
 	s := server.New(models, server.Options{
-		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Proxies: proxies,
+		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions, Proxies: proxies,
 		Characters: cfg.characters(), Presets: cfg.presets(),
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
 		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
@@ -206,6 +213,9 @@ func (c *serveCmd) settings(a *app) (config, error) {
 	}
 	if c.LogFormat != "" {
 		s.LogFormat = c.LogFormat
+	}
+	if c.Data != "" {
+		s.Data = c.Data
 	}
 	if !slices.Contains([]string{"", "text", "json"}, s.LogFormat) {
 		return cfg, usageError("", "--log-format %s: the kinds are text and json", s.LogFormat)

@@ -296,6 +296,10 @@ func TestAPictureIsDrawnAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	webp, err := base64.StdEncoding.DecodeString("UklGRhoAAABXRUJQVlA4TA0AAAAvAAAAEAcQERGIiP4HAA==") // one pixel
+	if err != nil {
+		t.Fatal(err)
+	}
 	hidden, err := c.PNG(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -306,6 +310,7 @@ func TestAPictureIsDrawnAnew(t *testing.T) {
 	}{
 		"a card":      {hidden, image.Pt(400, 600)},
 		"a photo":     {photo(t), image.Pt(8, 12)},
+		"a WebP":      {webp, image.Pt(1, 1)},
 		"an archive":  {archive(t, map[string]string{"card.json": string(card), "assets/icon/a.jpg": string(photo(t))}), image.Pt(8, 12)},
 		"inside JSON": {inside, image.Pt(8, 12)},
 	} {

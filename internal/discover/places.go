@@ -51,6 +51,10 @@ func (e *Environment) places(dirs []string) (list []place) {
 // user's; "" if there is none.
 func (e *Environment) ModelsDir() string { return e.data("parley", "models") }
 
+// DataDir is where Parley keeps what is no model: a folder of the user's; "" if
+// there is none.
+func (e *Environment) DataDir() string { return e.data("parley") }
+
 // home is a path in the user's folder; "" if there is none.
 func (e *Environment) home(parts ...string) string {
 	if e.Home == "" {

@@ -35,7 +35,7 @@ func Schema(source []byte) (*Grammar, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the schema is no valid JSON: %w", err)
 	}
-	return newSchema(root).grammar(root)
+	return newSchema(root, new(definition)).grammar(root)
 }
 
 // JSON is the language of all JSON objects, in the same form.
@@ -44,15 +44,15 @@ func JSON() (*Grammar, error) { return Schema([]byte(`{"type": "object"}`)) }
 // A schema is a JSON schema while it is being made into rules.
 type schema struct {
 	root   *value
-	d      definition
+	d      *definition
 	known  map[string]ref // rules by the schemas that hold at once
 	common map[string]ref // rules by name
 	chain  []string       // references being followed
 	spaces ref
 }
 
-func newSchema(root *value) *schema {
-	s := &schema{root: root, known: map[string]ref{}, common: map[string]ref{}}
+func newSchema(root *value, d *definition) *schema {
+	s := &schema{root: root, d: d, known: map[string]ref{}, common: map[string]ref{}}
 	s.spaces = s.d.define("space", alt{nothing, text(" "), seq{text("\n"), repeat{alt{text(" "), text("\t")}, 0, 40}}})
 	return s
 }
@@ -62,7 +62,12 @@ func (s *schema) grammar(v *value) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.d.compile(s.d.define("document", seq{optional(alt{text(" "), text("\n")}), r}))
+	return s.d.compile(s.document(r))
+}
+
+// document is a whole text, with the white space that may stand before it.
+func (s *schema) document(r ref) ref {
+	return s.d.define("document", seq{optional(alt{text(" "), text("\n")}), r})
 }
 
 // A place is an error's place in a schema.

@@ -46,7 +46,7 @@ func (s *schema) constants(w *way) (expr, error) {
 	rest.limited, rest.constant = false, nil
 	var check *Grammar
 	if !plain(&rest) {
-		sub := newSchema(s.root)
+		sub := newSchema(s.root, new(definition))
 		sub.chain = s.chain
 		e, err := sub.way(&rest)
 		if err != nil {

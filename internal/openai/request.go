@@ -35,6 +35,7 @@ type Request struct {
 	Setting      roleplay.Setting  // how it is laid out, if not in the model's chat format alone
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
+	Session      string            // of a chat completion: the id of the session in which it is the next message
 	Suffix       string            // of a completion: what follows the gap behind the prompt; "": there is no gap
 }
 
@@ -246,6 +247,7 @@ func readOwn(o *wire.Object, q *Request, v wire.Value) {
 	if report := p.Flag("report"); report != nil {
 		q.WantReport = *report
 	}
+	q.Session = p.Bounded("session", limits.ExternalIDBytes)
 	layout := &q.Conversation.Layout
 	layout.Format = p.Bounded("format", limits.NameBytes)
 	layout.Markup = p.Text("format_toml")
@@ -278,7 +280,7 @@ func readOwn(o *wire.Object, q *Request, v wire.Value) {
 	}
 	layout.StopInReasoning = p.Flag("stop_in_reasoning")
 	p.Rest(func(name string, _ wire.Value) {
-		o.Invalid(p.At(wire.Short(name)), "there is no such field; there are report, format, format_toml, policy, names, note, media, fit and stop_in_reasoning")
+		o.Invalid(p.At(wire.Short(name)), "there is no such field; there are report, session, format, format_toml, policy, names, note, media, fit and stop_in_reasoning")
 	})
 }
 

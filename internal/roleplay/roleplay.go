@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"parley/internal/character"
+	"parley/internal/limits"
 	"parley/llm"
 )
 
@@ -173,7 +174,9 @@ func (s Scene) Order(turns []Turn, open bool) (command, begin string) {
 	if !strings.Contains(command, "<|prompt|>") {
 		command += "\n\n<|prompt|>"
 	}
-	return strings.NewReplacer("<|character|>", s.Bot, "<|prompt|>", text).Replace(command), begin
+	before, after, _ := strings.Cut(command, "<|prompt|>") // the text stands there once, however long it is
+	bot := strings.NewReplacer("<|character|>", s.Bot)
+	return bot.Replace(before) + text + bot.Replace(after), begin
 }
 
 // Stops are the strings at which somebody would begin another turn.
@@ -188,14 +191,31 @@ func (s Scene) Stops(turns []Turn) []string {
 	return slices.Compact(stops)
 }
 
-// LookAlikes notes where a user's words look like a turn of somebody.
+// LookAlikes notes where a line of a user's words begins like a turn of
+// somebody.
 func (s Scene) LookAlikes(turns []Turn, report *llm.Report) {
-	stops := s.Stops(turns)
+	names := map[string]bool{s.User: true, s.Bot: true}
 	for _, t := range turns {
-		for _, stop := range stops {
-			if t.Who == User && strings.Contains(t.Text, stop) {
-				report.Add("look_alike", t.Source.Field, "a line of the user's begins like a turn of "+strings.Trim(stop, "\n:"))
+		names[t.Name] = true
+	}
+	for _, t := range turns {
+		_, lines, _ := strings.Cut(t.Text, "\n")
+		for line := range strings.Lines(lines) {
+			if name := named(line, names); t.Who == User && name != "" {
+				report.Add("look_alike", t.Source.Field, "a line of the user's begins like a turn of "+name)
+				return // a report of thousands of them would say no more
 			}
 		}
 	}
+}
+
+// named is which of the names a line begins with, before a colon; "" is none.
+func named(line string, names map[string]bool) string {
+	line = line[:min(len(line), limits.NameBytes.Int()+1)]
+	for i := range len(line) {
+		if line[i] == ':' && names[line[:i]] {
+			return line[:i]
+		}
+	}
+	return ""
 }

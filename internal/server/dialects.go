@@ -51,6 +51,12 @@ var manners = map[Dialect]*manner{
 		ping:        anthropic.Ping,
 		fail:        func(body []byte) []byte { return anthropic.Event("error", body) },
 	}},
+	Native: {problem: openaiProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       asItIs,
+		ping:        []byte(": ping\n\n"),
+		fail:        func(body []byte) []byte { return sessionEvent(0, "error", body) },
+	}},
 	LlamaCPP: {problem: llamaProblem, stream: framing{
 		contentType: "text/event-stream; charset=utf-8",
 		frame:       eventData,

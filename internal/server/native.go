@@ -61,6 +61,9 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if q.Session != "" {
+		return &llm.Error{Code: llm.Invalid, Field: "parley.session", Message: "the prompts of a session are shown there", Hint: "GET /parley/v1/sessions/ID/messages/N/prompt"}
+	}
 	ctx, cancel := s.work(r)
 	defer cancel()
 	target, err := s.resolve(ctx, w, q, nil)

@@ -28,6 +28,9 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
+	if q.Session != "" {
+		return s.inSession(ctx, w, r, q)
+	}
 	out := newEvents(w, r)
 	target, err := s.resolve(ctx, w, q, out)
 	if err != nil {

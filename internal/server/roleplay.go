@@ -12,6 +12,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/character"
+	"parley/internal/limits"
 	"parley/internal/openai"
 	"parley/internal/roleplay"
 	"parley/internal/wire"
@@ -48,6 +49,7 @@ type talking struct {
 	setting roleplay.Setting
 	scene   roleplay.Scene
 	turns   []roleplay.Turn
+	stops   []string
 	open    bool        // the last turn is the bot's, and it is to go on with it
 	layout  chat.Layout // of the modes in which there is a chat format
 	room    int         // tokens that prompt and answer may have together; 0: as many as the model takes
@@ -67,6 +69,10 @@ type staging struct {
 func (t talking) stage(ctx context.Context, target Target, params llm.Params, report *llm.Report) (staging, error) {
 	if t.setting.Mode != roleplay.Instruct {
 		t.turns = t.scene.Begin(t.turns)
+		t.stops = t.scene.Stops(t.turns)
+		if err := limits.AllStops.CheckInt(len(t.stops) + len(params.Stop)); err != nil {
+			return staging{}, llm.Errorf(llm.Invalid, "messages", "every name in the talk is a stop string, and there are too many: %v", err)
+		}
 		t.scene.LookAlikes(t.turns, report)
 	}
 	whole, err := t.staged(ctx, target, 0)
@@ -161,7 +167,7 @@ func (t talking) staged(ctx context.Context, target Target, drop int) (staging, 
 		}
 	}
 	if t.setting.Mode != roleplay.Instruct {
-		st.stops = t.scene.Stops(t.turns)
+		st.stops = t.stops
 		st.flush = !t.open
 	}
 	if t.setting.Mode == roleplay.Chat {

@@ -60,7 +60,8 @@ func FaceNamed(name string) (Face, bool) {
 }
 
 // A route is one line of the server's contract. A path that ends in "/" has
-// one more part, which may itself contain slashes (the id of a model).
+// one more part, which may itself contain slashes (the id of a model). A part
+// "*" stands for any one part.
 type route struct {
 	dialect Dialect
 	method  string // GET includes HEAD
@@ -79,7 +80,7 @@ const (
 )
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, sessionRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", forAnyone, false, (*Server).healthz},
@@ -101,12 +102,20 @@ func (f Face) match(p string) (found []route) {
 		if r.dialect != Health && !slices.Contains(f.Dialects, r.dialect) {
 			continue
 		}
-		rest, below := strings.CutPrefix(p, r.path)
-		if p == r.path || below && rest != "" && r.path != "/" && strings.HasSuffix(r.path, "/") {
+		if r.fits(p) {
 			found = append(found, r)
 		}
 	}
 	return found
+}
+
+func (r route) fits(p string) bool {
+	if strings.Contains(r.path, "*") {
+		want, have := strings.Split(r.path, "/"), strings.Split(p, "/")
+		return slices.EqualFunc(want, have, func(w, h string) bool { return w == h || w == "*" })
+	}
+	rest, below := strings.CutPrefix(p, r.path)
+	return p == r.path || below && rest != "" && r.path != "/" && strings.HasSuffix(r.path, "/")
 }
 
 // route finds the handler of a request, checks the key and the limits, and

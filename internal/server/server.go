@@ -20,6 +20,7 @@ import (
 	"parley/chat"
 	"parley/internal/apikey"
 	"parley/internal/limits"
+	"parley/internal/session"
 	"parley/llm"
 )
 
@@ -36,6 +37,8 @@ type Options struct {
 
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
+
+	Sessions *session.Sessions // nil: none are kept; ended by Shutdown
 
 	Drain  time.Duration // running requests have so long to end at shutdown; 0: as in the table of limits
 	Logger *slog.Logger  // nil: no log
@@ -153,6 +156,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(seconds(limits.WriteSeconds), cancelGrace) })()
 
 	var wg sync.WaitGroup
+	if s.options.Sessions != nil {
+		wg.Go(func() { s.options.Sessions.Close(ctx) })
+	}
 	for _, h := range listening {
 		wg.Go(func() {
 			if h.Shutdown(grace) != nil {

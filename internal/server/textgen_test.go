@@ -75,6 +75,9 @@ func TestFramesOfASocket(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q\nwant %q", got, want)
 		}
+		if line := <-log; !strings.Contains(line, "route=/api/v1/stream dialect=textgen status=200 bytes=145") || !strings.Contains(line, "completion_tokens=3") {
+			t.Errorf("the log says %s of a request", line)
+		}
 	}
 
 	conn = dial(t, live.URL+"/api/v1/chat-stream")
@@ -92,11 +95,6 @@ func TestFramesOfASocket(t *testing.T) {
 	want = []string{`{"event":"text_stream","message_num":0,"history":{"internal":[],"visible":[]}}`, `{"event":"stream_end","message_num":1}`}
 	if !slices.Equal(got, want) {
 		t.Errorf("nothing to continue: got %q", got)
-	}
-	for range 2 {
-		if line := <-log; !strings.Contains(line, "route=/api/v1/stream dialect=textgen status=200 bytes=145") || !strings.Contains(line, "completion_tokens=3") {
-			t.Errorf("the log says %s of a request", line)
-		}
 	}
 }
 

@@ -1,7 +1,10 @@
 package session_test
 
 import (
+	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,9 +22,9 @@ func TestACharacterBeginsAndTheServerKnowsTheRest(t *testing.T) {
 	run.Wait(t.Context())
 	if got, want := m.last(), `system: Be Ada.
 
-Ada counts for Tom.
+About Tom: Tom is ten.
 
-Tom is ten.
+Ada counts for Tom.
 assistant: Hello, Tom!
 system: Be brief.
 user: 1 + 2, {{char}}?
@@ -63,8 +66,10 @@ func TestManyPeopleHaveTheirOwnNamesAndNoOthers(t *testing.T) {
 	if err != nil || out.Message.Text != "Hi, Ada: all!" {
 		t.Errorf("got %q, %v", out.Message.Text, err)
 	}
-	if got, want := m.last(), `system: Ada counts for You.
-assistant Ada: Hello, You!
+	if got, want := m.last(), `system: You are Ada. Answer User as Ada would, and stay in character.
+
+Ada counts for User.
+assistant Ada: Hello, User!
 user Ann: Hello
 user Bob X: I am Bob
 > Ann: I am a fool
@@ -74,7 +79,7 @@ user 4: who?
 `; got != want {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
-	if got := strings.Join(m.with[0].Stop, ""); got != "\nAnn:\nBob X:\nADA (user):\n4:" {
+	if got := strings.Join(m.with[0].Stop, ""); got != "\n4:\nADA (user):\nAnn:\nBob X:\nUser:" {
 		t.Errorf("it stops at %q", got)
 	}
 	var told bool
@@ -98,7 +103,7 @@ func TestThePromptOfAReplyCanBeMadeAgain(t *testing.T) {
 	was := m.last()
 	// Everything changes afterwards.
 	x, _, _ := st.Read(ctx, st.id)
-	if _, err := st.SaveCharacter(ctx, x.Now().Character, 1, "ada.yaml", []byte("name: Eve\ncontext: Eve lies.\n")); err != nil {
+	if _, _, err := st.SaveCharacter(ctx, x.Now().Character, 1, "ada.yaml", []byte("name: Eve\ncontext: Eve lies.\n")); err != nil {
 		t.Fatal(err)
 	}
 	must := func(_ session.Receipt, err error) {
@@ -137,10 +142,19 @@ func TestThePromptOfAReplyCanBeMadeAgain(t *testing.T) {
 	}
 }
 
+func ask(t *testing.T, params string) session.Ask {
+	t.Helper()
+	p, report, err := session.ParseParams(json.RawMessage(params))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session.Ask{Params: p, Report: report}
+}
+
 func TestParametersAreLaidOverEachOther(t *testing.T) {
 	m := &model{responder: chat.Script(chat.Accepted{PromptTokens: 3, Seed: 42}, chat.TextDelta{Text: "Hello", Tokens: []llm.Token{{ID: 5}}})}
 	st := on(t, m, session.New{Settings: session.Settings{System: "x", Params: json.RawMessage(`{"temperature":0.5,"max_tokens":9,"stop":"END"}`)}})
-	_, run := st.begun(st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{Params: json.RawMessage(`{"temperature":0.1,"nonsense":1}`)}))
+	_, run := st.begun(st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, ask(t, `{"temperature":0.1,"nonsense":1}`)))
 	out, err := run.Wait(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -155,10 +169,108 @@ func TestParametersAreLaidOverEachOther(t *testing.T) {
 	if len(r.Report) != 1 || r.Report[0].Code != "ignored" {
 		t.Errorf("got %+v", r.Report)
 	}
-	if _, err := st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{Params: json.RawMessage(`{"temperature":-1}`)}); llm.AsError(err).Field != "params.temperature" {
+	if _, _, err := session.ParseParams(json.RawMessage(`{"temperature":-1}`)); llm.AsError(err).Field != "params.temperature" {
+		t.Errorf("got %v", err)
+	}
+	if _, err := st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{Params: llm.Params{TopP: new(7.0)}}); llm.AsError(err).Field != "top_p" {
 		t.Errorf("got %v", err)
 	}
 	if len(st.talk()) != 2 {
 		t.Errorf("a request that is wrong was stored")
+	}
+}
+
+const keeper = `{"spec":"chara_card_v2","spec_version":"2.0","data":{"name":"Ada","description":"Ada counts.","first_mes":"Hi, {{user}}.","alternate_greetings":["Ho, {{user}}."],
+"post_history_instructions":"Rhyme.","extensions":{},"character_book":{"entries":[{"keys":["dragon"],"content":"Dragons are green.","enabled":true,"insertion_order":1,"extensions":{"sticky":9}}]}}}`
+
+func TestGreetingsAreAlternativesAndLoreIsToldAndRemembered(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
+	st := on(t, m, session.New{Settings: session.Settings{Character: keeper, User: "Tom"}, Greeting: 1})
+	if m := st.talk(); len(m) != 1 || m[0].Text != "Ho, Tom." || len(m[0].Alternatives) != 2 {
+		t.Errorf("it begins with %+v", m)
+	}
+	for i, text := range []string{"Is the dragon big?", "And old?", "one", "two", "three"} {
+		r, run := st.send(text)
+		out, err := run.Wait(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := m.last(); !strings.Contains(got, "Dragons are green.") || !strings.HasSuffix(got, "user: "+text+"\nsystem: Rhyme.\n") {
+			t.Errorf("turn %d: it was asked\n%s", i, got)
+		}
+		if l := out.Message.Reply.Lore; len(l) != 1 || l[0].Label != "dragon" {
+			t.Errorf("turn %d: the reply knows of %+v", i, l)
+		}
+		was := m.last()
+		if i, err := st.Inspect(t.Context(), session.Place{Session: st.id, Message: r.Reply, Version: -1}); err != nil || i.Rendered.Prompt.String() != was || i.Digest != i.Then {
+			t.Errorf("made again it is %+v, %v", i, err)
+		}
+	}
+}
+
+func TestTokensAreGivenBackToTheirModelAlone(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Hello", Tokens: []llm.Token{{ID: 5}}})}
+	st := on(t, m, session.New{})
+	for i, name := range []string{"tiny", "tiny", "other"} {
+		m.name = name
+		_, run := st.send("Hi")
+		run.Wait(t.Context())
+		for _, said := range m.asked[i].Messages {
+			if want := said.Role == chat.Assistant && name == "tiny"; (len(said.Tokens) > 0) != want {
+				t.Errorf("%s gets %+v", name, said)
+			}
+		}
+	}
+}
+
+// folder is characters in memory.
+type folder map[string]string
+
+func (f folder) Read(_ context.Context, name string) (string, []byte, error) {
+	if data, ok := f[name]; ok {
+		return name + ".yaml", []byte(data), nil
+	}
+	return "", nil, llm.Errorf(llm.NotFound, "character", "there is none")
+}
+
+func (f folder) Names() ([]string, error) { return slices.Collect(maps.Keys(f)), nil }
+
+func TestCharactersOfAFolderAreTakenOver(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
+	files := folder{"Tom & Co": "name: Tom\ngreeting: Hi.\n"}
+	st := &stage{model: m, t: t, store: session.NewMemory(), files: files}
+	st.open()
+	ctx := t.Context()
+	if all, err := st.Characters(ctx); err != nil || len(all) != 1 || all[0].ID != "Tom & Co" || all[0].Revision != 0 {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	x, _, err := st.Create(ctx, session.New{Settings: session.Settings{Character: "Tom & Co"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.id = x.ID
+	r, run := st.send("Hi")
+	run.Wait(ctx)
+	was := m.last()
+	files["Tom & Co"] = "name: Tom\ncontext: Tom sleeps.\n"
+	_, run = st.send("Hi")
+	if run.Wait(ctx); !strings.Contains(m.last(), "Tom sleeps.") {
+		t.Errorf("a change of the file does not count:\n%s", m.last())
+	}
+	if i, err := st.Inspect(ctx, session.Place{Session: st.id, Message: r.Reply, Version: -1}); err != nil || i.Rendered.Prompt.String() != was {
+		t.Errorf("the prompt of before is %+v, %v", i, err)
+	}
+	if _, _, err := st.SaveCharacter(ctx, "Tom & Co", 2, "tom.yaml", []byte("name: Tim\n")); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := st.Character(ctx, "Tom & Co", 0); err != nil || c.Name != "Tim" || c.Revision != 3 {
+		t.Errorf("what was saved is %+v, %v", c, err)
+	}
+	delete(files, "Tom & Co")
+	if all, err := st.Characters(ctx); err != nil || len(all) != 1 || all[0].Revision != 3 {
+		t.Errorf("got %+v, %v", all, err)
+	}
+	if _, err := st.Character(ctx, "../x", 0); llm.AsError(err).Code != llm.NotFound {
+		t.Errorf("got %v", err)
 	}
 }

@@ -153,7 +153,7 @@ func (m *Memory) Commit(_ context.Context, c Change) error {
 	if k != nil {
 		revision = k.session.Revision
 	}
-	if revision != c.Base || c.Session.Revision != c.Base+1 {
+	if revision != c.Base || c.Session.Revision != c.Base+1 && !(c.Base == 0 && c.Session.Revision > 0) {
 		return ErrStale
 	}
 	if x := c.Session.ExternalID; k == nil && x != "" {

@@ -7,48 +7,39 @@ import (
 	"parley/llm"
 )
 
-// paramsOf reads the parameters of a request, laid over those of the
-// settings. What is no parameter is reported as ignored.
-func paramsOf(settings, request json.RawMessage) (llm.Params, llm.Report, error) {
-	read := func(field string, raw json.RawMessage) (p llm.Params, r *wire.Reader) {
-		r = &wire.Reader{}
-		if len(raw) == 0 {
-			return p, r
-		}
-		v, err := wire.Parse(raw)
-		if err != nil {
-			r.Err = err
-			return p, r
-		}
-		o := r.Object(field, v)
-		o.Params(&p)
-		o.Rest(o.Leftover)
-		if r.Err == nil {
-			r.Err = p.Check()
-		}
-		return p, r
+// ParseParams reads parameters as a request has them; none is an empty raw.
+// What is no parameter is reported as ignored.
+func ParseParams(raw json.RawMessage) (p llm.Params, report llm.Report, err error) {
+	if len(raw) == 0 {
+		return p, nil, nil
 	}
-	ours, r := read("params", settings)
+	v, err := wire.Parse(raw)
+	if err != nil {
+		return p, nil, err
+	}
+	r := &wire.Reader{}
+	o := r.Object("params", v)
+	o.Params(&p)
+	o.Rest(o.Leftover)
 	if r.Err != nil {
 		return llm.Params{}, nil, r.Err
 	}
-	report := r.Report
-	theirs, r := read("params", request)
-	if r.Err != nil {
-		return llm.Params{}, nil, r.Err
+	return p, r.Report, p.Check()
+}
+
+// over lays the parameters of a request over usual ones.
+func over(p, usual llm.Params) llm.Params {
+	if p.Stop == nil {
+		p.Stop = usual.Stop
 	}
-	report.Merge(r.Report)
-	if theirs.Stop == nil {
-		theirs.Stop = ours.Stop
+	if p.BannedStrings == nil {
+		p.BannedStrings = usual.BannedStrings
 	}
-	if theirs.BannedStrings == nil {
-		theirs.BannedStrings = ours.BannedStrings
+	if p.LogitBias == nil && p.WordBias == nil {
+		p.LogitBias, p.WordBias = usual.LogitBias, usual.WordBias
 	}
-	if theirs.LogitBias == nil && theirs.WordBias == nil {
-		theirs.LogitBias, theirs.WordBias = ours.LogitBias, ours.WordBias
-	}
-	theirs.IgnoreEOS = theirs.IgnoreEOS || ours.IgnoreEOS
-	return theirs.WithDefaults(ours), report, nil
+	p.IgnoreEOS = p.IgnoreEOS || usual.IgnoreEOS
+	return p.WithDefaults(usual)
 }
 
 // spell writes parameters as a request has them, those left open left out.

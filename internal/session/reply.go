@@ -4,30 +4,30 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/scene"
 	"parley/llm"
 )
 
 // Ask says how a reply is generated. What it leaves open is as the session's
 // settings say.
 type Ask struct {
-	Model      string
-	Params     json.RawMessage
-	CacheScope string
+	Model  string
+	Params llm.Params
+	Report llm.Report // of what was asked and is not carried out
 }
 
 func (a Ask) check() error {
 	if err := limits.NameBytes.CheckInt(len(a.Model)); err != nil {
 		return llm.Errorf(llm.Invalid, "model", "%v", err)
 	}
-	_, _, err := paramsOf(nil, a.Params)
-	return err
+	return a.Params.Check()
 }
 
 // Send adds a message and begins a reply to it.
@@ -133,9 +133,9 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 			return Receipt{}, err
 		}
 		settings := t.Session.Now()
-		r.Base, r.Asked = t.Session.Revision, a.Model
-		if r.Asked == "" {
-			r.Asked = settings.Model
+		r.Base, r.Asked, r.Wanted = t.Session.Revision, s.now(), a.Model
+		if r.Wanted == "" {
+			r.Wanted = settings.Model
 		}
 		if settings.Character != "" {
 			who, err := s.part(ctx, settings.Character, 0)
@@ -207,43 +207,47 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	if err != nil {
 		return err
 	}
-	params, report, err := paramsOf(t.Session.At(r.reply.Base).Params, a.Params)
+	usual, _, err := ParseParams(t.Session.At(r.reply.Base).Params)
 	if err != nil {
 		return err
 	}
-	params.CacheScope = a.CacheScope
-	model, err := s.models.Answerer(ctx, r.reply.Asked)
+	params, report := over(a.Params, usual), slices.Clone(a.Report)
+	model, err := s.models.Answerer(ctx, r.reply.Wanted)
 	if err != nil {
 		return err
 	}
 	if model.Release != nil {
 		defer model.Release()
 	}
+	r.mu.Lock()
+	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.mu.Unlock()
 	sc, err := s.compose(ctx, t, r.Place, &r.reply)
 	if err != nil {
 		return err
 	}
-	params.Stop = append(params.Stop, sc.stop...)
+	params.Stop = append(params.Stop, sc.Stop...)
 	report.Merge(model.Report)
-	report.Merge(sc.report)
+	report.Merge(sc.Report.Notes)
 	r.mu.Lock()
-	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.reply.Dropped, r.reply.Lore, r.reply.Mind = sc.Report.Dropped, told(sc.Report.Lore), sc.Report.State
 	if tpl := model.Info.ChatTemplate; tpl != "" {
 		r.reply.TemplateDigest = digest(func(w io.Writer) { io.WriteString(w, tpl) })
 	}
 	r.reply.Params = spell(params.WithDefaults(model.Info.Sampling))
 	r.reply.Report = report
 	r.mu.Unlock()
-	name := opening{names: sc.names, over: r.reply.Kind == Continue || len(sc.names) == 0}
-	ids, known := []int{}, true
-	for e, err := range model.Responder.Respond(ctx, sc.conversation, params) {
+	name := opening{marks: sc.Lead, over: r.reply.Kind == Continue || len(sc.Lead) == 0}
+	var ids []int
+	known := true
+	for e, err := range model.Responder.Respond(ctx, sc.Conversation, params) {
 		if err != nil {
 			r.say(EventText, name.end())
 			return err
 		}
 		switch e := e.(type) {
 		case chat.Accepted:
-			s.show(ctx, r, model, sc.conversation, e)
+			s.show(ctx, r, model, sc.Conversation, e)
 		case chat.Waiting:
 			r.mu.Lock()
 			r.progress = llm.Waiting(e)
@@ -318,6 +322,20 @@ func (r *Reply) finish(f llm.Finish) {
 	}
 }
 
+// Finish is how the reply ended, as a model tells it. One that was broken off
+// ended as if by its length.
+func (r *Reply) Finish() llm.Finish {
+	f := llm.Finish{Reason: r.Reason, Stop: r.Stop, Seed: r.Seed, Report: r.Report,
+		Usage: llm.Usage{PromptTokens: r.Usage.Prompt, CompletionTokens: r.Usage.Completion, CacheUntold: r.Usage.Cached == nil}}
+	if r.Usage.Cached != nil {
+		f.Usage.CachedTokens = *r.Usage.Cached
+	}
+	if f.Reason == "" {
+		f.Reason = llm.ReasonLength
+	}
+	return f
+}
+
 // PromptDigest is the SHA-256 of a prompt: of its segments with what each may
 // contain, and of the format's stop strings.
 func PromptDigest(p chat.Rendered) string {
@@ -347,6 +365,7 @@ type Inspection struct {
 	Digest   string // of this prompt
 	Then     string // of the one that the reply was made from; "" if it was not known
 	Reply    Reply
+	Scene    scene.Report // what stands where, and what does not and why
 }
 
 // Inspect makes the prompt of a reply again, from the session as it was, the
@@ -379,7 +398,7 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	}
 	name := r.Model
 	if name == "" {
-		name = r.Asked
+		name = r.Wanted
 	}
 	model, err := s.models.Answerer(ctx, name)
 	if err != nil {
@@ -396,10 +415,10 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	rendered, err := renderer.Render(ctx, sc.conversation)
+	rendered, err := renderer.Render(ctx, sc.Conversation)
 	if err != nil {
 		return Inspection{}, err
 	}
-	rendered.Report.Merge(sc.report)
-	return Inspection{Model: model.Model, Rendered: rendered, Digest: PromptDigest(rendered), Then: r.PromptDigest, Reply: *r}, nil
+	rendered.Report.Merge(sc.Report.Notes)
+	return Inspection{Scene: sc.Report, Model: model.Model, Rendered: rendered, Digest: PromptDigest(rendered), Then: r.PromptDigest, Reply: *r}, nil
 }

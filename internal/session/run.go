@@ -393,7 +393,7 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 // opening takes a name off the beginning of a reply: models that see names
 // before what others say put theirs before what they say.
 type opening struct {
-	names []string
+	marks []string // "Ada:"
 	held  string
 	over  bool
 }
@@ -404,12 +404,12 @@ func (o *opening) take(text string) string {
 	}
 	o.held += text
 	said := strings.TrimLeft(o.held, " \n")
-	for _, name := range o.names {
-		if rest, ok := strings.CutPrefix(said, name+":"); ok {
+	for _, mark := range o.marks {
+		if rest, ok := strings.CutPrefix(said, mark); ok {
 			o.over = true
 			return strings.TrimLeft(rest, " ")
 		}
-		if strings.HasPrefix(name+":", said) {
+		if strings.HasPrefix(mark, said) {
 			return ""
 		}
 	}

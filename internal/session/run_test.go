@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 type model struct {
 	responder chat.Responder
 	err       error
+	name      string
 
 	mu    sync.Mutex
 	asked []chat.Conversation
@@ -31,7 +33,7 @@ func (m *model) Answerer(_ context.Context, name string) (session.Answerer, erro
 	if m.err != nil {
 		return session.Answerer{}, m.err
 	}
-	return session.Answerer{Model: "tiny", Info: llm.Info{ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m}, nil
+	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m}, nil
 }
 
 func (m *model) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {
@@ -67,6 +69,7 @@ type stage struct {
 	*model
 	t     *testing.T
 	store *session.Memory
+	files session.Files
 	id    string
 }
 
@@ -76,7 +79,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 	st := &stage{model: m, t: t, store: session.NewMemory()}
 	st.open()
 	if n.Settings.Character != "" {
-		c, err := st.SaveCharacter(t.Context(), "", 0, "ada.yaml", []byte(n.Settings.Character))
+		c, _, err := st.SaveCharacter(t.Context(), "", 0, "ada.yaml", []byte(n.Settings.Character))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,11 +94,10 @@ func on(t *testing.T, m *model, n session.New) *stage {
 }
 
 func (st *stage) open() {
-	s, err := session.Open(st.t.Context(), st.store, st.model, nil)
-	if err != nil {
+	st.Sessions = session.Open(st.store, session.Options{Models: st.model, Files: st.files})
+	if err := st.Recover(st.t.Context()); err != nil {
 		st.t.Fatal(err)
 	}
-	st.Sessions = s
 }
 
 func (st *stage) send(text string) (session.Receipt, *session.Run) {

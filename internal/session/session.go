@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"parley/chat"
+	"parley/internal/lorebook"
+	"parley/internal/scene"
 	"parley/llm"
 )
 
@@ -31,7 +33,7 @@ type Session struct {
 
 // Settings are what replies depend on besides the messages.
 type Settings struct {
-	Since int64 `json:"since"` // the revision from which on they hold
+	Since int64 `json:"since,omitempty"` // the revision from which on they hold
 
 	Model     string          `json:"model,omitempty"`      // "": the server's choice
 	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular
@@ -40,8 +42,12 @@ type Settings struct {
 	System    string          `json:"system,omitempty"`     // instructions at the beginning
 	Note      string          `json:"note,omitempty"`       // instructions near the end
 	NoteDepth int             `json:"note_depth,omitempty"` // how many messages stand behind the note
-	Fit       chat.FitPolicy  `json:"fit,omitempty"`        // what happens when the talk gets longer than the context
-	Params    json.RawMessage `json:"params,omitempty"`     // sampling, as the fields of a chat completion
+	Fit       chat.FitPolicy  `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
+	Scenario  string          `json:"scenario,omitempty"`   // takes the place of the character's
+	Summary   string          `json:"summary,omitempty"`    // what happened before the messages
+	Style     scene.Style     `json:"style,omitempty"`
+	Names     scene.Names     `json:"names,omitempty"`
+	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
 }
 
 // At gives the settings as they were at a revision.
@@ -120,11 +126,12 @@ const (
 // A Reply is how a message was generated: all that it takes to tell why it
 // says what it says.
 type Reply struct {
-	Kind      Kind   `json:"kind"`
-	Base      int64  `json:"base"`                // the revision of the session that it answers
-	Continued int    `json:"continued,omitempty"` // of Continue: the version whose text it begins with
-	Character Cast   `json:"character,omitzero"`
-	Asked     string `json:"asked_model,omitempty"`
+	Kind      Kind      `json:"kind"`
+	Base      int64     `json:"base"`                // the revision of the session that it answers
+	Continued int       `json:"continued,omitempty"` // of Continue: the version whose text it begins with
+	Asked     time.Time `json:"asked"`               // when, for macros and lorebooks
+	Character Cast      `json:"character,omitzero"`
+	Wanted    string    `json:"wanted_model,omitempty"` // the name by which a model was asked for
 
 	Model          string          `json:"model,omitempty"`
 	Architecture   string          `json:"architecture,omitempty"`
@@ -135,12 +142,15 @@ type Reply struct {
 	Params         json.RawMessage `json:"params,omitempty"`        // with the model's own recommendations
 	Seed           int64           `json:"seed"`
 
-	Reason llm.Reason  `json:"reason,omitempty"` // why it ended
-	Stop   string      `json:"stop,omitempty"`   // the stop string that matched
-	Usage  Usage       `json:"usage,omitzero"`
-	Report llm.Report  `json:"report,omitempty"` // what was repaired, dropped, shortened
-	Tokens []int       `json:"tokens,omitempty"` // the generated ids, where the engine tells them
-	Error  *ReplyError `json:"error,omitempty"`
+	Reason  llm.Reason         `json:"reason,omitempty"` // why it ended
+	Stop    string             `json:"stop,omitempty"`   // the stop string that matched
+	Usage   Usage              `json:"usage,omitzero"`
+	Report  llm.Report         `json:"report,omitempty"`     // what was repaired, dropped, shortened
+	Dropped []scene.Dropped    `json:"dropped,omitempty"`    // what the scene had no room for
+	Lore    []lorebook.Verdict `json:"lore,omitempty"`       // entries of lorebooks that were told, without their texts
+	Mind    lorebook.State     `json:"lore_state,omitempty"` // what lorebooks remember for the next turn
+	Tokens  []int              `json:"tokens,omitempty"`     // the generated ids, where the engine tells them
+	Error   *ReplyError        `json:"error,omitempty"`
 }
 
 // Usage counts a reply's tokens and seconds.
@@ -177,6 +187,7 @@ type Character struct {
 	Data     []byte    `json:"data"` // as it was sent, byte for byte
 	Created  time.Time `json:"created"`
 	Deleted  bool      `json:"deleted,omitempty"`
+	Folder   bool      `json:"folder,omitempty"` // taken from the folder of characters
 }
 
 // clone copies what a change of one session must not change in another.

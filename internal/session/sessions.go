@@ -14,6 +14,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/scene"
 	"parley/llm"
 )
 
@@ -22,10 +23,12 @@ import (
 type Sessions struct {
 	store  Store
 	models Models
+	files  Files
 	log    *slog.Logger
 
-	locks [64]sync.Mutex // for one session at a time, by its id
-	seed  maphash.Seed
+	locks      [64]sync.Mutex // for one session at a time, by its id
+	seed       maphash.Seed
+	characters sync.Mutex // for one character at a time; it may be taken while a session is locked
 
 	ctx     context.Context // of all runs
 	cancel  context.CancelCauseFunc
@@ -57,12 +60,26 @@ type Answerer struct {
 	Release   func()     // called once when it is not needed any more; may be nil
 }
 
-// Open makes Sessions of a store. Replies that were being generated when the
-// store was used last are marked as interrupted. Only one Sessions may work on
-// a store at a time.
-func Open(ctx context.Context, store Store, models Models, log *slog.Logger) (*Sessions, error) {
+// Files are characters that somebody else keeps, in files.
+type Files interface {
+	// Read gives the file of a character by its name, and what stands in it. One
+	// that is not there is an *llm.Error with Code NotFound.
+	Read(ctx context.Context, name string) (file string, data []byte, err error)
+	// Names lists the characters.
+	Names() ([]string, error)
+}
+
+// Options are what sessions need besides a store. All may be nil.
+type Options struct {
+	Models Models // who replies
+	Files  Files  // characters beside those of the store
+	Logger *slog.Logger
+}
+
+// Open makes Sessions of a store.
+func Open(store Store, o Options) *Sessions {
 	s := &Sessions{
-		store: store, models: models, log: log, seed: maphash.MakeSeed(),
+		store: store, models: o.Models, files: o.Files, log: o.Logger, seed: maphash.MakeSeed(),
 		active: map[string]*Run{}, runs: map[string]*Run{},
 		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		newID: func() string { return strings.ToLower(rand.Text()[:16]) },
@@ -71,22 +88,29 @@ func Open(ctx context.Context, store Store, models Models, log *slog.Logger) (*S
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	places, err := store.Unfinished(ctx)
+	return s
+}
+
+// Recover marks replies as interrupted that were being generated when the
+// store was used last. It is for the one who serves a store, before anything
+// else: there must be no other.
+func (s *Sessions) Recover(ctx context.Context) error {
+	places, err := s.store.Unfinished(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("look for unfinished replies: %w", err)
+		return fmt.Errorf("look for unfinished replies: %w", err)
 	}
 	for _, p := range places {
-		nodes, err := store.Nodes(ctx, p.Session)
+		nodes, err := s.store.Nodes(ctx, p.Session)
 		if err != nil {
-			return nil, err
+			return fmt.Errorf("look at an unfinished reply: %w", err)
 		}
 		v := nodes[p.Message-1].Versions[p.Version]
 		v.State = Interrupted
-		if err := store.Grow(ctx, p, v); err != nil {
-			return nil, fmt.Errorf("mark an unfinished reply: %w", err)
+		if err := s.store.Grow(ctx, p, v); err != nil {
+			return fmt.Errorf("mark an unfinished reply: %w", err)
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // errClosing is why a run ends that is still there when the server ends.
@@ -212,7 +236,11 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 		if err != nil {
 			return Session{}, false, err
 		}
-		greetings := p.greetings(n.Settings)
+		sc := set(t.Session, n.Settings, p)
+		greetings, err := sc.Greetings(0)
+		if err != nil {
+			return Session{}, false, err
+		}
 		if n.Greeting < 0 || n.Greeting > 0 && n.Greeting >= len(greetings) {
 			return Session{}, false, llm.Errorf(llm.Invalid, "greeting", "the character has %d greetings, counted from 0", len(greetings))
 		}
@@ -265,7 +293,7 @@ func (v Settings) check() error {
 			return llm.Errorf(llm.Invalid, c.field, "%v", err)
 		}
 	}
-	for _, c := range []struct{ field, value string }{{"persona", v.Persona}, {"system", v.System}, {"note", v.Note}} {
+	for _, c := range []struct{ field, value string }{{"persona", v.Persona}, {"system", v.System}, {"note", v.Note}, {"scenario", v.Scenario}, {"summary", v.Summary}} {
 		if err := limits.MessageBytes.CheckInt(len(c.value)); err != nil {
 			return llm.Errorf(llm.Invalid, c.field, "%v", err)
 		}
@@ -276,7 +304,13 @@ func (v Settings) check() error {
 	if !slices.Contains([]chat.FitPolicy{chat.FitDefault, chat.FitRefuse, chat.FitDropOldest}, v.Fit) {
 		return llm.Errorf(llm.Invalid, "fit", "there is no %q; there are refuse and drop_oldest", v.Fit)
 	}
-	_, _, err := paramsOf(v.Params, nil)
+	if !slices.Contains([]scene.Style{scene.Turns, scene.Chat, scene.ChatInstruct}, v.Style) {
+		return llm.Errorf(llm.Invalid, "style", "there is no %q; there are chat and chat-instruct", v.Style)
+	}
+	if !slices.Contains([]scene.Names{scene.NamesIfMany, scene.NamesAlways, scene.NamesNever}, v.Names) {
+		return llm.Errorf(llm.Invalid, "names", "there is no %q; there are always and never", v.Names)
+	}
+	_, _, err := ParseParams(v.Params)
 	return err
 }
 
@@ -336,6 +370,11 @@ func (s *Sessions) Read(ctx context.Context, id string) (Session, []Message, err
 		return Session{}, nil, err
 	}
 	return t.Session, t.Messages(t.Session.Head, t.Session.Revision), nil
+}
+
+// External finds a session by what its owner's program calls it.
+func (s *Sessions) External(ctx context.Context, externalID string) (Session, error) {
+	return s.store.External(ctx, externalID)
 }
 
 // List gives sessions, those changed last first.

@@ -54,7 +54,7 @@ type Store interface {
 
 // A Change takes a session from one revision to the next.
 type Change struct {
-	Session Session // as it is to be; its revision is Base+1
+	Session Session // as it is to be; its revision is Base+1, or of a new one 1 and more
 	Base    int64   // the revision that it was made from; 0: the session is new
 
 	Nodes    []Node    // new ones

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -277,6 +278,27 @@ func TestFilesThatAreNotOursAreLeftAsTheyAre(t *testing.T) {
 		}
 		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
 			t.Errorf("%s was changed", path)
+		}
+	}
+}
+
+func TestNobodyElseReadsAFile(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("rights are another matter there")
+	}
+	dir := t.TempDir()
+	s := opened(t, filepath.Join(dir, "x.db"))
+	x := session.Session{ID: "s"}
+	if err := s.Commit(t.Context(), message(&x, "secret")); err != nil {
+		t.Fatal(err)
+	}
+	files, err := os.ReadDir(dir)
+	if err != nil || len(files) < 2 {
+		t.Fatal(files, err)
+	}
+	for _, f := range files {
+		if i, err := f.Info(); err != nil || i.Mode().Perm() != 0o600 {
+			t.Errorf("%s has the rights %v (%v)", f.Name(), i.Mode(), err)
 		}
 	}
 }

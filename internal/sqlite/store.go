@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -49,14 +51,12 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(abs)}
-	if !strings.HasPrefix(uri.Path, "/") { // a drive's letter
-		uri.Path = "/" + uri.Path
+	// What people say to each other is for nobody else's eyes; SQLite's other files
+	// get the same rights. Where this fails, SQLite says why.
+	if f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		f.Close()
 	}
-	uri.RawQuery = url.Values{"_pragma": {
-		"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)", "foreign_keys(1)", "trusted_schema(0)",
-	}}.Encode()
-	db, err := sql.Open("sqlite", uri.String())
+	db, err := sql.Open("sqlite", uri(abs, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)", "foreign_keys(1)", "trusted_schema(0)"))
 	if err != nil {
 		return nil, err
 	}
@@ -78,6 +78,15 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	s.close = func() error { return errors.Join(write.Close(), db.Close()) }
 	s.done.Go(s.writer)
 	return s, nil
+}
+
+// uri is how SQLite is told of a file, with what is set for each connection.
+func uri(abs string, pragmas ...string) string {
+	u := url.URL{Scheme: "file", Path: filepath.ToSlash(abs), RawQuery: url.Values{"_pragma": pragmas}.Encode()}
+	if !strings.HasPrefix(u.Path, "/") { // a drive's letter
+		u.Path = "/" + u.Path
+	}
+	return u.String()
 }
 
 // explain turns an error of SQLite into one for a user.
@@ -202,9 +211,19 @@ type lock struct {
 func (l *lock) Close() error { return errors.Join(l.conn.Close(), l.db.Close()) }
 
 // Lock makes sure that no other process serves the sessions of a folder: it
-// fails while one does. The lock ends with Close, or with the process.
-func Lock(ctx context.Context, dir string) (interface{ Close() error }, error) {
-	db, err := sql.Open("sqlite", filepath.Join(dir, "serving.lock"))
+// fails while one does. One that is just ending is waited for. The lock ends
+// with Close, or with the process.
+func Lock(ctx context.Context, dir string) (io.Closer, error) {
+	abs, err := filepath.Abs(filepath.Join(dir, "serving.lock"))
+	if err != nil {
+		return nil, err
+	}
+	// What people say to each other is for nobody else's eyes; SQLite's other files
+	// get the same rights. Where this fails, SQLite says why.
+	if f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
+		f.Close()
+	}
+	db, err := sql.Open("sqlite", uri(abs, "busy_timeout(500)", "journal_mode(MEMORY)"))
 	if err != nil {
 		return nil, err
 	}

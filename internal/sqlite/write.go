@@ -51,7 +51,7 @@ func (s *Store) change(ctx context.Context, what string, f func(*changer)) error
 func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 	return s.change(ctx, "store a change of a session", func(c *changer) {
 		x := ch.Session
-		if ch.Session.Revision != ch.Base+1 {
+		if x.Revision != ch.Base+1 && !(ch.Base == 0 && x.Revision > 0) {
 			c.err = session.ErrStale
 			return
 		}

@@ -41,6 +41,12 @@ func (e *endpoint) constrained(c *call, title string, body map[string]any) error
 	if k == nil {
 		return nil
 	}
+	if k.Kind == llm.ConstrainCall { // the prompt begins the call; nothing holds what follows
+		for _, call := range k.Calls {
+			c.report.Add(llm.CodeArgumentsUnheld, call.Name, title+" is not told what arguments the tool takes")
+		}
+		return nil
+	}
 	refused := llm.Errorf(llm.Unsupported, k.Field, "%s cannot hold its output to this here", title)
 	refused.Hint = "leave it out, ask for the form in a message and check the answer"
 	if k.After != "" && k.Open == "" {

@@ -76,6 +76,18 @@ func TestThoughtsAreNotHeldToAnAnswersLanguage(t *testing.T) {
 	}
 }
 
+// A call that the prompt begins comes as well as the engine can: that its
+// arguments are not held to their schema is no reason to refuse it.
+func TestAnEngineIsNotToldOfArguments(t *testing.T) {
+	c, body := &call{params: llm.Params{Constraint: &llm.Constraint{Kind: llm.ConstrainCall, Calls: []llm.Call{{Name: "look", Schema: "{}"}}}}}, map[string]any{}
+	if err := llamaCompletion.constrained(c, "x", body); err != nil || len(body) > 0 {
+		t.Errorf("the engine is told %v, %v", body, err)
+	}
+	if len(c.report) != 1 || c.report[0].Code != llm.CodeArgumentsUnheld || c.report[0].Value != "look" {
+		t.Errorf("report %v", c.report)
+	}
+}
+
 func TestAConstraintIsSentWithTheCall(t *testing.T) {
 	o, _ := picky(t, func(string) (int, string) { return 0, "" }, fine)
 	if _, err := o.Responder.(*responder).engine.Models(t.Context()); err != nil {

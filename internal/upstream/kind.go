@@ -155,9 +155,3 @@ type chunk struct {
 	stop   string     // the stop string that the engine says has matched
 	done   bool       // nothing comes behind this frame
 }
-
-// onlyText reports whether a chunk has a text, and says nothing else.
-func (c *chunk) onlyText() bool {
-	return c.text != "" && !c.accepted && c.tokens == nil && c.reasoning == "" && c.calls == nil && c.prompt == 0 && c.cached == 0 && c.completion == 0 &&
-		!c.cacheTold && c.progress == nil && c.finish == "" && c.stop == "" && !c.done
-}

@@ -64,20 +64,12 @@ func newOpenAIReader() func(frame) (chunk, error) { return alike(openAIFrames())
 
 func openAIFrames() func(frame) (chunk, error) {
 	var calls toolCalls
-	var last repeated
 	return func(f frame) (chunk, error) {
-		if text, ok := last.text(f.data); ok {
-			return chunk{text: text}, nil
-		}
 		var a openAIAnswer
 		if err := json.Unmarshal(f.data, &a); err != nil {
 			return chunk{}, err
 		}
-		c, err := a.chunk(&calls)
-		if err == nil && c.onlyText() && a.Choices[0].Delta != nil {
-			last.learn(f.data, a.Choices[0].Delta.Content, c.text)
-		}
-		return c, err
+		return a.chunk(&calls)
 	}
 }
 

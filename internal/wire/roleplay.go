@@ -33,10 +33,10 @@ func (o *Object) Roleplay(usual roleplay.Mode) roleplay.Setting {
 	}
 	s.User = given(limits.NameBytes, acts, "user_name", "name1", "your_name")
 	s.Bot = given(limits.NameBytes, acts, "bot_name", "name2")
-	s.Context = given(limits.BodyBytes, acts, "context")
-	s.Greeting = given(limits.BodyBytes, acts, "greeting")
-	s.Bio = given(limits.BodyBytes, acts, "user_bio")
-	s.Command = given(limits.BodyBytes, s.Mode == roleplay.ChatInstruct, "chat_instruct_command", "chat-instruct_command")
+	s.Context = given(limits.CharacterBytes, acts, "context")
+	s.Greeting = given(limits.CharacterBytes, acts, "greeting")
+	s.Bio = given(limits.CharacterBytes, acts, "user_bio")
+	s.Command = given(limits.CharacterBytes, s.Mode == roleplay.ChatInstruct, "chat_instruct_command", "chat-instruct_command")
 	s.Template = given(limits.TemplateBytes, s.Mode == roleplay.Chat, "chat_template_str")
 	s.FormatTemplate = given(limits.TemplateBytes, s.Mode != roleplay.Chat, "instruction_template_str")
 	if name := given(limits.NameBytes, s.Mode != roleplay.Chat && s.FormatTemplate == "", "instruction_template"); name != "" && name != "None" {

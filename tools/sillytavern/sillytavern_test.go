@@ -34,6 +34,7 @@ func TestSillyTavern(t *testing.T) {
 	t.Run("text completion", func(t *testing.T) { textCompletion(t, log) })
 	t.Run("KoboldAI Classic", func(t *testing.T) { koboldClassic(t, log) })
 	t.Run("post-processing", postProcessing)
+	t.Run("characters", cards)
 	t.Run("by another name", otherNames)
 	t.Run("the page", func(t *testing.T) { page(t, log) })
 }

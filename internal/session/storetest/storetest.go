@@ -117,6 +117,7 @@ func stale(t *testing.T, s session.Store) {
 		"too new":  func(c *session.Change) { c.Base, c.Session.Revision = 2, 3 },
 		"no next":  func(c *session.Change) { c.Base, c.Session.Revision = 1, 1 },
 		"too far":  func(c *session.Change) { c.Base, c.Session.Revision = 1, 3 },
+		"another":  func(c *session.Change) { c.Base, c.Session.Revision = 0, 5 },
 		"from old": func(c *session.Change) { c.Base, c.Session.Revision = 0, 2 },
 	} {
 		d := talk("one", 5, "lost")
@@ -125,6 +126,14 @@ func stale(t *testing.T, s session.Store) {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}
+	none := talk("none", 0)
+	none.Session.Revision = 0
+	if err := s.Commit(ctx, none); !errors.Is(err, session.ErrStale) {
+		t.Errorf("a revision 0: %v", err)
+	}
+	late := talk("late", 0, "imported")
+	late.Session.Revision = 7
+	must(t, s.Commit(ctx, late))
 	must(t, s.Commit(ctx, talk("two", 0, "kept"))) // a refusal is of one change alone
 	nodes, err := s.Nodes(ctx, "one")
 	must(t, err)

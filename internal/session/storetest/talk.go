@@ -76,8 +76,8 @@ func Talk(t *testing.T, seed uint64, open func() session.Store) {
 	ctx := t.Context()
 	model := &parrot{}
 	begin := func() *session.Sessions {
-		s, err := session.Open(ctx, open(), model, nil)
-		if err != nil {
+		s := session.Open(open(), session.Options{Models: model})
+		if err := s.Recover(ctx); err != nil {
 			t.Fatal(err)
 		}
 		return s

@@ -106,6 +106,22 @@ result = {"type": "function_call_output", "call_id": calls[0].call_id, "output":
 answer = valid(client.responses.create(**calling, input=question + called.output + [result], tool_choice="none", extra_body=brought))
 check(answer.output_text.strip(), answer)
 
+# a call that is demanded needs no grammar: it is whole, and its arguments are what the tool takes
+lamp = {
+    "type": "function", "name": "lamp", "strict": False,
+    "parameters": {
+        "type": "object", "properties": {"color": {"enum": ["green", "blue"]}, "level": {"type": "integer", "minimum": 0, "maximum": 9}},
+        "required": ["color", "level"], "additionalProperties": False,
+    },
+}
+for choice in ("required", {"type": "function", "name": "lamp"}):
+    lit = valid(client.responses.create(
+        model="x", input="Light!", tools=[lamp], tool_choice=choice, parallel_tool_calls=False, temperature=2, extra_body={**brought, "seed": 3},
+    ))
+    check([item.type for item in lit.output] == ["function_call"], lit)
+    given = json.loads(lit.output[0].arguments)
+    check(given["color"] in ("green", "blue") and given["level"] in range(10) and len(given) == 2, given)
+
 # errors arrive as the SDK's own classes, and name the field
 for wrong, field in [
     ({"input": [{"role": "narrator", "content": "x"}]}, "input[0].role"),

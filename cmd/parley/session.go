@@ -1,0 +1,204 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/internal/session"
+	"parley/llm"
+)
+
+type sessionCmd struct {
+	List   sessionListCmd   `cmd:"" help:"List the sessions, those changed last first."`
+	Show   sessionShowCmd   `cmd:"" help:"Show what was talked in a session."`
+	Export sessionExportCmd `cmd:"" help:"Write a session to standard output."`
+	Import sessionImportCmd `cmd:"" help:"Make sessions of files: Parley's exports, chats of SillyTavern, histories of text-generation-webui."`
+}
+
+// dataFlag says whose sessions are meant.
+type dataFlag struct {
+	Data string `placeholder:"DIR" env:"PARLEY_DATA" help:"The folder in which a server keeps its sessions. Default: a folder of yours."`
+}
+
+type sessionListCmd struct {
+	dataFlag
+	JSON bool `help:"For programs: one JSON object a line."`
+}
+
+func (*sessionListCmd) Help() string {
+	return `Examples:
+
+    parley session list
+    parley session list --data /srv/parley --json`
+}
+
+func (c *sessionListCmd) Run(a *app) (err error) {
+	s, done, err := lookAt(c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = orElse(err, done()) }()
+	q := session.Query{Limit: limits.ListItems.Int()}
+	for {
+		list, err := s.List(context.Background(), q)
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			x := &list[i]
+			if c.JSON {
+				line, err := encodeJSON(x)
+				if err != nil {
+					return err
+				}
+				fmt.Fprintln(a.stdout, string(line))
+				continue
+			}
+			fmt.Fprintf(a.stdout, "%s  %s  %4d  %s\n", a.out.cyan(x.ID), x.Updated.Local().Format("2006-01-02 15:04"), x.Messages, printable(x.Title))
+		}
+		if len(list) < q.Limit {
+			return nil
+		}
+		q.After = &list[len(list)-1]
+	}
+}
+
+// orElse is the first error that there is.
+func orElse(err, other error) error {
+	if err != nil {
+		return err
+	}
+	return other
+}
+
+type sessionShowCmd struct {
+	ID string `arg:"" help:"The session, as parley session list shows it."`
+	dataFlag
+}
+
+func (*sessionShowCmd) Help() string {
+	return `Example:
+
+    parley session show k3jx5l2m7q4nbaiz`
+}
+
+func (c *sessionShowCmd) Run(a *app) (err error) {
+	s, done, err := lookAt(c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = orElse(err, done()) }()
+	x, talk, err := s.Read(context.Background(), c.ID)
+	if err != nil {
+		return err
+	}
+	for _, m := range talk {
+		who := m.Author.Name
+		if who == "" && m.Role == chat.User {
+			who = x.Now().User
+		}
+		if who == "" {
+			who = string(m.Role)
+		}
+		note := ""
+		if m.State != session.Complete {
+			note = " " + a.out.dim("("+string(m.State)+")")
+		}
+		if n := len(m.Alternatives); n > 1 {
+			note += " " + a.out.dim(fmt.Sprintf("(one of %d)", n))
+		}
+		fmt.Fprintf(a.stdout, "%s%s %s\n", a.out.bold(printable(who)+":"), note, printableLines(m.Text))
+	}
+	return nil
+}
+
+// printableLines is a text for a terminal: what would move its cursor or
+// change its colours is shown instead.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		lines[i] = printable(l)
+	}
+	return strings.Join(lines, "\n")
+}
+
+type sessionExportCmd struct {
+	ID     string `arg:"" help:"The session, as parley session list shows it."`
+	Format string `enum:"parley,sillytavern,textgen,messages" default:"parley" help:"parley (everything), sillytavern (lines of JSON), textgen (text-generation-webui's history) or messages (OpenAI's)."`
+	dataFlag
+}
+
+func (*sessionExportCmd) Help() string {
+	return `Examples:
+
+    parley session export k3jx5l2m7q4nbaiz > talk.json
+    parley session export k3jx5l2m7q4nbaiz --format sillytavern > Ada.jsonl`
+}
+
+func (c *sessionExportCmd) Run(a *app) (err error) {
+	s, done, err := lookAt(c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = orElse(err, done()) }()
+	data, err := s.Export(context.Background(), c.ID, session.Format(c.Format))
+	if err != nil {
+		return err
+	}
+	_, err = a.stdout.Write(data)
+	return err
+}
+
+type sessionImportCmd struct {
+	Files []string `arg:"" name:"file" help:"Files to read."`
+	dataFlag
+}
+
+func (*sessionImportCmd) Help() string {
+	return `What a file is, its content says. Examples:
+
+    parley session import ~/SillyTavern/data/default-user/chats/Ada/*.jsonl
+    parley session import ~/text-generation-webui/user_data/logs/chat/Ada/20260101-10-00-00.json`
+}
+
+func (c *sessionImportCmd) Run(a *app) (err error) {
+	s, done, err := lookAt(c.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = orElse(err, done()) }()
+	for _, path := range c.Files {
+		data, err := readFile("talk", path)
+		if err != nil {
+			return err
+		}
+		x, err := s.Import(context.Background(), data)
+		if err != nil {
+			return &userError{Message: path + ": " + sentence(err), Hint: llm.AsError(err).Hint, Err: err}
+		}
+		fmt.Fprintln(a.stdout, x.ID)
+	}
+	return nil
+}
+
+// readFile reads a file that may not be larger than the body of a request.
+func readFile(what, path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fileError(what, path, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limits.BodyBytes.Int64()+1))
+	if err != nil {
+		return nil, fileError(what, path, err)
+	}
+	if err := limits.BodyBytes.CheckInt(len(data)); err != nil {
+		return nil, &userError{Message: fmt.Sprintf("%s: %v", path, err), Err: err}
+	}
+	return data, nil
+}

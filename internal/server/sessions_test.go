@@ -1,0 +1,470 @@
+package server
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"parley/chat"
+	"parley/internal/session"
+	"parley/llm"
+)
+
+// keeper is a server that keeps sessions, and a client of it.
+type keeper struct {
+	t     *testing.T
+	gate  chan struct{}
+	store *session.Memory
+	url   string
+}
+
+// keeps starts a server whose model says "Hello", one piece for each value
+// that it gets from the gate; a nil gate does not hold it.
+func keeps(t *testing.T, gate chan struct{}) *keeper {
+	script := chat.Script(chat.Accepted{PromptTokens: 3}, chat.TextDelta{Text: "Hel"}, chat.TextDelta{Text: "lo"})
+	script.Gate = gate
+	models := one("tiny", rendering{script}, nil)
+	k := &keeper{t: t, gate: gate, store: session.NewMemory()}
+	sessions := session.Open(k.store, session.Options{Models: Answers(models)})
+	s := New(models, Options{Sessions: sessions})
+	h := httptest.NewServer(s.Handler(Own))
+	k.url = h.URL + "/parley/v1"
+	t.Cleanup(func() {
+		h.Close()
+		sessions.Close(t.Context())
+	})
+	return k
+}
+
+func (k *keeper) do(method, path, body string, header ...string) *http.Response {
+	k.t.Helper()
+	return k.doing(context.Background(), method, path, body, header...)
+}
+
+func (k *keeper) doing(ctx context.Context, method, path, body string, header ...string) *http.Response {
+	k.t.Helper()
+	r, err := http.NewRequestWithContext(ctx, method, k.url+path, strings.NewReader(body))
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	return resp
+}
+
+// answer is a request's answer, which must have a status.
+func (k *keeper) answer(status int, method, path, body string, header ...string) (v struct {
+	ID, Title, Run, Text, Name, ETag, Location string
+	Revision                                   int64
+	Head, Sent, Count                          int
+	Messages                                   []session.Message
+	Message                                    json.RawMessage
+	Hits                                       []session.Hit
+	Sessions, Characters                       []struct{ ID string }
+	Same, More, Over                           bool
+	Outcome                                    session.Outcome
+	Error                                      struct{ Message, Code, Param string }
+}) {
+	k.t.Helper()
+	resp := k.do(method, path, body, header...)
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	if err != nil {
+		k.t.Fatal(err)
+	}
+	if resp.StatusCode != status {
+		k.t.Fatalf("%s %s: %s, want %d\n%s", method, path, resp.Status, status, data)
+	}
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, &v); err != nil {
+			k.t.Fatalf("%s: %v", data, err)
+		}
+	}
+	v.ETag, v.Location = resp.Header.Get("ETag"), resp.Header.Get("Location")
+	return v
+}
+
+func (k *keeper) texts(id string) string {
+	k.t.Helper()
+	var all []string
+	for _, m := range k.answer(200, "GET", "/sessions/"+id, "").Messages {
+		all = append(all, m.Text)
+	}
+	return strings.Join(all, "|")
+}
+
+// read reads events until one of a kind has come, or the stream ends.
+func read(t *testing.T, body io.Reader, until string) (events []string) {
+	t.Helper()
+	event := ""
+	for lines := bufio.NewScanner(body); lines.Scan(); {
+		line := lines.Text()
+		if line == "" {
+			events = append(events, event)
+			if strings.Contains(event, until) && until != "" {
+				return events
+			}
+			event = ""
+			continue
+		}
+		if line, data := strings.CutPrefix(line, "data: "); data {
+			var v struct{ Text string }
+			json.Unmarshal([]byte(line), &v)
+			event += v.Text
+			continue
+		}
+		_, value, _ := strings.Cut(line, ": ")
+		event += value + " "
+	}
+	return events
+}
+
+func TestASessionIsTalkedInOverTheAPI(t *testing.T) {
+	k := keeps(t, nil)
+	c := k.answer(201, "POST", "/characters?file=ada.yaml", "name: Ada\ngreeting: Hello, {{user}}!\n")
+	x := k.answer(201, "POST", "/sessions", `{"character":"`+c.ID+`","user":"Tom","tags":["a"],"params":{"temperature":0.5}}`)
+	if x.Title != "Ada" || len(x.Messages) != 1 || x.Messages[0].Text != "Hello, Tom!" || x.ETag != `"1"` || x.Location != "/parley/v1/sessions/"+x.ID {
+		t.Errorf("got %+v", x)
+	}
+	at := "/sessions/" + x.ID
+	sent := k.answer(200, "POST", at+"/send", `{"text":"Hi"}`)
+	var m session.Message
+	if err := json.Unmarshal(sent.Message, &m); err != nil || m.Text != "Hello" || sent.Sent != 2 || m.Author.Name != "Ada" || sent.ETag != fmt.Sprintf(`"%d"`, sent.Revision) {
+		t.Errorf("got %+v, %v", sent, err)
+	}
+	prompt := k.answer(200, "GET", fmt.Sprintf("%s/messages/%d/prompt", at, m.ID), "")
+	if !prompt.Same || !strings.Contains(prompt.Text, "user: Hi") {
+		t.Errorf("got %+v", prompt)
+	}
+	k.answer(200, "POST", at+"/regenerate", `{}`)
+	k.answer(200, "POST", at+"/continue", ``)
+	if got := k.texts(x.ID); got != "Hello, Tom!|Hi|HelloHello" {
+		t.Errorf("got %q", got)
+	}
+	k.answer(200, "PATCH", at, fmt.Sprintf(`{"head":%d}`, m.ID))
+	k.answer(200, "PATCH", at+"/messages/2", `{"text":"Hi there"}`)
+	k.answer(200, "DELETE", at+"/messages/1", "")
+	if got := k.texts(x.ID); got != "Hi there|Hello" {
+		t.Errorf("got %q", got)
+	}
+	k.answer(200, "POST", at+"/messages/1/restore", "")
+	k.answer(200, "POST", at+"/undo", `{"count":2}`)
+	k.answer(200, "POST", at+"/send", `{"text":"narrated","role":"system","reply":false}`)
+	if got := k.texts(x.ID); got != "Hello, Tom!|narrated" {
+		t.Errorf("got %q", got)
+	}
+	f := k.answer(201, "POST", at+"/fork", `{"message":2}`)
+	if got := k.texts(f.ID); got != "Hello, Tom!|Hi there" {
+		t.Errorf("got %q", got)
+	}
+	if hits := k.answer(200, "GET", "/search?q=THERE", "").Hits; len(hits) != 2 {
+		t.Errorf("got %+v", hits)
+	}
+	k.answer(200, "PATCH", at, `{"title":"T","pinned":true,"tags":["b"],"user":"Jim","params":null}`)
+	for query, want := range map[string]int{"": 2, "?tag=b": 1, "?tag=a": 1, "?deleted=1": 0, "?limit=1": 1, "?character=" + c.ID: 2} {
+		if got := k.answer(200, "GET", "/sessions"+query, ""); len(got.Sessions) != want || got.More != (query == "?limit=1") {
+			t.Errorf("%s: %+v", query, got)
+		}
+	}
+	k.answer(200, "DELETE", at, "")
+	if got := k.answer(404, "POST", at+"/send", `{"text":"Hi"}`); !strings.Contains(got.Error.Message, "restore") {
+		t.Errorf("got %+v", got)
+	}
+	k.answer(200, "POST", at+"/restore", "")
+	exported := k.do("GET", at+"/messages", "")
+	data, _ := io.ReadAll(exported.Body)
+	exported.Body.Close()
+	again := k.answer(201, "POST", "/sessions/import", string(data))
+	if got, want := k.texts(again.ID), k.texts(x.ID); got != want || again.ID == x.ID {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	k.answer(204, "DELETE", at+"?purge=1", "")
+	k.answer(404, "GET", at, "")
+}
+
+func TestCharactersHaveRevisions(t *testing.T) {
+	k := keeps(t, nil)
+	c := k.answer(201, "POST", "/characters?file=ada.yaml", "name: Ada\n")
+	at := "/characters/" + c.ID
+	k.answer(200, "PUT", at, "name: Eve\n", "If-Match", c.ETag)
+	if got := k.answer(409, "PUT", at, "name: Lost\n", "If-Match", c.ETag); got.Error.Code != "conflict" {
+		t.Errorf("got %+v", got)
+	}
+	for path, want := range map[string]string{at + "/file": "name: Eve\n", at + "/file?revision=1": "name: Ada\n"} {
+		resp := k.do("GET", path, "")
+		data, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if string(data) != want || resp.Header.Get("Content-Disposition") == "" {
+			t.Errorf("%s: %q", path, data)
+		}
+	}
+	if got := k.answer(200, "GET", at+"?revision=1", ""); got.Name != "Ada" {
+		t.Errorf("got %+v", got)
+	}
+	k.answer(422, "POST", "/characters", "\x00\x01")
+	k.answer(201, "PUT", "/characters/tom", "name: Tom\n")
+	k.answer(200, "PUT", "/characters/tom", "name: Tom\n")
+	k.answer(409, "PUT", "/characters/new", "name: Tom\n", "If-Match", `"1"`)
+	k.answer(400, "PUT", "/characters/"+strings.Repeat("x", 65), "name: Tom\n")
+	k.answer(204, "DELETE", "/characters/tom", "")
+	k.answer(204, "DELETE", at, "")
+	k.answer(404, "GET", at, "")
+	if got := k.answer(200, "GET", "/characters", ""); len(got.Characters) != 0 {
+		t.Errorf("got %+v", got)
+	}
+	k.answer(404, "POST", "/sessions", `{"character":"`+c.ID+`"}`)
+}
+
+func TestAnExternalIDFindsItsSessionAgain(t *testing.T) {
+	k := keeps(t, nil)
+	x := k.answer(201, "POST", "/sessions", `{"external_id":"channel 7"}`)
+	if again := k.answer(200, "POST", "/sessions", `{"external_id":"channel 7"}`); again.ID != x.ID {
+		t.Errorf("got %s and %s", x.ID, again.ID)
+	}
+	k.answer(200, "POST", "/sessions/@channel%207/send", `{"text":"Hi"}`)
+	if got := k.texts(x.ID); got != "Hi|Hello" {
+		t.Errorf("got %q", got)
+	}
+	k.answer(404, "GET", "/sessions/@other", "")
+}
+
+func TestARequestThatComesTwiceSendsOnce(t *testing.T) {
+	k := keeps(t, nil)
+	at := "/sessions/" + k.answer(201, "POST", "/sessions", `{}`).ID
+	first := k.answer(200, "POST", at+"/send", `{"text":"Hi"}`, "Idempotency-Key", "1")
+	second := k.answer(200, "POST", at+"/send", `{"text":"Hi"}`, "Idempotency-Key", "1")
+	if !reflect.DeepEqual(first.Message, second.Message) {
+		t.Errorf("got %s\nand %s", first.Message, second.Message)
+	}
+	if got := k.answer(409, "POST", at+"/send", `{"text":"Ho"}`, "Idempotency-Key", "1"); got.Error.Param != "Idempotency-Key" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAReplyIsWatchedFromAnyEvent(t *testing.T) {
+	k := keeps(t, make(chan struct{}))
+	at := "/sessions/" + k.answer(201, "POST", "/sessions", `{}`).ID
+	ctx, leave := context.WithCancel(t.Context())
+	first := k.doing(ctx, "POST", at+"/send", `{"text":"Hi","stream":true}`)
+	if kind := first.Header.Get("Content-Type"); kind != "text/event-stream; charset=utf-8" {
+		t.Errorf("got %s", kind)
+	}
+	k.gate <- struct{}{}
+	k.gate <- struct{}{}
+	if got := read(t, first.Body, "text"); !reflect.DeepEqual(got, []string{"1 started ", "2 text Hel"}) {
+		t.Errorf("got %q", got)
+	}
+	leave()
+	first.Body.Close()
+
+	busy := k.answer(409, "POST", at+"/send", `{"text":"Ho"}`)
+	run := strings.TrimPrefix(busy.Location, "/parley/v1")
+	if !strings.HasPrefix(run, "/runs/") || k.answer(200, "GET", at, "").Run != strings.TrimPrefix(run, "/runs/") {
+		t.Fatalf("got %+v", busy)
+	}
+	second, third := k.do("GET", run+"/events", ""), k.do("GET", run+"/events", "", "Last-Event-ID", "2")
+	defer second.Body.Close()
+	defer third.Body.Close()
+	close(k.gate)
+	if got := read(t, second.Body, ""); !reflect.DeepEqual(got, []string{"1 started ", "2 text Hel", "3 text lo", "4 done "}) {
+		t.Errorf("the second sees %q", got)
+	}
+	if got := read(t, third.Body, ""); !reflect.DeepEqual(got, []string{"3 text lo", "4 done "}) {
+		t.Errorf("the third sees %q", got)
+	}
+	if got := k.answer(200, "GET", run, ""); !got.Over || got.Outcome.Message.Text != "Hello" {
+		t.Errorf("got %+v", got)
+	}
+	k.answer(400, "GET", run+"/events?after=x", "")
+	k.answer(404, "GET", "/runs/none.1.0", "")
+}
+
+func TestAReplyIsStoppedByWhoSaysSo(t *testing.T) {
+	for name, stop := range map[string]func(k *keeper, at, run string){
+		"the run":     func(k *keeper, at, run string) { k.answer(200, "POST", run+"/stop", "") },
+		"the session": func(k *keeper, at, run string) { k.answer(200, "POST", at+"/stop", "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			k := keeps(t, make(chan struct{}))
+			at := "/sessions/" + k.answer(201, "POST", "/sessions", `{}`).ID
+			began := k.answer(202, "POST", at+"/send", `{"text":"Hi","wait":false}`)
+			run := "/runs/" + began.Run
+			k.gate <- struct{}{}
+			k.gate <- struct{}{}
+			watching := k.do("GET", run+"/events", "")
+			read(t, watching.Body, "text")
+			watching.Body.Close()
+			stop(k, at, run)
+			m := k.answer(200, "GET", at, "").Messages
+			if len(m) != 2 || m[1].Text != "Hel" || m[1].State != session.Stopped {
+				t.Errorf("got %+v", m)
+			}
+		})
+	}
+}
+
+func TestWhoWantsItStopsByLeaving(t *testing.T) {
+	k := keeps(t, make(chan struct{}))
+	at := "/sessions/" + k.answer(201, "POST", "/sessions", `{}`).ID
+	ctx, leave := context.WithCancel(t.Context())
+	first := k.doing(ctx, "POST", at+"/send", `{"text":"Hi","stream":true,"stop_on_disconnect":true}`)
+	k.gate <- struct{}{}
+	k.gate <- struct{}{}
+	read(t, first.Body, "text")
+	run := strings.TrimPrefix(first.Header.Get("Location"), "/parley/v1")
+	leave()
+	first.Body.Close()
+	watching := k.do("GET", run+"/events", "")
+	defer watching.Body.Close()
+	read(t, watching.Body, "")
+	if got := k.answer(200, "GET", run, ""); got.Outcome.Message.State != session.Stopped {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestAShutdownKeepsWhatThereIsOfAReply(t *testing.T) {
+	script := chat.Script(chat.TextDelta{Text: "Hel"}, chat.TextDelta{Text: "lo"})
+	gate := make(chan struct{})
+	script.Gate = gate
+	models := one("tiny", script, nil)
+	sessions := session.Open(session.NewMemory(), session.Options{Models: Answers(models)})
+	s := New(models, Options{Sessions: sessions})
+	x, _, err := sessions.Create(t.Context(), session.New{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := sessions.Send(t.Context(), x.ID, session.Write{}, session.Send{Text: "Hi"}, session.Ask{}); err != nil {
+		t.Fatal(err)
+	}
+	gate <- struct{}{}
+	gate <- struct{}{}
+	for e := range sessions.Active(x.ID).Events(t.Context(), 0) {
+		if e.Kind == session.EventText {
+			break
+		}
+	}
+	now, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Shutdown(now); err != nil {
+		t.Fatal(err)
+	}
+	_, talk, err := sessions.Read(t.Context(), x.ID)
+	if err != nil || len(talk) != 2 || talk[1].Text != "Hel" || talk[1].State != session.Interrupted {
+		t.Errorf("got %+v, %v", talk, err)
+	}
+	if _, err := sessions.Send(t.Context(), x.ID, session.Write{}, session.Send{Text: "Hi"}, session.Ask{}); llm.AsError(err).Code != llm.Unavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRequestsThatAreWrongAreToldHow(t *testing.T) {
+	k := keeps(t, nil)
+	at := "/sessions/" + k.answer(201, "POST", "/sessions", `{}`).ID
+	for _, c := range []struct {
+		method, path, body, param string
+		status                    int
+	}{
+		{"POST", "/sessions", `{"nonsense":1}`, "nonsense", 400},
+		{"POST", "/sessions", `[]`, "", 400},
+		{"POST", "/sessions", `{"title":7}`, "title", 400},
+		{"POST", "/sessions", `{"character":"none"}`, "character", 404},
+		{"POST", "/sessions", `{"params":{"top_p":7}}`, "params.top_p", 400},
+		{"POST", "/sessions", `{"fit":"somehow"}`, "fit", 400},
+		{"GET", "/sessions/none", ``, "session", 404},
+		{"GET", "/sessions?limit=0", ``, "limit", 400},
+		{"GET", "/sessions?after=none", ``, "session", 404},
+		{"GET", "/search?q=", ``, "q", 400},
+		{"POST", at + "/send", `{}`, "text", 400},
+		{"POST", at + "/send", `{"text":"x","role":"tool"}`, "role", 400},
+		{"POST", at + "/send", `{"text":"x","author":7}`, "author", 400},
+		{"POST", at + "/continue", `{}`, "message", 400},
+		{"POST", at + "/regenerate", `{"message":9}`, "message", 404},
+		{"POST", at + "/impersonate", `{"message":1}`, "message", 400},
+		{"PATCH", at + "/messages/x", `{"text":"x"}`, "message", 404},
+		{"PATCH", at + "/messages/9", `{"text":"x"}`, "message", 404},
+		{"GET", at + "/messages/9/prompt", ``, "message", 404},
+		{"GET", at + "/export?as=x", ``, "as", 400},
+		{"POST", "/sessions/import", `{"x":1}`, "", 422},
+		{"PATCH", at, `{"head":9}`, "message", 404},
+	} {
+		if got := k.answer(c.status, c.method, c.path, c.body).Error; got.Param != c.param || got.Message == "" {
+			t.Errorf("%s %s %s: %+v", c.method, c.path, c.body, got)
+		}
+	}
+	k.answer(400, "PATCH", at, `{}`, "If-Match", "now")
+	k.answer(405, "PUT", at, `{}`)
+	if got := k.texts(strings.TrimPrefix(at, "/sessions/")); got != "" {
+		t.Errorf("something was sent: %q", got)
+	}
+}
+
+func TestAServerWithoutSessionsSaysSo(t *testing.T) {
+	s := New(one("tiny", chat.Script(), nil), Options{})
+	for _, r := range sessionRoutes {
+		rec := httptest.NewRecorder()
+		req := httptest.NewRequest(r.method, "http://127.0.0.1"+strings.ReplaceAll(r.path, "*", "1"), bytes.NewReader(nil))
+		s.Handler(Own).ServeHTTP(rec, req)
+		want := http.StatusBadRequest
+		if strings.HasSuffix(r.path, "openapi.json") {
+			want = http.StatusOK
+		}
+		if rec.Code != want || want != 200 && !strings.Contains(rec.Body.String(), "--data") {
+			t.Errorf("%s %s: %d %s", r.method, r.path, rec.Code, rec.Body)
+		}
+	}
+}
+
+func TestAChatCompletionMayBeTheNextMessageOfASession(t *testing.T) {
+	k := keeps(t, nil)
+	c := k.answer(201, "PUT", "/characters/ada?file=ada.yaml", "name: Ada\ngreeting: Hello!\n")
+	x := k.answer(201, "POST", "/sessions", `{"external_id":"x","character":"`+c.ID+`"}`)
+	native := k.url
+	defer func() { k.url = native }()
+	k.url = strings.TrimSuffix(native, "/parley/v1") + "/v1"
+	post := func(body string) string {
+		t.Helper()
+		resp := k.do("POST", "/chat/completions", body)
+		defer resp.Body.Close()
+		data, _ := io.ReadAll(resp.Body)
+		return resp.Status + " " + string(data)
+	}
+	whole := post(`{"model":"tiny","messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`)
+	if !strings.Contains(whole, `"content":"Hello"`) || !strings.Contains(whole, `"finish_reason":"stop"`) || !strings.Contains(whole, `"prompt_tokens":1`) {
+		t.Errorf("got %s", whole)
+	}
+	streamed := post(`{"messages":[{"role":"user","content":"And?"}],"stream":true,"parley":{"session":"` + x.ID + `"}}`)
+	if !strings.Contains(streamed, `"content":"Hel"`) || !strings.Contains(streamed, "data: [DONE]") {
+		t.Errorf("got %s", streamed)
+	}
+	for body, want := range map[string]string{
+		`{"messages":[{"role":"user","content":"Hi"},{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`:                        "400",
+		`{"messages":[{"role":"user","content":"Hi"}],"n":2,"parley":{"session":"@x"}}`:                                                 "400",
+		`{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"none"}}`:                                                     "404",
+		`{"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"f"}}],"parley":{"session":"@x"}}`: "400",
+	} {
+		if got := post(body); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s", body, got)
+		}
+	}
+	if got := post(`{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@new"}}`); !strings.HasPrefix(got, "200") {
+		t.Errorf("a new one: %s", got)
+	}
+	k.url = native
+	if got := k.texts(x.ID); got != "Hello!|Hi|Hello|And?|Hello" {
+		t.Errorf("got %q", got)
+	}
+	k.answer(400, "POST", "/render", `{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`)
+}

@@ -1,0 +1,217 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"parley/chat"
+	"parley/internal/limits"
+	"parley/internal/wire"
+	"parley/llm"
+)
+
+// A Format is how a talk is written to a file.
+type Format string
+
+// The formats. All but FormatMessages can be read, too, and only FormatParley
+// has everything in it.
+const (
+	FormatParley      Format = "parley"      // an Archive, in JSON
+	FormatSillyTavern Format = "sillytavern" // SillyTavern's chats, in lines of JSON
+	FormatTextgen     Format = "textgen"     // text-generation-webui's history, in JSON
+	FormatMessages    Format = "messages"    // messages as OpenAI's protocol has them, in JSON
+)
+
+// Formats are all that there are.
+var Formats = []Format{FormatParley, FormatSillyTavern, FormatTextgen, FormatMessages}
+
+// ContentType is the media type of a file in the format.
+func (f Format) ContentType() string {
+	if f == FormatSillyTavern {
+		return "application/x-ndjson"
+	}
+	return "application/json"
+}
+
+// An Archive is a session with everything that was ever in it.
+type Archive struct {
+	Session  Session `json:"session"`
+	Messages []Node  `json:"messages"`
+}
+
+// Export writes a session: all of it as FormatParley, else the talk up to its
+// head.
+func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, error) {
+	t, err := s.Tree(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	switch f {
+	case FormatParley:
+		return append(wire.Encode(Archive{t.Session, t.Nodes}), '\n'), nil
+	case FormatSillyTavern:
+		return toSillyTavern(t), nil
+	case FormatTextgen:
+		return toTextgen(t), nil
+	case FormatMessages:
+		return toMessages(t), nil
+	}
+	return nil, llm.Errorf(llm.Invalid, "as", "there is no format %q; there are %v", wire.Short(string(f)), Formats)
+}
+
+func toMessages(t *Tree) []byte {
+	type message struct {
+		Role    chat.Role `json:"role"`
+		Name    string    `json:"name,omitempty"`
+		Content string    `json:"content"`
+	}
+	all := []message{}
+	if s := t.Session.Now().System; s != "" {
+		all = append(all, message{chat.System, "", s})
+	}
+	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
+		all = append(all, message{m.Role, m.Author.Name, m.Text})
+	}
+	return append(wire.Encode(map[string]any{"messages": all}), '\n')
+}
+
+// Import makes a session of a file in any of the formats that can be read,
+// which its content tells apart.
+func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
+	data = bytes.TrimPrefix(data, []byte("\ufeff"))
+	t := NewTree(Session{}, nil)
+	t.Session.Revision = 1
+	r := reader{tree: t, now: s.now()}
+	if err := r.read(data); err != nil {
+		return Session{}, err
+	}
+	x := &t.Session
+	x.ID, x.ExternalID, x.Updated, x.Deleted = s.newID(), "", r.now, nil
+	if x.Created.IsZero() {
+		x.Created = r.now
+	}
+	if len(x.Settings) == 0 {
+		x.Settings = []Settings{{Since: 1, User: r.user}}
+	}
+	if v := &x.Settings[len(x.Settings)-1]; v.Character != "" { // it may be that of another server
+		if _, err := s.part(ctx, v.Character, 0); err != nil {
+			v.Character = ""
+		}
+	}
+	if x.Title == "" {
+		for _, n := range t.Nodes {
+			if n.Role == chat.User {
+				x.Title = titleOf(n.Versions[0].Text)
+				break
+			}
+		}
+	}
+	if err := limits.SessionMessages.CheckInt(len(t.Nodes)); err != nil {
+		return Session{}, llm.Errorf(llm.Invalid, "", "the file's messages: %v", err)
+	}
+	if err := (New{Title: x.Title, Tags: x.Tags, Settings: x.Now()}).check(); err != nil {
+		return Session{}, err
+	}
+	if err := s.store.Commit(context.WithoutCancel(ctx), t.Change()); err != nil {
+		return Session{}, err
+	}
+	return *x, nil
+}
+
+var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
+	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON) or a history of text-generation-webui (JSON)"}
+
+// read tells the formats apart.
+func (r *reader) read(data []byte) error {
+	first, rest, _ := bytes.Cut(data, []byte("\n"))
+	if len(bytes.TrimSpace(rest)) > 0 && json.Valid(first) {
+		return r.sillyTavern(data)
+	}
+	var kind struct {
+		Session      *json.RawMessage `json:"session"`
+		Internal     *json.RawMessage `json:"internal"`
+		Data         *json.RawMessage `json:"data"`
+		ChatMetadata *json.RawMessage `json:"chat_metadata"`
+	}
+	if _, err := wire.Parse(data); err != nil { // bounds the depth
+		return noTalk
+	}
+	if json.Unmarshal(data, &kind) != nil {
+		return noTalk
+	}
+	switch {
+	case kind.Session != nil:
+		return r.archive(data)
+	case kind.Internal != nil || kind.Data != nil:
+		return r.textgen(data)
+	case kind.ChatMetadata != nil:
+		return r.sillyTavern(data)
+	}
+	return noTalk
+}
+
+// archive takes over an export of ours, which may have been written by
+// anybody.
+func (r *reader) archive(data []byte) error {
+	var a Archive
+	if err := json.Unmarshal(data, &a); err != nil {
+		return &llm.Error{Code: llm.Unreadable, Message: noTalk.Message, Hint: noTalk.Hint, Err: err}
+	}
+	wrong := func(field, format string, args ...any) error {
+		return llm.Errorf(llm.Unreadable, field, format, args...)
+	}
+	x := a.Session
+	if x.Revision < 1 || x.Messages != len(a.Messages) || x.Head < 0 || x.Head > len(a.Messages) || len(x.Settings) == 0 {
+		return wrong("session", "its revision, head, number of messages or settings cannot be")
+	}
+	since := int64(0)
+	for i, v := range x.Settings {
+		if v.Since <= since || v.Since > x.Revision {
+			return wrong(fmt.Sprintf("session.settings[%d].since", i), "the revisions do not rise")
+		}
+		since = v.Since
+		if err := v.check(); err != nil {
+			return err
+		}
+	}
+	for i := range a.Messages {
+		if err := a.Messages[i].check(i, x.Revision); err != nil {
+			return err
+		}
+	}
+	r.tree.Session, r.tree.Nodes = x, a.Messages
+	return nil
+}
+
+// check finds what cannot be in the i-th message of an archive.
+func (n *Node) check(i int, revision int64) error {
+	path := fmt.Sprintf("messages[%d]", i)
+	if n.ID != i+1 || n.Parent < 0 || n.Parent > i || len(n.Versions) == 0 {
+		return llm.Errorf(llm.Unreadable, path, "its id, parent or number of versions cannot be")
+	}
+	if err := (Send{Text: "-", Author: n.Author, Role: n.Role}).check(); err != nil || n.Role == "" {
+		return llm.Errorf(llm.Unreadable, path, "its role or author cannot be")
+	}
+	since := int64(1)
+	for j := range n.Versions {
+		v := &n.Versions[j]
+		if err := limits.MessageBytes.CheckInt(len(v.Text)); err != nil {
+			return llm.Errorf(llm.Invalid, fmt.Sprintf("%s.versions[%d].text", path, j), "%v", err)
+		}
+		if v.State == Running {
+			v.State = Interrupted
+		}
+		if !slices.Contains([]State{Complete, Stopped, Interrupted, Failed}, v.State) || v.Since < since || v.Since > revision ||
+			v.Reply != nil && (v.Reply.Continued < 0 || v.Reply.Continued > j || v.Reply.Kind == Continue && v.Reply.Continued == j) {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d]", path, j), "its state, revision or reply cannot be")
+		}
+		since = v.Since
+		if v.Reply != nil {
+			v.Reply.Tokens = nil // they might be any: ids are not text that one can read
+		}
+	}
+	return nil
+}

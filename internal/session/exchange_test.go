@@ -1,0 +1,194 @@
+package session_test
+
+import (
+	"encoding/json"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"parley/chat"
+	"parley/internal/session"
+	"parley/llm"
+)
+
+// lines is a chat as SillyTavern writes it.
+const lines = `{"user_name":"unused","character_name":"Ada","chat_metadata":{"note_prompt":""}}
+{"name":"Ada","is_user":false,"is_system":false,"send_date":"2026-01-02T03:04:05.000Z","mes":"Ho, Tom.","extra":{},"swipe_id":1,"swipes":["Hi, Tom.","Ho, Tom."]}
+{"name":"Tom","is_user":true,"is_system":false,"send_date":"January 2, 2026 3:04pm","mes":"Who are you?","extra":{}}
+{"name":"Ada","is_user":false,"is_system":true,"send_date":1767323045000,"mes":"hidden","extra":{}}
+{"name":"System","is_user":false,"is_system":true,"send_date":"whenever","mes":"It rains.","extra":{"type":"narrator"}}
+{"name":"Ada","is_user":false,"is_system":false,"mes":"I am Ada.","extra":{"reasoning":"hm","model":"x"}}
+`
+
+func said(talk []session.Message) string {
+	var b strings.Builder
+	for _, m := range talk {
+		b.WriteString(string(m.Role) + " " + m.Author.Name + ": " + m.Text + "\n")
+	}
+	return b.String()
+}
+
+func imported(t *testing.T, st *stage, data string) (session.Session, []session.Message) {
+	t.Helper()
+	x, err := st.Import(t.Context(), []byte(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, talk, err := st.Read(t.Context(), x.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x, talk
+}
+
+func TestAChatOfSillyTavernComesAndGoes(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	x, talk := imported(t, st, lines)
+	const want = "assistant Ada: Ho, Tom.\nuser Tom: Who are you?\nsystem : It rains.\nassistant Ada: I am Ada.\n"
+	if got := said(talk); got != want || x.Title != "Ada" || x.Now().User != "Tom" {
+		t.Errorf("got %+v\n%s", x, got)
+	}
+	if !reflect.DeepEqual(talk[0].Alternatives, []int{1, 2}) || talk[3].Reasoning != "hm" ||
+		!talk[0].Version.Created.Equal(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)) || !talk[1].Version.Created.Equal(time.Date(2026, 1, 2, 15, 4, 0, 0, time.UTC)) {
+		t.Errorf("got %+v", talk)
+	}
+	if _, err := st.RestoreMessage(t.Context(), x.ID, session.Write{}, 4); err != nil {
+		t.Error(err)
+	}
+	if _, talk, _ := st.Read(t.Context(), x.ID); len(talk) != 5 || talk[2].Text != "hidden" {
+		t.Errorf("what was hidden from the model is %+v", talk)
+	}
+	data, err := st.Export(t.Context(), x.ID, session.FormatSillyTavern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, again := imported(t, st, string(data))
+	if _, talk, _ := st.Read(t.Context(), x.ID); said(again) != said(talk) || len(again[0].Alternatives) != 2 {
+		t.Errorf("it went as\n%s\nand came back as\n%s", data, said(again))
+	}
+}
+
+func TestAHistoryOfTextgenComesAndGoes(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	const want = "assistant : Hello <b>.\nuser : Hi\nassistant : How are you?\nuser : Fine.\n"
+	x, talk := imported(t, st, `{"internal":[["<|BEGIN-VISIBLE-CHAT|>","Hello <b>."],["Hi","How are you?"],["Fine.",""]],"visible":[["","Hello &lt;b&gt;."]],"metadata":{"a":1}}`)
+	if got := said(talk); got != want || x.Title != "Hi" {
+		t.Errorf("got %q\n%s", x.Title, got)
+	}
+	data, err := st.Export(t.Context(), x.ID, session.FormatTextgen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(data), `["","Hello &lt;b&gt;."]`) {
+		t.Errorf("what is shown is %s", data)
+	}
+	if _, again := imported(t, st, string(data)); said(again) != want {
+		t.Errorf("it went as\n%s\nand came back as\n%s", data, said(again))
+	}
+	if _, old := imported(t, st, `{"data":[["Hi","Ho"]],"data_visible":[["Hi","Ho"]]}`); said(old) != "user : Hi\nassistant : Ho\n" {
+		t.Errorf("an old one is %s", said(old))
+	}
+}
+
+func TestAnArchiveHasEverything(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes.", Tokens: []llm.Token{{ID: 5}}})}
+	st := on(t, m, session.New{ExternalID: "x", Tags: []string{"a"}, Settings: session.Settings{System: "Be brief.", User: "Tom"}})
+	ctx := t.Context()
+	r, run := st.send("Hi")
+	run.Wait(ctx)
+	was := m.last()
+	for _, f := range []func() (session.Receipt, error){
+		func() (session.Receipt, error) {
+			return st.Edit(ctx, st.id, session.Write{}, r.Message, "Bye", false)
+		},
+		func() (session.Receipt, error) {
+			return st.DeleteMessage(ctx, st.id, session.Write{}, r.Message, false)
+		},
+	} {
+		if _, err := f(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	data, err := st.Export(ctx, st.id, session.FormatParley)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := on(t, m, session.New{})
+	x, _ := imported(t, other, string(data))
+	before, _ := st.Tree(ctx, st.id)
+	if reply := before.Nodes[1].Versions[0].Reply; len(reply.Tokens) != 1 {
+		t.Errorf("the reply has the tokens %v", reply.Tokens)
+	} else {
+		reply.Tokens = nil // whose file that is, nobody knows
+	}
+	after, _ := other.Tree(ctx, x.ID)
+	if !reflect.DeepEqual(before.Nodes, after.Nodes) || x.ExternalID != "" || x.Revision != before.Session.Revision || !reflect.DeepEqual(x.Tags, []string{"a"}) {
+		t.Errorf("got  %+v\nwant %+v", after.Nodes, before.Nodes)
+	}
+	if i, err := other.Inspect(ctx, session.Place{Session: x.ID, Message: r.Reply, Version: -1}); err != nil || i.Rendered.Prompt.String() != was {
+		t.Errorf("the prompt made again is %+v, %v", i, err)
+	}
+	other.id = x.ID
+	_, run = other.send("And now?")
+	if _, err := run.Wait(ctx); err != nil {
+		t.Error(err)
+	}
+	if data, err = st.Export(ctx, st.id, session.FormatMessages); err != nil || !json.Valid(data) || !strings.Contains(string(data), `{"role":"system","content":"Be brief."}`) {
+		t.Errorf("got %s, %v", data, err)
+	}
+}
+
+// FuzzImport makes sure that a file of anybody's does no harm, and that what
+// it makes can be used.
+func FuzzImport(f *testing.F) {
+	f.Add([]byte(lines))
+	f.Add([]byte(`{"internal":[["Hi","Ho"]]}`))
+	f.Add([]byte(`{"session":{"revision":2,"messages":2,"head":2,"settings":[{"since":1}]},"messages":[
+		{"id":1,"parent":0,"role":"user","versions":[{"since":1,"text":"a","state":"complete"},{"since":2,"deleted":true,"state":"complete"}]},
+		{"id":2,"parent":1,"role":"assistant","versions":[{"since":1,"text":"a","state":"running","reply":{"kind":"answer","base":1}},{"since":2,"text":"ab","state":"complete","reply":{"kind":"continue","base":2,"continued":0}}]}]}`))
+	f.Add([]byte(`{"session":{"revision":1,"messages":1,"head":1,"settings":[{"since":1}]},"messages":[{"id":1,"parent":1,"role":"user","versions":[{}]}]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
+		st := &stage{model: m, t: t, store: session.NewMemory()}
+		st.open()
+		x, err := st.Import(t.Context(), data)
+		if err != nil {
+			if e := llm.AsError(err); e.Code == llm.Broken {
+				t.Fatal(err)
+			}
+			return
+		}
+		st.id = x.ID
+		tree, err := st.Tree(t.Context(), x.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range tree.Nodes {
+			tree.Messages(n.ID, x.Revision)
+			for v := range n.Versions {
+				st.Inspect(t.Context(), session.Place{Session: x.ID, Message: n.ID, Version: v})
+			}
+		}
+		for _, format := range session.Formats {
+			if _, err := st.Export(t.Context(), x.ID, format); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := st.Fork(t.Context(), x.ID, 0); err != nil {
+			t.Fatal(err)
+		}
+		r, err := st.Send(t.Context(), x.ID, session.Write{}, session.Send{Text: "Hi"}, session.Ask{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run, err := st.Run(t.Context(), r.Run)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out, err := run.Wait(t.Context()); err != nil && llm.AsError(err).Code == llm.Broken {
+			t.Fatalf("%+v %v", out, err)
+		}
+		st.Close(t.Context())
+	})
+}
