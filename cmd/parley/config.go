@@ -51,6 +51,10 @@ type serverConfig struct {
 
 	TrustedProxies []string `toml:"trusted_proxies"`
 
+	RequestsPerMinute int `toml:"requests_per_minute"`
+	TokensPerMinute   int `toml:"tokens_per_minute"`
+	Concurrent        int `toml:"concurrent"`
+
 	IsolateCache bool   `toml:"isolate_cache"`
 	LogFormat    string `toml:"log_format"`
 	LogContents  bool   `toml:"log_contents"`
@@ -261,6 +265,13 @@ func (c *config) check() error {
 	for gpu, n := range c.Engine.GPUMemory {
 		if n < 0 {
 			return bad("engine.gpu_memory."+gpu+":", "%d is less than none", n)
+		}
+	}
+	for key, n := range map[string]int{
+		"requests_per_minute": c.Server.RequestsPerMinute, "tokens_per_minute": c.Server.TokensPerMinute, "concurrent": c.Server.Concurrent,
+	} {
+		if n < 0 {
+			return bad("server."+key+":", "%d is less than none", n)
 		}
 	}
 	if c.Engine.Threads < 0 {

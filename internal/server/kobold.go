@@ -145,7 +145,7 @@ func (k *koboldRuns) watched(run *koboldRun, ask func(ctx context.Context) iter.
 			defer end(nil)
 			for e, err := range ask(ctx) {
 				if err != nil && context.Cause(ctx) == errAborted {
-					yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}, nil)
+					koboldAborted(yield)
 					return
 				}
 				if err == nil {
@@ -157,6 +157,11 @@ func (k *koboldRuns) watched(run *koboldRun, ask func(ctx context.Context) iter.
 			}
 		}
 	}
+}
+
+// koboldAborted is how an answer goes on that was aborted.
+func koboldAborted(yield func(chat.Event, error) bool) {
+	yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}, nil)
 }
 
 func (s *Server) koboldGenerate(w http.ResponseWriter, r *http.Request) error {
@@ -184,7 +189,10 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 	ctx, cancel := s.work(r)
 	defer cancel()
 	out := newEvents(w, r)
-	target, err := s.find(ctx, w, "", false, &q.Report, out)
+	target, err := s.koboldFind(ctx, w, r, q, out)
+	if err == errAborted {
+		return s.koboldTell(ctx, w, r, q, stream, out, func(context.Context, int) iter.Seq2[chat.Event, error] { return koboldAborted })
+	}
 	if err != nil {
 		return err
 	}
@@ -211,6 +219,24 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 			return asEvents(target.Model.Complete(ctx, prompt, params))
 		})(ctx)
 	}
+	return s.koboldTell(ctx, w, r, q, stream, out, ask)
+}
+
+// koboldFind finds the model, which a client may abort as well.
+func (s *Server) koboldFind(ctx context.Context, w http.ResponseWriter, r *http.Request, q *kobold.Request, out *events) (Target, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	run := &koboldRun{owner: s.koboldOwner(r, q.Key), end: end}
+	s.kobold.begin(run)
+	defer s.kobold.over(run)
+	target, err := s.find(ctx, w, "", false, &q.Report, out)
+	if err != nil && context.Cause(ctx) == errAborted {
+		err = errAborted
+	}
+	return target, err
+}
+
+func (s *Server) koboldTell(ctx context.Context, w http.ResponseWriter, r *http.Request, q *kobold.Request, stream bool, out *events, ask asking) error {
 	if stream {
 		return s.stream(ctx, out, r, 1, ask, kobold.NewStream(q), q.Report)
 	}
@@ -330,7 +356,7 @@ func genkey(w http.ResponseWriter, r *http.Request) (string, error) {
 // show its tokens.
 func (s *Server) koboldTokenizer(ctx context.Context, w http.ResponseWriter) (llm.Tokenizer, func(), error) {
 	var report llm.Report
-	target, err := s.find(ctx, w, "", false, &report, nil)
+	target, err := s.find(aside(ctx), w, "", false, &report, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -115,7 +115,7 @@ func (s *Server) llamaTokenize(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := s.work(r)
 	defer cancel()
 	var report llm.Report
-	target, err := s.find(ctx, w, t.Model, false, &report, nil)
+	target, err := s.find(aside(ctx), w, t.Model, false, &report, nil)
 	if err != nil {
 		return err
 	}
@@ -163,7 +163,7 @@ func (s *Server) llamaDetokenize(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := s.work(r)
 	defer cancel()
 	var report llm.Report
-	target, err := s.find(ctx, w, name, false, &report, nil)
+	target, err := s.find(aside(ctx), w, name, false, &report, nil)
 	if err != nil {
 		return err
 	}
@@ -199,7 +199,7 @@ func (s *Server) llamaTemplate(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q, nil)
+	target, err := s.resolve(aside(ctx), w, q, nil)
 	if err != nil {
 		return err
 	}

@@ -148,12 +148,18 @@ func (s *Server) route(f Face) http.Handler {
 			return
 		}
 		if found[i].work {
-			leave, err := s.enter(r)
+			asker := Asker{Name: askerName(key, s.client(r))}
+			leave, err := s.enter(asker.Name, recorderOf(r.Context()))
 			if err != nil {
 				s.fail(w, r, err)
 				return
 			}
 			defer leave()
+			if asker.Low, err = readPriority(r); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			r = r.WithContext(ForAsker(r.Context(), asker))
 		}
 		if err := found[i].handle(s, w, r); err != nil {
 			s.fail(w, r, err)
