@@ -26,7 +26,7 @@ var allowed = map[string][]string{
 	// 4
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 3
-	"internal/server":              {"chat", "internal/anthropic", "internal/apikey", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "llm"},
+	"internal/server":              {"chat", "internal/anthropic", "internal/apikey", "internal/character", "internal/kobold", "internal/llamaserver", "internal/ollama", "internal/openai", "internal/roleplay", "internal/textgen", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},
@@ -40,16 +40,18 @@ var allowed = map[string][]string{
 	"internal/kobold":      {"chat", "internal/wire", "llm"},
 	"internal/llamaserver": {"chat", "internal/wire", "llm"},
 	"internal/ollama":      {"chat", "internal/wire", "llm"},
-	"internal/openai":      {"chat", "internal/wire", "llm"},
 	"internal/scene":       {"chat", "internal/character", "internal/lorebook", "internal/macro", "llm"},
+	"internal/openai":      {"chat", "internal/roleplay", "internal/wire", "llm"},
 	"internal/session":     {"chat", "internal/character", "internal/wire", "llm"},
+	"internal/textgen":     {"chat", "internal/roleplay", "internal/wire", "llm"},
 	// 1
 	"chat":                 {"llm"},
 	"chat/chattest":        {"chat", "llm"},
 	"internal/lorebook":    {"internal/character"},
 	"internal/process":     {"llm"},
+	"internal/roleplay":    {"internal/character", "llm"},
 	"internal/transformer": {"internal/gguf", "internal/kernel"},
-	"internal/wire":        {"llm"},
+	"internal/wire":        {"internal/roleplay", "llm"},
 	"internal/vocab":       {"internal/gguf", "internal/tokenizer", "llm"},
 	// 0
 	"llm":                {},

@@ -18,7 +18,9 @@ import (
 
 	"parley/chat"
 	"parley/chatformat"
+	"parley/internal/character"
 	"parley/internal/limits"
+	"parley/internal/server"
 	"parley/llm"
 )
 
@@ -32,7 +34,10 @@ type config struct {
 
 	Discover discoverConfig `toml:"discover"`
 
-	Groups map[string]groupConfig `toml:"groups"`
+	Groups  map[string]groupConfig    `toml:"groups"`
+	Presets map[string]samplingConfig `toml:"presets"`
+
+	Characters charactersConfig `toml:"characters"`
 
 	path   string // where it was read, "" for none
 	chosen bool   // models were, here or on the command line
@@ -75,6 +80,10 @@ func (c *serverConfig) proxies() (all []netip.Prefix, err error) {
 		all = append(all, p.Masked())
 	}
 	return all, nil
+}
+
+type charactersConfig struct {
+	Dir string `toml:"dir"`
 }
 
 type chatConfig struct {
@@ -174,6 +183,29 @@ func (s samplingConfig) params() llm.Params {
 		PresencePenalty:   s.PresencePenalty,
 		FrequencyPenalty:  s.FrequencyPenalty,
 	}
+}
+
+// presets are the sampling parameters that requests choose by name: those of
+// the configuration, and each model's by the model's name.
+func (c config) presets() map[string]llm.Params {
+	all := map[string]llm.Params{}
+	for _, m := range c.Models {
+		if m.Sampling != (samplingConfig{}) {
+			all[m.name()] = m.Sampling.params()
+		}
+	}
+	for name, preset := range c.Presets {
+		all[name] = preset.params()
+	}
+	return all
+}
+
+// characters is the folder of characters, if there is one.
+func (c config) characters() server.Characters {
+	if c.Characters.Dir == "" {
+		return nil
+	}
+	return character.Folder(c.Characters.Dir)
 }
 
 const configName = "parley.toml"
@@ -305,6 +337,15 @@ func (c *config) check() error {
 	}
 	if c.Engine.Logs != "" {
 		c.Engine.Logs = c.beside(c.Engine.Logs)
+	}
+	if c.Characters.Dir != "" {
+		c.Characters.Dir = c.beside(c.Characters.Dir)
+	}
+	for name, preset := range c.Presets {
+		if err := preset.params().Check(); err != nil {
+			e := llm.AsError(err)
+			return bad("presets."+name+"."+e.Field+":", "%s", e.Message)
+		}
 	}
 	for _, path := range []*string{&c.Server.APIKeysFile, &c.Server.TLSCert, &c.Server.TLSKey} {
 		if *path != "" {

@@ -84,6 +84,8 @@ func TestConfigErrors(t *testing.T) {
 		{"together", "[groups.g]\ntogether = -1\n", "groups.g.together: -1 is less than none"},
 		{"gpu", "[[models]]\npath = \"a\"\ngpu = \"0,,1\"\n", "models[0].gpu:"},
 		{"parallel", "[[models]]\npath = \"a\"\nparallel = -1\n", "models[0].parallel: -1"},
+		{"a preset out of range", "[presets.x]\ntop_p = 2\n", "presets.x.top_p:"},
+		{"a preset of nothing", "[presets.x]\ntemprature = 2\n", `did you mean "temperature"?`},
 		{"sampling out of range", "[[models]]\npath = \"a\"\n[models.sampling]\ntop_p = 2\n", "models[0].sampling.top_p:"},
 		{"policy", "[chat]\npolicy = \"strcit\"\n", `chat.policy: "strcit" is not one of auto, `},
 		{"log", "[server]\nlog_format = \"xml\"\n", `"xml" is not one of`},
@@ -151,5 +153,18 @@ func TestNearest(t *testing.T) {
 		if got := nearest(name, known); got != want {
 			t.Errorf("nearest(%q) = %q, want %q", name, got, want)
 		}
+	}
+}
+
+func TestPresetsAreOfTheFileAndOfModels(t *testing.T) {
+	cfg := config{
+		Presets: map[string]samplingConfig{"calm": {Temperature: new(0.25)}, "both": {TopK: new(3)}},
+		Models: []modelConfig{
+			{Name: "both", Sampling: samplingConfig{TopK: new(7)}}, {Name: "m", Sampling: samplingConfig{TopP: new(0.5)}}, {Name: "plain"},
+		},
+	}
+	got := cfg.presets()
+	if len(got) != 3 || *got["calm"].Temperature != 0.25 || *got["both"].TopK != 3 || *got["m"].TopP != 0.5 {
+		t.Errorf("got %v", got)
 	}
 }

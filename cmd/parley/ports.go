@@ -16,11 +16,6 @@ import (
 
 const defaultListen = "127.0.0.1:7275"
 
-// laterFaces are names that one might try, with what they will be.
-var laterFaces = map[string]string{
-	"textgen": "text-generation-webui",
-}
-
 // portOwners says which programs people run on which port.
 var portOwners = map[int]string{
 	1234:  "LM Studio",
@@ -68,7 +63,7 @@ type place struct {
 }
 
 // places works out where to listen: with all dialects where --listen says, and
-// for each face of --as on the port where its clients look. A face whose port
+// for each face of --as on the ports where its clients look. A face whose port
 // is listened on already narrows that one down.
 func places(addresses, as []string) ([]place, error) {
 	var all []place
@@ -80,12 +75,14 @@ func places(addresses, as []string) ([]place, error) {
 		if err != nil {
 			return nil, err
 		}
-		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(f.Port))
-		if i := slices.IndexFunc(all, func(p place) bool { return p.address == address }); i >= 0 {
-			all[i].face = f
-			continue
+		for _, port := range f.Ports {
+			address := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+			if i := slices.IndexFunc(all, func(p place) bool { return p.address == address }); i >= 0 {
+				all[i].face = f
+				continue
+			}
+			all = append(all, place{address, f, "--as " + name})
 		}
-		all = append(all, place{address, f, "--as " + name})
 	}
 	return all, nil
 }
@@ -128,9 +125,6 @@ func faceNamed(name string) (server.Face, error) {
 		return f, nil
 	}
 	known := "known: " + strings.Join(faceNames(), ", ")
-	if product, ok := laterFaces[name]; ok {
-		return server.Face{}, usageError(known, "--as %s: this version does not speak %s's own protocol", name, product)
-	}
 	return server.Face{}, usageError(known, "--as %s: there is no such face", name)
 }
 

@@ -27,6 +27,7 @@ func TestWhereFacesAreLookedFor(t *testing.T) {
 	}{
 		{[]string{defaultListen}, nil, []string{defaultListen + " parley"}},
 		{[]string{defaultListen}, []string{"mlc"}, []string{defaultListen + " parley", "127.0.0.1:8000 mlc"}},
+		{[]string{defaultListen}, []string{"textgen"}, []string{defaultListen + " parley", "127.0.0.1:5000 textgen", "127.0.0.1:5005 textgen"}},
 		{[]string{defaultListen}, []string{"openai"}, []string{defaultListen + " openai"}},
 		{[]string{"127.0.0.1:1", "127.0.0.1:2"}, nil, []string{"127.0.0.1:1 parley", "127.0.0.1:2 parley"}},
 	}
@@ -124,7 +125,7 @@ func TestAddresses(t *testing.T) {
 }
 
 func TestFacesThatCannotBeServedAreRefusedByName(t *testing.T) {
-	for name, want := range map[string]string{"textgen": "text-generation-webui", "nonsense": "no such face"} {
+	for name, want := range map[string]string{"": "no such face", "nonsense": "no such face"} {
 		_, err := places(nil, []string{name})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("--as %s: %v, want %q in it", name, err, want)

@@ -111,7 +111,8 @@ func (c *serveCmd) Run(a *app) error {
 	}
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Proxies: proxies,
-		Quota:        server.Quota{Requests: cfg.Server.RequestsPerMinute, Tokens: cfg.Server.TokensPerMinute, Concurrent: cfg.Server.Concurrent},
+		Quota:      server.Quota{Requests: cfg.Server.RequestsPerMinute, Tokens: cfg.Server.TokensPerMinute, Concurrent: cfg.Server.Concurrent},
+		Characters: cfg.characters(), Presets: cfg.presets(),
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
 		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
 	})

@@ -3,7 +3,6 @@ package anthropic
 import (
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"parley/chat"
@@ -20,7 +19,7 @@ type Request struct {
 	Stream       bool
 	Report       llm.Report
 
-	places []string // where each message of the conversation stands in the request
+	places wire.Places // where each message of the conversation stands in the request
 }
 
 // ParseMessages reads the body of a request for a message.
@@ -102,21 +101,7 @@ func (q *Request) add(place string, m chat.Message) {
 
 // Locate gives an error that names a message of the conversation the place at
 // which the client wrote it: one message of theirs may be several of ours.
-func (q *Request) Locate(err error) error {
-	if err == nil {
-		return nil
-	}
-	e := llm.AsError(err)
-	rest, ok := strings.CutPrefix(e.Field, "messages[")
-	number, rest, found := strings.Cut(rest, "]")
-	i, bad := strconv.Atoi(number)
-	if !ok || !found || bad != nil || i >= len(q.places) {
-		return err
-	}
-	located := *e
-	located.Field = q.places[i] + rest
-	return &located
-}
+func (q *Request) Locate(err error) error { return q.places.Locate(err) }
 
 // system reads the instructions: each block is a message of its own, so that
 // they are kept apart as the format does it.

@@ -22,6 +22,7 @@ func FuzzParse(f *testing.F) {
 		`{"input":["a",[1]],"encoding_format":"base64","dimensions":3}`,
 		`{"prompt":"a","grammar":"","mirostat":2,"documents":["d"],"chat_template_kwargs":{"a":[]},"stream_options":{}}`,
 		`{"prompt":"a","samplers":"ktx","dry_sequence_breakers":"[\\"a\\"]","banned_strings":"b","logit_bias":[["a",false]],"custom_token_bans":"1","dynamic_temperature":true,"dynatemp_low":1,"dynatemp_high":2,"loop_guard":false}`,
+		`{"input":[{"role":"user","content":[{"type":"input_text","text":"a"}]},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"c","output":""},{"type":"reasoning","summary":[{"text":"b"}]}],"instructions":"i","tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools","mode":"required","tools":[{"type":"function","name":"f"}]},"text":{"format":{"type":"json_object"}}}`,
 		"\ufeff[\"\\ud83c\",{}]", `{"a":1,"a":2}`, `{"\u0061":"\"}],"}`,
 	} {
 		f.Add([]byte(s))
@@ -52,6 +53,17 @@ func FuzzParse(f *testing.F) {
 		ParseTokenize(body)
 		if e, err := ParseEmbed(body); err == nil && (len(e.Prompts) == 0 || e.Prompts[0].Segments[0].Control) {
 			t.Fatalf("understood as %+v", e)
+		}
+		p, err := ParseResponse(body)
+		if err != nil {
+			check(nil, err)
+			return
+		}
+		if p.Previous != "" {
+			p.Follow([]chat.Message{chat.Say(chat.User, "x")})
+		}
+		if check(p.Request, nil); len(p.places) != len(p.Conversation.Messages) {
+			t.Fatalf("%d places for %d messages", len(p.places), len(p.Conversation.Messages))
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/limits"
+	"parley/internal/roleplay"
 	"parley/internal/wire"
 	"parley/llm"
 )
@@ -26,7 +27,10 @@ type Request struct {
 	// Report lists the fields that were not carried out.
 	Report llm.Report
 
+	Preset string // name of sampling parameters that go before those of the request; "" is none
+
 	Conversation chat.Conversation // of a chat completion
+	Setting      roleplay.Setting  // how it is laid out, if not in the model's chat format alone
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
 }
@@ -46,6 +50,7 @@ func ParseChat(body []byte) (*Request, error) {
 		readTools(o, q)
 		readContinuation(o, q)
 		readLayout(o, q)
+		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
 	})
 }
@@ -106,6 +111,9 @@ func parseRequest(body []byte, own func(*wire.Object, *Request)) (*Request, erro
 func readService(o *wire.Object, q *Request) {
 	q.Model = o.Bounded("model", limits.NameBytes)
 	q.User = o.Bounded("user", limits.NameBytes)
+	if q.Preset = o.Bounded("preset", limits.NameBytes); q.Preset == "None" { // text-generation-webui's word
+		q.Preset = ""
+	}
 	q.Stream = o.IsSet("stream")
 	if v, ok := o.Take("stream_options"); ok {
 		so := o.Object("stream_options", v)
@@ -161,14 +169,6 @@ var reservedKwargs = map[string]bool{
 // readLayout reads what a client may say about the form of the prompt.
 func readLayout(o *wire.Object, q *Request) {
 	layout := &q.Conversation.Layout
-	argument := func(name string, v wire.Value) {
-		if layout.Arguments == nil {
-			layout.Arguments = map[string]json.RawMessage{}
-		}
-		if _, said := layout.Arguments[name]; !said {
-			layout.Arguments[name] = json.RawMessage(v)
-		}
-	}
 	if v, ok := o.Take("chat_template_kwargs"); ok {
 		if err := limits.KwargsBytes.CheckInt(len(v)); err != nil {
 			o.Invalid("chat_template_kwargs", "%v", err)
@@ -178,18 +178,14 @@ func readLayout(o *wire.Object, q *Request) {
 			if reservedKwargs[name] {
 				o.Invalid(args.At(name), "is given to templates by the server")
 			}
-			argument(name, v)
+			q.argument(name, v)
 		})
 	}
 	if v, ok := o.Take("enable_thinking"); ok {
-		argument("enable_thinking", v)
+		q.argument("enable_thinking", v)
 	}
 	if v, ok := o.Take("reasoning_effort"); ok {
-		if o.TextOf("reasoning_effort", v) == "none" {
-			argument("enable_thinking", wire.Value("false"))
-		} else {
-			argument("reasoning_effort", v)
-		}
+		readEffort(o, q, "reasoning_effort", v)
 	}
 	layout.Template = o.Text("chat_template")
 	if err := limits.TemplateBytes.CheckInt(len(layout.Template)); err != nil && layout.Template != "" {
@@ -200,6 +196,26 @@ func readLayout(o *wire.Object, q *Request) {
 	}
 	if v, ok := o.Take("parley"); ok {
 		readOwn(o, q, v)
+	}
+}
+
+// argument gives the model's template an argument, unless it has it already.
+func (q *Request) argument(name string, v wire.Value) {
+	layout := &q.Conversation.Layout
+	if layout.Arguments == nil {
+		layout.Arguments = map[string]json.RawMessage{}
+	}
+	if _, said := layout.Arguments[name]; !said {
+		layout.Arguments[name] = json.RawMessage(v)
+	}
+}
+
+// readEffort reads how long to think, as arguments of the model's template.
+func readEffort(o *wire.Object, q *Request, path string, v wire.Value) {
+	if o.TextOf(path, v) == "none" {
+		q.argument("enable_thinking", wire.Value("false"))
+	} else {
+		q.argument("reasoning_effort", v)
 	}
 }
 

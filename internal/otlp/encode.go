@@ -158,7 +158,7 @@ func valueOf(v attribute.Value) value {
 	case attribute.BOOLSLICE:
 		return list(v.AsBoolSlice(), func(b bool) value { return value{Bool: &b} })
 	}
-	return text(v.Emit())
+	return text(v.String())
 }
 
 func text(s string) value { return value{String: new(strings.ToValidUTF8(s, "\ufffd"))} }

@@ -36,7 +36,7 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 	}
 	head := anthropic.Head{ID: "msg_" + uniqueID(w), Model: target.ID}
 	ask := func(ctx context.Context, _ int) iter.Seq2[chat.Event, error] {
-		return located(q, target.Responder.Respond(ctx, q.Conversation, q.Params))
+		return located(q.Locate, target.Responder.Respond(ctx, q.Conversation, q.Params))
 	}
 	if q.Stream {
 		return s.stream(ctx, out, r, 1, ask, anthropic.NewStream(head, q), q.Report)
@@ -50,10 +50,10 @@ func (s *Server) messages(w http.ResponseWriter, r *http.Request) error {
 }
 
 // located is an answer whose error names the place that the client knows.
-func located(q *anthropic.Request, events iter.Seq2[chat.Event, error]) iter.Seq2[chat.Event, error] {
+func located(locate func(error) error, events iter.Seq2[chat.Event, error]) iter.Seq2[chat.Event, error] {
 	return func(yield func(chat.Event, error) bool) {
 		for e, err := range events {
-			if !yield(e, q.Locate(err)) {
+			if !yield(e, locate(err)) {
 				return
 			}
 		}

@@ -40,6 +40,11 @@ var manners = map[Dialect]*manner{
 		ping:        []byte(": ping\n\n"), // a comment: readers of event streams skip it
 		last:        []byte("data: [DONE]\n\n"),
 	}},
+	Responses: {problem: openaiProblem, stream: framing{
+		contentType: "text/event-stream; charset=utf-8",
+		frame:       asItIs,
+		ping:        []byte(": ping\n\n"),
+	}},
 	Anthropic: {problem: anthropicProblem, stream: framing{
 		contentType: "text/event-stream; charset=utf-8",
 		frame:       asItIs,

@@ -8,6 +8,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/apikey"
+	"parley/internal/character"
 	"parley/llm"
 )
 
@@ -75,6 +76,17 @@ func (s *single) change(what, name string) error {
 }
 
 func (s *single) Ready() error { return s.ready }
+
+// cast are characters by name.
+type cast map[string]character.Character
+
+func (c cast) Character(_ context.Context, name string) (character.Character, error) {
+	one, ok := c[name]
+	if !ok {
+		return one, llm.Errorf(llm.NotFound, "character", "there is no character of this name")
+	}
+	return one, nil
+}
 
 // rendering is a responder that can show its prompts.
 type rendering struct{ chat.Responder }

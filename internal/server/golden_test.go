@@ -24,8 +24,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the responses in testdata")
 
-// Each file of testdata is a talk with the server: a script says what the
-// model answers from there on, a request is sent as it stands, a response is
+// Each file of testdata is a talk with the server: a face says as what it is
+// spoken to, a script says what the model answers from there on, a request is sent as it stands, a response is
 // what must come back to the byte, and seen is what reached the model.
 func TestTalks(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
@@ -47,13 +47,24 @@ func talk(t *testing.T, file string) {
 	var s *Server
 	var last *httptest.ResponseRecorder
 	var seen string
-	o := Options{Hosts: []string{"chat.example"}, Origins: []string{"https://page.example"}}
+	o := Options{
+		Hosts: []string{"chat.example"}, Origins: []string{"https://page.example"},
+		Characters: cast{"Ada": {Name: "Ada", User: "Tom", Context: "{{char}} counts with <USER>.\n", Greeting: "Hello, {{user}}!"}},
+		Presets:    map[string]llm.Params{"Calm": {Temperature: new(0.25), TopK: new(3)}},
+	}
+	face := Own
 	for i := range archive.Files {
 		f := &archive.Files[i]
 		got := ""
 		switch f.Name {
 		case "keys":
 			o.Keys = plain(strings.Fields(string(f.Data))...)
+			continue
+		case "face":
+			var ok bool
+			if face, ok = FaceNamed(strings.TrimSpace(string(f.Data))); !ok {
+				t.Fatalf("%s: no face %s", file, f.Data)
+			}
 			continue
 		case "script":
 			events, fails := script(t, string(f.Data))
@@ -80,7 +91,10 @@ func talk(t *testing.T, file string) {
 		case "request":
 			s = fixed(models, o)
 			last = httptest.NewRecorder()
-			s.Handler(Own).ServeHTTP(last, request(t, f.Data))
+			s.Handler(face).ServeHTTP(last, request(t, f.Data))
+			if len(s.textgen.running) > 0 {
+				t.Errorf("%s, section %d: an answer is still being made", file, i)
+			}
 			continue
 		case "response":
 			got = dump(last)

@@ -86,8 +86,24 @@ func sentKey(r *http.Request) (key string, ok bool) {
 
 // cacheScope keeps the prompt caches of different keys apart, if wanted.
 func (s *Server) cacheScope(r *http.Request) string {
+	if !s.options.IsolateCache {
+		return ""
+	}
 	key, _ := sentKey(r)
-	if !s.options.IsolateCache || key == "" {
+	return digestOf(key)
+}
+
+// keyScope keeps what is kept for different keys apart, where there are keys.
+func (s *Server) keyScope(r *http.Request) string {
+	if s.keys.Load() == nil {
+		return ""
+	}
+	key, _ := sentKey(r)
+	return digestOf(key)
+}
+
+func digestOf(key string) string {
+	if key == "" {
 		return ""
 	}
 	digest := sha256.Sum256([]byte(key))

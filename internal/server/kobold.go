@@ -2,15 +2,10 @@ package server
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"iter"
 	"net/http"
-	"net/netip"
-	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"parley/chat"
@@ -42,7 +37,7 @@ func koboldUnder(united ...string) []route {
 	}
 	for _, at := range united {
 		routes = append(routes,
-			route{Kobold, "POST", at + "/generate", forChat, true, (*Server).koboldGenerate},
+			route{Kobold, "POST", at + "/generate", forChat, true, (*Server).koboldOrTextgen},
 			route{Kobold, "GET", at + "/model", forReaders, false, (*Server).koboldModel},
 			route{Kobold, "GET", at + "/info/version", forReaders, false, koboldSays(kobold.Result(kobold.United))},
 			route{Kobold, "GET", at + "/config/max_context_length", forReaders, false, (*Server).koboldContext},
@@ -65,113 +60,6 @@ func koboldProblem(p openai.Problem) (int, []byte) {
 	return p.Status, kobold.Problem(p.Status, p.Message)
 }
 
-// koboldRuns are the answers that are being made in this dialect, whose clients
-// ask for them and end them in requests of their own.
-type koboldRuns struct {
-	mu      sync.Mutex
-	running map[*koboldRun]bool
-	last    llm.Finish
-	total   int
-}
-
-// A koboldRun is one of them. Whose it is, is the client's address and key.
-type koboldRun struct {
-	owner koboldOwner
-	end   context.CancelCauseFunc
-	text  strings.Builder // under the runs' lock
-}
-
-type koboldOwner struct {
-	addr   netip.Addr
-	scope  string
-	genkey string
-}
-
-func (s *Server) koboldOwner(r *http.Request, genkey string) koboldOwner {
-	sent, _ := sentKey(r)
-	return koboldOwner{s.client(r), sent, genkey}
-}
-
-// errAborted ends an answer that its client does not want any further.
-var errAborted = errors.New("the client has aborted it")
-
-func (k *koboldRuns) begin(run *koboldRun) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.running == nil {
-		k.running = map[*koboldRun]bool{}
-	}
-	k.running[run] = true
-}
-
-func (k *koboldRuns) over(run *koboldRun) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	delete(k.running, run)
-}
-
-func (k *koboldRuns) note(run *koboldRun, e chat.Event) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	switch e := e.(type) {
-	case chat.TextDelta:
-		run.text.WriteString(e.Text)
-	case chat.Done:
-		k.last, k.total = e.Finish, k.total+1
-	}
-}
-
-// of gives the runs of an owner.
-func (k *koboldRuns) of(owner koboldOwner) (all []*koboldRun) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for run := range k.running {
-		if run.owner == owner {
-			all = append(all, run)
-		}
-	}
-	return all
-}
-
-// watched is an answer that can be looked at and aborted. One that is aborted
-// ends as if the model had ended it.
-func (k *koboldRuns) watched(run *koboldRun, ask func(ctx context.Context) iter.Seq2[chat.Event, error]) func(context.Context) iter.Seq2[chat.Event, error] {
-	return func(ctx context.Context) iter.Seq2[chat.Event, error] {
-		return func(yield func(chat.Event, error) bool) {
-			ctx, end := context.WithCancelCause(ctx)
-			run.end = end
-			k.begin(run)
-			defer k.over(run)
-			defer end(nil)
-			for e, err := range ask(ctx) {
-				if err != nil && context.Cause(ctx) == errAborted {
-					koboldAborted(yield)
-					return
-				}
-				if err == nil {
-					k.note(run, e)
-				}
-				if !yield(e, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
-
-// koboldAborted is how an answer goes on that was aborted.
-func koboldAborted(yield func(chat.Event, error) bool) {
-	yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}, nil)
-}
-
-func (s *Server) koboldGenerate(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(w, r)
-	if err != nil {
-		return err
-	}
-	return s.koboldAnswer(w, r, body, false)
-}
-
 func (s *Server) koboldStream(w http.ResponseWriter, r *http.Request) error {
 	body, err := readBody(w, r)
 	if err != nil {
@@ -189,9 +77,11 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 	ctx, cancel := s.work(r)
 	defer cancel()
 	out := newEvents(w, r)
-	target, err := s.koboldFind(ctx, w, r, q, out)
+	target, err := s.kobold.finding(ctx, s.ownerOf(r, q.Key), func(ctx context.Context) (Target, error) {
+		return s.find(ctx, w, "", false, &q.Report, out)
+	})
 	if err == errAborted {
-		return s.koboldTell(ctx, w, r, q, stream, out, func(context.Context, int) iter.Seq2[chat.Event, error] { return koboldAborted })
+		return s.koboldTell(ctx, w, r, q, stream, out, askNothing)
 	}
 	if err != nil {
 		return err
@@ -207,33 +97,19 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 		}
 		q.Fill(delimiters)
 	}
-	prompt, err := koboldPrompt(ctx, target, q)
+	prompt, err := fitPrompt(ctx, target, overlong{keep: q.Memory, prompt: q.Prompt, context: q.Context}, q.Params, &q.Report)
 	if err != nil {
 		return err
 	}
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = i
-		run := &koboldRun{owner: s.koboldOwner(r, q.Key)}
+		run := &run{owner: s.ownerOf(r, q.Key)}
 		return s.kobold.watched(run, func(ctx context.Context) iter.Seq2[chat.Event, error] {
 			return asEvents(target.Model.Complete(ctx, prompt, params))
 		})(ctx)
 	}
 	return s.koboldTell(ctx, w, r, q, stream, out, ask)
-}
-
-// koboldFind finds the model, which a client may abort as well.
-func (s *Server) koboldFind(ctx context.Context, w http.ResponseWriter, r *http.Request, q *kobold.Request, out *events) (Target, error) {
-	ctx, end := context.WithCancelCause(ctx)
-	defer end(nil)
-	run := &koboldRun{owner: s.koboldOwner(r, q.Key), end: end}
-	s.kobold.begin(run)
-	defer s.kobold.over(run)
-	target, err := s.find(ctx, w, "", false, &q.Report, out)
-	if err != nil && context.Cause(ctx) == errAborted {
-		err = errAborted
-	}
-	return target, err
 }
 
 func (s *Server) koboldTell(ctx context.Context, w http.ResponseWriter, r *http.Request, q *kobold.Request, stream bool, out *events, ask asking) error {
@@ -246,48 +122,6 @@ func (s *Server) koboldTell(ctx context.Context, w http.ResponseWriter, r *http.
 	}
 	setReport(w.Header(), gather(q.Report, replies))
 	return writeJSON(w, r, http.StatusOK, kobold.Results(q, replies))
-}
-
-// koboldPrompt is memory and prompt. In this dialect what is too long is cut at
-// the prompt's beginning, which is reported; memory stays.
-func koboldPrompt(ctx context.Context, t Target, q *kobold.Request) (llm.Prompt, error) {
-	whole := llm.Text(q.Memory + q.Prompt)
-	tokenizer, ok := t.Model.(llm.Tokenizer)
-	room := contextOf(t)
-	if q.Context > 0 && (room == 0 || q.Context < room) {
-		room = q.Context
-	}
-	if !ok || room == 0 {
-		return whole, nil
-	}
-	room -= min(max(*q.Params.MaxTokens, 1), room/2)
-	tokens, err := tokenizer.Tokenize(ctx, whole)
-	if err != nil || len(tokens) <= room {
-		return whole, err
-	}
-	kept := 0 // tokens at the beginning that stay: the model's own and memory's
-	for kept < len(tokens) && tokens[kept].Segment < 0 {
-		kept++
-	}
-	if q.Memory != "" {
-		memory, err := tokenizer.Tokenize(ctx, llm.Text(q.Memory))
-		if err != nil {
-			return whole, err
-		}
-		kept = min(len(memory), len(tokens))
-	}
-	if kept >= room {
-		return whole, nil // it is memory that is too long: an error with the numbers
-	}
-	cut := len(tokens) - room
-	q.Report.Add("prompt_cut", strconv.Itoa(cut), fmt.Sprintf("the prompt has %d tokens and %d fit: so many of its beginning were left out", len(tokens), room))
-	ids := make([]int, 0, room)
-	for i, tok := range tokens {
-		if i < kept || i >= kept+cut {
-			ids = append(ids, tok.ID)
-		}
-	}
-	return llm.Tokens(ids), nil
 }
 
 // koboldDelimiters finds what the model's chat format writes around turns, by
@@ -323,7 +157,7 @@ func (s *Server) koboldCheck(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	text := ""
-	for _, run := range s.kobold.of(s.koboldOwner(r, key)) {
+	for _, run := range s.kobold.of(s.ownerOf(r, key)) {
 		s.kobold.mu.Lock()
 		text = run.text.String()
 		s.kobold.mu.Unlock()
@@ -336,11 +170,8 @@ func (s *Server) koboldAbort(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	runs := s.kobold.of(s.koboldOwner(r, key))
-	for _, run := range runs {
-		run.end(errAborted)
-	}
-	return writeJSON(w, r, http.StatusOK, kobold.Success(len(runs) > 0))
+	ended := s.kobold.end(s.ownerOf(r, key))
+	return writeJSON(w, r, http.StatusOK, kobold.Success(ended > 0))
 }
 
 // genkey reads a body that may be empty or missing.
@@ -350,22 +181,6 @@ func genkey(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", tooLarge()
 	}
 	return kobold.ParseKey(body), nil
-}
-
-// koboldTokenizer is the model that a request of this dialect means, which can
-// show its tokens.
-func (s *Server) koboldTokenizer(ctx context.Context, w http.ResponseWriter) (llm.Tokenizer, func(), error) {
-	var report llm.Report
-	target, err := s.find(aside(ctx), w, "", false, &report, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	tokenizer, ok := target.Model.(llm.Tokenizer)
-	if !ok {
-		target.release()
-		return nil, nil, cannot(target, "show its tokens", "ask the engine that runs it")
-	}
-	return tokenizer, target.release, nil
 }
 
 func (s *Server) koboldCount(w http.ResponseWriter, r *http.Request) error {
@@ -379,7 +194,7 @@ func (s *Server) koboldCount(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	tokenizer, release, err := s.koboldTokenizer(ctx, w)
+	tokenizer, release, err := s.tokenizer(ctx, w)
 	if err != nil {
 		return err
 	}
@@ -408,7 +223,7 @@ func (s *Server) koboldText(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	tokenizer, release, err := s.koboldTokenizer(ctx, w)
+	tokenizer, release, err := s.tokenizer(ctx, w)
 	if err != nil {
 		return err
 	}

@@ -84,6 +84,31 @@ func TestAKoboldAnswerThatWaitsIsAborted(t *testing.T) {
 	}
 }
 
+// TestATextgenAnswerThatWaitsIsStopped: as above.
+func TestATextgenAnswerThatWaitsIsStopped(t *testing.T) {
+	for path, body := range map[string]string{
+		"/api/v1/generate": `{"prompt":"a","max_new_tokens":5}`,
+		"/api/v1/chat":     `{"user_input":"a","max_new_tokens":5,"mode":"instruct","history":{"internal":[],"visible":[]}}`,
+	} {
+		m := one("tiny", chat.Script(chat.TextDelta{Text: "one"}), llm.Script("one"))
+		m.hold = make(chan struct{})
+		s := New(m, Options{})
+		answer := make(chan *httptest.ResponseRecorder)
+		go func() { answer <- serve(s, "POST", path, body) }()
+		for waiting := true; waiting; {
+			serve(s, "POST", "/api/v1/stop-stream", `{}`)
+			select {
+			case rec := <-answer:
+				waiting = false
+				if rec.Code != http.StatusOK || strings.Contains(rec.Body.String(), "one") || !strings.Contains(rec.Body.String(), "results") {
+					t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+				}
+			default:
+			}
+		}
+	}
+}
+
 // TestAKoboldClientThatLeavesEndsItsAnswer: hanging up is enough.
 func TestAKoboldClientThatLeavesEndsItsAnswer(t *testing.T) {
 	gate := make(chan struct{})
@@ -101,7 +126,7 @@ func TestAKoboldClientThatLeavesEndsItsAnswer(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	for len(s.kobold.of(koboldOwner{addr: s.client(&http.Request{RemoteAddr: "127.0.0.1:1"})})) > 0 {
+	for len(s.kobold.of(owner{addr: s.client(&http.Request{RemoteAddr: "127.0.0.1:1"})})) > 0 {
 	}
 }
 

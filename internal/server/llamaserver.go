@@ -251,7 +251,11 @@ func (s *Server) described(r *http.Request) (Listed, error) {
 	if err != nil {
 		return Listed{}, err
 	}
-	name := r.URL.Query().Get("model")
+	return modelIn(listed, r.URL.Query().Get("model"))
+}
+
+// modelIn finds a model by a name of its; by none, the first.
+func modelIn(listed []Listed, name string) (Listed, error) {
 	for _, m := range listed {
 		if name == "" || m.ID == name || slices.Contains(m.Aliases, name) {
 			return m, nil

@@ -68,11 +68,11 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer target.release()
-	renderer, ok := target.Responder.(chat.Renderer)
-	if !ok {
-		return cannot(target, "show its prompts", "it is laid out elsewhere")
+	staged, err := s.staged(ctx, target, q)
+	if err != nil {
+		return err
 	}
-	rendered, err := renderer.Render(ctx, q.Conversation)
+	rendered, err := staged.rendered(ctx)
 	if err != nil {
 		return err
 	}

@@ -34,14 +34,15 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 		return s.breakOff(out, r, err)
 	}
 	defer target.release()
-	if target.Responder == nil {
-		return s.breakOff(out, r, cannot(target, "answer conversations", "send a prompt to /v1/completions"))
+	staged, err := s.staged(ctx, target, q)
+	if err != nil {
+		return s.breakOff(out, r, err)
 	}
-	ask := func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
+	ask := s.stoppable(r, func(ctx context.Context, choice int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = choice
-		return target.Responder.Respond(ctx, q.Conversation, params)
-	}
+		return staged.ask(ctx, params)
+	})
 	head := s.head(w, "chatcmpl-", target)
 	if q.Stream {
 		return s.stream(ctx, out, r, q.Choices, ask, openai.NewChat(head, q), q.Report)
@@ -86,11 +87,11 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 			return s.breakOff(out, r, err)
 		}
 	}
-	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
+	ask := s.stoppable(r, func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
 		params.Choice = i % q.Choices
 		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.Choices], params))
-	}
+	})
 	head := s.head(w, "cmpl-", target)
 	n := q.Choices * len(q.Prompts)
 	if q.Stream {
@@ -121,6 +122,12 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if err != nil {
 		return nil, err
 	}
+	s.complement(r, q)
+	return q, nil
+}
+
+// complement adds to a request what the server itself has to say.
+func (s *Server) complement(r *http.Request, q *openai.Request) {
 	switch strings.ToLower(r.Header.Get("Parley-Report")) {
 	case "", "0", "false":
 	default:
@@ -129,13 +136,13 @@ func (s *Server) take(r *http.Request, body []byte, parse func([]byte) (*openai.
 	if q.Conversation.Layout.Media == "" {
 		q.Conversation.Layout.Media = s.options.Media
 	}
+	s.preset(q.Preset, &q.Params, &q.Report)
 	q.Params.CacheScope = s.cacheScope(r)
 	if q.Params.Seed == nil && q.Choices > 1 {
 		// All choices come from one seed, so that it can be told and repeated.
 		// More than 53 bits would not survive JavaScript.
 		q.Params.Seed = new(rand.Int64N(1 << 53))
 	}
-	return q, nil
 }
 
 // resolve finds the model of a request.

@@ -11,6 +11,7 @@ import (
 	"parley/internal/apikey"
 	"parley/internal/limits"
 	"parley/internal/openai"
+	"parley/llm"
 )
 
 // A Quota is how much one asker may have: whoever has a key, or where no key is
@@ -61,6 +62,20 @@ func askerName(key *apikey.Key, addr netip.Addr) string {
 		}
 	}
 	return addr.String()
+}
+
+// admit takes a request in, or says why not, and notes with it for whom it is.
+// leave must be called if err is nil, when all answers have ended.
+func (s *Server) admit(r *http.Request, rec *recorder) (asking *http.Request, leave func(), err error) {
+	var a Asker
+	if a.Low, err = readPriority(r); err != nil {
+		return nil, nil, err
+	}
+	a.Name = askerName(rec.key, rec.client)
+	if leave, err = s.enter(a.Name, rec); err != nil {
+		return nil, nil, err
+	}
+	return r.WithContext(ForAsker(r.Context(), a)), leave, nil
 }
 
 // enter counts a request of an asker and refuses it if there are too many, or
@@ -140,6 +155,9 @@ type tooMuch struct {
 }
 
 func (e *tooMuch) Error() string { return e.message }
+
+// Unwrap is the same where there are no statuses: in a WebSocket.
+func (e *tooMuch) Unwrap() error { return &llm.Error{Code: llm.Overloaded, Message: e.message} }
 
 func (e *tooMuch) problem() openai.Problem {
 	return openai.Problem{Status: http.StatusTooManyRequests, Type: "rate_limit_error", Code: "rate_limit_exceeded", Message: e.message}

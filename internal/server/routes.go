@@ -16,32 +16,35 @@ type Dialect string
 // The dialects. Health is part of every face.
 const (
 	OpenAI    Dialect = "openai"
+	Responses Dialect = "responses" // OpenAI's later API
 	Native    Dialect = "parley"
 	Anthropic Dialect = "anthropic"
 	Ollama    Dialect = "ollama"
 	LlamaCPP  Dialect = "llamacpp"
 	Kobold    Dialect = "kobold"
+	Textgen   Dialect = "textgen"
 	Health    Dialect = "health"
 )
 
 // A Face is what a listener looks like: which dialects it speaks, and on
-// which port clients expect it. Clients recognise a server by the paths that
+// which ports clients expect it. Clients recognise a server by the paths that
 // answer, so a path that is not the face's is a real 404.
 type Face struct {
 	Name     string
-	Port     int // where its clients look by default
+	Ports    []int // where its clients look by default
 	Dialects []Dialect
 }
 
 // Faces are all that there are; the first is Parley's own and has everything.
 var Faces = []Face{
-	{Name: "parley", Port: 7275, Dialects: []Dialect{OpenAI, Anthropic, Ollama, LlamaCPP, Kobold, Native}},
-	{Name: "openai", Port: 7275, Dialects: []Dialect{OpenAI}},
-	{Name: "anthropic", Port: 7275, Dialects: []Dialect{Anthropic, OpenAI}},
-	{Name: "ollama", Port: 11434, Dialects: []Dialect{Ollama, OpenAI, Anthropic}},
-	{Name: "llamacpp", Port: 8080, Dialects: []Dialect{LlamaCPP, OpenAI, Anthropic}},
-	{Name: "koboldcpp", Port: 5001, Dialects: []Dialect{Kobold, OpenAI}},
-	{Name: "mlc", Port: 8000, Dialects: []Dialect{OpenAI}},
+	{Name: "parley", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses, Anthropic, Ollama, LlamaCPP, Kobold, Textgen, Native}},
+	{Name: "openai", Ports: []int{7275}, Dialects: []Dialect{OpenAI, Responses}},
+	{Name: "anthropic", Ports: []int{7275}, Dialects: []Dialect{Anthropic, OpenAI, Responses}},
+	{Name: "ollama", Ports: []int{11434}, Dialects: []Dialect{Ollama, OpenAI, Responses, Anthropic}},
+	{Name: "llamacpp", Ports: []int{8080}, Dialects: []Dialect{LlamaCPP, OpenAI, Responses, Anthropic}},
+	{Name: "koboldcpp", Ports: []int{5001}, Dialects: []Dialect{Kobold, OpenAI}},
+	{Name: "textgen", Ports: []int{5000, 5005}, Dialects: []Dialect{Textgen, OpenAI, Anthropic}},
+	{Name: "mlc", Ports: []int{8000}, Dialects: []Dialect{OpenAI}},
 }
 
 // Own is the face that has every dialect.
@@ -76,7 +79,7 @@ const (
 )
 
 // routes are those of all dialects.
-var routes = slices.Concat(openaiRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, nativeRoutes, healthRoutes)
+var routes = slices.Concat(openaiRoutes, responsesRoutes, anthropicRoutes, ollamaRoutes, llamaRoutes, koboldRoutes, textgenRoutes, nativeRoutes, healthRoutes)
 
 var healthRoutes = []route{
 	{Health, "GET", "/healthz", forAnyone, false, (*Server).healthz},
@@ -148,18 +151,13 @@ func (s *Server) route(f Face) http.Handler {
 			return
 		}
 		if found[i].work {
-			asker := Asker{Name: askerName(key, s.client(r))}
-			leave, err := s.enter(asker.Name, recorderOf(r.Context()))
+			asking, leave, err := s.admit(r, recorderOf(r.Context()))
 			if err != nil {
 				s.fail(w, r, err)
 				return
 			}
 			defer leave()
-			if asker.Low, err = readPriority(r); err != nil {
-				s.fail(w, r, err)
-				return
-			}
-			r = r.WithContext(ForAsker(r.Context(), asker))
+			r = asking
 		}
 		if err := found[i].handle(s, w, r); err != nil {
 			s.fail(w, r, err)

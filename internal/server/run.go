@@ -170,7 +170,11 @@ func (s *Server) breakOff(out *events, r *http.Request, err error) error {
 		return err
 	}
 	note(out.w, err)
-	_, body := mannerOf(r).problem(openai.Explain(err))
+	problem := openai.Explain(err)
+	if out.failed != nil {
+		return out.write(out.failed(problem))
+	}
+	_, body := mannerOf(r).problem(problem)
 	if out.fail != nil {
 		return out.write(out.fail(body))
 	}
@@ -183,6 +187,10 @@ type events struct {
 	w     http.ResponseWriter
 	rc    *http.ResponseController
 	begun bool
+
+	// failed is how an error is told that depends on what was told before it;
+	// nil: as the dialect does it.
+	failed func(openai.Problem) []byte
 }
 
 // newEvents prepares to answer a request in the manner of its dialect.

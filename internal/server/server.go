@@ -33,6 +33,9 @@ type Options struct {
 
 	Quota Quota // of each asker
 
+	Characters Characters            // those that requests choose by name; nil: none
+	Presets    map[string]llm.Params // sampling that requests choose by name
+
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
 
@@ -57,15 +60,19 @@ type Server struct {
 	stopping context.Context // done when running requests must end
 	stop     context.CancelCauseFunc
 	draining atomic.Bool
+	closing  context.Context // done when the server takes no new requests
+	close    context.CancelFunc
 
 	mu        sync.Mutex
 	listening []*http.Server
 	askers    askers
 
-	metrics *metrics
-	tracer  trace.Tracer
-	kobold  koboldRuns
-	began   time.Time
+	metrics   *metrics
+	tracer    trace.Tracer
+	kobold    runs // answers of KoboldAI's clients
+	textgen   runs // and those that text-generation-webui's can end
+	began     time.Time
+	responses keptResponses
 
 	now   func() time.Time
 	newID func() string
@@ -90,6 +97,7 @@ func New(models Models, o Options) *Server {
 		s.SetKeys(o.Keys)
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.closing, s.close = context.WithCancel(context.Background())
 	return s
 }
 
@@ -133,6 +141,7 @@ func (s *Server) Serve(l net.Listener, f Face) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.draining.Store(true)
+	s.close()
 	listening := s.listening
 	s.mu.Unlock()
 

@@ -25,7 +25,7 @@ func told(s tracetest.SpanStub, since time.Time) string {
 	line := fmt.Sprintf("%s, %s, %v to %v:", s.Name, s.SpanKind, s.StartTime.Sub(since).Seconds(), s.EndTime.Sub(since).Seconds())
 	for _, a := range s.Attributes {
 		if a.Key != "parley.request.id" {
-			line += fmt.Sprintf(" %s=%s", a.Key, a.Value.Emit())
+			line += fmt.Sprintf(" %s=%s", a.Key, a.Value.String())
 		}
 	}
 	if s.Status.Code == codes.Error {

@@ -112,10 +112,10 @@ func (o *Object) ResponseFormat(path string, v Value) *llm.Constraint {
 		if v, ok := f.Take("json_schema"); ok {
 			s = o.Object(f.At("json_schema"), v)
 			at = s.At("schema")
-			s.Text("name")
-			s.Text("description")
-			s.Flag("strict")
 		}
+		s.Text("name")
+		s.Text("description")
+		s.Flag("strict")
 		v, ok := s.Take("schema")
 		if !ok {
 			o.Invalid(at, "the field is missing")

@@ -121,14 +121,14 @@ func (o *Object) ChatLogProbs() *int {
 // made without them would be wrong, so they are not ignored. The values are
 // the way out.
 var refused = map[string]string{
-	"suffix":                   "put the text that follows into the prompt",
-	"stop_token_ids":           "send the text of the tokens as stop strings",
-	"allowed_token_ids":        "use logit_bias",
-	"use_beam_search":          "leave it out",
-	"functions":                "send tools",
-	"function_call":            "send tools and tool_choice",
-	"instruction_template_str": "the operator chooses the template",
-	"audio":                    "this server answers in text",
+	"suffix":            "put the text that follows into the prompt",
+	"stop_token_ids":    "send the text of the tokens as stop strings",
+	"allowed_token_ids": "use logit_bias",
+	"use_beam_search":   "leave it out",
+	"functions":         "send tools",
+	"function_call":     "send tools and tool_choice",
+
+	"audio": "this server answers in text",
 }
 
 // neutral are the values at which a field that we do not have changes

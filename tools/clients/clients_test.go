@@ -19,6 +19,10 @@ import (
 const (
 	own = "http://127.0.0.1:7275"
 	mlc = "http://127.0.0.1:8000"
+
+	kobold        = "http://127.0.0.1:5001"
+	textgen       = "http://127.0.0.1:5000"
+	textgenSocket = "http://127.0.0.1:5005"
 )
 
 func TestClients(t *testing.T) {
@@ -29,12 +33,18 @@ func TestClients(t *testing.T) {
 	t.Run("openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/sdk.py", own)) })
 	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own)) })
 	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own)) })
+	t.Run("Responses by openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/responses.py", own)) })
+	t.Run("Responses by openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "responses.mjs"), own)) })
 	t.Run("anthropic for Python", func(t *testing.T) { run(t, exec.Command(python, "python/messages.py", own)) })
 	t.Run("anthropic for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "messages.mjs"), own)) })
 	t.Run("ollama for JavaScript", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "ollama.mjs"), own)) })
+	t.Run("koboldapi for Python", func(t *testing.T) { run(t, exec.Command(python, "python/kobold.py", kobold)) })
 	t.Run("LangChain", func(t *testing.T) { run(t, exec.Command(python, "python/langchain_chat.py", own)) })
 	t.Run("AutoGen, two agents", func(t *testing.T) { run(t, exec.Command(python, "python/autogen_chat.py", own)) })
 	t.Run("a bot in a channel with many people", func(t *testing.T) { run(t, exec.Command(python, "python/chatbot.py", own)) })
+	t.Run("text-generation-webui's clients", func(t *testing.T) {
+		run(t, exec.Command(python, "python/textgen.py", textgen, strings.Replace(textgenSocket, "http", "ws", 1)))
+	})
 	t.Run("llm in the terminal", func(t *testing.T) { terminal(t, filepath.Join(cache, "python", "bin", "llm")) })
 	t.Run("two system messages, the script as it was reported", func(t *testing.T) {
 		out := run(t, exec.Command(python, "-c", reported(t)))
@@ -120,7 +130,15 @@ func reported(t *testing.T) string {
 // that a terminal sends.
 func serve(t *testing.T) {
 	t.Helper()
-	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--as", "mlc", "--request-formats")
+	characters, err := filepath.Abs("characters")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "parley.toml")
+	if err := os.WriteFile(config, []byte("[characters]\ndir = '"+characters+"'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--config", config, "--as", "mlc", "--as", "koboldcpp", "--as", "textgen", "--request-formats")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +167,7 @@ func serve(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	for _, url := range []string{own, mlc} {
+	for _, url := range []string{own, mlc, kobold, textgen, textgenSocket} {
 		for {
 			if resp, err := http.Get(url + "/readyz"); err == nil {
 				resp.Body.Close()

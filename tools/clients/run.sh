@@ -18,6 +18,8 @@ if [ ! -e "$cache/ready" ]; then
   mkdir -p "$cache"
   python3 -m venv "$cache/python" || { echo "python3 cannot make a virtual environment: install python3-venv" >&2; exit 1; }
   "$cache/python/bin/pip" install --quiet --disable-pip-version-check -r $here/python/requirements.txt
+  # Of this one only the client is used, and not what it needs for pictures.
+  "$cache/python/bin/pip" install --quiet --disable-pip-version-check --no-deps koboldapi==0.5.4 2>/dev/null
   # The JSON Schema test suite comes in the source of a validator.
   "$cache/python/bin/pip" download --quiet --disable-pip-version-check --no-deps --no-binary :all: -d "$cache" jsonschema==4.23.0
   tar -xzf "$cache/jsonschema-4.23.0.tar.gz" -C "$cache" jsonschema-4.23.0/json
