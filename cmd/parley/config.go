@@ -60,6 +60,7 @@ type serverConfig struct {
 	TokensPerMinute   int `toml:"tokens_per_minute"`
 	Concurrent        int `toml:"concurrent"`
 
+	PlainPrompts bool   `toml:"plain_prompts"`
 	IsolateCache bool   `toml:"isolate_cache"`
 	LogFormat    string `toml:"log_format"`
 	LogContents  bool   `toml:"log_contents"`

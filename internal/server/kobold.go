@@ -97,7 +97,7 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 		}
 		q.Fill(delimiters)
 	}
-	prompt, err := fitPrompt(ctx, target, overlong{keep: q.Memory, prompt: q.Prompt, context: q.Context}, q.Params, &q.Report)
+	prompt, err := s.fitPrompt(ctx, target, overlong{keep: q.Memory, prompt: q.Prompt, context: q.Context}, q.Params, &q.Report)
 	if err != nil {
 		return err
 	}

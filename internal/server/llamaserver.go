@@ -73,6 +73,9 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	if err != nil {
 		return err
 	}
+	if q.Prompts, err = s.raws(q.Prompts); err != nil {
+		return err
+	}
 	q.Params.CacheScope = s.cacheScope(r)
 	if q.NoCache { // a scope that nobody else has
 		q.Params.CacheScope += " " + uniqueID(w)

@@ -109,8 +109,15 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 		}, nil
 	}
 	if q.Raw != nil {
-		ask, err = raw(*q.Raw, q.Params)
+		p, err := s.raw(*q.Raw)
+		if err != nil {
+			return nil, nil, err
+		}
+		ask, err = raw(p, q.Params)
 		return ask, nil, err
+	}
+	if _, err := s.raw(llm.Tokens(q.Context)); err != nil {
+		return nil, nil, err
 	}
 	if t.Responder == nil {
 		return nil, nil, cannot(t, "answer conversations", "send raw: true")

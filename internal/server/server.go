@@ -36,6 +36,11 @@ type Options struct {
 	Characters Characters            // those that requests choose by name; nil: none
 	Presets    map[string]llm.Params // sampling that requests choose by name
 
+	// PlainPrompts takes prompts that clients lay out themselves for text in
+	// which no control token matches. By default whoever sends one writes the
+	// format.
+	PlainPrompts bool
+
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
 

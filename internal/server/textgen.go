@@ -90,7 +90,7 @@ func (s *Server) textgenPrompt(ctx context.Context, w http.ResponseWriter, r *ht
 	if target.Model == nil {
 		return a, cannot(target, "continue prompts", "talk to it at /api/v1/chat in the mode \"instruct\"")
 	}
-	prompt, err := fitPrompt(ctx, target, overlong{prompt: q.Prompt, context: q.Context, noBOS: q.NoBOS}, q.Params, &q.Report)
+	prompt, err := s.fitPrompt(ctx, target, overlong{prompt: q.Prompt, context: q.Context, noBOS: q.NoBOS}, q.Params, &q.Report)
 	if err != nil {
 		return a, err
 	}

@@ -92,9 +92,13 @@ func (s *Server) textgenLogits(w http.ResponseWriter, r *http.Request) error {
 	if target.Model == nil {
 		return cannot(target, "continue prompts", "ask the engine that runs it")
 	}
+	prompt, err := s.raw(llm.Text(q.Prompt))
+	if err != nil {
+		return err
+	}
 	setReport(w.Header(), q.Report)
 	params := llm.Params{MaxTokens: new(1), LogProbs: &q.N, IgnoreEOS: true, CacheScope: s.cacheScope(r)}
-	for p, err := range target.Model.Complete(ctx, llm.Text(q.Prompt), params) {
+	for p, err := range target.Model.Complete(ctx, prompt, params) {
 		if err != nil {
 			return err
 		}
