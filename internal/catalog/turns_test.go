@@ -23,6 +23,7 @@ type counter struct {
 	mu    sync.Mutex
 	order []string
 	all   sync.WaitGroup
+	lasts time.Duration // a turn
 }
 
 func newCounter(t *testing.T, atATime int) *counter {
@@ -34,7 +35,7 @@ func newCounter(t *testing.T, atATime int) *counter {
 		l.Engine.Slots = atATime
 		return l, err
 	}
-	k := &counter{t: t, c: catalogOf(t, Options{}, e)}
+	k := &counter{t: t, lasts: time.Second, c: catalogOf(t, Options{}, e)}
 	if err := k.c.LoadModel(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +44,7 @@ func newCounter(t *testing.T, atATime int) *counter {
 
 // ask has an asker's requests come, one behind the other.
 func (k *counter) ask(a server.Asker, n int) {
+	lasts := k.lasts
 	for i := range n {
 		k.all.Go(func() {
 			target, err := k.c.Resolve(server.ForAsker(k.t.Context(), a), "a")
@@ -55,7 +57,7 @@ func (k *counter) ask(a server.Asker, n int) {
 			k.order = append(k.order, fmt.Sprint(a.Name, i))
 			k.mu.Unlock()
 			if !a.Aside {
-				time.Sleep(time.Second)
+				time.Sleep(lasts)
 			}
 		})
 		synctest.Wait()
@@ -83,6 +85,24 @@ func TestTurnsAreDividedFairly(t *testing.T) {
 			}
 		}))
 	}
+}
+
+// TestALongTurnCounts: for whom the model works already comes behind those for
+// whom it does nothing.
+func TestALongTurnCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newCounter(t, 2)
+		k.lasts = time.Minute
+		k.ask(server.Asker{Name: "a"}, 1)
+		k.lasts = time.Second
+		k.ask(server.Asker{Name: "c"}, 1)
+		k.ask(server.Asker{Name: "a"}, 3)
+		k.ask(server.Asker{Name: "b"}, 3)
+		k.all.Wait()
+		if got := strings.Join(k.order, " "); got != "a0 c0 b0 b1 b2 a0 a1 a2" {
+			t.Errorf("the order of turns is %s", got)
+		}
+	})
 }
 
 func TestWhoCanWaitLetsOthersGoFirst(t *testing.T) {
