@@ -26,6 +26,7 @@ func (e *Engine) describe(o Options, contextSize int) {
 		BOS:          e.words.Piece(e.words.BOS()),
 		EOS:          e.words.Piece(e.words.EOS()),
 		AddsBOS:      e.words.AddBOS(),
+		Infill:       e.words.Infill(),
 		Sampling:     o.Sampling.WithDefaults(recommended(f, o.Logger)),
 	}
 	if o.Name != "" {

@@ -111,7 +111,7 @@ func (e *Engine) Embed(ctx context.Context, prompts []llm.Prompt) ([][]float32, 
 	for range min(e.loop.slots, len(requests)) {
 		workers.Go(func() {
 			for r := range next {
-				if err := e.loop.embed(ctx, r); err != nil {
+				if err := e.loop.read(ctx, r); err != nil {
 					cancel(err)
 				}
 			}
@@ -160,7 +160,7 @@ func (e *Engine) embedding(ctx context.Context, p llm.Prompt, into *pool) (*requ
 			Err:     &llm.ContextError{PromptTokens: len(tokens), Context: e.info.Context},
 		}
 	}
-	return &request{prompt: tokens, embed: into, words: newView(e.words, p.Marks), need: e.model.KVBytes(len(tokens))}, nil
+	return &request{prompt: tokens, see: into.add, words: newView(e.words, p.Marks), need: e.model.KVBytes(len(tokens))}, nil
 }
 
 // ofInput is an error with the text that it is about as its field.
@@ -176,8 +176,8 @@ func ofInput(err error, i, of int) error {
 	return &e
 }
 
-// embed has a text read and waits for the end of it.
-func (l *loop) embed(ctx context.Context, r *request) (err error) {
+// read has a text read that someone sees, and waits for the end of it.
+func (l *loop) read(ctx context.Context, r *request) (err error) {
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}

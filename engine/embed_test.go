@@ -65,7 +65,7 @@ func TestVectorsLikeLlamaCpp(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := e.loop.embed(t.Context(), r); err != nil {
+			if err := e.loop.read(t.Context(), r); err != nil {
 				t.Fatal(err)
 			}
 			v, err := into.vector()

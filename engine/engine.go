@@ -39,8 +39,8 @@ const (
 	usualCacheBytes = 2 << 30
 )
 
-// An Engine runs one model. It is an llm.Model, llm.Tokenizer, llm.Embedder and
-// llm.Describer, for any number of goroutines at once.
+// An Engine runs one model. It is an llm.Model, llm.Tokenizer, llm.Embedder,
+// llm.Scorer and llm.Describer, for any number of goroutines at once.
 type Engine struct {
 	file  *gguf.File
 	model *transformer.Model

@@ -21,7 +21,9 @@ type model interface {
 	CacheBytes(tokens int) int64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
-	// next call. A step with a pool gives it the state of each of its tokens.
+	// next call. A step that sees is shown what its tokens make, one after the
+	// other: the logits behind each, or else its state.
+	//
 	Forward(steps []step) error
 }
 
@@ -39,7 +41,8 @@ type step struct {
 	tokens []int32
 	want   bool
 	logits []float32
-	pool   *pool // gathers the states of the tokens; nil: nobody does
+	see    func(x []float32) // nil: nobody wants to
+	scores bool              // it sees logits
 }
 
 // A vocabulary is what the loop needs of a tokenizer.
@@ -174,7 +177,7 @@ func (l *loop) sweep() {
 
 // retire keeps the cache of a sequence that has ended.
 func (l *loop) retire(s *sequence) {
-	if s.cache != nil && s.embed == nil {
+	if s.cache != nil && (s.see == nil || s.scores) {
 		l.prefixes.keep(s.cache, s.scope, s.tokens[:s.cache.Len()])
 	}
 	s.cache = nil
@@ -232,8 +235,11 @@ func (l *loop) step() bool {
 			l.open(s)
 			n = min(n, s.left())
 		}
+		if s.scores {
+			n = min(n, mostScored)
+		}
 		at := s.cache.Len()
-		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: s.embed == nil && at+n == len(s.tokens), pool: s.embed})
+		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
 		batch = append(batch, s)
 		total += n
 		prompts = prompts || n > 1
@@ -253,6 +259,10 @@ func (l *loop) step() bool {
 	l.publish()
 	return true
 }
+
+// mostScored is how many tokens of a text whose logits are seen are read in a
+// step: those of one token may take a megabyte.
+const mostScored = 32
 
 // worthWaiting is how many tokens must be saved for a sequence to wait for
 // another that is reading the same beginning.
@@ -282,10 +292,10 @@ func (l *loop) job(i int) job {
 }
 
 // reusable is the part of the prompt that may come from a cache: all but the
-// last token, which must be read for its logits. The states of all tokens are
-// in no cache.
+// last token, which must be read for its logits. What is seen of tokens is in no
+// cache.
 func (s *sequence) reusable() []int32 {
-	if s.embed != nil {
+	if s.see != nil {
 		return nil
 	}
 	return s.prompt[:len(s.prompt)-1]
@@ -367,8 +377,8 @@ func (l *loop) advance(batch []*sequence, steps []step) {
 	var ended []*sequence
 	for i, s := range batch {
 		s.read.Store(int64(min(s.cache.Len(), len(s.request.prompt))))
-		embedded := s.embed != nil && s.left() == 0
-		if !steps[i].want && !embedded {
+		seen := s.see != nil && s.left() == 0
+		if !steps[i].want && !seen {
 			continue
 		}
 		if s.promptRead.IsZero() {
@@ -376,9 +386,9 @@ func (l *loop) advance(batch []*sequence, steps []step) {
 			l.total.PromptTokens += uint64(s.promptTokens())
 			l.total.CachedTokens += uint64(s.cached)
 		}
-		if embedded {
+		if seen {
 			s.put(llm.Piece{Finish: s.end(llm.ReasonEnd, "")})
-			s.cache = nil
+			l.retire(s)
 			ended = append(ended, s)
 			continue
 		}

@@ -14,11 +14,12 @@ import (
 
 // A request is what a caller asks of the loop, and the way back to him.
 type request struct {
-	prompt     []int32 // at least one token, fewer than the context
-	rest       string  // text behind it that the model is to spell
-	asked      []int32 // with rest: the prompt with the tokens that spell it usually
-	embed      *pool   // nothing is generated: it gathers the states of the prompt
-	maxTokens  int     // at least 1; fits the context behind the prompt
+	prompt     []int32           // at least one token, fewer than the context
+	rest       string            // text behind it that the model is to spell
+	asked      []int32           // with rest: the prompt with the tokens that spell it usually
+	see        func(x []float32) // nothing is generated: it is shown what each token of the prompt makes
+	scores     bool              // it is shown logits rather than states
+	maxTokens  int               // at least 1; fits the context behind the prompt
 	settings   settings
 	stop       []string
 	stopAfter  string

@@ -58,6 +58,7 @@ type plan struct {
 	rest   []llm.Sampler
 	greedy bool // rest comes to taking the most likely token
 	plain  bool // rest is some of top-k, top-p, min-p and temperature in this order
+	signs  bool // penalties follow the temperature, so that logits must keep their signs
 }
 
 // usualBreakers are DRY's.
@@ -177,6 +178,9 @@ func (s *settings) planFor(order []llm.Sampler) (p plan) {
 		default:
 			p.rest = append(p.rest, step)
 		}
+	}
+	if heat := slices.Index(p.rest, llm.SampleTemperature); heat >= 0 {
+		p.signs = slices.Contains(p.rest[heat:], llm.SamplePenalties)
 	}
 	p.greedy = s.isGreedy(p.rest)
 	p.plain = s.isPlain(p.rest)

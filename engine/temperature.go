@@ -21,8 +21,12 @@ func (s *sampler) heat(cs []candidate) []candidate {
 		cs[0] = best
 		return cs[:1]
 	}
+	zero := float64(best.logit) // of what follows only the repetition penalty minds where 0 is
+	if s.plan.signs {
+		zero = 0
+	}
 	for i, c := range cs {
-		cs[i].logit = held((float64(c.logit) - float64(best.logit)) / t)
+		cs[i].logit = held((float64(c.logit) - zero) / t)
 	}
 	return cs
 }

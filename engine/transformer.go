@@ -20,7 +20,9 @@ func (m *transformerModel) Forward(steps []step) error {
 	for _, s := range steps {
 		want := transformer.None
 		switch {
-		case s.pool != nil:
+		case s.scores:
+			want = transformer.All
+		case s.see != nil:
 			want = transformer.States
 		case s.want:
 			want = transformer.Last
@@ -33,9 +35,12 @@ func (m *transformerModel) Forward(steps []step) error {
 	}
 	for i := range steps {
 		switch s := &steps[i]; {
-		case s.pool != nil:
+		case s.see != nil:
 			for _, x := range rows[:len(s.tokens)] {
-				s.pool.add(x)
+				if s.scores {
+					x = x[:m.size]
+				}
+				s.see(x)
 			}
 			rows = rows[len(s.tokens):]
 		case s.want:

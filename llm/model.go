@@ -40,6 +40,15 @@ type Embedder interface {
 	Embed(ctx context.Context, prompts []Prompt) ([][]float32, Usage, error)
 }
 
+// A Scorer is a Model that can tell how likely a text is.
+type Scorer interface {
+	// Score gives the tokens of a prompt as Complete reads them. Each but the
+	// first has the probability that it has behind those before it, and with
+	// params.LogProbs above 0 the most likely tokens there. Of params only
+	// LogProbs and CacheScope count.
+	Score(ctx context.Context, p Prompt, params Params) ([]Token, error)
+}
+
 // A Describer is a Model that can say what it is.
 type Describer interface {
 	Describe() Info
@@ -61,6 +70,8 @@ type Info struct {
 	BOS, EOS     string   // text of the tokens
 	EndTokens    []string // texts of all tokens that end a reply
 	AddsBOS      bool     // whether a BOS is put before prompts
+
+	Infill *Infill // how to ask for what fills a gap; nil: it cannot be asked
 
 	Sampling Params // recommended by its file or the configuration
 }

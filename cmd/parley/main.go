@@ -23,15 +23,16 @@ type cli struct {
 	Config  string           `placeholder:"FILE" env:"PARLEY_CONFIG" help:"Configuration file. Default: parley.toml here or in the user's configuration directory."`
 	Version kong.VersionFlag `help:"Print the version."`
 
-	Serve   serveCmd   `cmd:"" help:"Serve models over HTTP."`
-	Chat    chatCmd    `cmd:"" help:"Talk in the terminal."`
-	Ask     askCmd     `cmd:"" help:"Ask once; the answer alone on standard output."`
-	Render  renderCmd  `cmd:"" help:"Show the exact prompt of a conversation."`
-	Tokens  tokensCmd  `cmd:"" help:"Turn text into token ids, and back."`
-	Models  modelsCmd  `cmd:"" help:"List models, or look into a file."`
-	Pull    pullCmd    `cmd:"" help:"Fetch a model from Hugging Face's hub."`
-	Formats formatsCmd `cmd:"" help:"List, show and check chat formats."`
-	Bench   benchCmd   `cmd:"" help:"Measure how fast a model runs here."`
+	Serve     serveCmd     `cmd:"" help:"Serve models over HTTP."`
+	Chat      chatCmd      `cmd:"" help:"Talk in the terminal."`
+	Ask       askCmd       `cmd:"" help:"Ask once; the answer alone on standard output."`
+	Render    renderCmd    `cmd:"" help:"Show the exact prompt of a conversation."`
+	Tokens    tokensCmd    `cmd:"" help:"Turn text into token ids, and back."`
+	Models    modelsCmd    `cmd:"" help:"List models, or look into a file."`
+	Pull      pullCmd      `cmd:"" help:"Fetch a model from Hugging Face's hub."`
+	Formats   formatsCmd   `cmd:"" help:"List, show and check chat formats."`
+	Character characterCmd `cmd:"" help:"Import, list, show and export characters."`
+	Bench     benchCmd     `cmd:"" help:"Measure how fast a model runs here."`
 
 	Configure configCmd `cmd:"" name:"config" help:"Take over the configuration of another program."`
 	Key       keyCmd    `cmd:"" help:"Make, list and revoke API keys."`

@@ -12,6 +12,7 @@ import (
 	"image"
 	"image/jpeg"
 	"image/png"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -126,9 +127,9 @@ func TestCardsOfAllAges(t *testing.T) {
 			Card{Name: "Ada", Description: "p", FirstMessage: "g", Scenario: "w", Examples: "e"}},
 		"text-generation-webui": {"a.yaml", "name: Ada\ngreeting: |-\n  Hi\ncontext: |\n  c\n", "text-generation-webui as YAML",
 			Card{Name: "Ada", FirstMessage: "Hi", Description: "c\n"}},
-		"TOML": {"a.toml", "name = 'Ada'\ndescription = '''\nShe: counts.'''\nalternate_greetings = ['a', 'b']\n[[character_book.entries]]\nkeys = ['k']\ncontent = 'c'\n", "V1 as TOML",
+		"TOML": {"a.toml", "name = 'Ada'\ndescription = '''\nShe: counts.'''\nalternate_greetings = ['a', 'b']\n[[character_book.entries]]\nkeys = ['k']\ncontent = 'c'\n", "Parley's as TOML",
 			Card{Name: "Ada", Description: "She: counts.", AlternateGreetings: []string{"a", "b"}, Book: &Book{Entries: []Entry{{Keys: []string{"k"}, Content: "c", Enabled: true}}}}},
-		"TOML without a name": {"", "name = 'Ada'\n", "V1 as TOML", Card{Name: "Ada"}},
+		"TOML without a name": {"", "name = 'Ada'\n", "Parley's as TOML", Card{Name: "Ada"}},
 	} {
 		got, report, err := ReadCard(c.file, []byte(c.data))
 		if err != nil || !reflect.DeepEqual(got, c.want) || report.Format != c.format || len(report.Notes) > 0 {
@@ -157,6 +158,7 @@ func TestDirtIsPutRightAndSaid(t *testing.T) {
 		"an unknown field":     {`{"data":{"name":"A","zzz":1}}`, "kept zzz", func(c Card) bool { return string(c.Extra["zzz"]) == "1" }},
 		"a mark of byte order": {"\ufeff{\"name\":\"A\"}", "repaired ", func(c Card) bool { return c.Name == "A" }},
 		"no UTF-8":             {"{\"name\":\"A\",\"description\":\"a\xff\"}", "repaired ", func(c Card) bool { return c.Description == "a\ufffd" }},
+		"no UTF-8 in others":   {"{\"name\":\"A\",\"zzz\":\"a\xff\"}", "repaired ", func(c Card) bool { return string(c.Extra["zzz"]) == "\"a\ufffd\"" }},
 		"a file elsewhere":     {`{"data":{"name":"A","assets":[{"type":"icon","uri":"https://a.example/x"}]}}`, "kept data.assets", func(c Card) bool { return len(c.Assets) == 1 }},
 		"a broken entry":       {`{"data":{"name":"A","character_book":{"entries":[3,{"keys":"a,b","content":"c"}]}}}`, "ignored data.character_book.entries[0]", func(c Card) bool { return slices.Equal(c.Book.Entries[0].Keys, []string{"a", "b"}) }},
 	} {
@@ -271,6 +273,10 @@ func TestFilesThatHoldNoCardAreRefused(t *testing.T) {
 		"a photo":              string(photo(t)),
 		"a long name":          `{"name":"` + strings.Repeat("a", limits.NameBytes.Int()+1) + `"}`,
 		"too many entries":     `{"name":"A","character_book":{"entries":[` + strings.Repeat("{},", limits.LoreEntries.Int()) + `{}]}}`,
+		"deep YAML":            "name: a\nx: " + strings.Repeat("[", 100) + strings.Repeat("]", 100),
+		"YAML in a line":       "name: a\nx:\n  " + strings.Repeat("- ", 1000) + "x",
+		"long YAML":            "name: a\nx:\n" + strings.Repeat("- a\n", 60_000),
+		"long TOML":            "name = 'a'\n" + strings.Repeat("[[a]]\n", limits.TOMLKeys.Int()),
 		"a deep one":           `{"name":` + strings.Repeat("[", 100_000),
 	} {
 		if _, _, err := ReadCard("x", []byte(data)); llm.AsError(err).Code != llm.Unreadable || llm.AsError(err).Message == "" {
@@ -352,6 +358,45 @@ func TestLorebooksOfAllKinds(t *testing.T) {
 	}
 	if _, _, err := ReadBook([]byte(`{"name":"A"}`)); llm.AsError(err).Code != llm.Unreadable {
 		t.Error(err)
+	}
+}
+
+func TestAFolderKeepsFilesAsTheyAre(t *testing.T) {
+	f := Folder(filepath.Join(t.TempDir(), "new"))
+	for _, c := range []struct{ name, data, saved string }{
+		{"x.json", `{"name":"Ada"}`, "Ada.json"},
+		{"x", "name: Bob\ncontext: c\n", "Bob.yaml"},
+		{"x.toml", "name = 'Cy'\n", "Cy.toml"},
+		{"x", string(archive(t, map[string]string{"card.json": `{"name":"Di"}`})), "Di.charx"},
+		{"x", `{"name":"../a/b\\c:d*e"}`, "_.._a_b_c_d_e.json"},
+		{"x", `{"name":"con"}`, "_con.json"},
+		{"x", `{"name":"a.. "}`, "a.json"},
+		{"x", `{"name":"` + strings.Repeat("ä", 100) + `"}`, strings.Repeat("ä", 50) + ".json"},
+	} {
+		saved, _, err := f.Save(c.name, []byte(c.data), false)
+		if err != nil || saved != c.saved {
+			t.Errorf("%s: %q, %v", c.data, saved, err)
+			continue
+		}
+		file, data, err := f.Read(t.Context(), strings.TrimSuffix(saved, filepath.Ext(saved)))
+		if err != nil || file != saved || string(data) != c.data {
+			t.Errorf("%s: read again it is %q, %v", saved, data, err)
+		}
+	}
+	if _, _, err := f.Save("x.toml", []byte("name = 'Ada'\n"), false); llm.AsError(err).Code != llm.Invalid {
+		t.Error(err)
+	}
+	if _, _, err := f.Save("x.toml", []byte("name = 'Ada'\n"), true); err != nil {
+		t.Error(err)
+	}
+	if file, _, err := f.Read(t.Context(), "Ada"); file != "Ada.toml" {
+		t.Errorf("%s, %v", file, err)
+	}
+	if _, _, err := f.Save("x", []byte("nothing"), true); llm.AsError(err).Code != llm.Unreadable {
+		t.Error(err)
+	}
+	if names, err := f.Names(); err != nil || len(names) != 8 {
+		t.Errorf("%q, %v", names, err)
 	}
 }
 

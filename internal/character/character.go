@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -59,12 +57,17 @@ func markAt(text, user, char string) (mark, name string) {
 	return "", ""
 }
 
-// Parse reads a character's file: JSON if its name ends so, else YAML. Of
+// Parse reads a character's file: a picture or an archive with a card, JSON or
+// TOML if its name ends so, else YAML. Of
 // several names for the same thing the first that says something counts; a
 // character without a context has one put together from its persona, scenario
 // and examples, as text-generation-webui does. A file that is a card is read
 // as one. The error is an *llm.Error.
 func Parse(file string, data []byte) (Character, error) {
+	if kindOf(data) != "text" || strings.HasSuffix(file, ".toml") {
+		card, _, err := ReadCard(file, data)
+		return card.Character(), err
+	}
 	var fields map[string]any
 	var err error
 	most := limits.CharacterBytes
@@ -77,7 +80,7 @@ func Parse(file string, data []byte) (Character, error) {
 	if strings.HasSuffix(file, ".json") {
 		err = json.Unmarshal([]byte(strings.TrimPrefix(string(data), "\ufeff")), &fields)
 	} else {
-		err = yaml.Unmarshal(data, &fields)
+		err = readYAML(data, &fields)
 	}
 	if err != nil {
 		return Character{}, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the character's file cannot be read",

@@ -29,15 +29,7 @@ func (f Folder) Character(ctx context.Context, name string) (Character, error) {
 	if err != nil {
 		return Character{}, err
 	}
-	switch path.Ext(file) {
-	case ".yaml", ".yml", ".json":
-		return Parse(file, data)
-	}
-	card, _, err := ReadCard(file, data)
-	if err != nil {
-		return Character{}, err
-	}
-	return card.Character(), nil
+	return Parse(file, data)
 }
 
 // Read gives the file of a character by its name without the ending, and what

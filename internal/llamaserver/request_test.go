@@ -82,5 +82,6 @@ func FuzzParse(f *testing.F) {
 		ParseTokenize(body)
 		ParseDetokenize(body)
 		ParseEmbed(body)
+		ParseInfill(body)
 	})
 }

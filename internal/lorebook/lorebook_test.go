@@ -63,6 +63,7 @@ func TestWhatCallsAnEntry(t *testing.T) {
 		"case counts in its extension": {`"keys":["RIVER"],"extensions":{"case_sensitive":true}`, "no_key"},
 		"the specification goes first": {`"keys":["RIVER"],"case_sensitive":false,"extensions":{"case_sensitive":true}`, ""},
 		"a part of a word":             {`"keys":["win"]`, "no_key"},
+		"the end of a word":            {`"keys":["mill"]`, "no_key"},
 		"a part where parts do":        {`"keys":["win"],"extensions":{"match_whole_words":false}`, ""},
 		"words side by side":           {`"keys":["by the riv"]`, ""},
 		"a script without spaces":      {`"keys":["猫"]`, ""},
@@ -214,6 +215,13 @@ func TestOneOfAGroupIsTold(t *testing.T) {
 	if got := told(r); !slices.Equal(got, []string{"y"}) {
 		t.Error(got)
 	}
+	// One that is sticky keeps its place, whatever the others are.
+	s := Scan{Depth: 1, Messages: chat("a", "x"), State: State{"lore:b#1": {Told: true, First: 1, At: 1, Sticky: 9}},
+		Books: []Book{book(t, "", entry("x", `,"group_override":true`), entry("y", `,"probability":0`))}}
+	s.Books[0].Entries[0].Constant = true
+	if got := told(activate(t, s)); !slices.Equal(got, []string{"y"}) {
+		t.Errorf("a sticky one of a group: %v", got)
+	}
 	r = activate(t, Scan{Depth: 1, Messages: chat("a"), Books: []Book{book(t, `"recursive_scanning":true,`, entry("b", ""), `{"keys":["b"],"content":"late","extensions":{"group":"g","delay_until_recursion":true}}`)}})
 	if got := told(r); !slices.Equal(got, []string{"b"}) {
 		t.Errorf("a group that has its entry: %v", got)
@@ -297,6 +305,8 @@ func TestWhereEntriesStand(t *testing.T) {
 		`"content":"@@position personality\n@@depth 3\nc"`:                    {Position: Personality, Role: "system"},
 		`"content":"@@position before_desc\nc"`:                               {Position: BeforeCharacter, Role: "system"},
 		`"content":"@@nobody_knows 1\n@@@depth x\n@@@depth 1\n@@@depth 2\nc"`: {Position: AtDepth, Depth: 1, Role: "system"},
+		`"content":"@@depth 3\n@@depth 2\nc"`:                                 {Position: AtDepth, Depth: 3, Role: "system"},
+		`"content":"@@role user\n@@@depth 1\nc"`:                              {Position: AfterCharacter, Role: "user"},
 		`"content":"@@ignore_on_max_context\nc"`:                              {Position: AfterCharacter, Role: "system", Trimmed: true},
 	} {
 		r := activate(t, Scan{Messages: chat("a", "b", "c"), Books: []Book{book(t, "", `{"constant":true,`+entry+`}`)}})

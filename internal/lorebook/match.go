@@ -173,7 +173,7 @@ func (s *scanner) finds(c *candidate, key string, round int) bool {
 		return false
 	}
 	texts := []string{s.haystack(haystackKey{s.depth(c), m.lower})}
-	if s.recursive(c) && round > 0 && !c.settings.ExcludeRecursion {
+	if s.recursive(c) && round > 0 {
 		texts = append(texts, s.told(m.lower))
 	}
 	for _, text := range texts {

@@ -133,6 +133,16 @@ func TestEveryChoiceAndEveryFaceOfADieIsDrawn(t *testing.T) {
 	}
 }
 
+func TestMacrosWithinMacrosAreReadSoFar(t *testing.T) {
+	deep := func(n int) string { return strings.Repeat("{{reverse:", n) + "ab" + strings.Repeat("}}", n) }
+	if got := expand(t, deep(maxDepth), values).Text; got != "ab" {
+		t.Error(got)
+	}
+	if got := expand(t, deep(maxDepth+1), values).Text; !strings.Contains(got, "{{reverse:ab}}") {
+		t.Error(got)
+	}
+}
+
 func TestTextsThatGrowWithoutEndAreRefused(t *testing.T) {
 	v := values
 	v.Description = strings.Repeat("d", 1<<20)

@@ -25,6 +25,7 @@ type Request struct {
 	// unloaded where Unload is set.
 	Conversation chat.Conversation
 	Raw          *llm.Prompt
+	Suffix       string // what follows the gap behind Raw; "": there is no gap
 	Unload       bool
 
 	// Generate says that the answer has the shape of /api/generate, and
@@ -60,9 +61,7 @@ func ParseGenerate(body []byte) (*Request, error) {
 		prompt, system := o.Text("prompt"), o.Text("system")
 		pictures := images(o)
 		raw := o.IsSet("raw")
-		if o.Text("suffix") != "" {
-			o.Unsupported("suffix", "the model is not asked to fill a gap here", "put the text that follows into the prompt")
-		}
+		q.Suffix = o.Text("suffix")
 		if o.Text("template") != "" {
 			o.Unsupported("template", "templates of Ollama's kind are not carried out here", "send raw: true and the prompt as the template makes it, or choose a format on the server")
 		}
@@ -74,6 +73,11 @@ func ParseGenerate(body []byte) (*Request, error) {
 			})
 		}
 		switch {
+		case q.Suffix != "" && (system != "" || q.Context != nil || len(pictures) > 0):
+			o.Invalid("suffix", "the gap between two texts is filled without system, context and images")
+		case q.Suffix != "":
+			p := llm.Text(prompt)
+			q.Raw = &p
 		case raw && (system != "" || q.Context != nil):
 			o.Invalid("raw", "a raw prompt stands for itself, without system and context")
 		case raw && len(pictures) > 0:

@@ -30,7 +30,7 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		}
 	}
 	for body, field := range map[string]string{
-		`{"prompt":"a","suffix":"b"}`:               "suffix",
+		`{"prompt":"a","suffix":"b","system":"c"}`:  "suffix",
 		`{"prompt":"a","template":"b"}`:             "template",
 		`{"prompt":"a","raw":true,"system":"b"}`:    "raw",
 		`{"prompt":"a","raw":true,"images":["QQ"]}`: "images",

@@ -50,14 +50,14 @@ func newTokenProb(text string, logProb float64) tokenProb {
 // textProbs are a completion's logprobs.
 type textProbs struct {
 	Tokens     []string             `json:"tokens"`
-	LogProbs   []float64            `json:"token_logprobs"`
+	LogProbs   []*float64           `json:"token_logprobs"` // null for the first of a prompt, which nothing foretells
 	Top        []map[string]float64 `json:"top_logprobs"`
 	TextOffset []int                `json:"text_offset"`
 }
 
 // textLogProbs counts *offset, in characters, on over the tokens.
 func textLogProbs(tokens []llm.Token, offset *int) textProbs {
-	p := textProbs{Tokens: []string{}, LogProbs: []float64{}, Top: []map[string]float64{}, TextOffset: []int{}}
+	p := textProbs{Tokens: []string{}, LogProbs: []*float64{}, Top: []map[string]float64{}, TextOffset: []int{}}
 	for _, t := range tokens {
 		top := map[string]float64{}
 		for _, other := range t.Top {
@@ -67,11 +67,36 @@ func textLogProbs(tokens []llm.Token, offset *int) textProbs {
 			}
 		}
 		p.Tokens = append(p.Tokens, readable(t.Text))
-		p.LogProbs = append(p.LogProbs, finite(t.LogProb))
+		p.LogProbs = append(p.LogProbs, new(finite(t.LogProb)))
 		p.Top = append(p.Top, top)
 		p.TextOffset = append(p.TextOffset, *offset)
 		*offset += runeStarts(t.Text)
 	}
+	return p
+}
+
+// An Echo is a prompt as an answer repeats it.
+type Echo struct {
+	Text string
+	// Tokens are the prompt's, with their probabilities, where the request wants
+	// those. The first has none, unless the model's own beginning stands before it.
+	Tokens   []llm.Token
+	Foretold bool // it has one
+}
+
+// logProbs are those of the prompt's tokens, and how many characters they have.
+func (e Echo) logProbs() (p textProbs, characters int) {
+	p = textLogProbs(e.Tokens, &characters)
+	if !e.Foretold && len(e.Tokens) > 0 {
+		p.LogProbs[0], p.Top[0] = nil, nil
+	}
+	return p, characters
+}
+
+// with is p with the tokens of the answer behind it.
+func (p textProbs) with(q textProbs) textProbs {
+	p.Tokens, p.LogProbs = append(p.Tokens, q.Tokens...), append(p.LogProbs, q.LogProbs...)
+	p.Top, p.TextOffset = append(p.Top, q.Top...), append(p.TextOffset, q.TextOffset...)
 	return p
 }
 

@@ -20,8 +20,10 @@ type Request struct {
 
 	Params       llm.Params
 	Choices      int  // answers to each prompt; at least 1
+	BestOf       int  // of a completion: of so many answers to each prompt the likeliest are wanted; at least Choices
 	Stream       bool // chunks rather than a whole answer
 	IncludeUsage bool // a stream ends with a chunk that counts tokens
+	Progress     bool // a stream tells how much of the prompt has been read
 	WantReport   bool // the answer carries an object "parley"
 
 	// Report lists the fields that were not carried out.
@@ -33,6 +35,7 @@ type Request struct {
 	Setting      roleplay.Setting  // how it is laid out, if not in the model's chat format alone
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
+	Suffix       string            // of a completion: what follows the gap behind the prompt; "": there is no gap
 }
 
 // ParseChat reads the body of a chat completion.
@@ -52,6 +55,9 @@ func ParseChat(body []byte) (*Request, error) {
 		readLayout(o, q)
 		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
+		if q.BestOf != q.Choices {
+			o.Unsupported("best_of", "a reply is not chosen from several", "ask for n answers and choose among them")
+		}
 	})
 }
 
@@ -68,13 +74,20 @@ func ParseCompletion(body []byte) (*Request, error) {
 			o.Fail(&llm.Error{Code: llm.Invalid, Field: "prompt", Message: "the field is missing", Hint: hint})
 		}
 		q.Echo = o.IsSet("echo")
+		q.Suffix = o.Text("suffix")
 		q.Params.LogProbs, _ = o.Integer(limits.LogProbs, "logprobs")
-		if q.Echo && q.Params.LogProbs != nil {
-			o.Unsupported("echo", "the probabilities of the prompt's own tokens are not known", "leave out logprobs or echo")
+		if q.Echo && q.Params.LogProbs != nil && q.Suffix != "" {
+			o.Unsupported("echo", "how likely a text before a gap is is not told", "leave out logprobs, echo or suffix")
 		}
-		if n := len(q.Prompts) * q.Choices; n > limits.PromptsPerCall.Int() {
+		switch {
+		case q.BestOf < q.Choices:
+			o.Invalid("best_of", "%d answers cannot be chosen from %d", q.Choices, q.BestOf)
+		case q.BestOf > q.Choices && q.Stream:
+			o.Invalid("best_of", "which answers are the best is known when all have ended: they cannot be streamed")
+		}
+		if n := len(q.Prompts) * q.BestOf; n > limits.PromptsPerCall.Int() {
 			o.Invalid("n", "%d prompts with %d answers each are more than the %d answers of one request (limit %s)",
-				len(q.Prompts), q.Choices, limits.PromptsPerCall.Int(), limits.PromptsPerCall.Name)
+				len(q.Prompts), q.BestOf, limits.PromptsPerCall.Int(), limits.PromptsPerCall.Name)
 		}
 	})
 }
@@ -118,14 +131,17 @@ func readService(o *wire.Object, q *Request) {
 	if v, ok := o.Take("stream_options"); ok {
 		so := o.Object("stream_options", v)
 		q.IncludeUsage = so.IsSet("include_usage")
+		q.Progress = so.IsSet("include_progress")
 		so.Flag("include_obfuscation") // padding against eavesdroppers on a network: ours is none
 		so.Rest(func(name string, v wire.Value) { o.Unknown(so.At(name), v) })
 	}
+	q.Progress = o.IsSet("return_progress") || q.Progress
 	if n, _ := o.Integer(limits.Choices, "n"); n != nil {
 		q.Choices = *n
 	}
-	if v, ok := o.Take("best_of"); ok && !wire.IsNumber(v, 1, float64(q.Choices)) {
-		o.Unsupported("best_of", "answers cannot be chosen from a larger number", "ask for n answers and choose among them")
+	q.BestOf = q.Choices
+	if n, _ := o.Integer(limits.Choices, "best_of"); n != nil && *n > 1 {
+		q.BestOf = *n
 	}
 }
 

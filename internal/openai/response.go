@@ -21,6 +21,14 @@ type answer struct {
 	Choices []choice `json:"choices"`
 	Usage   any      `json:"usage,omitempty"` // *usage, or null where a later chunk has it
 	Parley  *details `json:"parley,omitempty"`
+
+	Reading *reading `json:"prompt_progress,omitempty"`
+}
+
+// reading tells how much of a prompt has been read, in llama.cpp's words.
+type reading struct {
+	Total     int `json:"total"`
+	Processed int `json:"processed"`
 }
 
 // A choice is one answer, or in a stream a part of one. Of Message, Delta and
@@ -157,16 +165,20 @@ func Chat(h Head, q *Request, replies []chat.Reply, report llm.Report) []byte {
 // Completion is the body of a whole completion. The choices of the first
 // prompt come first, then those of the second, and so on. Where the request
 // wants an echo, echo holds the text of each prompt.
-func Completion(h Head, q *Request, replies []chat.Reply, echo []string, report llm.Report) []byte {
+func Completion(h Head, q *Request, replies []chat.Reply, echo []Echo, report llm.Report) []byte {
 	return whole(h, q, "text_completion", replies, report, func(c *choice, r chat.Reply) {
 		text := r.Message.Text()
 		if q.Echo {
-			text = echo[c.Index/q.Choices] + text
+			text = echo[c.Index/q.Choices].Text + text
 		}
 		c.Text = &text
 		if q.Params.LogProbs != nil {
 			offset := 0
-			c.LogProbs = textLogProbs(r.Tokens, &offset)
+			before := textLogProbs(nil, &offset)
+			if q.Echo {
+				before, offset = echo[c.Index/q.Choices].logProbs()
+			}
+			c.LogProbs = before.with(textLogProbs(r.Tokens, &offset))
 		}
 	})
 }

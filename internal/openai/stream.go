@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"bytes"
 	"encoding/json"
 
 	"parley/chat"
@@ -14,9 +15,10 @@ type Stream struct {
 	head   Head
 	q      *Request
 	object string
-	echo   []string // texts of the prompts, where the request wants them
+	echo   []Echo // of the prompts, where the request wants them
 
 	choices []progress
+	moulds  map[mouldOf]mould
 	usage   usage
 	first   llm.Finish // of choice 0
 }
@@ -34,14 +36,20 @@ func NewChat(h Head, q *Request) *Stream {
 }
 
 // NewCompletion makes the chunks of a completion. Where the request wants an
-// echo, echo holds the text of each prompt.
-func NewCompletion(h Head, q *Request, echo []string) *Stream {
+// echo, echo holds each prompt.
+func NewCompletion(h Head, q *Request, echo []Echo) *Stream {
 	return &Stream{head: h, q: q, object: "text_completion", echo: echo, choices: make([]progress, q.Choices*len(q.Prompts))}
 }
 
 // Event is the chunk for an event of choice i, or nil for an event that has
 // none.
 func (s *Stream) Event(i int, e chat.Event) []byte {
+	if text, thought, ok := s.plain(i, e); ok {
+		return s.mould(i, thought).around(text)
+	}
+	if w, ok := e.(chat.Waiting); ok {
+		return s.waiting(w)
+	}
 	c := choice{Index: i}
 	var say bool
 	if s.object == "text_completion" {
@@ -60,7 +68,73 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	if !say {
 		return nil
 	}
-	return s.chunk([]choice{c}, nil)
+	return s.chunk([]choice{c})
+}
+
+// waiting is the chunk that tells how much of the prompt has been read, for
+// those who ask. Its list of choices is empty.
+func (s *Stream) waiting(w chat.Waiting) []byte {
+	if !s.q.Progress || w.Total == 0 {
+		return nil
+	}
+	a := s.answer([]choice{})
+	a.Reading = &reading{Total: w.Total, Processed: w.Done}
+	return wire.Encode(a)
+}
+
+// plain is the text of an event that says nothing else, as most do.
+func (s *Stream) plain(i int, e chat.Event) (text string, thought, ok bool) {
+	switch e := e.(type) {
+	case chat.TextDelta:
+		return e.Text, false, e.Text != "" && s.q.Params.LogProbs == nil
+	case chat.ReasoningDelta:
+		if s.object == "text_completion" || e.Text == "" {
+			return "", false, false
+		}
+		s.choices[i].reasoning += len(e.Tokens)
+		return e.Text, true, true
+	}
+	return "", false, false
+}
+
+// A mould is what stands around the text of a chunk: all chunks of a choice
+// that only say text are the same but for that.
+type mould struct{ before, behind []byte }
+
+type mouldOf struct {
+	choice  int
+	thought bool
+}
+
+func (m mould) around(text string) []byte {
+	out := make([]byte, 0, len(m.before)+len(text)+2+len(m.behind))
+	out = append(out, m.before...)
+	out = wire.AppendString(out, text)
+	return append(out, m.behind...)
+}
+
+func (s *Stream) mould(i int, thought bool) mould {
+	if m, ok := s.moulds[mouldOf{i, thought}]; ok {
+		return m
+	}
+	const place, encoded = "\x00", `"\u0000"`
+	c := choice{Index: i}
+	switch {
+	case s.object == "text_completion":
+		c.Text = new(place)
+	case thought:
+		c.Delta = &delta{Reasoning: place}
+	default:
+		c.Delta = &delta{Content: new(place)}
+	}
+	whole := s.chunk([]choice{c})
+	at := bytes.LastIndex(whole, []byte(encoded)) // nothing behind a text is a client's or an engine's
+	m := mould{whole[:at], whole[at+len(encoded):]}
+	if s.moulds == nil {
+		s.moulds = map[mouldOf]mould{}
+	}
+	s.moulds[mouldOf{i, thought}] = m
+	return m
 }
 
 // delta fills a chat completion's choice and reports whether there is
@@ -109,7 +183,11 @@ func (s *Stream) text(c *choice, e chat.Event) bool {
 	switch e := e.(type) {
 	case chat.Accepted:
 		if s.q.Echo {
-			*c.Text = s.echo[c.Index/s.q.Choices]
+			echo := s.echo[c.Index/s.q.Choices]
+			*c.Text = echo.Text
+			if s.q.Params.LogProbs != nil {
+				c.LogProbs, state.offset = echo.logProbs()
+			}
 		}
 	case chat.TextDelta:
 		*c.Text = e.Text
@@ -131,19 +209,21 @@ func (s *Stream) End(report llm.Report) []byte {
 	if s.q.WantReport {
 		d = detailsOf(s.first, report)
 	}
-	return s.chunk([]choice{}, d)
-}
-
-func (s *Stream) chunk(choices []choice, d *details) []byte {
-	a := answer{
-		ID: s.head.ID, Object: s.object, Created: s.head.Created, Model: s.head.Model,
-		Choices: choices, Parley: d,
-	}
+	a := s.answer([]choice{})
+	a.Parley = d
 	if s.q.IncludeUsage {
-		a.Usage = json.RawMessage("null")
-		if len(choices) == 0 {
-			a.Usage = &s.usage
-		}
+		a.Usage = &s.usage
 	}
 	return wire.Encode(a)
+}
+
+func (s *Stream) chunk(choices []choice) []byte { return wire.Encode(s.answer(choices)) }
+
+// answer is a chunk that does not count tokens.
+func (s *Stream) answer(choices []choice) answer {
+	a := answer{ID: s.head.ID, Object: s.object, Created: s.head.Created, Model: s.head.Model, Choices: choices}
+	if s.q.IncludeUsage {
+		a.Usage = json.RawMessage("null")
+	}
+	return a
 }

@@ -195,7 +195,7 @@ func (c *composer) assemble() Composed {
 		c.report.Notes.Add("ignored", "prefill", "a message that goes on has its beginning")
 	}
 	out := Composed{Conversation: chat.Conversation{Messages: b.messages, Continue: c.Kind == Continue}, Stop: c.people.stops(c.speaker())}
-	if c.people.told {
+	if c.people.told || len(c.Cards) > 0 {
 		out.Lead = []string{c.speaker() + ":"}
 	}
 	if c.Kind != Continue && (c.prefill != "" || c.Style != Turns) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+	"unicode/utf8"
 
 	"parley/chat"
 	"parley/internal/character"
@@ -92,7 +93,7 @@ func (p *people) quoted(text string) (string, bool) {
 // stops are the beginnings of turns that the one who speaks must not go on
 // with.
 func (p *people) stops(speaker string) (stops []string) {
-	if !p.told {
+	if !p.told && len(p.chars) == 0 {
 		return nil
 	}
 	for _, name := range p.all() {
@@ -184,14 +185,16 @@ func splitFold(text, mark string) (parts []string) {
 	}
 }
 
-// Mentions reports whether a text names a character, by its name or nickname
-// or by one word of them.
+// mentions reports whether a text names a character: by one word of its name
+// or nickname that can be told from any other.
 func mentions(text string, card character.Card) bool {
-	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	inName := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !inName(r) })
 	for _, name := range []string{card.Name, card.Nickname} {
-		for part := range strings.FieldsSeq(strings.ToLower(name)) {
-			part = strings.TrimFunc(part, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
-			if part != "" && slices.Contains(words, part) {
+		parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !inName(r) })
+		for _, part := range parts {
+			common := len(parts) > 1 && (utf8.RuneCountInString(part) < 3 || part == "the" || part == "and")
+			if !common && slices.Contains(words, part) {
 				return true
 			}
 		}

@@ -100,6 +100,7 @@ type Scene struct {
 	// and their draws from the former, those behind the history from the latter.
 	Started, Now time.Time
 	Chat, Seed   uint64
+	Idle         time.Duration // since the user last spoke
 
 	// Count counts a text's tokens; nil counts a token for four bytes.
 	Count func(string) int
@@ -114,6 +115,11 @@ type Scene struct {
 type Message struct {
 	ID string // by which a report names it
 	chat.Message
+}
+
+// Greeting makes the first message of a chat of a character's greeting.
+func Greeting(text string) Message {
+	return Message{ID: "greeting", Message: chat.Say(chat.Assistant, text)}
 }
 
 // A Note stands among the last messages.
@@ -138,7 +144,8 @@ type Composed struct {
 	Conversation chat.Conversation
 	// Stop are the beginnings of others' turns, at which the reply must end.
 	Stop []string
-	// Lead are beginnings of a reply that are to be cut off: its speaker's name.
+	// Lead are beginnings of the reply that are to be cut off: its speaker's
+	// name, as models write it before what they say.
 	Lead   []string
 	Report Report
 }

@@ -116,8 +116,8 @@ What happened so far: They met {{char}}.
 [assistant] Well,
 [goes on]
 `)
-	if c.Stop != nil || c.Lead != nil {
-		t.Errorf("with two who talk: %q, %q", c.Stop, c.Lead)
+	if !slices.Equal(c.Stop, []string{"\nTom:"}) || !slices.Equal(c.Lead, []string{"Ada:"}) {
+		t.Errorf("%q, %q", c.Stop, c.Lead)
 	}
 	if v := c.Report.Lore; len(v) != 4 || !v[0].Told || v[3].Told || v[3].Why != "no_key" {
 		t.Errorf("%+v", v)
@@ -158,7 +158,7 @@ func TestACardsSystemPromptReplacesTheOperators(t *testing.T) {
 	same(t, "alone", show(compose(t, s).Conversation), "[system] First. You are Ada. Last .\n")
 	s.Cards = append(s.Cards, bob)
 	c := compose(t, s)
-	same(t, "in company", show(c.Conversation), "[system] You are Ada.\n")
+	same(t, "in company", show(c.Conversation), "[system] You are Ada, Bob.\n")
 	if len(c.Report.Notes) != 1 || c.Report.Notes[0].Value != "system_prompt" {
 		t.Errorf("%+v", c.Report.Notes)
 	}
@@ -279,6 +279,20 @@ x
 	}
 }
 
+// Whoever speaks, what stands before the history is the same.
+func TestInCompanyTheBeginningDoesNotDependOnWhoSpeaks(t *testing.T) {
+	s := Scene{Cards: []character.Card{ada, bob}, User: "Tom", Persona: "A friend of {{char}}.", Main: "Play {{char}}.", Scenario: "{{char}} meet.", Messages: []Message{said(chat.User, "", "Hi.")}}
+	first := compose(t, s).Conversation.Messages
+	s.Speaker = 1
+	second := compose(t, s).Conversation.Messages
+	if n := len(first) - 1; !reflect.DeepEqual(first[:n], second[:n]) || reflect.DeepEqual(first[n], second[n]) {
+		t.Errorf("%+v\n%+v", first, second)
+	}
+	if !strings.Contains(first[0].Text(), "A friend of Ada, Bob.") {
+		t.Error(first[0].Text())
+	}
+}
+
 func TestGreetingsHaveTheirMacrosExpanded(t *testing.T) {
 	s := Scene{Cards: []character.Card{ada}, User: "Tom"}
 	got, err := s.Greetings(0)
@@ -314,6 +328,9 @@ func TestTwoTurnsShareAllButTheEnd(t *testing.T) {
 	// Behind the history come a note one message up and what stands last.
 	if got, want := shared(first, second), len(first.Messages)-3; got != want {
 		t.Errorf("%d of %d messages are shared, want %d\n%s\n%s", got, len(first.Messages), want, show(first), show(second))
+	}
+	if end := len(first.Messages); reflect.DeepEqual(first.Messages[end-1], second.Messages[len(second.Messages)-1]) || reflect.DeepEqual(first.Messages[end-3], second.Messages[len(second.Messages)-3]) {
+		t.Errorf("what stands last is drawn for each reply\n%s\n%s", show(first), show(second))
 	}
 	s.Messages = append(s.Messages, said(chat.User, "", "the river"))
 	third := turn(3)
@@ -374,6 +391,11 @@ func TestWhatDoesNotFitIsDroppedAndSaid(t *testing.T) {
 	if want := "what must be in the prompt has 10 tokens, and there is room for 9"; e.Code != llm.TooLong || e.Message != want || !strings.Contains(e.Hint, "description (5), messages (4), main (1)") {
 		t.Errorf("%v", err)
 	}
+	s.Order = []Slot{Main, History}
+	if c := compose(t, s); len(c.Report.Slots) != 3 {
+		t.Errorf("what is in no slot of the order takes no room: %+v", c.Report.Slots)
+	}
+	s.Order = nil
 	s.Budget, s.Messages[0].Pinned = 6+12, true
 	if got := show(compose(t, s).Conversation); !strings.Contains(got, "w0") || !strings.Contains(got, "w18") || strings.Contains(got, "w17") {
 		t.Errorf("what is pinned stays:\n%s", got)
@@ -414,6 +436,40 @@ func TestEntriesOfLorebooksGiveWay(t *testing.T) {
 	same(t, "what says so goes before a message", show(compose(t, s).Conversation), "[system] b b b\n\na a a\n[user] o o o o\n[user] m\n")
 }
 
+func TestEntriesStandAroundTheNote(t *testing.T) {
+	at := func(text, settings string) character.Entry {
+		e := character.Entry{Constant: true, Enabled: true, Content: text}
+		if err := json.Unmarshal([]byte(settings), &e.Extensions); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	book := character.Book{Entries: []character.Entry{at("assistant", `{"position":4,"depth":1,"role":2}`), at("user", `{"position":4,"depth":1,"role":1}`),
+		at("behind", `{"position":3}`), at("before", `{"position":2}`), at("far", `{"position":4,"depth":99}`)}}
+	c := compose(t, Scene{Books: []lorebook.Book{{Name: "w", Book: &book}}, Notes: []Note{{Text: "note", Depth: 1}}, Messages: []Message{said(chat.User, "", "1"), said(chat.Assistant, "", "2")}})
+	same(t, "around", show(c.Conversation), "[system] far\n[user] 1\n[system] before\n\nnote\n\nbehind\n[user] user\n[assistant] assistant\n[assistant] 2\n")
+}
+
+func TestAUserWhoIsCalledLikeACharacterIsToldApart(t *testing.T) {
+	s := Scene{Cards: []character.Card{ada}, User: "ada", Names: NamesAlways, Order: []Slot{Description, History}, Messages: []Message{said(chat.User, "", "Hi."), said(chat.Assistant, "", "Hi.")}}
+	same(t, "two of a name", show(compose(t, s).Conversation), "[system] Ada counts for ada (user).\n[user ada (user)] Hi.\n[assistant Ada] Hi.\n")
+}
+
+func TestExamplesBecomeTurns(t *testing.T) {
+	s := Scene{Cards: []character.Card{{Name: "Ada", Examples: "{{char}}: a\r\n{{char}}: b\n  c\nTom: d\nBob: e\n<START>\nA hall.\n{{user}}: f"}}, User: "Tom", Order: []Slot{Examples, History}}
+	same(t, "examples", show(compose(t, s).Conversation), `
+[system] First come examples of how Ada would speak. They are not part of the conversation.
+[assistant] a
+b
+  c
+[user] d
+Bob: e
+[user] A hall.
+f
+[system] The examples end here. The conversation begins.
+`)
+}
+
 func TestNothingOfTheSceneIsChanged(t *testing.T) {
 	s := Scene{Cards: []character.Card{ada, bob}, User: "Tom", Messages: []Message{said(chat.User, "Ada", "Bob: x"), said(chat.Assistant, "Bob", "y")}, Notes: []Note{{Text: "n"}}, Order: DefaultOrder()}
 	before := fmt.Sprintf("%+v", s)
@@ -445,7 +501,7 @@ func TestWhoSpeaks(t *testing.T) {
 	quiet, loud := bob, ada
 	quiet.Extensions = map[string]json.RawMessage{"talkativeness": json.RawMessage("0")}
 	loud.Extensions = map[string]json.RawMessage{"talkativeness": json.RawMessage("1")}
-	cards := []character.Card{loud, quiet, {Name: "Dr. Zed", Extensions: quiet.Extensions}}
+	cards := []character.Card{loud, quiet, {Name: "The Dr. Zed", Extensions: quiet.Extensions}}
 	user := func(text string) []Message { return []Message{said(chat.User, "", text)} }
 	for name, c := range map[string]struct {
 		how      Turn
@@ -455,10 +511,11 @@ func TestWhoSpeaks(t *testing.T) {
 		"all of a list":            {TurnList, user("x"), []int{0, 1, 2}},
 		"first of a round":         {TurnRoundRobin, user("x"), []int{0}},
 		"next of a round":          {TurnRoundRobin, append([]Message{said(chat.Assistant, "Bob", "x")}, user("y")...), []int{2}},
-		"around":                   {TurnRoundRobin, []Message{said(chat.Assistant, "Dr. Zed", "x")}, []int{0}},
+		"around":                   {TurnRoundRobin, []Message{said(chat.Assistant, "The Dr. Zed", "x")}, []int{0}},
 		"who likes to":             {TurnNatural, user("x"), []int{0}},
 		"who is named, first":      {TurnNatural, user("What says bob?"), []int{1, 0}},
 		"by one word of a name":    {TurnNatural, user("Zed!"), []int{2, 0}},
+		"not by a word of all":     {TurnNatural, user("the dr"), []int{0}},
 		"not by a part of a word":  {TurnNatural, user("bobsled"), []int{0}},
 		"nobody answers himself":   {TurnNatural, []Message{said(chat.Assistant, "Ada", "I am Ada, Bob.")}, []int{1}},
 		"who likes to and is last": {TurnNatural, append([]Message{said(chat.Assistant, "Ada", "x")}, user("y")...), []int{0}},

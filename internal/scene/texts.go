@@ -31,12 +31,18 @@ func (c *composer) values(card int) macro.Values {
 	return v
 }
 
+// shared are the values of what stands before the history for all characters:
+// it must not change with who speaks, so in company {{char}} stands for all.
+func (c *composer) shared(v macro.Values) macro.Values {
+	if v.Group != "" {
+		v.Char = v.Group
+	}
+	return v
+}
+
 // late are the values of what stands behind the history.
 func (c *composer) late(v macro.Values) macro.Values {
-	v.Now, v.Seed = c.Now, c.Seed
-	if !c.Now.IsZero() && !c.Started.IsZero() {
-		v.Idle = c.Now.Sub(c.Started)
-	}
+	v.Now, v.Seed, v.Idle = c.Now, c.Seed, c.Idle
 	return v
 }
 
@@ -76,7 +82,7 @@ func (c *composer) texts() (err error) {
 		}
 	}
 	speaker := c.values(c.Speaker)
-	persona := expand("persona", c.Persona, speaker)
+	persona := expand("persona", c.Persona, c.shared(speaker))
 	add(Persona, "", "About "+c.people.user+": ", persona)
 	add(Summary, "", "What happened so far: ", strings.TrimSpace(c.Summary))
 	company := len(c.Cards) > 1
@@ -105,8 +111,8 @@ func (c *composer) texts() (err error) {
 			speaker = v
 		}
 	}
-	add(Situation, "", "Scenario: ", expand("scenario", c.Scenario, speaker))
-	c.main(expand, add, speaker)
+	add(Situation, "", "Scenario: ", expand("scenario", c.Scenario, c.shared(speaker)))
+	c.main(expand, add, c.shared(speaker))
 	c.post(expand, add, speaker)
 	c.prefill = c.Prefill
 	if c.Style == ChatInstruct {

@@ -124,6 +124,30 @@ func (vectoring) Embed(_ context.Context, prompts []llm.Prompt) (vectors [][]flo
 	return vectors, u, nil
 }
 
+// scoring is a model to which each word of a prompt is half as likely.
+type scoring struct{ llm.Model }
+
+func (s scoring) Score(ctx context.Context, p llm.Prompt, _ llm.Params) ([]llm.Token, error) {
+	tokens, err := llm.Script().Tokenize(ctx, p)
+	for i := range tokens {
+		tokens[i].LogProb = -0.5 * float64(i)
+		if i > 0 {
+			tokens[i].Top = []llm.TokenProb{{Text: tokens[i].Text, LogProb: tokens[i].LogProb}}
+		}
+	}
+	if p.String() == "bos" {
+		tokens = append([]llm.Token{{Text: "<s>", Control: true, Segment: -1}}, llm.Token{Text: " bos", LogProb: -2})
+	}
+	return tokens, err
+}
+
+// gaps is a model that can be asked to fill gaps.
+type gaps struct{ llm.Model }
+
+func (gaps) Describe() llm.Info {
+	return llm.Info{Infill: &llm.Infill{Prefix: []int{7}, Suffix: []int{8}, Middle: []int{9}, File: []int{6}, BOS: []int{1}}}
+}
+
 // replay is a model that says the texts and tokens of events.
 type replay []chat.Event
 

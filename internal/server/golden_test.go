@@ -85,6 +85,12 @@ func talk(t *testing.T, file string) {
 			}
 			models.target.Model = replay(events) // a script of llm has no probabilities
 			continue
+		case "scores":
+			models.target.Model = scoring{models.target.Model}
+			continue
+		case "gaps":
+			models.target.Model = gaps{models.target.Model}
+			continue
 		case "vectors":
 			models.target.Model = vectoring{models.target.Model}
 			continue
@@ -196,7 +202,11 @@ func script(t *testing.T, s string) (events []chat.Event, fails error) {
 			err = json.Unmarshal([]byte(rest), &a)
 			e = a
 		case "waiting":
-			e = chat.Waiting{Queue: 1}
+			w := chat.Waiting{Queue: 1}
+			if rest != "" {
+				err = json.Unmarshal([]byte(rest), &w)
+			}
+			e = w
 		case "done":
 			var d chat.Done
 			err = json.Unmarshal([]byte(rest), &d.Finish)

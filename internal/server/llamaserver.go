@@ -76,6 +76,22 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	if q.Prompts, err = s.raws(q.Prompts); err != nil {
 		return err
 	}
+	return s.llamaComplete(w, r, q)
+}
+
+func (s *Server) llamaInfill(w http.ResponseWriter, r *http.Request) error {
+	body, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	q, err := llamaserver.ParseInfill(body)
+	if err != nil {
+		return err
+	}
+	return s.llamaComplete(w, r, q)
+}
+
+func (s *Server) llamaComplete(w http.ResponseWriter, r *http.Request, q *llamaserver.Request) error {
 	q.Params.CacheScope = s.cacheScope(r)
 	if q.NoCache { // a scope that nobody else has
 		q.Params.CacheScope += " " + uniqueID(w)
@@ -90,6 +106,15 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	defer target.release()
 	if target.Model == nil {
 		return s.breakOff(out, r, cannot(target, "continue prompts", "send messages to /v1/chat/completions"))
+	}
+	if q.Gap != nil {
+		var files []llm.Prompt
+		for _, text := range q.Gap.Files {
+			files = append(files, llm.Text(text))
+		}
+		if q.Prompts[0], err = s.filling(target, llm.Text(q.Gap.Before), llm.Text(q.Gap.After), files...); err != nil {
+			return s.breakOff(out, r, err)
+		}
 	}
 	ask := func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		return asEvents(target.Model.Complete(ctx, q.Prompts[i], q.Params))
@@ -242,10 +267,6 @@ func (s *Server) llamaEmbed(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return writeJSON(w, r, http.StatusOK, llamaserver.Embeddings(vectors))
-}
-
-func (s *Server) llamaInfill(http.ResponseWriter, *http.Request) error {
-	return &llm.Error{Code: llm.Unsupported, Message: "gaps in a text are not filled here", Hint: "write the model's own infill tokens into a prompt for /completion"}
 }
 
 // described is the model that a query names, or the only one, or the first.

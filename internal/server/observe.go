@@ -34,6 +34,7 @@ type recorder struct {
 	route   route // of the zero value where there is none
 	status  int
 	written int64
+	hurried time.Time // when the client was last given time
 	model   string
 	found   time.Time // when there was a model to ask
 	err     error
@@ -72,9 +73,13 @@ func (w *recorder) FlushError() error {
 	return w.rc.Flush()
 }
 
-// hurry gives the client so long to take what comes next.
+// hurry gives the client so long to take what comes next. To move a deadline is
+// dear beside a write, so that it may be a second old.
 func (w *recorder) hurry() {
-	_ = w.rc.SetWriteDeadline(time.Now().Add(seconds(limits.WriteSeconds))) // not every connection has one
+	if now := time.Now(); now.Sub(w.hurried) > time.Second {
+		w.hurried = now
+		_ = w.rc.SetWriteDeadline(now.Add(seconds(limits.WriteSeconds))) // not every connection has one
+	}
 }
 
 type recorderKey struct{}

@@ -109,11 +109,16 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 		}, nil
 	}
 	if q.Raw != nil {
-		p, err := s.raw(*q.Raw)
+		prompt, err := s.raw(*q.Raw)
 		if err != nil {
 			return nil, nil, err
 		}
-		ask, err = raw(p, q.Params)
+		if q.Suffix != "" {
+			if prompt, err = s.filling(t, prompt, llm.Text(q.Suffix)); err != nil {
+				return nil, nil, err
+			}
+		}
+		ask, err = raw(prompt, q.Params)
 		return ask, nil, err
 	}
 	if _, err := s.raw(llm.Tokens(q.Context)); err != nil {

@@ -84,19 +84,29 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	if target.Model == nil {
 		return s.breakOff(out, r, cannot(target, "continue prompts", "send messages to /v1/chat/completions"))
 	}
-	var echo []string
+	var echo []openai.Echo
 	if q.Echo {
-		if echo, err = promptTexts(ctx, target, q.Prompts); err != nil {
+		if echo, err = echoes(ctx, target, q); err != nil {
 			return s.breakOff(out, r, err)
+		}
+	}
+	if q.Suffix != "" {
+		for i, p := range q.Prompts {
+			if q.Prompts[i], err = s.filling(target, p, llm.Text(q.Suffix)); err != nil {
+				return s.breakOff(out, r, err)
+			}
 		}
 	}
 	ask := s.stoppable(r, func(ctx context.Context, i int) iter.Seq2[chat.Event, error] {
 		params := q.Params
-		params.Choice = i % q.Choices
-		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.Choices], params))
+		params.Choice = i % q.BestOf
+		if q.BestOf > q.Choices && params.LogProbs == nil {
+			params.LogProbs = new(0) // to choose by
+		}
+		return asEvents(target.Model.Complete(ctx, q.Prompts[i/q.BestOf], params))
 	})
 	head := s.head(w, "cmpl-", target)
-	n := q.Choices * len(q.Prompts)
+	n := q.BestOf * len(q.Prompts)
 	if q.Stream {
 		return s.stream(ctx, out, r, n, ask, openai.NewCompletion(head, q, echo), q.Report)
 	}
@@ -105,6 +115,11 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 		return err
 	}
 	report := gather(q.Report, replies)
+	if q.BestOf > q.Choices {
+		if replies, err = likeliest(replies, q.Choices, q.BestOf); err != nil {
+			return err
+		}
+	}
 	setReport(w.Header(), report)
 	return writeJSON(w, r, http.StatusOK, openai.Completion(head, q, replies, echo, report))
 }
@@ -141,7 +156,7 @@ func (s *Server) complement(r *http.Request, q *openai.Request) {
 	}
 	s.preset(q.Preset, &q.Params, &q.Report)
 	q.Params.CacheScope = s.cacheScope(r)
-	if q.Params.Seed == nil && q.Choices > 1 {
+	if q.Params.Seed == nil && q.BestOf > 1 {
 		// All choices come from one seed, so that it can be told and repeated.
 		// More than 53 bits would not survive JavaScript.
 		q.Params.Seed = new(rand.Int64N(1 << 53))
@@ -213,28 +228,6 @@ func asEvents(pieces iter.Seq2[llm.Piece, error]) iter.Seq2[chat.Event, error] {
 			}
 		}
 	}
-}
-
-// promptTexts are prompts as text, for an echo.
-func promptTexts(ctx context.Context, t Target, prompts []llm.Prompt) ([]string, error) {
-	texts := make([]string, len(prompts))
-	for i, p := range prompts {
-		texts[i] = p.String()
-		ids := p.Segments[0].Tokens
-		if len(ids) == 0 {
-			continue
-		}
-		tokenizer, ok := t.Model.(llm.Tokenizer)
-		if !ok {
-			return nil, &llm.Error{Code: llm.Unsupported, Field: "echo", Message: "the model " + t.ID + " cannot turn token ids into text", Hint: "send the prompt as text"}
-		}
-		text, err := tokenizer.Detokenize(ctx, ids)
-		if err != nil {
-			return nil, err
-		}
-		texts[i] = strings.ToValidUTF8(text, "\ufffd")
-	}
-	return texts, nil
 }
 
 func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {

@@ -1,9 +1,9 @@
 package server
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"strconv"
@@ -94,6 +94,9 @@ func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) 
 	return nil
 }
 
+// mostExpected is how many bytes a body gets room for before they have come.
+const mostExpected = 64 << 10
+
 // readBody reads a body to its end: only then does the HTTP server notice
 // when the client goes.
 func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
@@ -104,7 +107,10 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	if r.ContentLength > limits.BodyBytes.Int64() {
 		return nil, tooLarge()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limits.BodyBytes.Int64()))
+	var all bytes.Buffer
+	all.Grow(int(min(max(r.ContentLength, 0), mostExpected)) + bytes.MinRead)
+	_, err := all.ReadFrom(http.MaxBytesReader(w, r.Body, limits.BodyBytes.Int64()))
+	body := all.Bytes()
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge()
 	}

@@ -9,9 +9,12 @@ type LoopGuard struct {
 	Bound int // 0: off
 	Seen  int // units
 
-	recent [LoopRun]uint32
-	counts map[uint64]uint8
-	stale  int // units in a row that brought nothing new
+	early []uint32 // units that have not been counted yet
+
+	recent  [LoopRun]uint32
+	counted int // units
+	counts  map[uint64]uint8
+	stale   int // units in a row that brought nothing new
 }
 
 // How long and how frequent what repeats itself is.
@@ -20,6 +23,10 @@ const (
 	LoopBefore = 4
 
 	mostRuns = 1 << 16 // that are remembered
+
+	// mostEarly is how many units are only kept, and counted when there are
+	// more: most texts are over by then, and no loop is found before Bound units.
+	mostEarly = 1024
 )
 
 // See takes the next unit and reports whether there is a loop.
@@ -27,8 +34,22 @@ func (g *LoopGuard) See(unit uint32) bool {
 	if g.Bound == 0 {
 		return false
 	}
-	g.recent[g.Seen%LoopRun] = unit
-	if g.Seen++; g.Seen < LoopRun {
+	g.Seen++
+	if g.Seen < min(g.Bound, mostEarly) {
+		g.early = append(g.early, unit)
+		return false
+	}
+	for _, u := range g.early {
+		g.count(u)
+	}
+	g.early = nil
+	return g.count(unit)
+}
+
+// count takes the next unit and reports whether there is a loop.
+func (g *LoopGuard) count(unit uint32) bool {
+	g.recent[g.counted%LoopRun] = unit
+	if g.counted++; g.counted < LoopRun {
 		return false
 	}
 	if g.counts == nil || len(g.counts) >= mostRuns {
@@ -36,7 +57,7 @@ func (g *LoopGuard) See(unit uint32) bool {
 	}
 	hash := uint64(14695981039346656037) // FNV-1a, a unit at a time
 	for i := range LoopRun {
-		hash = (hash ^ uint64(g.recent[(g.Seen+i)%LoopRun])) * 1099511628211
+		hash = (hash ^ uint64(g.recent[(g.counted+i)%LoopRun])) * 1099511628211
 	}
 	n := g.counts[hash]
 	if n < LoopBefore {

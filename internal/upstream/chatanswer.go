@@ -73,7 +73,7 @@ func (a *chatAnswer) stream(ctx context.Context, yield func(chat.Event, error) b
 			return nil
 		}
 		if c.finish != "" {
-			last = &c
+			last = new(c) // the only chunk that outlives its turn
 		}
 	}
 	if last == nil {

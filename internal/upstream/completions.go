@@ -84,29 +84,29 @@ type wireCompletion struct {
 	Usage *wireUsage `json:"usage"`
 }
 
-func readCompletions() func(frame) (chunk, error) {
-	return func(f frame) (c chunk, err error) {
-		var w wireCompletion
-		if err := json.Unmarshal(f.data, &w); err != nil {
+func readCompletions() func(frame) (chunk, error) { return alike(completionFrames) }
+
+func completionFrames(f frame) (c chunk, err error) {
+	var w wireCompletion
+	if err := json.Unmarshal(f.data, &w); err != nil {
+		return c, err
+	}
+	w.Usage.count(&c)
+	for i := range w.Choices {
+		choice := &w.Choices[i]
+		if choice.Index != 0 {
+			continue
+		}
+		c.text = choice.Text
+		c.tokens = choice.LogProbs.tokens(choice.TokenIDs)
+		if c.finish, err = reasonOf(choice.Finish); err != nil {
 			return c, err
 		}
-		w.Usage.count(&c)
-		for i := range w.Choices {
-			choice := &w.Choices[i]
-			if choice.Index != 0 {
-				continue
-			}
-			c.text = choice.Text
-			c.tokens = choice.LogProbs.tokens(choice.TokenIDs)
-			if c.finish, err = reasonOf(choice.Finish); err != nil {
-				return c, err
-			}
-			if json.Unmarshal(choice.Stop, &c.stop) == nil && c.stop != "" {
-				c.finish = llm.ReasonStop
-			}
+		if json.Unmarshal(choice.Stop, &c.stop) == nil && c.stop != "" {
+			c.finish = llm.ReasonStop
 		}
-		return c, nil
 	}
+	return c, nil
 }
 
 // reasonOf reads the words that engines have for the end of an output.

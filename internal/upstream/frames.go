@@ -59,9 +59,9 @@ func events(r io.Reader) iter.Seq2[frame, error] {
 				if !e.yield(yield) {
 					return
 				}
-			case name == "event":
+			case string(name) == "event":
 				e.name = string(value)
-			case name == "data":
+			case string(name) == "data":
 				if e.apart(value) && !e.yield(yield) {
 					return
 				}
@@ -73,7 +73,7 @@ func events(r io.Reader) iter.Seq2[frame, error] {
 				if bytes.Equal(e.data, endOfStream) && !e.yield(yield) {
 					return
 				}
-			case name == "error": // llama.cpp's way of 2024
+			case string(name) == "error": // llama.cpp's way of 2024
 				if !e.yield(yield) || !yield(frame{event: "error", data: value}, nil) {
 					return
 				}
@@ -131,9 +131,9 @@ func (e *event) yield(yield func(frame, error) bool) bool {
 }
 
 // field divides a line of an event at its colon. A comment has no name.
-func field(line []byte) (name string, value []byte) {
-	n, value, _ := bytes.Cut(line, []byte(":"))
-	return string(n), bytes.TrimPrefix(value, []byte(" "))
+func field(line []byte) (name, value []byte) {
+	name, value, _ = bytes.Cut(line, []byte(":"))
+	return name, bytes.TrimPrefix(value, []byte(" "))
 }
 
 // valuesByLine reads one value a line.

@@ -281,7 +281,7 @@ func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) 
 			return
 		}
 		if c.finish != "" {
-			ended = &c
+			ended = new(c) // the only chunk that outlives its turn
 		}
 		if (piece.Text != "" || len(piece.Tokens) > 0) && !yield(piece, nil) {
 			return

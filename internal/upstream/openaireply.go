@@ -1,10 +1,12 @@
 package upstream
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -58,7 +60,9 @@ type openAIToken struct {
 }
 
 // newOpenAIReader begins to read an answer.
-func newOpenAIReader() func(frame) (chunk, error) {
+func newOpenAIReader() func(frame) (chunk, error) { return alike(openAIFrames()) }
+
+func openAIFrames() func(frame) (chunk, error) {
 	var calls toolCalls
 	var last repeated
 	return func(f frame) (chunk, error) {
@@ -125,10 +129,17 @@ func (a openAIAnswer) chunk(calls *toolCalls) (chunk, error) {
 	return c, err
 }
 
-// plainText is the text of a JSON string, and "" for all else.
+// plainText is the text of a JSON string, and "" for all else. Raw is part of
+// JSON that has been read: it is a string whole, as most are, or with escapes.
 func plainText(raw json.RawMessage) string {
+	if len(raw) < 2 || raw[0] != '"' {
+		return ""
+	}
+	if inner := raw[1 : len(raw)-1]; bytes.IndexByte(inner, '\\') < 0 && utf8.Valid(inner) {
+		return string(inner)
+	}
 	var s string
-	if len(raw) == 0 || raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
 	return s

@@ -16,7 +16,17 @@ func FromGGUF(f *gguf.File) (*Model, error) {
 		return nil, err
 	}
 	template, _, _ := f.String("tokenizer.chat_template") // of another type: as if there were none
-	return New(v, template)
+	m, err := New(v, template)
+	if err != nil {
+		return nil, err
+	}
+	r := keyReader{f: f}
+	for i, names := range [][]string{{"prefix", "fim_pre"}, {"suffix", "fim_suf"}, {"middle", "fim_mid"}, {"fim_sep"}} { // the older first
+		for _, name := range names {
+			r.id("tokenizer.ggml."+name+"_token_id", &m.gap[i], len(v.Tokens))
+		}
+	}
+	return m, r.err
 }
 
 // CheckGGUF says whether vocabularies of the kind that a file names can be

@@ -24,6 +24,8 @@ type Model struct {
 
 	ChatTemplate string // as the model's file has it, in Jinja; "" if there is none
 
+	gap [4]int // tokens to fill gaps with, as the file names them; 0 is none: see Infill
+
 	mu     sync.Mutex
 	marked map[string]*tokenizer.Tokenizer // by the marks of a format
 }

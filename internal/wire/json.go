@@ -230,6 +230,18 @@ func (v Value) Text() string {
 	return s
 }
 
+// AppendString appends a string as Encode writes it.
+func AppendString(b []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' || c >= utf8.RuneSelf {
+			return append(b, Encode(s)...)
+		}
+	}
+	b = append(b, '"')
+	b = append(b, s...)
+	return append(b, '"')
+}
+
 // Encode is JSON for the wire: U+0085, U+2028 and U+2029 are escaped, since
 // there are readers of event streams that take them for the end of a line.
 func Encode(v any) []byte {

@@ -121,7 +121,6 @@ func (o *Object) ChatLogProbs() *int {
 // made without them would be wrong, so they are not ignored. The values are
 // the way out.
 var refused = map[string]string{
-	"suffix":            "put the text that follows into the prompt",
 	"stop_token_ids":    "send the text of the tokens as stop strings",
 	"allowed_token_ids": "use logit_bias",
 	"use_beam_search":   "leave it out",

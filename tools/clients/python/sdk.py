@@ -105,6 +105,14 @@ try:
 except openai.BadRequestError as e:
     check(e.param == "input[1]", e)
 
+# how likely a text is, as evaluations ask for it
+scored = client.completions.create(model="x", prompt="User: Hi", max_tokens=0, echo=True, logprobs=1).choices[0]
+check(scored.text == "User: Hi" == "".join(scored.logprobs.tokens), "echo", scored)
+check(all(p is None or p <= 0 for p in scored.logprobs.token_logprobs) and scored.logprobs.token_logprobs[-1] < 0, "scores", scored)
+best = client.completions.create(model="x", prompt="User: Hi", max_tokens=5, n=2, best_of=4, temperature=1.5, seed=1, logprobs=0)
+means = [sum(c.logprobs.token_logprobs) / len(c.logprobs.token_logprobs) for c in best.choices]
+check(len(means) == 2 and means[0] >= means[1] and best.usage.completion_tokens > 5, "best of four", best)
+
 # breaking off frees the server
 broken = client.chat.completions.create(model="x", messages=haiku, stream=True)
 for _ in broken:
