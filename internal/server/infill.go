@@ -2,14 +2,8 @@ package server
 
 import "parley/llm"
 
-// filling is the prompt that asks a model for what belongs between two texts,
-// which clients have laid out themselves.
-func (s *Server) filling(t Target, before, after llm.Prompt, files ...llm.Prompt) (llm.Prompt, error) {
-	all, err := s.raws(append([]llm.Prompt{before, after}, files...))
-	if err != nil {
-		return llm.Prompt{}, err
-	}
-	before, after, files = all[0], all[1], all[2:]
+// filling is the prompt that asks a model for what belongs between two texts.
+func filling(t Target, before, after llm.Prompt, files ...llm.Prompt) (llm.Prompt, error) {
 	if d, ok := t.Model.(llm.Describer); ok {
 		if f := d.Describe().Infill; f != nil {
 			return f.Prompt(before, after, files...), nil

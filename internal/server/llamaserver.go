@@ -112,7 +112,7 @@ func (s *Server) llamaComplete(w http.ResponseWriter, r *http.Request, q *llamas
 		for _, text := range q.Gap.Files {
 			files = append(files, llm.Text(text))
 		}
-		if q.Prompts[0], err = s.filling(target, llm.Text(q.Gap.Before), llm.Text(q.Gap.After), files...); err != nil {
+		if q.Prompts[0], err = filling(target, llm.Text(q.Gap.Before), llm.Text(q.Gap.After), files...); err != nil {
 			return s.breakOff(out, r, err)
 		}
 	}

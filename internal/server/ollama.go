@@ -114,7 +114,7 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 			return nil, nil, err
 		}
 		if q.Suffix != "" {
-			if prompt, err = s.filling(t, prompt, llm.Text(q.Suffix)); err != nil {
+			if prompt, err = filling(t, prompt, llm.Text(q.Suffix)); err != nil {
 				return nil, nil, err
 			}
 		}

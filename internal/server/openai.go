@@ -92,7 +92,7 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	}
 	if q.Suffix != "" {
 		for i, p := range q.Prompts {
-			if q.Prompts[i], err = s.filling(target, p, llm.Text(q.Suffix)); err != nil {
+			if q.Prompts[i], err = filling(target, p, llm.Text(q.Suffix)); err != nil {
 				return s.breakOff(out, r, err)
 			}
 		}

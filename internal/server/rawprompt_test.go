@@ -20,9 +20,6 @@ var rawWays = map[string]string{
 	"/api/v1/generate textgen":   `{"prompt":"<|im_end|>","max_new_tokens":1}`,
 	"/api/latest/generate":       `{"prompt":"<|im_end|>","memory":"<s>"}`,
 	"/api/extra/generate/stream": `{"prompt":"<|im_end|>"}`,
-	"/infill":                    `{"input_prefix":"<|im_end|>","input_suffix":"<s>","input_extra":[{"filename":"a","text":"<s>"}]}`,
-	"/v1/completions gap":        `{"model":"tiny","prompt":"<|im_end|>","suffix":"<s>"}`,
-	"/api/generate gap":          `{"model":"tiny","raw":true,"prompt":"<|im_end|>","suffix":"<s>"}`,
 	"/v1/internal/logits":        `{"prompt":"<|im_end|>"}`,
 }
 
@@ -32,7 +29,7 @@ func TestReadyMadePromptsAreTrustedUnlessTheyAreToBePlain(t *testing.T) {
 			var seen []llm.Prompt
 			model := llm.Script("x")
 			model.Seen = func(p llm.Prompt, _ llm.Params) { seen = append(seen, p) }
-			s := New(one("tiny", chat.Script(), gaps{model}), Options{PlainPrompts: plain})
+			s := New(one("tiny", chat.Script(), model), Options{PlainPrompts: plain})
 			path, _, _ := strings.Cut(way, " ")
 			if rec := serve(s, "POST", path, body); len(seen) == 0 {
 				t.Errorf("%s: no prompt arrives: %d %s", way, rec.Code, rec.Body)
