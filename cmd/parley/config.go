@@ -58,7 +58,12 @@ type serverConfig struct {
 
 	TrustedProxies []string `toml:"trusted_proxies"`
 
-	Data         string `toml:"data"`
+	Data              string `toml:"data"`
+	RequestsPerMinute int    `toml:"requests_per_minute"`
+	TokensPerMinute   int    `toml:"tokens_per_minute"`
+	Concurrent        int    `toml:"concurrent"`
+
+	PlainPrompts bool   `toml:"plain_prompts"`
 	IsolateCache bool   `toml:"isolate_cache"`
 	LogFormat    string `toml:"log_format"`
 	LogContents  bool   `toml:"log_contents"`
@@ -305,6 +310,13 @@ func (c *config) check() error {
 	for gpu, n := range c.Engine.GPUMemory {
 		if n < 0 {
 			return bad("engine.gpu_memory."+gpu+":", "%d is less than none", n)
+		}
+	}
+	for key, n := range map[string]int{
+		"requests_per_minute": c.Server.RequestsPerMinute, "tokens_per_minute": c.Server.TokensPerMinute, "concurrent": c.Server.Concurrent,
+	} {
+		if n < 0 {
+			return bad("server."+key+":", "%d is less than none", n)
 		}
 	}
 	if c.Engine.Threads < 0 {

@@ -62,6 +62,7 @@ func TestConfigErrors(t *testing.T) {
 		{"wrong type", "[engine]\nthreads = \"two\"\n", "parley.toml:2:"},
 		{"not TOML", "[server\n", "parley.toml:1:"},
 		{"out of range", "[engine]\ncontext = 1\n", "engine.context:"},
+		{"a quota", "[server]\ntokens_per_minute = -1\n", "server.tokens_per_minute: -1 is less than none"},
 		{"negative threads", "[engine]\nthreads = -1\n", "engine.threads:"},
 		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] needs a path, a url or a command"},
 		{"a command without a port", "[[models]]\ncommand = [\"x\"]\n", "models[0].command: does not tell the engine where to listen"},

@@ -18,27 +18,28 @@ import (
 )
 
 type serveCmd struct {
-	Model       []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file, or http://HOST:PORT[#MODEL] of an engine, or the name of a file that is found, to serve, once for each. Default: the configuration's models, else what is found, else the built-in one."`
-	Discover    *bool    `negatable:"" env:"PARLEY_DISCOVER" help:"Look for model files and engines where no model is chosen. Default: as the configuration says, else yes."`
-	Listen      []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen, also unix:/FILE; several are possible. Default: ${listen}."`
-	As          []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
-	Format      string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
-	ReqFormats  bool     `name:"request-formats" env:"PARLEY_REQUEST_FORMATS" help:"Let requests bring a chat format of their own along (chat_template, parley.format_toml)."`
-	Ctx         int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
-	Threads     int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
-	Default     string   `placeholder:"NAME" env:"PARLEY_DEFAULT" help:"The model that answers clients which name none, or one that is not served."`
-	Strict      *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
-	APIKey      []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
-	APIKeyFile  string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file: parley key new makes them."`
-	TLSCert     string   `name:"tls-cert" placeholder:"FILE" env:"PARLEY_TLS_CERT" help:"Speak HTTPS with this certificate, PEM, and those that it rests on."`
-	TLSKey      string   `name:"tls-key" placeholder:"FILE" env:"PARLEY_TLS_KEY" help:"The certificate's key, PEM."`
-	TrustProxy  []string `name:"trusted-proxy" placeholder:"ADDRESS" env:"PARLEY_TRUSTED_PROXY" help:"Reverse proxy, or network of them, whose X-Forwarded-For says who asks."`
-	AllowHost   []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
-	AllowOrigin []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
-	Data        string   `placeholder:"DIR" env:"PARLEY_DATA" help:"Keep sessions and characters in this folder; :memory: forgets them at the end, off keeps none. Default: a folder of yours."`
-	LogFormat   string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
-	Pprof       bool     `env:"PARLEY_PPROF" help:"Serve profiles of the program at /debug/pprof, to this machine alone."`
-	LogContents bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
+	Model        []string `short:"m" sep:"none" placeholder:"[NAME=]PATH" env:"PARLEY_MODEL" help:"GGUF file, or http://HOST:PORT[#MODEL] of an engine, or the name of a file that is found, to serve, once for each. Default: the configuration's models, else what is found, else the built-in one."`
+	Discover     *bool    `negatable:"" env:"PARLEY_DISCOVER" help:"Look for model files and engines where no model is chosen. Default: as the configuration says, else yes."`
+	Listen       []string `placeholder:"HOST:PORT" env:"PARLEY_LISTEN" help:"Where to listen, also unix:/FILE; several are possible. Default: ${listen}."`
+	As           []string `placeholder:"NAME" env:"PARLEY_AS" help:"Also listen where clients of another server look, with its face: ${faces}."`
+	Format       string   `placeholder:"NAME" env:"PARLEY_FORMAT" help:"Chat format, or a TOML or Jinja file with one, where the models' own are not the right ones."`
+	ReqFormats   bool     `name:"request-formats" env:"PARLEY_REQUEST_FORMATS" help:"Let requests bring a chat format of their own along (chat_template, parley.format_toml)."`
+	Ctx          int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
+	Threads      int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+	Default      string   `placeholder:"NAME" env:"PARLEY_DEFAULT" help:"The model that answers clients which name none, or one that is not served."`
+	Strict       *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
+	APIKey       []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
+	APIKeyFile   string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file: parley key new makes them."`
+	TLSCert      string   `name:"tls-cert" placeholder:"FILE" env:"PARLEY_TLS_CERT" help:"Speak HTTPS with this certificate, PEM, and those that it rests on."`
+	TLSKey       string   `name:"tls-key" placeholder:"FILE" env:"PARLEY_TLS_KEY" help:"The certificate's key, PEM."`
+	TrustProxy   []string `name:"trusted-proxy" placeholder:"ADDRESS" env:"PARLEY_TRUSTED_PROXY" help:"Reverse proxy, or network of them, whose X-Forwarded-For says who asks."`
+	AllowHost    []string `placeholder:"NAME" env:"PARLEY_ALLOW_HOST" help:"Host name under which this server is reached."`
+	AllowOrigin  []string `placeholder:"URL" env:"PARLEY_ALLOW_ORIGIN" help:"Origin of web pages that may call this server."`
+	PlainPrompts bool     `env:"PARLEY_PLAIN_PROMPTS" help:"Take prompts that clients lay out themselves for mere text: nothing in them becomes a control token."`
+	Data         string   `placeholder:"DIR" env:"PARLEY_DATA" help:"Keep sessions and characters in this folder; :memory: forgets them at the end, off keeps none. Default: a folder of yours."`
+	LogFormat    string   `aliases:"log" placeholder:"KIND" env:"PARLEY_LOG_FORMAT" help:"The log on standard error: text or json."`
+	Pprof        bool     `env:"PARLEY_PPROF" help:"Serve profiles of the program at /debug/pprof, to this machine alone."`
+	LogContents  bool     `env:"PARLEY_LOG_CONTENTS" help:"Also log what is said, requests and answers: whoever reads the log reads every conversation."`
 }
 
 func (*serveCmd) Help() string {
@@ -118,7 +119,9 @@ func (c *serveCmd) Run(a *app) error {
 	defer closeStore()
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions, Proxies: proxies,
+		Quota:      server.Quota{Requests: cfg.Server.RequestsPerMinute, Tokens: cfg.Server.TokensPerMinute, Concurrent: cfg.Server.Concurrent},
 		Characters: cfg.characters(), Presets: cfg.presets(),
+		PlainPrompts: cfg.Server.PlainPrompts,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
 		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
 	})
@@ -221,6 +224,7 @@ func (c *serveCmd) settings(a *app) (config, error) {
 		return cfg, usageError("", "--log-format %s: the kinds are text and json", s.LogFormat)
 	}
 	s.LogContents = s.LogContents || c.LogContents
+	s.PlainPrompts = s.PlainPrompts || c.PlainPrompts
 	s.Pprof = s.Pprof || c.Pprof
 	return cfg, nil
 }

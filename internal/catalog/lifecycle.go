@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"parley/internal/limits"
+	"parley/internal/server"
 	"parley/llm"
 )
 
@@ -36,9 +37,10 @@ type slot struct {
 	promises map[llm.Promise]llm.Keeping
 
 	queue []*waiter
+	turns turns
 	it    *instance          // set while it is ready or being unloaded
 	begun time.Time          // when the load began
-	give  context.CancelFunc // ends the load that is under way
+	quit  context.CancelFunc // ends the load that is under way
 	took  time.Duration
 	err   error // why it was last not loaded, or lost; nil once it is loaded
 }
@@ -47,36 +49,31 @@ type slot struct {
 // instance that they began with.
 type instance struct {
 	*Loaded
-	running int
+	running int            // requests that use it
+	working int            // of these, those that have a turn
+	busy    map[string]int // the same for each asker
 	ready   time.Time
 	used    time.Time
 	over    chan struct{} // closed when it is unloaded or lost
 }
 
-// A waiter is a request that waits for a model.
-type waiter struct {
-	came time.Time
-	done chan struct{} // closed when one of the fields below is set
-	it   *instance
-	err  error
-}
-
 // acquire gives a slot's model once it is loaded and it is the request's turn.
 // It must be released.
-func (c *Catalog) acquire(ctx context.Context, s *slot) (*instance, error) {
+func (c *Catalog) acquire(ctx context.Context, s *slot, by server.Asker) (*waiter, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, seconds(limits.Waiting), &llm.Error{
 		Code: llm.Unavailable, Message: fmt.Sprintf("the model %s could not be loaded in time", s.Name), Hint: "other models were in use all the while; try again later",
 	})
 	defer cancel()
-	w := &waiter{came: time.Now(), done: make(chan struct{})}
+	w := &waiter{Asker: by, came: time.Now(), done: make(chan struct{})}
 	c.mu.Lock()
 	if c.closed {
 		c.mu.Unlock()
 		return nil, closedError()
 	}
 	if err := limits.Queue.CheckInt(len(s.queue) + 1); err != nil {
+		err = s.full(err)
 		c.mu.Unlock()
-		return nil, &llm.Error{Code: llm.Overloaded, Message: "too many requests wait for the model " + s.Name, Hint: "try again later", Err: err}
+		return nil, err
 	}
 	s.queue = append(s.queue, w)
 	c.step()
@@ -84,13 +81,13 @@ func (c *Catalog) acquire(ctx context.Context, s *slot) (*instance, error) {
 
 	select {
 	case <-w.done:
-		return w.it, w.err
+		return w, w.err
 	case <-ctx.Done():
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if w.it != nil {
-		c.let(w.it)
+		s.give(w)
 	}
 	s.queue = slices.DeleteFunc(s.queue, func(x *waiter) bool { return x == w })
 	c.step()
@@ -98,18 +95,13 @@ func (c *Catalog) acquire(ctx context.Context, s *slot) (*instance, error) {
 }
 
 // release is the end of a request. It may be called more than once.
-func (c *Catalog) release(it *instance) func() {
+func (c *Catalog) release(s *slot, w *waiter) func() {
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.let(it)
+		s.give(w)
 		c.step()
 	})
-}
-
-func (c *Catalog) let(it *instance) {
-	it.running--
-	it.used = time.Now()
 }
 
 // step decides what is to be done now, and begins to do it. It is called
@@ -166,17 +158,6 @@ func (s *slot) view() view {
 	return v
 }
 
-// admit gives the model to those who wait, in the order in which they came.
-func (s *slot) admit() {
-	for len(s.queue) > 0 && (s.Parallel == 0 || s.it.running < s.Parallel) {
-		w := s.queue[0]
-		s.queue = s.queue[1:]
-		s.it.running++
-		w.it = s.it
-		close(w.done)
-	}
-}
-
 // fail tells those who wait that they will not get the model.
 func (s *slot) fail(err error) {
 	s.wanted, s.err = false, err
@@ -220,7 +201,7 @@ func (s *slot) to(p phase) { s.phase, s.since = p, time.Now() }
 // asks again finds it further on.
 func (c *Catalog) load(s *slot) {
 	ctx, give := context.WithCancel(c.ctx)
-	s.give = give
+	s.quit = give
 	s.begun = time.Now()
 	s.to(loading)
 	c.log.Info("loading", "model", s.Name)
@@ -236,7 +217,7 @@ func (c *Catalog) load(s *slot) {
 		}
 		defer c.mu.Unlock()
 		given := ctx.Err() != nil && !c.closed
-		s.give = nil
+		s.quit = nil
 		switch {
 		case given:
 			// Nobody waited when it was given up. Whoever came since is served
@@ -277,7 +258,7 @@ func (c *Catalog) loaded(s *slot, l *Loaded) {
 	s.to(ready)
 	s.wanted, s.absent, s.err, s.lost = false, false, nil, 0
 	s.took = now.Sub(s.begun)
-	s.it = &instance{Loaded: l, ready: now, used: now, over: make(chan struct{})}
+	s.it = &instance{Loaded: l, busy: map[string]int{}, ready: now, used: now, over: make(chan struct{})}
 	s.learn()
 	s.info, s.promises = l.Info, l.Promises
 	c.log.Info("loaded", "model", s.Name, "took", s.took)
@@ -340,7 +321,7 @@ func (c *Catalog) again(s *slot) {
 // off.
 func (c *Catalog) unload(s *slot) {
 	if s.phase == loading {
-		s.give()
+		s.quit()
 		return
 	}
 	it := s.it
@@ -397,7 +378,7 @@ func (c *Catalog) dismiss(ctx context.Context, s *slot) error {
 	s.wanted, s.absent = false, false
 	if s.phase == loading {
 		s.fail(llm.Errorf(llm.Unavailable, "model", "the model %s was unloaded while it was loaded", s.Name))
-		s.give()
+		s.quit()
 	}
 	it := s.it
 	s.dismissed = s.phase == ready
@@ -422,9 +403,9 @@ func (c *Catalog) bring(ctx context.Context, s *slot) error {
 	if there {
 		return nil
 	}
-	it, err := c.acquire(ctx, s)
+	w, err := c.acquire(ctx, s, server.Asker{Aside: true})
 	if err == nil {
-		c.release(it)()
+		c.release(s, w)()
 	}
 	return err
 }

@@ -67,11 +67,11 @@ func (c *Catalog) Resolve(ctx context.Context, name string) (server.Target, erro
 	if err != nil {
 		return server.Target{}, err
 	}
-	it, err := c.acquire(ctx, s)
+	w, err := c.acquire(ctx, s, server.AskerOf(ctx))
 	if err != nil {
 		return server.Target{}, err
 	}
-	return server.Target{ID: s.Name, Model: it.Model, Responder: it.Responder, Report: report, Release: c.release(it)}, nil
+	return server.Target{ID: s.Name, Model: w.it.Model, Responder: w.it.Responder, Report: report, Release: c.release(s, w)}, nil
 }
 
 // LoadModel loads a model without using it, as soon as there is room.

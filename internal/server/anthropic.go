@@ -67,7 +67,7 @@ func (s *Server) countMessageTokens(w http.ResponseWriter, r *http.Request) erro
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.find(ctx, w, q.Model, false, &q.Report, nil)
+	target, err := s.find(aside(ctx), w, q.Model, false, &q.Report, nil)
 	if err != nil {
 		return err
 	}

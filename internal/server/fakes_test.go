@@ -168,3 +168,14 @@ func (r replay) Complete(ctx context.Context, p llm.Prompt, params llm.Params) i
 		yield(llm.Piece{Finish: &llm.Finish{Reason: llm.ReasonEnd, Usage: llm.Usage{PromptTokens: 1, CompletionTokens: n}}}, nil)
 	}
 }
+
+// seeing is a single that notes for whom it is asked.
+type seeing struct {
+	*single
+	seen []Asker
+}
+
+func (s *seeing) Resolve(ctx context.Context, name string) (Target, error) {
+	s.seen = append(s.seen, AskerOf(ctx))
+	return s.single.Resolve(ctx, name)
+}

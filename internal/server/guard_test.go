@@ -195,25 +195,22 @@ func TestFaces(t *testing.T) {
 
 func TestOneAddressCannotTakeAll(t *testing.T) {
 	s := New(one("tiny", chat.Script(chat.TextDelta{Text: "Hello"}), nil), Options{})
-	r := httptest.NewRequest("POST", "/", nil)
-	r.RemoteAddr = "127.0.0.1:1"
 	var leave []func()
 	for range limits.Streams.Int() {
-		l, err := s.enter(r)
+		l, err := s.enter("127.0.0.1", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		leave = append(leave, l)
 	}
 	rec := serve(s, "POST", "/v1/chat/completions", whole)
-	if rec.Code != 503 || rec.Header().Get("Retry-After") == "" {
+	if rec.Code != 429 || rec.Header().Get("Retry-After") == "" {
 		t.Errorf("one too many: %d", rec.Code)
 	}
 	if rec := serve(s, "GET", "/healthz", ""); rec.Code != 200 {
 		t.Errorf("health: %d", rec.Code)
 	}
-	r.RemoteAddr = "[::1]:1"
-	if l, err := s.enter(r); err != nil {
+	if l, err := s.enter("::1", nil); err != nil {
 		t.Errorf("another address: %v", err)
 	} else {
 		l()
@@ -225,8 +222,8 @@ func TestOneAddressCannotTakeAll(t *testing.T) {
 	for _, l := range leave[1:] {
 		l()
 	}
-	if len(s.perClient) != 0 {
-		t.Errorf("addresses stay behind: %v", s.perClient)
+	if len(s.askers) != 0 {
+		t.Errorf("addresses stay behind: %v", s.askers)
 	}
 }
 

@@ -77,7 +77,12 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 	ctx, cancel := s.work(r)
 	defer cancel()
 	out := newEvents(w, r)
-	target, err := s.find(ctx, w, "", false, &q.Report, out)
+	target, err := s.kobold.finding(ctx, s.ownerOf(r, q.Key), func(ctx context.Context) (Target, error) {
+		return s.find(ctx, w, "", false, &q.Report, out)
+	})
+	if err == errAborted {
+		return s.koboldTell(ctx, w, r, q, stream, out, askNothing)
+	}
 	if err != nil {
 		return err
 	}
@@ -92,7 +97,7 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 		}
 		q.Fill(delimiters)
 	}
-	prompt, err := fitPrompt(ctx, target, overlong{keep: q.Memory, prompt: q.Prompt, context: q.Context}, q.Params, &q.Report)
+	prompt, err := s.fitPrompt(ctx, target, overlong{keep: q.Memory, prompt: q.Prompt, context: q.Context}, q.Params, &q.Report)
 	if err != nil {
 		return err
 	}
@@ -104,6 +109,10 @@ func (s *Server) koboldAnswer(w http.ResponseWriter, r *http.Request, body []byt
 			return asEvents(target.Model.Complete(ctx, prompt, params))
 		})(ctx)
 	}
+	return s.koboldTell(ctx, w, r, q, stream, out, ask)
+}
+
+func (s *Server) koboldTell(ctx context.Context, w http.ResponseWriter, r *http.Request, q *kobold.Request, stream bool, out *events, ask asking) error {
 	if stream {
 		return s.stream(ctx, out, r, 1, ask, kobold.NewStream(q), q.Report)
 	}

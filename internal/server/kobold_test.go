@@ -65,6 +65,50 @@ func TestAKoboldAnswerIsLookedAtAndAborted(t *testing.T) {
 	}
 }
 
+// TestAKoboldAnswerThatWaitsIsAborted: also before there is a model to ask.
+func TestAKoboldAnswerThatWaitsIsAborted(t *testing.T) {
+	for path, want := range map[string]string{"/api/v1/generate": `"text":""`, "/api/extra/generate/stream": `"finish_reason":"stop"`} {
+		m := one("tiny", nil, llm.Script("one"))
+		m.hold = make(chan struct{})
+		s := New(m, Options{})
+		answer := make(chan *httptest.ResponseRecorder)
+		go func() { answer <- serve(s, "POST", path, `{"prompt":"a","genkey":"K"}`) }()
+		for !strings.Contains(serve(s, "POST", "/api/extra/abort", `{"genkey":"K"}`).Body.String(), `"success":"true"`) {
+		}
+		if rec := <-answer; rec.Code != http.StatusOK || !strings.Contains(rec.Body.String(), want) || strings.Contains(rec.Body.String(), "one") {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+		if n := len(s.kobold.running); n != 0 {
+			t.Errorf("%s: %d runs stay behind", path, n)
+		}
+	}
+}
+
+// TestATextgenAnswerThatWaitsIsStopped: as above.
+func TestATextgenAnswerThatWaitsIsStopped(t *testing.T) {
+	for path, body := range map[string]string{
+		"/api/v1/generate": `{"prompt":"a","max_new_tokens":5}`,
+		"/api/v1/chat":     `{"user_input":"a","max_new_tokens":5,"mode":"instruct","history":{"internal":[],"visible":[]}}`,
+	} {
+		m := one("tiny", chat.Script(chat.TextDelta{Text: "one"}), llm.Script("one"))
+		m.hold = make(chan struct{})
+		s := New(m, Options{})
+		answer := make(chan *httptest.ResponseRecorder)
+		go func() { answer <- serve(s, "POST", path, body) }()
+		for waiting := true; waiting; {
+			serve(s, "POST", "/api/v1/stop-stream", `{}`)
+			select {
+			case rec := <-answer:
+				waiting = false
+				if rec.Code != http.StatusOK || strings.Contains(rec.Body.String(), "one") || !strings.Contains(rec.Body.String(), "results") {
+					t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+				}
+			default:
+			}
+		}
+	}
+}
+
 // TestAKoboldClientThatLeavesEndsItsAnswer: hanging up is enough.
 func TestAKoboldClientThatLeavesEndsItsAnswer(t *testing.T) {
 	gate := make(chan struct{})

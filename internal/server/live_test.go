@@ -84,7 +84,7 @@ func onStage(t *testing.T, m Models, o Options, f func(*stage)) {
 	if err := <-served; err != nil {
 		t.Error(err)
 	}
-	if n := len(st.perClient); n != 0 {
+	if n := len(st.askers); n != 0 {
 		t.Errorf("%d addresses still have requests", n)
 	}
 }

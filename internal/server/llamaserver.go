@@ -73,6 +73,9 @@ func (s *Server) llamaAnswer(w http.ResponseWriter, r *http.Request, body []byte
 	if err != nil {
 		return err
 	}
+	if q.Prompts, err = s.raws(q.Prompts); err != nil {
+		return err
+	}
 	return s.llamaComplete(w, r, q)
 }
 
@@ -140,7 +143,7 @@ func (s *Server) llamaTokenize(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := s.work(r)
 	defer cancel()
 	var report llm.Report
-	target, err := s.find(ctx, w, t.Model, false, &report, nil)
+	target, err := s.find(aside(ctx), w, t.Model, false, &report, nil)
 	if err != nil {
 		return err
 	}
@@ -188,7 +191,7 @@ func (s *Server) llamaDetokenize(w http.ResponseWriter, r *http.Request) error {
 	ctx, cancel := s.work(r)
 	defer cancel()
 	var report llm.Report
-	target, err := s.find(ctx, w, name, false, &report, nil)
+	target, err := s.find(aside(ctx), w, name, false, &report, nil)
 	if err != nil {
 		return err
 	}
@@ -224,7 +227,7 @@ func (s *Server) llamaTemplate(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q, nil)
+	target, err := s.resolve(aside(ctx), w, q, nil)
 	if err != nil {
 		return err
 	}

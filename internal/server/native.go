@@ -66,7 +66,7 @@ func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q, nil)
+	target, err := s.resolve(aside(ctx), w, q, nil)
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (s *Server) tokenize(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.models.Resolve(ctx, q.Model)
+	target, err := s.models.Resolve(aside(ctx), q.Model)
 	if err != nil {
 		return err
 	}

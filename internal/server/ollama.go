@@ -109,7 +109,10 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 		}, nil
 	}
 	if q.Raw != nil {
-		prompt := *q.Raw
+		prompt, err := s.raw(*q.Raw)
+		if err != nil {
+			return nil, nil, err
+		}
 		if q.Suffix != "" {
 			if prompt, err = filling(t, prompt, llm.Text(q.Suffix)); err != nil {
 				return nil, nil, err
@@ -117,6 +120,9 @@ func (s *Server) ollamaAsking(ctx context.Context, t Target, q *ollama.Request) 
 		}
 		ask, err = raw(prompt, q.Params)
 		return ask, nil, err
+	}
+	if _, err := s.raw(llm.Tokens(q.Context)); err != nil {
+		return nil, nil, err
 	}
 	if t.Responder == nil {
 		return nil, nil, cannot(t, "answer conversations", "send raw: true")

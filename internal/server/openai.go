@@ -73,6 +73,9 @@ func (s *Server) complete(w http.ResponseWriter, r *http.Request, body []byte) e
 	if err != nil {
 		return err
 	}
+	if q.Prompts, err = s.raws(q.Prompts); err != nil {
+		return err
+	}
 	ctx, cancel := s.work(r)
 	defer cancel()
 	out := newEvents(w, r)

@@ -39,6 +39,11 @@ func (e *refusal) Error() string { return e.Message }
 
 // fail answers with an error.
 func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if e, ok := errors.AsType[*tooMuch](err); ok {
+		w.Header().Set("Retry-After", wholeSeconds(e.wait))
+		s.problem(w, r, e.problem())
+		return
+	}
 	if e, ok := errors.AsType[*refusal](err); ok {
 		s.problem(w, r, openai.Problem(*e))
 		return
@@ -58,11 +63,15 @@ func (s *Server) fail(w http.ResponseWriter, r *http.Request, err error) {
 // retryAfter is how many seconds a client should wait: as many as the engine
 // asked for, or one.
 func retryAfter(err error) string {
-	busy, ok := errors.AsType[*llm.BusyError](err)
-	if !ok || busy.RetryAfter < time.Second {
-		return "1"
+	if busy, ok := errors.AsType[*llm.BusyError](err); ok {
+		return wholeSeconds(busy.RetryAfter)
 	}
-	return strconv.Itoa(int((busy.RetryAfter + time.Second - 1) / time.Second))
+	return wholeSeconds(0)
+}
+
+// wholeSeconds is a time to wait as a header has it: at least one second.
+func wholeSeconds(d time.Duration) string {
+	return strconv.Itoa(max(1, int((d+time.Second-1)/time.Second)))
 }
 
 func (s *Server) problem(w http.ResponseWriter, r *http.Request, p openai.Problem) {

@@ -160,12 +160,13 @@ func (s *Server) route(f Face) http.Handler {
 			return
 		}
 		if found[i].work {
-			leave, err := s.enter(r)
+			asking, leave, err := s.admit(r, recorderOf(r.Context()))
 			if err != nil {
 				s.fail(w, r, err)
 				return
 			}
 			defer leave()
+			r = asking
 		}
 		if err := found[i].handle(s, w, r); err != nil {
 			s.fail(w, r, err)

@@ -97,6 +97,29 @@ func (k *runs) end(o owner) int {
 	return len(all)
 }
 
+// finding finds the model of an answer, which may be ended before there is
+// one: the error is errAborted then, and aborted is the answer.
+func (k *runs) finding(ctx context.Context, o owner, find func(context.Context) (Target, error)) (Target, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	waiting := &run{owner: o, end: end}
+	k.begin(waiting)
+	defer k.over(waiting)
+	t, err := find(ctx)
+	if err != nil && context.Cause(ctx) == errAborted {
+		err = errAborted
+	}
+	return t, err
+}
+
+// aborted is how an answer goes on that was aborted.
+func aborted(yield func(chat.Event, error) bool) {
+	yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}, nil)
+}
+
+// askNothing is the asking of one that was aborted before it had begun.
+func askNothing(context.Context, int) iter.Seq2[chat.Event, error] { return aborted }
+
 // watched is an answer that can be looked at and aborted. One that is aborted
 // ends as if the model had ended it.
 func (k *runs) watched(one *run, ask func(ctx context.Context) iter.Seq2[chat.Event, error]) func(context.Context) iter.Seq2[chat.Event, error] {
@@ -109,7 +132,7 @@ func (k *runs) watched(one *run, ask func(ctx context.Context) iter.Seq2[chat.Ev
 			defer end(nil)
 			for e, err := range ask(ctx) {
 				if err != nil && context.Cause(ctx) == errAborted {
-					yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}, nil)
+					aborted(yield)
 					return
 				}
 				if err == nil {

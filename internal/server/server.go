@@ -32,8 +32,15 @@ type Options struct {
 	Keys    []apikey.Key   // nil: none is asked for; otherwise requests need one
 	Proxies []netip.Prefix // reverse proxies, whose word is taken for who asks
 
+	Quota Quota // of each asker
+
 	Characters Characters            // those that requests choose by name; nil: none
 	Presets    map[string]llm.Params // sampling that requests choose by name
+
+	// PlainPrompts takes prompts that clients lay out themselves for text in
+	// which no control token matches. By default whoever sends one writes the
+	// format.
+	PlainPrompts bool
 
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
@@ -66,7 +73,7 @@ type Server struct {
 
 	mu        sync.Mutex
 	listening []*http.Server
-	perClient map[netip.Addr]int
+	askers    askers
 
 	metrics   *metrics
 	tracer    trace.Tracer
@@ -83,12 +90,12 @@ type Server struct {
 func New(models Models, o Options) *Server {
 	s := &Server{
 		models: models, options: o, log: o.Logger,
-		perClient: map[netip.Addr]int{},
-		metrics:   newMetrics(models),
-		tracer:    o.Tracer,
-		began:     time.Now(),
-		now:       time.Now,
-		newID:     rand.Text,
+		askers:  askers{},
+		metrics: newMetrics(models),
+		tracer:  o.Tracer,
+		began:   time.Now(),
+		now:     time.Now,
+		newID:   rand.Text,
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -169,30 +176,6 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	wg.Wait()
 	s.running.Wait()
 	return nil
-}
-
-// enter counts a request of a client and refuses it if there are too many, or
-// if the server is shutting down. leave must be called if err is nil.
-func (s *Server) enter(r *http.Request) (leave func(), err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining.Load() {
-		return nil, errStopping
-	}
-	addr := s.client(r)
-	if s.perClient[addr] >= limits.Streams.Int() {
-		return nil, &llm.Error{Code: llm.Overloaded, Message: "too many requests from this address at a time", Hint: "wait for some of them to end"}
-	}
-	s.perClient[addr]++
-	s.running.Add(1)
-	return func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.perClient[addr]--; s.perClient[addr] == 0 {
-			delete(s.perClient, addr)
-		}
-		s.running.Done()
-	}, nil
 }
 
 // client is the address that a request came from; the zero address is a

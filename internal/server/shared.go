@@ -39,8 +39,11 @@ type overlong struct {
 
 // fitPrompt cuts a prompt at its beginning so that the answer has room, which is
 // reported.
-func fitPrompt(ctx context.Context, t Target, long overlong, params llm.Params, report *llm.Report) (llm.Prompt, error) {
-	whole := llm.Text(long.keep + long.prompt)
+func (s *Server) fitPrompt(ctx context.Context, t Target, long overlong, params llm.Params, report *llm.Report) (llm.Prompt, error) {
+	whole, err := s.raw(llm.Text(long.keep + long.prompt))
+	if err != nil {
+		return whole, err
+	}
 	tokenizer, ok := t.Model.(llm.Tokenizer)
 	room := contextOf(t)
 	if long.context > 0 && (room == 0 || long.context < room) {
@@ -69,7 +72,11 @@ func fitPrompt(ctx context.Context, t Target, long overlong, params llm.Params, 
 		}
 		cut = 0
 	} else if long.keep != "" {
-		keep, err := tokenizer.Tokenize(ctx, llm.Text(long.keep))
+		alone, err := s.raw(llm.Text(long.keep))
+		if err != nil {
+			return whole, err
+		}
+		keep, err := tokenizer.Tokenize(ctx, alone)
 		if err != nil {
 			return whole, err
 		}

@@ -73,7 +73,11 @@ func (s *Server) textgenPrompt(ctx context.Context, w http.ResponseWriter, r *ht
 	}
 	s.preset(q.Preset, &q.Params, &q.Report)
 	q.Params.CacheScope = s.cacheScope(r)
-	target, err := s.find(ctx, w, "", false, &q.Report, nil)
+	target, err := s.textgenFind(ctx, w, r, &q.Report)
+	if err == errAborted {
+		a.ask, a.report, a.release = askNothing, q.Report, func() {}
+		return a, nil
+	}
 	if err != nil {
 		return a, err
 	}
@@ -86,7 +90,7 @@ func (s *Server) textgenPrompt(ctx context.Context, w http.ResponseWriter, r *ht
 	if target.Model == nil {
 		return a, cannot(target, "continue prompts", "talk to it at /api/v1/chat in the mode \"instruct\"")
 	}
-	prompt, err := fitPrompt(ctx, target, overlong{prompt: q.Prompt, context: q.Context, noBOS: q.NoBOS}, q.Params, &q.Report)
+	prompt, err := s.fitPrompt(ctx, target, overlong{prompt: q.Prompt, context: q.Context, noBOS: q.NoBOS}, q.Params, &q.Report)
 	if err != nil {
 		return a, err
 	}
@@ -95,6 +99,13 @@ func (s *Server) textgenPrompt(ctx context.Context, w http.ResponseWriter, r *ht
 	})
 	a.report = q.Report
 	return a, nil
+}
+
+// textgenFind finds the model, which a client may end as well.
+func (s *Server) textgenFind(ctx context.Context, w http.ResponseWriter, r *http.Request, report *llm.Report) (Target, error) {
+	return s.textgen.finding(ctx, s.ownerOf(r, ""), func(ctx context.Context) (Target, error) {
+		return s.find(ctx, w, "", false, report, nil)
+	})
 }
 
 // stoppable is an asking whose answers clients of this dialect can end.
@@ -165,7 +176,11 @@ func (s *Server) textgenTalk(ctx context.Context, w http.ResponseWriter, r *http
 	}
 	s.preset(c.Preset, &c.Params, &c.Report)
 	c.Params.CacheScope = s.cacheScope(r)
-	target, err := s.find(ctx, w, "", false, &c.Report, nil)
+	target, err := s.textgenFind(ctx, w, r, &c.Report)
+	if err == errAborted {
+		a.ask, a.report = askNothing, c.Report
+		return a, nil
+	}
 	if err != nil {
 		return a, err
 	}

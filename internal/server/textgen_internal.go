@@ -92,9 +92,13 @@ func (s *Server) textgenLogits(w http.ResponseWriter, r *http.Request) error {
 	if target.Model == nil {
 		return cannot(target, "continue prompts", "ask the engine that runs it")
 	}
+	prompt, err := s.raw(llm.Text(q.Prompt))
+	if err != nil {
+		return err
+	}
 	setReport(w.Header(), q.Report)
 	params := llm.Params{MaxTokens: new(1), LogProbs: &q.N, IgnoreEOS: true, CacheScope: s.cacheScope(r)}
-	for p, err := range target.Model.Complete(ctx, llm.Text(q.Prompt), params) {
+	for p, err := range target.Model.Complete(ctx, prompt, params) {
 		if err != nil {
 			return err
 		}
@@ -113,7 +117,7 @@ func (s *Server) textgenChatPrompt(w http.ResponseWriter, r *http.Request) error
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	target, err := s.resolve(ctx, w, q, nil)
+	target, err := s.resolve(aside(ctx), w, q, nil)
 	if err != nil {
 		return err
 	}
@@ -191,7 +195,7 @@ func (s *Server) textgenNoAdapters(http.ResponseWriter, *http.Request) error {
 // tokenizer is the model that answers to no name, which can show its tokens.
 func (s *Server) tokenizer(ctx context.Context, w http.ResponseWriter) (llm.Tokenizer, func(), error) {
 	var report llm.Report
-	target, err := s.find(ctx, w, "", false, &report, nil)
+	target, err := s.find(aside(ctx), w, "", false, &report, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -124,15 +124,16 @@ func clipped(s string) string {
 // recorded keeps account of one request of a socket, as of one that came by
 // itself.
 func (s *Server) recorded(w http.ResponseWriter, r *http.Request, body []byte, answer func(*recorder, *http.Request) error) error {
-	leave, err := s.enter(r)
+	rec := &recorder{ResponseWriter: w, server: s, made: s.newID(), began: s.now(), status: http.StatusOK}
+	rec.id = rec.made
+	if conn := recorderOf(r.Context()); conn != nil {
+		rec.route, rec.client, rec.key = conn.route, conn.client, conn.key
+	}
+	r, leave, err := s.admit(r, rec)
 	if err != nil {
 		return err
 	}
 	defer leave()
-	rec := &recorder{ResponseWriter: w, server: s, id: s.newID(), began: s.now(), status: http.StatusOK}
-	if conn := recorderOf(r.Context()); conn != nil {
-		rec.route = conn.route
-	}
 	noteBody(rec, body)
 	s.metrics.running.Inc()
 	err = answer(rec, r.WithContext(context.WithValue(r.Context(), recorderKey{}, rec)))
