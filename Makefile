@@ -31,7 +31,7 @@ test: style cross
 	$(MAKE) engines
 	@echo 'all passed'
 
-RACE = ./llm/... ./chat/... ./chatformat/... ./engine/... ./internal/server/... ./internal/session/... ./internal/sqlite/... ./internal/catalog/... ./internal/process/... ./internal/discover/... ./internal/textmatch/... ./internal/vocab/... ./internal/check/...
+RACE = ./llm/... ./chat/... ./chatformat/... ./engine/... ./internal/server/... ./internal/session/... ./internal/sqlite/... ./internal/hub/... ./internal/apikey/... ./internal/catalog/... ./internal/process/... ./internal/discover/... ./internal/textmatch/... ./internal/vocab/... ./internal/check/...
 
 style:
 	@bad=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$bad" ]; then echo "not formatted (gofmt -w):"; echo "$$bad"; exit 1; fi

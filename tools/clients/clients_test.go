@@ -138,7 +138,7 @@ func serve(t *testing.T) {
 	if err := os.WriteFile(config, []byte("[characters]\ndir = '"+characters+"'\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--config", config, "--as", "mlc", "--as", "koboldcpp", "--as", "textgen", "--request-formats")
+	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--config", config, "--no-discover", "--data", ":memory:", "--as", "mlc", "--as", "koboldcpp", "--as", "textgen", "--request-formats")
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

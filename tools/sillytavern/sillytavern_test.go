@@ -47,7 +47,7 @@ func serveParley(t *testing.T) *output {
 	if err := os.WriteFile(config, []byte("[server]\nlog_format = \"json\"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--config", config, "--no-discover", "--as", "ollama,llamacpp,koboldcpp")
+	cmd := exec.Command(need(t, "PARLEY_BINARY"), "serve", "--config", config, "--no-discover", "--data", ":memory:", "--as", "ollama,llamacpp,koboldcpp")
 	cmd.Dir = dir
 	return start(t, "parley", cmd, own+"/readyz", time.Minute)
 }
