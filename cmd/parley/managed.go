@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"parley/engine"
 	"parley/internal/catalog"
 	"parley/internal/gguf"
 	"parley/internal/limits"
@@ -199,16 +200,22 @@ func (m *modelConfig) loader(cfg config, log *slog.Logger) func(context.Context)
 		if instead != nil {
 			return instead(ctx)
 		}
-		loaded, err := m.embed(cfg, log)
-		if err == nil || !readable(m.Path) {
-			return loaded, err
-		}
 		program, missing := cfg.llamaServer()
-		if missing != nil {
-			return nil, cannotRun(err, missing)
+		cause := ""
+		if slow := engine.Slow(m.Path); len(slow) > 0 && missing == nil {
+			cause = "it is many times slower with weights in " + strings.Join(slow, ", ")
+		} else {
+			loaded, err := m.embed(cfg, log)
+			if err == nil || !readable(m.Path) {
+				return loaded, err
+			}
+			if missing != nil {
+				return nil, cannotRun(err, missing)
+			}
+			cause = sentence(err)
 		}
 		if log != nil {
-			log.Info("llama-server runs it, since the engine inside cannot", "model", m.name(), "program", program, "cause", sentence(err))
+			log.Info("llama-server runs it, and not the engine inside", "model", m.name(), "program", program, "cause", cause)
 		}
 		other := m.onLlamaServer(program, cfg)
 		instead = other.manage(cfg, log)

@@ -67,6 +67,11 @@ var types = [...]struct {
 
 func (t Type) String() string { return types[t].name }
 
+// Expanded reports whether there is no arithmetic for the type itself: rows of
+// it become rows of another type each time that they are multiplied, which with
+// one token takes several times as long as the multiplication.
+func (t Type) Expanded() bool { return types[t].expansion != nil }
+
 // BlockSize is the number of elements of a block.
 func (t Type) BlockSize() int { return types[t].size }
 

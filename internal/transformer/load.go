@@ -78,6 +78,31 @@ func Check(f *gguf.File) error {
 	return err
 }
 
+// SlowWeights names the types of weights for which there is no arithmetic of
+// their own (kernel.Type.Expanded), if they are enough of a model for its speed
+// to be theirs: more than one weight in thirty.
+func SlowWeights(f *gguf.File) (types []string) {
+	var slow, all uint64
+	for i := range f.Tensors {
+		t := &f.Tensors[i]
+		if len(t.Shape) < 2 {
+			continue
+		}
+		all += t.Elements()
+		if k, ok := kernelTypes[t.Type]; ok && k.Expanded() {
+			slow += t.Elements()
+			if !slices.Contains(types, t.Type.String()) {
+				types = append(types, t.Type.String())
+			}
+		}
+	}
+	if slow*30 <= all {
+		return nil
+	}
+	slices.Sort(types)
+	return types
+}
+
 // read makes a model that cannot compute yet.
 func read(f *gguf.File) (*Model, error) {
 	c, err := readConfig(f)
