@@ -27,7 +27,7 @@ type serveCmd struct {
 	Ctx          int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads      int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
 	Default      string   `placeholder:"NAME" env:"PARLEY_DEFAULT" help:"The model that answers clients which name none, or one that is not served."`
-	Strict       *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model."`
+	Strict       *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model, and requests with fields that mean nothing here."`
 	APIKey       []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
 	APIKeyFile   string   `name:"api-key-file" placeholder:"FILE" env:"PARLEY_API_KEY_FILE" help:"Requests need one of the keys in this file: parley key new makes them."`
 	TLSCert      string   `name:"tls-cert" placeholder:"FILE" env:"PARLEY_TLS_CERT" help:"Speak HTTPS with this certificate, PEM, and those that it rests on."`
@@ -121,7 +121,7 @@ func (c *serveCmd) Run(a *app) error {
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions, Proxies: proxies,
 		Quota:      server.Quota{Requests: cfg.Server.RequestsPerMinute, Tokens: cfg.Server.TokensPerMinute, Concurrent: cfg.Server.Concurrent},
 		Characters: cfg.characters(), Presets: cfg.presets(),
-		PlainPrompts: cfg.Server.PlainPrompts,
+		PlainPrompts: cfg.Server.PlainPrompts, Strict: cfg.Server.Strict,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
 		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,
 	})

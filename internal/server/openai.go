@@ -174,6 +174,11 @@ func (s *Server) resolve(ctx context.Context, w http.ResponseWriter, q *openai.R
 // find finds a model, which may take as long as it takes to load: the reader
 // of a stream gets signs of life meanwhile.
 func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, stream bool, report *llm.Report, out *events) (Target, error) {
+	if s.options.Strict {
+		if err := unheeded(*report); err != nil {
+			return Target{}, err
+		}
+	}
 	if stream {
 		var stop func()
 		ctx, stop = out.pinging(ctx, *report)
@@ -186,6 +191,17 @@ func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, s
 	noteModel(w, target.ID)
 	report.Merge(target.Report)
 	return target, nil
+}
+
+// unheeded refuses a request with fields that the answer would be made without.
+func unheeded(report llm.Report) error {
+	for _, n := range report {
+		if n.Code == "ignored" {
+			return &llm.Error{Code: llm.Unsupported, Field: n.Value, Message: "the answer would be made without this field: " + n.Detail,
+				Hint: "leave it out, or have the server started without --strict, and it is reported instead"}
+		}
+	}
+	return nil
 }
 
 func (s *Server) head(w http.ResponseWriter, prefix string, t Target) openai.Head {

@@ -42,6 +42,10 @@ type Options struct {
 	// format.
 	PlainPrompts bool
 
+	// Strict refuses requests with fields that mean nothing here, which are
+	// reported otherwise.
+	Strict bool
+
 	IsolateCache bool             // keep the prompt caches of different keys apart
 	Media        chat.MediaPolicy // what to do with pictures for a model that takes none
 
