@@ -65,7 +65,15 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PARLEY_DISCOVER", "false")
 			e.Setenv("OLLAMA_MODELS", filepath.Join(e.WorkDir, "ollama"))
 			e.Setenv("PARLEY_LLAMA_SERVER", "no-such-llama-server")
-			for _, name := range []string{"whole.gguf", "truncated.gguf", "unknown-architecture.gguf", "slow.gguf"} {
+			// Not in the folder itself, where it would be found.
+			slow := filepath.Join(e.WorkDir, "slow")
+			if err := os.Mkdir(slow, 0o755); err != nil {
+				return err
+			}
+			if err := writeSlow(filepath.Join(slow, "slow.gguf"), demo.Model()); err != nil {
+				return err
+			}
+			for _, name := range []string{"whole.gguf", "truncated.gguf", "unknown-architecture.gguf"} {
 				if err := writeBroken(filepath.Join(e.WorkDir, name), name); err != nil {
 					return err
 				}
@@ -270,8 +278,6 @@ func writeBroken(path, fault string) error {
 	switch fault {
 	case "truncated.gguf":
 		data = data[:len(data)-1000]
-	case "slow.gguf":
-		return writeSlow(path, data)
 	case "unknown-architecture.gguf":
 		// The first value of an architecture's name, a string of five letters.
 		i := bytes.Index(data, []byte("llama"))
