@@ -22,6 +22,6 @@ func page(t *testing.T, log *output) {
 	}
 	t.Logf("%s", out)
 	log.wait(t, before, "the answer that was stopped ends", func(r logged) bool {
-		return r.Path == "/v1/chat/completions" && r.Status == 499
+		return r.Route == "/v1/chat/completions" && r.Ended == "left"
 	})
 }
