@@ -74,10 +74,11 @@ func TestTurnsAreDividedFairly(t *testing.T) {
 			k.ask(server.Asker{Name: "b"}, 3)
 			k.ask(server.Asker{Name: "c"}, 1)
 			k.all.Wait()
-			if len(k.order) != 104 || k.at("b0") > atATime+2 || k.at("c0") > atATime+2 || k.at("b1") > atATime+4 {
+			// Of those that have their turns at the same time any may note it first.
+			if len(k.order) != 104 || k.at("b0") > 2*atATime+1 || k.at("c0") > 2*atATime+1 || k.at("b1") > 2*atATime+3 {
 				t.Errorf("the order of turns is %s", strings.Join(k.order, " "))
 			}
-			if k.at("b0") > k.at("b1") || k.at("b1") > k.at("b2") || k.at("a5") > k.at("a6") {
+			if atATime == 1 && (k.at("b0") > k.at("b1") || k.at("b1") > k.at("b2") || k.at("a5") > k.at("a6")) {
 				t.Errorf("one asker's requests are not served in their order: %s", strings.Join(k.order, " "))
 			}
 			if n := len(k.c.slots[0].it.busy) + k.c.slots[0].it.working; n != 0 {

@@ -3,6 +3,7 @@ package server
 import (
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"parley/chat"
@@ -26,9 +27,14 @@ var rawWays = map[string]string{
 func TestReadyMadePromptsAreTrustedUnlessTheyAreToBePlain(t *testing.T) {
 	for _, plain := range []bool{false, true} {
 		for way, body := range rawWays {
+			var mu sync.Mutex // a request may have several prompts
 			var seen []llm.Prompt
 			model := llm.Script("x")
-			model.Seen = func(p llm.Prompt, _ llm.Params) { seen = append(seen, p) }
+			model.Seen = func(p llm.Prompt, _ llm.Params) {
+				mu.Lock()
+				defer mu.Unlock()
+				seen = append(seen, p)
+			}
 			s := New(one("tiny", chat.Script(), model), Options{PlainPrompts: plain})
 			path, _, _ := strings.Cut(way, " ")
 			if rec := serve(s, "POST", path, body); len(seen) == 0 {
