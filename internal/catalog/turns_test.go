@@ -133,7 +133,10 @@ func TestALookAtAModelTakesNoTurn(t *testing.T) {
 		k := newCounter(t, 1)
 		k.ask(server.Asker{Name: "a"}, 3)
 		k.ask(server.Asker{Name: "look", Aside: true}, 1)
-		if got := fmt.Sprint(k.order); got != "[a0 look0]" {
+		k.mu.Lock()
+		got := fmt.Sprint(k.order)
+		k.mu.Unlock()
+		if got != "[a0 look0]" {
 			t.Errorf("turns so far: %s", got)
 		}
 		k.all.Wait()
