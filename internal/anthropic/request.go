@@ -372,7 +372,7 @@ func (q *Request) tools(o *wire.Object) {
 				}
 				spec.Parameters = json.RawMessage(v)
 			}
-			spec.Raw = functionOf(spec)
+			spec.Raw = wire.Function(spec.Name, spec.Description, spec.Parameters)
 			for _, name := range []string{"cache_control", "strict", "eager_input_streaming", "input_examples", "defer_loading", "allowed_callers"} {
 				t.Take(name)
 			}
@@ -409,19 +409,6 @@ func (q *Request) tools(o *wire.Object) {
 		}
 		o.Invalid("tool_choice.name", "there is no tool %q", wire.Short(c.Choice.Name))
 	}
-}
-
-// functionOf is a tool as chat templates print it, which know OpenAI's form.
-func functionOf(t chat.ToolSpec) json.RawMessage {
-	type function struct {
-		Name        string          `json:"name"`
-		Description string          `json:"description,omitempty"`
-		Parameters  json.RawMessage `json:"parameters,omitempty"`
-	}
-	return wire.Encode(struct {
-		Type     string   `json:"type"`
-		Function function `json:"function"`
-	}{"function", function{t.Name, t.Description, t.Parameters}})
 }
 
 // thinking reads whether the model is to think, and what holds its answer.

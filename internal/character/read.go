@@ -139,7 +139,7 @@ func readJSON(data []byte, report *ImportReport) (Card, error) {
 	switch {
 	case spec == "lorebook_v3" || o.fields["entries"] != nil && o.fields["name"] == nil && !hasData:
 		return Card{}, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the file is a lorebook, not a character",
-			Hint: "give it to a character or to a chat as a lorebook"}
+			Hint: "put it into a card as its character_book"}
 	case spec == "chara_card_v3":
 		report.Format = "V3"
 	case spec == "chara_card_v2" || hasData:

@@ -356,26 +356,13 @@ func (p *ResponseRequest) tools(o *wire.Object) {
 			return
 		}
 		said.Name, said.Parameters = spec.Name, spec.Parameters
-		spec.Raw = rawTool(spec)
+		spec.Raw = wire.Function(spec.Name, spec.Description, spec.Parameters)
 		p.Conversation.Tools = append(p.Conversation.Tools, spec)
 		p.echo.tools = append(p.echo.tools, said)
 	})
 }
 
 // rawTool is a tool as chat templates know it, which are written for the older
-// API.
-func rawTool(t chat.ToolSpec) json.RawMessage {
-	type function struct {
-		Name        string          `json:"name"`
-		Description string          `json:"description,omitempty"`
-		Parameters  json.RawMessage `json:"parameters,omitempty"`
-	}
-	return wire.Encode(struct {
-		Type     string   `json:"type"`
-		Function function `json:"function"`
-	}{"function", function{t.Name, t.Description, t.Parameters}})
-}
-
 // toolChoice reads a word, or an object that names a function or those that
 // may be called.
 func (p *ResponseRequest) toolChoice(o *wire.Object) {

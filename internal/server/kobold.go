@@ -213,26 +213,11 @@ func (s *Server) koboldCount(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) koboldText(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(w, r)
+	text, err := s.textOf(w, r, kobold.ParseIDs)
 	if err != nil {
 		return err
 	}
-	ids, err := kobold.ParseIDs(body)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.work(r)
-	defer cancel()
-	tokenizer, release, err := s.tokenizer(ctx, w)
-	if err != nil {
-		return err
-	}
-	defer release()
-	text, err := tokenizer.Detokenize(ctx, ids)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, r, http.StatusOK, kobold.Text(strings.ToValidUTF8(text, "\ufffd")))
+	return writeJSON(w, r, http.StatusOK, kobold.Text(text))
 }
 
 func (s *Server) koboldModel(w http.ResponseWriter, r *http.Request) error {

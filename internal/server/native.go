@@ -57,32 +57,41 @@ type wireRendered struct {
 
 // render answers with the exact prompt of a chat completion.
 func (s *Server) render(w http.ResponseWriter, r *http.Request) error {
-	q, err := s.read(w, r, openai.ParseChat)
+	model, rendered, err := s.laidOut(w, r)
 	if err != nil {
 		return err
 	}
+	return writeValue(w, r, wireOf(model, rendered))
+}
+
+// laidOut is the prompt of a chat completion that a request describes, with all
+// that there is to report of it, which is in the header, too.
+func (s *Server) laidOut(w http.ResponseWriter, r *http.Request) (model string, rendered chat.Rendered, err error) {
+	q, err := s.read(w, r, openai.ParseChat)
+	if err != nil {
+		return "", rendered, err
+	}
 	if q.Session != "" {
-		return &llm.Error{Code: llm.Invalid, Field: "parley.session", Message: "the prompts of a session are shown there", Hint: "GET /parley/v1/sessions/ID/messages/N/prompt"}
+		return "", rendered, &llm.Error{Code: llm.Invalid, Field: "parley.session", Message: "the prompts of a session are shown there", Hint: "GET /parley/v1/sessions/ID/messages/N/prompt"}
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
 	target, err := s.resolve(aside(ctx), w, q, nil)
 	if err != nil {
-		return err
+		return "", rendered, err
 	}
 	defer target.release()
 	staged, err := s.staged(ctx, target, q)
 	if err != nil {
-		return err
+		return "", rendered, err
 	}
-	rendered, err := staged.rendered(ctx)
-	if err != nil {
-		return err
+	if rendered, err = staged.rendered(ctx); err != nil {
+		return "", rendered, err
 	}
 	q.Report.Merge(rendered.Report)
 	rendered.Report = q.Report
 	setReport(w.Header(), q.Report)
-	return writeValue(w, r, wireOf(target.ID, rendered))
+	return target.ID, rendered, nil
 }
 
 func wireOf(model string, r chat.Rendered) wireRendered {

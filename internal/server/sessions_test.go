@@ -468,3 +468,18 @@ func TestAChatCompletionMayBeTheNextMessageOfASession(t *testing.T) {
 	}
 	k.answer(400, "POST", "/render", `{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`)
 }
+
+// Whoever asks for the prompt of a chat completion that goes on with a session
+// is not shown another prompt.
+func TestPromptsOfASessionAreShownThere(t *testing.T) {
+	for _, path := range []string{"/parley/v1/render", "/v1/internal/chat-prompt"} {
+		s := New(one("tiny", rendering{chat.Script()}, llm.Script("x")), Options{})
+		body := `{"messages":[{"role":"user","content":"a"}]`
+		if rec := serve(s, "POST", path, body+`,"parley":{"session":"x"}}`); rec.Code != http.StatusBadRequest || !strings.Contains(rec.Body.String(), "parley.session") {
+			t.Errorf("%s: %d %s", path, rec.Code, rec.Body)
+		}
+		if rec := serve(s, "POST", path, body+`}`); rec.Code != http.StatusOK {
+			t.Errorf("%s without it: %d %s", path, rec.Code, rec.Body)
+		}
+	}
+}

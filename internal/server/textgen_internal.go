@@ -1,11 +1,8 @@
 package server
 
 import (
-	"context"
 	"net/http"
-	"strings"
 
-	"parley/internal/openai"
 	"parley/internal/textgen"
 	"parley/llm"
 )
@@ -50,26 +47,11 @@ func (s *Server) textgenLength(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) textgenDecode(w http.ResponseWriter, r *http.Request) error {
-	body, err := readBody(w, r)
+	text, err := s.textOf(w, r, textgen.ParseTokens)
 	if err != nil {
 		return err
 	}
-	ids, err := textgen.ParseTokens(body)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.work(r)
-	defer cancel()
-	tokenizer, release, err := s.tokenizer(ctx, w)
-	if err != nil {
-		return err
-	}
-	defer release()
-	text, err := tokenizer.Detokenize(ctx, ids)
-	if err != nil {
-		return err
-	}
-	return writeJSON(w, r, http.StatusOK, textgen.Decoded(strings.ToValidUTF8(text, "\ufffd")))
+	return writeJSON(w, r, http.StatusOK, textgen.Decoded(text))
 }
 
 // textgenLogits tells how probable which next token is, before any sampler.
@@ -111,27 +93,10 @@ func (s *Server) textgenLogits(w http.ResponseWriter, r *http.Request) error {
 
 // textgenChatPrompt shows how the messages of a chat completion are laid out.
 func (s *Server) textgenChatPrompt(w http.ResponseWriter, r *http.Request) error {
-	q, err := s.read(w, r, openai.ParseChat)
+	_, rendered, err := s.laidOut(w, r)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := s.work(r)
-	defer cancel()
-	target, err := s.resolve(aside(ctx), w, q, nil)
-	if err != nil {
-		return err
-	}
-	defer target.release()
-	staged, err := s.staged(ctx, target, q)
-	if err != nil {
-		return err
-	}
-	rendered, err := staged.rendered(ctx)
-	if err != nil {
-		return err
-	}
-	q.Report.Merge(rendered.Report)
-	setReport(w.Header(), q.Report)
 	return writeJSON(w, r, http.StatusOK, textgen.Prompt(rendered.Prompt.String()))
 }
 
@@ -190,19 +155,4 @@ func (s *Server) textgenAdapters(w http.ResponseWriter, r *http.Request) error {
 
 func (s *Server) textgenNoAdapters(http.ResponseWriter, *http.Request) error {
 	return &llm.Error{Code: llm.Unsupported, Message: "adapters are not loaded into models that run", Hint: "serve the model with its adapter merged in"}
-}
-
-// tokenizer is the model that answers to no name, which can show its tokens.
-func (s *Server) tokenizer(ctx context.Context, w http.ResponseWriter) (llm.Tokenizer, func(), error) {
-	var report llm.Report
-	target, err := s.find(aside(ctx), w, "", false, &report, nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	tokenizer, ok := target.Model.(llm.Tokenizer)
-	if !ok {
-		target.release()
-		return nil, nil, cannot(target, "show its tokens", "ask the engine that runs it")
-	}
-	return tokenizer, target.release, nil
 }

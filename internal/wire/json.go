@@ -254,3 +254,17 @@ func Encode(v any) []byte {
 	out := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 	return bytes.ReplaceAll(out, []byte("\u0085"), []byte(`\u0085`))
 }
+
+// Function is a tool as chat templates print it, which know OpenAI's older form.
+// parameters may be nil.
+func Function(name, description string, parameters json.RawMessage) json.RawMessage {
+	type function struct {
+		Name        string          `json:"name"`
+		Description string          `json:"description,omitempty"`
+		Parameters  json.RawMessage `json:"parameters,omitempty"`
+	}
+	return Encode(struct {
+		Type     string   `json:"type"`
+		Function function `json:"function"`
+	}{"function", function{name, description, parameters}})
+}

@@ -8,8 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,23 +31,14 @@ type stubProcess struct {
 }
 
 func startStub() (*stubProcess, error) {
-	self, err := os.Executable()
+	p, line, err := load.Again("-stub")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-stub")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &stubProcess{Process: load.Process{Cmd: cmd}}
-	if _, err := fmt.Fscanln(out, &s.fast, &s.slow); err != nil {
+	s := &stubProcess{Process: p}
+	if _, err := fmt.Sscan(line, &s.fast, &s.slow); err != nil {
 		s.Stop()
-		return nil, fmt.Errorf("the stub engine did not start: %w", err)
+		return nil, fmt.Errorf("the stub engine says %q and not where it listens", line)
 	}
 	return s, nil
 }

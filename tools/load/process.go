@@ -1,15 +1,42 @@
 package load
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
+	"strings"
 	"time"
 )
 
 // A Process is a program that is measured.
 type Process struct{ *exec.Cmd }
+
+// Again starts this very program once more with a flag that tells it what to be,
+// and gives the process and the first line that it says, which is where it
+// listens.
+func Again(flag string) (p Process, line string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return p, "", err
+	}
+	cmd := exec.Command(self, flag)
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return p, "", err
+	}
+	if err := cmd.Start(); err != nil {
+		return p, "", err
+	}
+	p = Process{Cmd: cmd}
+	if line, err = bufio.NewReader(out).ReadString('\n'); err != nil {
+		p.Stop()
+		return p, "", fmt.Errorf("%s did not start: %w", flag, err)
+	}
+	return p, strings.TrimSpace(line), nil
+}
 
 // Stop kills it.
 func (p *Process) Stop() {

@@ -13,13 +13,10 @@
 package main
 
 import (
-	"bufio"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"time"
 
 	"parley/tools/load"
@@ -60,27 +57,11 @@ type subject struct {
 }
 
 func start() (*subject, error) {
-	self, err := os.Executable()
+	p, line, err := load.Again("-serve")
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(self, "-serve")
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	s := &subject{Process: load.Process{Cmd: cmd}}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		s.Stop()
-		return nil, fmt.Errorf("the server did not start: %w", err)
-	}
-	s.addr = strings.TrimSpace(line)
-	return s, nil
+	return &subject{Process: p, addr: line}, nil
 }
 
 func run(o options) error {
