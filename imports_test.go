@@ -32,7 +32,7 @@ var allowed = map[string][]string{
 	// 3
 	"internal/session":             {"chat", "internal/character", "internal/lorebook", "internal/scene", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
-	"internal/upstream/enginetest": {"engine", "internal/demo", "internal/jinja", "llm"},
+	"internal/upstream/enginetest": {"internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},
 	"internal/discover":            {"engine", "internal/gguf"},
 	// 2
