@@ -96,11 +96,15 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	if len(x.Settings) == 0 {
 		x.Settings = []Settings{{Since: 1, User: r.user}}
 	}
-	if v := &x.Settings[len(x.Settings)-1]; v.Character != "" { // it may be that of another server
-		if _, err := s.part(ctx, v.Character, 0); err != nil {
-			v.Character = ""
-		}
+	v := &x.Settings[len(x.Settings)-1]
+	missing := func(m Member) bool { // it may be that of another server
+		_, err := s.part(ctx, m.ID, 0)
+		return err != nil
 	}
+	if v.Character != "" && missing(Member{ID: v.Character}) {
+		v.Character = ""
+	}
+	v.Characters = slices.DeleteFunc(slices.Clone(v.Characters), missing)
 	if x.Title == "" {
 		for _, n := range t.Nodes {
 			if n.Role == chat.User {
