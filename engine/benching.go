@@ -257,7 +257,7 @@ func (b *benching) beside(ctx context.Context) error {
 			long := b.prompt(b.o.Beside)
 			go func() { read <- b.complete(ctx, long, 1, func(llm.Piece) bool { return true }) }()
 		}
-		ended = read != nil && len(read) > 0
+		ended = len(read) > 0
 		return !ended
 	})
 	if err != nil {
