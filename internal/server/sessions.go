@@ -261,7 +261,7 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
 // settings reads the settings of a session over those that hold, and reports
 // whether there were any.
 func (c *call) settings(v session.Settings) (session.Settings, bool) {
-	any := false
+	any, one := false, c.body.Has("character")
 	for _, f := range []struct {
 		name string
 		to   *string
@@ -273,7 +273,7 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 			*f.to = c.body.Text(f.name)
 		}
 	}
-	if one := c.body.Has("character"); c.body.Has("characters") {
+	if c.body.Has("characters") {
 		v.Characters, any = c.members(), true
 		if !one && len(v.Characters) > 0 {
 			v.Character = ""

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"parley/chat"
 	"parley/internal/scene"
@@ -283,4 +284,49 @@ func TestARoundCanBeStopped(t *testing.T) {
 	if st.Active(st.id) != nil {
 		t.Error("the round goes on")
 	}
+}
+
+func TestATalkOfACompanyIsSillyTavernsGroupChat(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
+	st := company(t, m, session.Settings{User: "Tom"})
+	st.round("Bob, and Ada?", session.Ask{Round: true})
+	data, err := st.Export(t.Context(), st.id, session.FormatSillyTavern)
+	if err != nil || strings.Count(string(data), `"original_avatar":"Bob.png"`) != 2 {
+		t.Fatalf("%v\n%s", err, data)
+	}
+	data = append(data, `{"name":"Eve","is_user":false,"mes":"I am not here.","original_avatar":"Eve.png"}`...)
+	x, err := st.Import(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.id = x.ID
+	if got, want := fmt.Sprint(x.Now().Characters), "[{ada false} {bob false}]"; got != want || x.Now().User != "Tom" {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := st.script(); !strings.Contains(got, "Bob: Yes.") || !strings.HasSuffix(got, "Eve: I am not here.") {
+		t.Errorf("got\n%s", got)
+	}
+	if _, out := st.round("Ada?", session.Ask{}); out[0].Message.Author.ID != "ada" {
+		t.Errorf("got %+v", out)
+	}
+}
+
+// A server that is ending lets the reply end that is being generated, and
+// begins no other.
+func TestARoundEndsWithItsServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		gate := make(chan struct{})
+		script := chat.Script(chat.TextDelta{Text: "Yes."})
+		script.Gate = gate
+		st := company(t, &model{responder: script}, session.Settings{Turn: scene.TurnList})
+		r, run := st.begun(st.Send(t.Context(), st.id, session.Write{}, session.Send{Text: "All?"}, session.Ask{Round: true}))
+		go st.Close(t.Context())
+		synctest.Wait() // it takes no new ones
+		close(gate)
+		out, err := run.Wait(t.Context())
+		x, talk, _ := st.Read(t.Context(), st.id)
+		if err != nil || out.Next != "" || x.Head != r.Reply || x.Messages != r.Reply || talk[len(talk)-1].State != session.Complete {
+			t.Errorf("got %+v, %v, %+v", out, err, x)
+		}
+	})
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -85,7 +86,8 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	t := NewTree(Session{}, nil)
 	t.Session.Revision = 1
 	r := reader{tree: t, now: s.now()}
-	if err := r.read(data); err != nil {
+	err := r.read(data)
+	if err != nil {
 		return Session{}, err
 	}
 	x := &t.Session
@@ -105,6 +107,11 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		v.Character = ""
 	}
 	v.Characters = slices.DeleteFunc(slices.Clone(v.Characters), missing)
+	if len(r.speakers) > 1 {
+		if v.Characters, err = s.called(ctx, r.speakers); err != nil {
+			return Session{}, err
+		}
+	}
 	if x.Title == "" {
 		for _, n := range t.Nodes {
 			if n.Role == chat.User {
@@ -123,6 +130,23 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		return Session{}, err
 	}
 	return *x, nil
+}
+
+// called finds characters by what they are called; those that are not here are
+// left out.
+func (s *Sessions) called(ctx context.Context, names []string) (all []Member, err error) {
+	here, err := s.Characters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(here, func(c Character) bool { return strings.EqualFold(c.Name, name) })
+		if i >= 0 && len(all) < limits.Company.Int() {
+			all = append(all, Member{ID: here[i].ID})
+			here = slices.Delete(here, i, i+1)
+		}
+	}
+	return all, nil
 }
 
 var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
