@@ -28,9 +28,11 @@ type fakeModel struct {
 
 const fakeBytes = 10 // of a token's keys and values
 
-// A fakeBlock tells when it is used after its release.
+// A fakeBlock tells when it is used after its release, or behind other tokens
+// than those behind which it was computed.
 type fakeBlock struct {
 	model  *fakeModel
+	before []int32
 	tokens []int32
 	users  int
 }
@@ -53,10 +55,10 @@ func (b *fakeBlock) Release() {
 	}
 }
 
-func (m *fakeModel) block(tokens []int32) *fakeBlock {
+func (m *fakeModel) block(before, tokens []int32) *fakeBlock {
 	m.blocks++
 	m.most = max(m.most, m.blocks)
-	return &fakeBlock{m, slices.Clone(tokens), 1}
+	return &fakeBlock{m, before, slices.Clone(tokens), 1}
 }
 
 // A fakeCache shares blocks as the keys and values of a transformer do.
@@ -91,8 +93,9 @@ func (c *fakeCache) Adopt(i int, b block) {
 }
 
 func (c *fakeCache) Copy(b block, n int) {
-	c.blocks = append(c.blocks, c.model.block(b.(*fakeBlock).use().tokens[:n]))
-	b.Release()
+	from := b.(*fakeBlock).use()
+	c.blocks = append(c.blocks, c.model.block(from.before, from.tokens[:n]))
+	from.Release()
 	c.length += n
 }
 
@@ -100,9 +103,9 @@ func (c *fakeCache) read(tokens []int32) {
 	for _, t := range tokens {
 		i, at := c.length/blockTokens, c.length%blockTokens
 		if at == 0 {
-			c.blocks = append(c.blocks, c.model.block(nil))
+			c.blocks = append(c.blocks, c.model.block(c.tokens(), nil))
 		} else if old := c.blocks[i]; old.users > 1 {
-			c.blocks[i] = c.model.block(old.tokens)
+			c.blocks[i] = c.model.block(old.before, old.tokens)
 			old.Release()
 		}
 		b := c.blocks[i]
@@ -114,6 +117,9 @@ func (c *fakeCache) read(tokens []int32) {
 // tokens are all that it has read.
 func (c *fakeCache) tokens() (all []int32) {
 	for i, b := range c.blocks {
+		if b.users < 1 || !slices.Equal(b.before, all) {
+			panic("a block is not what it should be")
+		}
 		all = append(all, b.tokens[:min(blockTokens, c.length-i*blockTokens)]...)
 	}
 	return all
