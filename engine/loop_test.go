@@ -447,3 +447,51 @@ func TestTasksRunBetweenSteps(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What happens to a chat reads new tokens only.
+func TestOnlyNewTokensAreRead(t *testing.T) {
+	l, m := newFake(t, nil)
+	p := llm.Params{Seed: new(int64(3)), IgnoreEOS: true}
+	read := func(what string, tokens []int32, want int) []int32 {
+		t.Helper()
+		before := m.reads
+		r := l.collect(t.Context(), l.ask(tokens, 10, p), nil)
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		u := r.finish.Usage
+		if n := m.reads - before; n != want+9 || u.CachedTokens != len(tokens)-want || u.PromptTokens != len(tokens) {
+			t.Errorf("%s: %d tokens of %d read, %d of them new in truth; %+v", what, n-9, len(tokens), want, u)
+		}
+		reply := slices.Clone(tokens)
+		for _, id := range r.ids {
+			reply = append(reply, int32(id))
+		}
+		return reply
+	}
+	system := prompt(300, 1)
+	first := slices.Concat(system, prompt(40, 2))
+	reply := read("a chat begins", first, 340)
+	p.Choice = 1
+	read("a swipe", first, 1)
+	p.Choice = 0
+	read("the same again", first, 1)
+	second := slices.Concat(reply, prompt(25, 3))
+	// The last token of a reply was never read.
+	reply = read("the chat goes on", second, 26)
+	for i := range int32(5) {
+		read("another character with the same system prompt", slices.Concat(system, prompt(70, 10+i)), 70)
+	}
+	third := slices.Concat(reply, prompt(9, 4))
+	read("the chat goes on after others", third, 10)
+	edited := slices.Clone(second)
+	edited[320]++
+	read("an edit", edited, len(edited)-320)
+	read("the edit is taken back", third, 1)
+	for i := range int32(3) {
+		read("a fork", slices.Concat(third[:345], prompt(30, 20+i)), 30)
+	}
+	if err := l.do(t.Context(), func() { checkTree(t, &l.prefixes) }); err != nil {
+		t.Error(err)
+	}
+}

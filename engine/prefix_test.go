@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -266,6 +267,13 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 				}
 			}
 			checkTree(t, tree)
+			tails := 0
+			for _, x := range running {
+				tails += (x.Len()%blockTokens + blockTokens - 1) / blockTokens
+			}
+			if m.blocks > tree.nodes+tails {
+				t.Fatalf("%s: %d blocks in memory, for %d nodes and %d that grow", what, m.blocks, tree.nodes, tails)
+			}
 			if got, want := tree.String(), list.String(); got != want {
 				t.Fatalf("%s: the tree has\n%s\nwant\n%s", what, got, want)
 			}
@@ -298,5 +306,75 @@ func (x *reader) release(list *prefixList, i int) {
 	x.holds = x.holds[:i]
 	if k.held--; k.held == 0 {
 		k.used = list.now()
+	}
+}
+
+// Over a real transformer, logits are the same to the bit, whatever part of the
+// text was in memory, and however it came there.
+func TestLogitsAreTheSameFromTheTree(t *testing.T) {
+	const most = 25 // blocks
+	m := tiny{}.open(t, Options{Threads: 2}).loop.model // the loop has nothing to do
+	read := func(c cache, tokens []int32, r *rand.Rand) (logits []float32) {
+		for len(tokens) > 0 {
+			n := min(len(tokens), 1+r.IntN(90))
+			s := []step{{cache: c, tokens: tokens[:n], want: true}}
+			if err := m.Forward(s); err != nil {
+				t.Fatal(err)
+			}
+			logits, tokens = s[0].logits, tokens[n:]
+		}
+		return logits
+	}
+	r := rand.New(rand.NewPCG(3, 9))
+	tree := &prefixes{}
+	var texts [][]int32
+	var running []*reader
+	cached, whole := 0, 0
+	for step := range 300 {
+		text := anyText(r, texts)
+		texts = append(texts, text)
+		x := &reader{table: tree.newTable(m.NewCache(), "", len(text)-1), tokens: text}
+		x.adopt(text[:len(text)-1])
+		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); k > 0 {
+			x.Copy(n.block, k)
+		}
+		cached, whole = cached+x.Len(), whole+len(text)
+		got := slices.Clone(read(x.cache, text[x.Len():], r))
+		x.settle(text)
+		alone := m.NewCache()
+		for i, want := range read(alone, text, r) {
+			if math.Float32bits(got[i]) != math.Float32bits(want) {
+				t.Fatalf("step %d: logit %d of %d tokens is %v, without the tree %v", step, i, len(text), got[i], want)
+			}
+		}
+		alone.Release()
+		running = append(running, x)
+		for len(running) > r.IntN(5) { // the others go on, and end at some time
+			i := r.IntN(len(running))
+			x := running[i]
+			if r.IntN(2) == 0 {
+				x.Truncate(x.Len() - r.IntN(min(x.Len(), 100)))
+				x.tokens = append(slices.Clone(x.tokens[:x.Len()]), prompt(1+r.IntN(90), r.Int32())...)
+				if len(x.tokens) < tinyContext {
+					read(x.cache, x.tokens[x.Len():], r)
+				}
+			}
+			x.end(x.tokens)
+			running = slices.Delete(running, i, i+1)
+			for m.CacheUsed() > most*m.CacheBytes(1) && tree.evict() {
+			}
+		}
+		checkTree(t, tree)
+	}
+	if cached == 0 || cached > whole*9/10 {
+		t.Errorf("%d of %d tokens were in memory", cached, whole)
+	}
+	for _, x := range running {
+		x.end(x.tokens)
+	}
+	for tree.evict() {
+	}
+	if m.CacheUsed() != 0 {
+		t.Errorf("%d bytes are left", m.CacheUsed())
 	}
 }
