@@ -94,7 +94,7 @@ type sequence struct {
 	prompt  []int32 // of the request, and the tokens that spell its rest
 	rest    string  // of the request, as far as it is not in prompt
 	tokens  []int32 // the prompt and what was generated
-	cache   cache   // nil: not begun; it has read the beginning of tokens
+	cache   *table  // nil: not begun; it has read the beginning of tokens
 	sampler *sampler
 	output  *output
 	held    *holder // nil: there is no constraint

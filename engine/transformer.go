@@ -14,6 +14,7 @@ type transformerModel struct {
 
 func (m *transformerModel) NewCache() cache             { return &kvCache{m.NewKV()} }
 func (m *transformerModel) CacheBytes(tokens int) int64 { return m.KVBytes(tokens) }
+func (m *transformerModel) CacheUsed() int64            { return m.KVUsed() }
 
 func (m *transformerModel) Forward(steps []step) error {
 	m.steps = m.steps[:0]
@@ -52,4 +53,6 @@ func (m *transformerModel) Forward(steps []step) error {
 
 type kvCache struct{ *transformer.KV }
 
-func (c *kvCache) CopyPrefix(from cache, n int) { c.KV.CopyPrefix(from.(*kvCache).KV, n) }
+func (c *kvCache) Block(i int) block    { return c.KV.Block(i) }
+func (c *kvCache) Adopt(i int, b block) { c.KV.Adopt(i, b.(*transformer.Block)) }
+func (c *kvCache) Copy(b block, n int)  { c.KV.Copy(b.(*transformer.Block), n) }

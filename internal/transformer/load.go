@@ -27,10 +27,11 @@ type Model struct {
 	norm   []float32     // (dim)
 	output kernel.Matrix // (vocab, dim); the embedding where they are tied
 
-	turns []*turns // layers name theirs
-	kv    *kvLayout
-	work  buffers
-	score sync.Pool // *[]float32, one for each thread at work
+	turns  []*turns // layers name theirs
+	kv     *kvLayout
+	memory memory
+	work   buffers
+	score  sync.Pool // *[]float32, one for each thread at work
 }
 
 // A layer is the weights of one layer; vectors that a file may lack are nil.
@@ -175,6 +176,7 @@ func (l *loader) model(m *Model) {
 		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
 	}
 	m.kv = newKVLayout(c.layers)
+	m.memory.sizes = m.kv.sizes
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
 		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
