@@ -29,9 +29,18 @@ func speak(prompt []int32, seed uint64, maxTokens int, p llm.Params) *speaker {
 		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, stopAfter: p.StopAfter, banned: p.BannedStrings,
 		ends: []int32{int32(len(words) - 1)}, words: words,
 	})
-	s.cache = &fakeCache{}
+	s.cache = &table{cache: &plainCache{}}
 	return &speaker{s, seed}
 }
+
+// A plainCache knows what was read and is shared with nobody.
+type plainCache struct {
+	cache
+	tokens []int32
+}
+
+func (c *plainCache) Len() int       { return len(c.tokens) }
+func (c *plainCache) Truncate(n int) { c.tokens = c.tokens[:n:n] }
 
 func logitsFor(seed uint64, tokens []int32) []float32 {
 	h := fnv.New64a()
@@ -47,7 +56,7 @@ func (sp *speaker) say(t *testing.T) (text string, ids []int, f *llm.Finish) {
 	t.Helper()
 	var sc scratch
 	for steps := 0; ; steps++ {
-		c := sp.s.cache.(*fakeCache)
+		c := sp.s.cache.cache.(*plainCache)
 		if !slices.Equal(c.tokens, sp.s.tokens[:len(c.tokens)]) || len(c.tokens) >= len(sp.s.tokens) && steps > 0 {
 			t.Fatalf("the cache has read %v of %v", c.tokens, sp.s.tokens)
 		}
@@ -371,10 +380,10 @@ func TestWhereNothingElseIsLeftTheOutputEnds(t *testing.T) {
 		{BannedStrings: []string{"a", "b"}},
 	} {
 		s := newSequence(&request{prompt: []int32{0}, maxTokens: 9, settings: settle(p), banned: p.BannedStrings, words: words})
-		s.cache = &fakeCache{}
+		s.cache = &table{cache: &plainCache{}}
 		inf := float32(math.Inf(-1))
 		for range 9 {
-			s.cache.(*fakeCache).tokens = slices.Clone(s.tokens)
+			s.cache.cache.(*plainCache).tokens = slices.Clone(s.tokens)
 			if ended, err := s.next([]float32{2, 1, inf}, new(scratch)); err != nil {
 				t.Fatal(err)
 			} else if ended {

@@ -43,10 +43,10 @@ func hold(t *testing.T, seed uint64, maxTokens int, p llm.Params) (text string, 
 		prompt: []int32{1}, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, stopAfter: p.StopAfter, stopOpen: p.StopOpen,
 		banned: p.BannedStrings, masker: held.masker, constraint: p.Constraint, ends: []int32{int32(len(words) - 1)}, words: words,
 	})
-	s.cache = &fakeCache{}
+	s.cache = &table{cache: &plainCache{}}
 	var sc scratch
 	for {
-		s.cache.(*fakeCache).tokens = append([]int32(nil), s.tokens...)
+		s.cache.cache.(*plainCache).tokens = append([]int32(nil), s.tokens...)
 		logits := randomLogits(seed<<20+uint64(len(s.tokens)), len(words), 3)
 		ended, err := s.next(logits, &sc)
 		if err != nil {

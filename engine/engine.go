@@ -30,6 +30,10 @@ type Options struct {
 	// length always fits. 0: all sequences at full length, at most 2 GiB.
 	CacheBytes int64
 
+	// Literal has each token chosen before the next is read: see Speculation in
+	// docs/benchmarks.md. Answers are the same; it is for measurements.
+	Literal bool
+
 	Sampling llm.Params   // recommended sampling, before what the file recommends
 	Logger   *slog.Logger // nil: silent
 }
@@ -168,6 +172,7 @@ func (e *Engine) setUp(o Options) error {
 		slots: o.Sequences,
 		log:   o.Logger,
 	}
+	e.loop.guesser.off = o.Literal
 	one := e.model.KVBytes(contextSize)
 	e.loop.budget = o.CacheBytes
 	if o.CacheBytes <= 0 {
@@ -261,6 +266,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		closers:   narrow(e.words.Closers(params.Stop)),
 		words:     newView(e.words, p.Marks),
 		scope:     params.CacheScope,
+		expected:  e.expected(params.Prediction),
 	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
@@ -285,6 +291,15 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 	}
 	r.need = e.model.KVBytes(len(r.prompt) + len(r.rest) + r.maxTokens)
 	return r, report, nil
+}
+
+// expected are the tokens of a prediction, as far as they could come.
+func (e *Engine) expected(prediction string) []int32 {
+	if prediction == "" || e.loop.guesser.off {
+		return nil
+	}
+	tokens := narrow(e.words.EncodeText(prediction, false))
+	return tokens[:min(len(tokens), e.info.Context)]
 }
 
 func ids(tokens []llm.Token) []int32 {

@@ -14,7 +14,7 @@ func respeak(prompt []int32, rest string, asked []int32, seed uint64, maxTokens 
 	r := sp.s.request
 	r.rest, r.asked = rest, asked
 	sp.s = newSequence(r)
-	sp.s.cache = &fakeCache{}
+	sp.s.cache = &table{cache: &plainCache{}}
 	return sp
 }
 
