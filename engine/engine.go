@@ -254,6 +254,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		prompt:    ids(tokens),
 		settings:  settle(params),
 		stop:      params.Stop,
+		stopLines: params.StopLines,
 		stopAfter: params.StopAfter,
 		stopOpen:  params.StopOpen,
 		banned:    params.BannedStrings,
@@ -261,6 +262,8 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		closers:   narrow(e.words.Closers(params.Stop)),
 		words:     newView(e.words, p.Marks),
 		scope:     params.CacheScope,
+
+		withinLine: !p.EndsLine(),
 	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
