@@ -256,17 +256,19 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 	}
 	params = params.WithDefaults(e.info.Sampling)
 	r := &request{
-		prompt:    ids(tokens),
-		settings:  settle(params),
-		stop:      params.Stop,
-		stopAfter: params.StopAfter,
-		stopOpen:  params.StopOpen,
-		banned:    params.BannedStrings,
-		ends:      narrow(e.words.Ends()),
-		closers:   narrow(e.words.Closers(params.Stop)),
-		words:     newView(e.words, p.Marks),
-		scope:     params.CacheScope,
-		expected:  e.expected(params.Prediction),
+		prompt:     ids(tokens),
+		settings:   settle(params),
+		stop:       params.Stop,
+		stopLines:  params.StopLines,
+		stopAfter:  params.StopAfter,
+		stopOpen:   params.StopOpen,
+		banned:     params.BannedStrings,
+		ends:       narrow(e.words.Ends()),
+		closers:    narrow(e.words.Closers(params.Stop)),
+		words:      newView(e.words, p.Marks),
+		scope:      params.CacheScope,
+		expected:   e.expected(params.Prediction),
+		withinLine: !p.EndsLine(),
 	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {

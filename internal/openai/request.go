@@ -283,8 +283,12 @@ func readOwn(o *wire.Object, q *Request, v wire.Value) {
 		o.Invalid("parley.fit", "%q is none of refuse, drop_oldest", wire.Short(string(fit)))
 	}
 	layout.StopInReasoning = p.Flag("stop_in_reasoning")
+	if auto := p.Flag("auto_stops"); auto != nil {
+		layout.NoAutoStops = !*auto
+	}
+	layout.StopNames = p.IsSet("stop_names")
 	p.Rest(func(name string, _ wire.Value) {
-		o.Invalid(p.At(wire.Short(name)), "there is no such field; there are report, session, speaker, format, format_toml, policy, names, note, media, fit and stop_in_reasoning")
+		o.Invalid(p.At(wire.Short(name)), "there is no such field; there are report, session, speaker, format, format_toml, policy, names, note, media, fit, stop_in_reasoning, auto_stops and stop_names")
 	})
 }
 
