@@ -312,7 +312,7 @@ func (x *reader) release(list *prefixList, i int) {
 // Over a real transformer, logits are the same to the bit, whatever part of the
 // text was in memory, and however it came there.
 func TestLogitsAreTheSameFromTheTree(t *testing.T) {
-	const most = 25 // blocks
+	const most = 25                                     // blocks
 	m := tiny{}.open(t, Options{Threads: 2}).loop.model // the loop has nothing to do
 	read := func(c cache, tokens []int32, r *rand.Rand) (logits []float32) {
 		for len(tokens) > 0 {
