@@ -131,16 +131,26 @@ func (m *Model) Threads() int { return m.pool.Threads() }
 // BytesPerToken is how much of the weights is read to compute one token alone;
 // keys and values come on top.
 func (m *Model) BytesPerToken() int64 {
-	n := m.output.Bytes()
+	return int64(m.output.Bytes()) + m.perToken((*kernel.Matrix).Bytes)
+}
+
+// OperationsPerToken is how many operations on weights, two for each
+// multiply-add, read a token whose logits nobody wants.
+func (m *Model) OperationsPerToken() int64 {
+	return m.perToken(func(w *kernel.Matrix) int { return 2 * w.Rows * w.Cols })
+}
+
+// perToken adds something up over the matrices of all layers that a token meets.
+func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
-			n += w.Bytes()
+			n += int64(of(w))
 		}
 		e := &l.experts[0] // all are of one size
-		n += (e.gate.Bytes() + e.up.Bytes() + e.down.Bytes()) * max(1, l.spec.used)
+		n += int64((of(&e.gate) + of(&e.up) + of(&e.down)) * max(1, l.spec.used))
 	}
-	return int64(n)
+	return n
 }
 
 // A loader finds tensors and keeps the first error.
