@@ -31,6 +31,10 @@ type Options struct {
 	// fits. 0: all sequences at full length, at most 2 GiB, or else one.
 	CacheBytes int64
 
+	// Literal has each token chosen before the next is read: see Speculation in
+	// docs/benchmarks.md. Answers are the same; it is for measurements.
+	Literal bool
+
 	Sampling llm.Params   // recommended sampling, before what the file recommends
 	Logger   *slog.Logger // nil: silent
 }
@@ -169,6 +173,7 @@ func (e *Engine) setUp(o Options) error {
 		log:    o.Logger,
 		budget: o.CacheBytes,
 	}
+	e.loop.guesser.off = o.Literal
 	one := e.model.KVBytes(contextSize)
 	if o.CacheBytes <= 0 {
 		e.loop.budget = max(one, min(int64(o.Sequences)*one, usualCacheBytes))
@@ -275,6 +280,7 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		closers:   narrow(e.words.Closers(params.Stop)),
 		words:     newView(e.words, p.Marks),
 		scope:     params.CacheScope,
+		expected:  e.expected(params.Prediction),
 	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
@@ -299,6 +305,15 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 	}
 	r.need = e.model.KVBytes(len(r.prompt) + len(r.rest) + r.maxTokens)
 	return r, report, nil
+}
+
+// expected are the tokens of a prediction, as far as they could come.
+func (e *Engine) expected(prediction string) []int32 {
+	if prediction == "" || e.loop.guesser.off {
+		return nil
+	}
+	tokens := narrow(e.words.EncodeText(prediction, false))
+	return tokens[:min(len(tokens), e.info.Context)]
 }
 
 func ids(tokens []llm.Token) []int32 {

@@ -151,8 +151,14 @@ func (m *fakeModel) Forward(steps []step) error {
 		if m.cost > 0 {
 			time.Sleep(m.cost * time.Duration(len(s.tokens)))
 		}
+		all := c.tokens()
 		if s.want {
-			s.logits = m.logits(c.tokens())
+			s.logits = m.logits(all)
+		}
+		for j := range s.tokens {
+			if s.all {
+				s.rows = append(s.rows, m.logits(all[:len(all)-len(s.tokens)+1+j]))
+			}
 		}
 	}
 	return nil
@@ -200,6 +206,7 @@ func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
 		model: m,
 		slots: 8, budget: 1 << 40, log: slog.New(slog.DiscardHandler),
 	}
+	l.guesser.off = true // what is read is counted
 	if change != nil {
 		change(l, m)
 	}

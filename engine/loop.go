@@ -23,8 +23,9 @@ type model interface {
 	CacheUsed() int64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
-	// next call. A step that sees is shown what its tokens make, one after the
-	// other: the logits behind each, or else its state.
+	// next call. Where it wants all, rows are those behind each of its tokens. A
+	// step that sees is shown what its tokens make, one after the other: the
+	// logits behind each, or else its state.
 	Forward(steps []step) error
 }
 
@@ -44,6 +45,8 @@ type step struct {
 	tokens []int32
 	want   bool
 	logits []float32
+	all    bool // it wants those behind all its tokens
+	rows   [][]float32
 	see    func(x []float32) // nil: nobody wants to
 	scores bool              // it sees logits
 }
@@ -76,6 +79,7 @@ type loop struct {
 	running  []*sequence // in the order in which they were begun
 	prefixes prefixes
 	pacer    pacer
+	guesser  guesser
 	scratch  scratch
 	total    Stats
 }
@@ -91,6 +95,8 @@ type Stats struct {
 	PromptTokens    uint64 // since the start: tokens of prompts, those found in a cache included
 	CachedTokens    uint64 // those of them found in a cache
 	GeneratedTokens uint64
+	DraftedTokens   uint64 // that were read because they were proposed, before they were chosen
+	AcceptedTokens  uint64 // those of them that were chosen
 	Steps           uint64
 }
 
@@ -263,11 +269,14 @@ func (l *loop) step() bool {
 		steps = append(steps, step{cache: s.cache.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
 		batch = append(batch, s)
 		total += n
-		blocks += s.cache.blocks(n)
 		prompts = prompts || n > 1
 	}
 	if len(batch) == 0 {
 		return false
+	}
+	total += l.guess(batch, steps, total, prompts)
+	for i, s := range batch {
+		blocks += s.cache.blocks(len(steps[i].tokens))
 	}
 	l.makeRoom(blocks)
 	before := time.Now()
@@ -275,8 +284,10 @@ func (l *loop) step() bool {
 		l.drop(batch, err)
 		return true
 	}
-	if prompts {
-		l.pacer.observe(total, time.Since(before))
+	if took := time.Since(before); prompts {
+		l.pacer.observe(total, took)
+	} else {
+		l.guesser.costs.observe(total, took)
 	}
 	l.advance(batch, steps)
 	for _, s := range batch {
@@ -442,7 +453,7 @@ func (l *loop) advance(batch []*sequence, steps []step) {
 	for i, s := range batch {
 		s.read.Store(int64(min(s.cache.Len(), len(s.request.prompt))))
 		seen := s.see != nil && s.left() == 0
-		if !steps[i].want && !seen {
+		if !steps[i].want && !steps[i].all && !seen {
 			continue
 		}
 		if s.promptRead.IsZero() {
@@ -456,8 +467,7 @@ func (l *loop) advance(batch []*sequence, steps []step) {
 			ended = append(ended, s)
 			continue
 		}
-		l.total.GeneratedTokens++
-		done, err := l.choose(s, steps[i].logits)
+		done, err := l.chooseAll(s, &steps[i])
 		if err != nil {
 			l.log.Error("a sequence failed", "err", err)
 			s.fail(err)

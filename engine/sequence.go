@@ -31,7 +31,8 @@ type request struct {
 	closers    []int32 // control tokens that are stop strings
 	words      vocabulary
 	scope      string
-	need       int64 // memory for all its tokens
+	expected   []int32 // tokens that the output may begin with, or nil
+	need       int64   // memory for all its tokens
 
 	submitted time.Time
 	gone      atomic.Bool  // the caller has left
@@ -99,6 +100,7 @@ type sequence struct {
 	output  *output
 	held    *holder // nil: there is no constraint
 	never   []int32 // tokens that contain a banned phrase
+	guesses guesses
 	guard   textmatch.LoopGuard
 	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
 	rewound int             // how often tokens were taken back
@@ -304,6 +306,8 @@ func (s *sequence) end(why llm.Reason, by string) *llm.Finish {
 			PromptTokens:     s.promptTokens(),
 			CachedTokens:     s.cached,
 			CompletionTokens: s.generated(),
+			DraftedTokens:    s.guesses.drafted,
+			AcceptedTokens:   s.guesses.accepted,
 			Queued:           s.begunAt.Sub(s.submitted),
 			Prefill:          s.promptRead.Sub(s.begunAt),
 			Decode:           time.Since(s.promptRead),

@@ -21,7 +21,7 @@ func (m *transformerModel) Forward(steps []step) error {
 	for _, s := range steps {
 		want := transformer.None
 		switch {
-		case s.scores:
+		case s.scores, s.all:
 			want = transformer.All
 		case s.see != nil:
 			want = transformer.States
@@ -42,6 +42,12 @@ func (m *transformerModel) Forward(steps []step) error {
 					x = x[:m.size]
 				}
 				s.see(x)
+			}
+			rows = rows[len(s.tokens):]
+		case s.all:
+			s.rows = s.rows[:0]
+			for _, x := range rows[:len(s.tokens)] {
+				s.rows = append(s.rows, x[:m.size])
 			}
 			rows = rows[len(s.tokens):]
 		case s.want:

@@ -127,6 +127,11 @@ type Params struct {
 	// nil asks for none.
 	LogProbs *int
 
+	// Prediction is what the output is likely to be, or to hold in long parts: a
+	// text that is to be corrected, a file with a few lines to change. An engine
+	// that knows how is faster for it; the output is the same.
+	Prediction string
+
 	// CacheScope keeps the prompt cache apart: a prompt reuses only what was
 	// computed under the same scope.
 	CacheScope string
