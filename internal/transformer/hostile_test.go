@@ -82,7 +82,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 		{"epsilon zero", meta("llama.attention.layer_norm_rms_epsilon", float32(0)), nil, "layer_norm_rms_epsilon is 0"},
 		{"frequency base infinite", meta("llama.rope.freq_base", float32(math.Inf(1))), nil, "llama.rope.freq_base is +Inf"},
 		{"frequency base negative", meta("llama.rope.freq_base", float32(-1)), nil, "llama.rope.freq_base is -1"},
-		{"scaling of another kind", meta("llama.rope.scaling.type", "yarn"), nil, `"yarn", which is not supported; supported: none, linear`},
+		{"scaling of another kind", meta("llama.rope.scaling.type", "dynamic"), nil, `"dynamic", which is not supported; supported: none, linear, yarn`},
 		{"scaling factor NaN", meta("llama.rope.scaling.factor", float32(math.NaN())), nil, "llama.rope.scaling.factor is NaN"},
 		{"odd rotation", meta("llama.rope.dimension_count", uint32(63)), nil, "rope.dimension_count is 63"},
 		{"rotation wider than a head", meta("llama.rope.dimension_count", uint32(128)), nil, "rope.dimension_count is 128"},
