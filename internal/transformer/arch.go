@@ -91,9 +91,12 @@ type architecture struct {
 	global      int     // with windows: every so-many-th layer sees all
 	localBase   bool    // and the others have a frequency of their own
 	localTurns  bool    // and only they are rotated
+	windowed    int     // layers of the one model of the family that has windows; 0: all have
 	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
 	notRotated  int     // every so-many-th layer
 	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
+	sections    bool    // pictures are rotated by several positions, text by one
+	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
 	growing     bool    // queries grow with their position where the metadata says so
 	clamped     bool    // queries, keys and values are cut where the metadata says so
@@ -115,11 +118,50 @@ var architectures = map[string]architecture{
 	"gemma3":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead}, rootOfDim: true, global: 6, localBase: true, wide: 62},
 	"phi3":     {traits: traits{pairing: halves, fusedGate: true}},
 	"olmo2":    {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}},
-	"glm4":     {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}},
+	"glm4":     {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}, sections: true},
 	"granite":  {traits: traits{pairing: neighbours}, multipliers: true},
 	"smollm3":  {traits: traits{pairing: neighbours}, notRotated: 4},
 	"gpt-oss": {traits: traits{pairing: halves, activation: swiGLUClamped, sinks: true, ffnNorm: "post_attention_norm"},
 		experts: true, gating: softmaxOfUsed, global: 2},
+	"mistral3":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true, growing: true, yarnLogMul: 1},
+	"command-r": {traits: traits{pairing: neighbours, centred: true, parallel: parallel, qkNorm: headsOwn, qkNormMaybe: true}, tied: true, logitScale: true},
+	"cohere2":   {traits: traits{pairing: neighbours, centred: true, parallel: parallel}, tied: true, logitScale: true, global: 4, localTurns: true},
+
+	"qwen2moe":      {traits: traits{pairing: halves}, experts: true, sharedFFN: true},
+	"qwen2vl":       {traits: traits{pairing: halves}, sections: true},
+	"qwen3vl":       {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true},
+	"qwen3vlmoe":    {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
+	"granitemoe":    {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
+	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
+	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
+	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
+	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
+	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},
+	"olmoe":         {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true},
+	"starcoder2":    {traits: traits{pairing: halves, centred: true, activation: gelu}},
+	"stablelm":      {traits: traits{pairing: halves, centred: true, parallel: unlessNormed, qkNorm: headsOwn, qkNormMaybe: true}},
+	"phi2":          {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu}},
+	"phimoe":        {traits: traits{pairing: halves}, experts: true, expertsSum1: true},
+	"gptneox":       {traits: traits{pairing: halves, centred: true, parallel: asFileSays, activation: gelu}},
+	"falcon":        {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu, attnNorm: "attn_norm_2", ffnNorm: "attn_norm"}},
+	"baichuan":      {traits: traits{pairing: neighbours}, alibi: 40},
+	"internlm2":     {traits: traits{pairing: neighbours}},
+	"xverse":        {traits: traits{pairing: neighbours}},
+	"orion":         {traits: traits{pairing: halves, centred: true}},
+	"minicpm":       {traits: traits{pairing: neighbours}, multipliers: true},
+	"nemotron":      {traits: traits{pairing: halves, centred: true, activation: squaredReLU}},
+	"arcee":         {traits: traits{pairing: neighbours, activation: squaredReLU}},
+	"exaone":        {traits: traits{pairing: halves}},
+	"exaone4":       {traits: traits{pairing: halves, qkNorm: eachHead, noPreNorms: true, postNorms: true}, window: 4096, global: 4, localTurns: true, windowed: 64},
+	"bailingmoe":    {traits: traits{pairing: neighbours}, experts: true},
+	"bailingmoe2":   {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true, sharedEach: true},
+	"ernie4_5":      {traits: traits{pairing: neighbours}},
+	"ernie4_5-moe":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true},
+	"hunyuan-dense": {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, stretched: true},
+	"hunyuan-moe":   {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, experts: true, expertsSum1: true, sharedFFN: true},
+	"seed_oss":      {traits: traits{pairing: halves, ffnNorm: "post_attention_norm"}},
+	"dots1":         {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true},
+	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 
 func findArchitecture(name string) (architecture, error) {

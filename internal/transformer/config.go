@@ -67,6 +67,10 @@ func readConfig(f *gguf.File) (*Config, error) {
 		return nil, r.err
 	}
 	c.Layers = c.blocks - guessing
+	c.readSections(r)
+	if arch.alibi > 0 && c.Layers == arch.alibi {
+		r.fail("block_count", "is %d: the model of this size has positions by ALiBi, which is not supported", c.Layers)
+	}
 	c.turns = []turning{r.readTurning(arch, c.Context)}
 	c.readMultipliers(r)
 	if r.err != nil {
@@ -100,7 +104,7 @@ func (c *Config) readLayers(r *reader) error {
 	kvHeads := r.perLayer("attention.head_count_kv", c.blocks, heads)
 	ffn := r.perLayer("feed_forward_length", c.blocks, nil)
 	window, local := 0, make([]bool, c.blocks)
-	if arch.global > 0 {
+	if arch.global > 0 && (arch.windowed == 0 || arch.windowed == c.Layers) {
 		window = r.optional("attention.sliding_window", arch.window)
 	}
 	if window > 0 {
@@ -130,7 +134,8 @@ func (c *Config) readLayers(r *reader) error {
 			r.fail("attention.head_count", "gives heads of which %d elements are rotated in layer %d and %d in the first", s.rotated, i, c.layers[0].rotated)
 		}
 		if mixture.in(i) {
-			s.routing, s.ffn, s.shared = mixture.routing, r.count("expert_feed_forward_length", s.ffn), mixture.shared(s.ffn)
+			s.routing, s.ffn = mixture.routing, r.count("expert_feed_forward_length", s.ffn)
+			s.shared = mixture.shared(s.ffn)
 		}
 		if local[i] {
 			s.window = window
@@ -141,7 +146,31 @@ func (c *Config) readLayers(r *reader) error {
 		}
 		c.layers = append(c.layers, s)
 	}
+	if alpha := r.number("rope.scaling.alpha", 0, 0, 1e6); arch.stretched && alpha > 0 && r.err == nil {
+		n := float64(c.layers[0].keyDim)
+		c.turns[0].base *= math.Pow(alpha, n/max(1, n-2))
+	}
 	return r.err
+}
+
+// readSections reads how many pairs of a head are rotated by each position of a
+// picture. Text has one position for the first three; where there are sections,
+// pairs are halves whatever the architecture has otherwise.
+func (c *Config) readSections(r *reader) {
+	const key = "rope.dimension_sections"
+	if !c.arch.sections {
+		return
+	}
+	list, _, err := r.f.Ints(r.prefix + key)
+	if err != nil && r.err == nil {
+		r.err = err
+	}
+	if len(list) > 3 && list[3] != 0 {
+		r.fail(key, "has a fourth section, which is not supported")
+	}
+	if len(list) > 1 && list[0] > 0 && list[1] > 0 {
+		c.arch.pairing = halves
+	}
 }
 
 // readLocalTurning reads the frequencies of the layers that see a window, if they have

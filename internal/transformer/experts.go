@@ -53,7 +53,8 @@ func (m *mixtureSpec) shared(ffn int) int {
 func (r *reader) readMixture(arch architecture) mixtureSpec {
 	m := mixtureSpec{every: 1}
 	m.experts = r.optional("expert_count", 0)
-	if m.experts == 0 {
+	if m.experts == 0 || m.experts == 1 && !arch.experts { // some files of models without any say one
+		m.experts = 0
 		return m
 	}
 	if !arch.experts {

@@ -152,6 +152,8 @@ func TestLikeLlamaCpp(t *testing.T) {
 				// llama.cpp rounds activations to eight bits here, and is itself so
 				// far from the exact result; we keep float32.
 				limit = 1e-2
+			case r.layers > 16: // what keys and values are rounded to adds up
+				limit, exactLimit = 5e-3, 5e-3
 			case r.matrices.BlockSize() > 1 || len(r.types) > 0:
 				limit, exactLimit = 5e-2, 5e-2
 			}

@@ -227,6 +227,9 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 func (l *loader) norms(w *layer, p string, dim int) {
 	s := &w.spec
 	attn, ffn := p+cmp.Or(s.attnNorm, "attn_norm"), p+cmp.Or(s.ffnNorm, "ffn_norm")
+	if s.attnNorm != "" && !l.has(attn+".weight") { // then there is one for both
+		attn, ffn = ffn, attn
+	}
 	if s.parallel == unlessNormed {
 		s.parallel = sequential
 		if !l.has(ffn + ".weight") {

@@ -183,8 +183,8 @@ func (m tiny) tensors() []gguf.TensorSource {
 // laidOut makes the tensors of the layout. A line is a tensor's name and its shape, the
 // length of rows first: numbers and letters, added and multiplied; d is the width of
 // the stream, v the vocabulary, f the feed-forward part, h a head, q the heads of
-// queries, k those of keys, e the experts. "0:" is of the first layer alone, "1:" of
-// all others, "/" of none.
+// queries, k those of keys, e the experts. "0:" is of the first layer alone, "-1:" of
+// the last, "1:" of all but the first, "/" of none.
 func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64)) {
 	h := cmp.Or(m.headDim, m.dim/m.heads)
 	sizes := map[string]int{"d": m.dim, "v": m.vocab, "f": m.ffn, "h": h, "q": m.heads * h, "k": m.kvHeads * h, "H": m.heads, "K": m.kvHeads, "e": m.experts}
@@ -250,7 +250,7 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 			which = ""
 		}
 		for i := range m.layers {
-			if which == "" || (which == "0") == (i == 0) {
+			if which == "" || which == "0" && i == 0 || which == "1" && i > 0 || which == "-1" && i == m.layers-1 {
 				tensor(fmt.Sprintf("blk.%d.", i), fields)
 			}
 		}
