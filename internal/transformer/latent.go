@@ -121,12 +121,15 @@ func (x *latent) turnKeys() {
 	x.turned = nil
 }
 
-func (x *latent) bytes() int {
-	n := x.queryDown.Bytes() + x.query.Bytes() + x.down.Bytes()
+// each calls do with every matrix.
+func (x *latent) each(do func(*kernel.Matrix)) {
+	do(&x.queryDown)
+	do(&x.query)
+	do(&x.down)
 	for h := range x.keys {
-		n += x.keys[h].Bytes() + x.values[h].Bytes()
+		do(&x.keys[h])
+		do(&x.values[h])
 	}
-	return n
 }
 
 // latentQueries makes q of the input, and keeps the tokens' rows.

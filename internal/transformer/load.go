@@ -30,10 +30,11 @@ type Model struct {
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
 	outputBias []float32     // (vocab)
 
-	turns []*turns // layers name theirs
-	kv    *kvLayout
-	work  buffers
-	score sync.Pool // *[]float32, one for each thread at work
+	turns  []*turns // layers name theirs
+	kv     *kvLayout
+	memory memory
+	work   buffers
+	score  sync.Pool // *[]float32, one for each thread at work
 }
 
 // A layer is the weights of one layer; what a file may lack is nil.
@@ -67,8 +68,6 @@ type expert struct {
 	down                       kernel.Matrix // (dim, ffn)
 	gateBias, upBias, downBias []float32
 }
-
-func (e *expert) bytes() int { return e.gate.Bytes() + e.up.Bytes() + e.down.Bytes() }
 
 // Load makes a model of a file, which has to stay open as long as the model is
 // used: the weights are used where they lie. Every number and shape that the
@@ -148,21 +147,32 @@ func (m *Model) Threads() int { return m.pool.Threads() }
 // BytesPerToken is how much of the weights is read to compute one token alone;
 // keys and values come on top.
 func (m *Model) BytesPerToken() int64 {
-	n := m.output.Bytes()
+	return int64(m.output.Bytes()) + m.perToken((*kernel.Matrix).Bytes)
+}
+
+// OperationsPerToken is how many operations on weights, two for each
+// multiply-add, read a token whose logits nobody wants.
+func (m *Model) OperationsPerToken() int64 {
+	return m.perToken(func(w *kernel.Matrix) int { return 2 * w.Rows * w.Cols })
+}
+
+// perToken adds something up over the matrices of all layers that a token meets.
+func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
-			n += w.Bytes()
+			n += int64(of(w))
 		}
 		if l.latent != nil {
-			n += l.latent.bytes()
+			l.latent.each(func(w *kernel.Matrix) { n += int64(of(w)) })
 		}
 		if l.shared != nil {
-			n += l.shared.bytes()
+			n += int64(of(&l.shared.gate) + of(&l.shared.up) + of(&l.shared.down))
 		}
-		n += l.experts[0].bytes() * max(1, l.spec.routing.used) // all are of one size
+		e := &l.experts[0] // all are of one size
+		n += int64((of(&e.gate) + of(&e.up) + of(&e.down)) * max(1, l.spec.routing.used))
 	}
-	return int64(n)
+	return n
 }
 
 func (l *loader) model(m *Model) {
@@ -181,6 +191,7 @@ func (l *loader) model(m *Model) {
 		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
 	}
 	m.kv = newKVLayout(c.layers)
+	m.memory.sizes = m.kv.sizes
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
 		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
