@@ -141,7 +141,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads})
+	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads, Context: o.Context})
 	if err != nil {
 		return nil, err
 	}
