@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -74,11 +75,21 @@ func TestFewBlocksServeEverybody(t *testing.T) {
 // Choices of one prompt share its blocks, so that they run together where each of
 // them alone would fill the memory.
 func TestWhatIsSharedIsPromisedOnce(t *testing.T) {
-	together := 0
+	together, asked := 0, false
 	l, m := newFake(t, nil)
 	l.do(t.Context(), func() {
 		l.budget = m.CacheBytes(16 * blockTokens)
-		m.before = func(steps []step) { together = max(together, len(steps)) }
+		m.before = func(steps []step) {
+			// Nothing is read before all have asked: one that came first would be
+			// done before the last is there.
+			for all := false; !all; runtime.Gosched() {
+				l.mu.Lock()
+				all = asked || len(l.queue)+len(l.running) == 5
+				l.mu.Unlock()
+				asked = asked || all
+			}
+			together = max(together, len(steps))
+		}
 	})
 	var wg sync.WaitGroup
 	for i := range 5 {
