@@ -31,8 +31,8 @@ type Options struct {
 	// fits. 0: all sequences at full length, at most 2 GiB, or else one.
 	CacheBytes int64
 
-	// Literal has each token chosen before the next is read: see Speculation in
-	// docs/benchmarks.md. Answers are the same; it is for measurements.
+	// Literal has each token chosen before the next is read. Answers are the
+	// same; it is for measurements.
 	Literal bool
 
 	Sampling llm.Params   // recommended sampling, before what the file recommends

@@ -57,10 +57,38 @@ func ParseChat(body []byte) (*Request, error) {
 		readLayout(o, q)
 		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
+		q.Params.Prediction = readPrediction(o)
 		if q.BestOf != q.Choices {
 			o.Unsupported("best_of", "a reply is not chosen from several", "ask for n answers and choose among them")
 		}
 	})
+}
+
+// readPrediction reads what a client expects the output to be.
+func readPrediction(o *wire.Object) string {
+	v, ok := o.Take("prediction")
+	if !ok || v.Kind() == 'n' {
+		return ""
+	}
+	path := o.At("prediction")
+	p := o.Object(path, v)
+	if kind := p.Text("type"); kind != "content" {
+		p.Invalid(p.At("type"), "%q is not content, the one kind of prediction", kind)
+		return ""
+	}
+	content, ok := p.Take("content")
+	if !ok {
+		p.Invalid(p.At("content"), "the prediction has no content")
+		return ""
+	}
+	var text strings.Builder
+	for _, part := range readContent(o.Reader, p.At("content"), content) {
+		if part.Media != nil {
+			p.Invalid(p.At("content"), "a prediction is text")
+		}
+		text.WriteString(part.Text)
+	}
+	return text.String()
 }
 
 // ParseCompletion reads the body of a completion.

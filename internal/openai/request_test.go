@@ -73,6 +73,11 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		{says(`{"role":"assistant","tool_calls":[{"type":"custom"}]}`), "messages[0].tool_calls[0].type"},
 		{says(`{"role":"assistant","content":"a","function_call":{"name":"f"}}`), "messages[0].function_call"},
 		{hi(`"temperature":-0.1`), "temperature"},
+		{hi(`"prediction":"as it was"`), "prediction"},
+		{hi(`"prediction":{"type":"guess","content":"as it was"}`), "prediction.type"},
+		{hi(`"prediction":{"type":"content"}`), "prediction.content"},
+		{hi(`"prediction":{"type":"content","content":7}`), "prediction.content"},
+		{hi(`"prediction":{"type":"content","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}`), "prediction.content"},
 		{hi(`"temperature":1e999`), "temperature"},
 		{hi(`"temperature":"hot"`), "temperature"},
 		{hi(`"temperature":"NaN"`), "temperature"},
@@ -320,6 +325,9 @@ func TestParametersUnderAllTheirNames(t *testing.T) {
 		`"logprobs":true,"top_logprobs":5`:                              {LogProbs: new(5)},
 		`"logprobs":false,"top_logprobs":0`:                             {},
 		`"ignore_eos":true`:                                             {IgnoreEOS: true},
+		`"prediction":{"type":"content","content":"as it was"}`:         {Prediction: "as it was"},
+		`"prediction":{"type":"content","content":[{"type":"text","text":"as it "},{"type":"text","text":"was"}]}`: {Prediction: "as it was"},
+		`"prediction":null`: {},
 	} {
 		q, err := ParseChat([]byte(hi(fields)))
 		if err != nil {

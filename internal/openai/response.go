@@ -82,7 +82,9 @@ type promptDetails struct {
 }
 
 type completionDetails struct {
-	ReasoningTokens int `json:"reasoning_tokens"`
+	ReasoningTokens int  `json:"reasoning_tokens"`
+	Accepted        *int `json:"accepted_prediction_tokens,omitempty"` // where there is a prediction
+	Rejected        *int `json:"rejected_prediction_tokens,omitempty"`
 }
 
 // details are what Parley says beyond OpenAI's contract, for those who ask.
@@ -111,8 +113,9 @@ func detailsOf(f llm.Finish, stops []string, report llm.Report) *details {
 	}}
 }
 
-// add counts one choice. The prompt is counted once for all its choices.
-func (u *usage) add(one llm.Usage, reasoning int, newPrompt bool) {
+// add counts one choice. The prompt is counted once for all its choices, and
+// tokens that were drafted where the client predicted the output.
+func (u *usage) add(one llm.Usage, reasoning int, newPrompt, predicted bool) {
 	if newPrompt {
 		u.PromptTokens += one.PromptTokens
 		if !one.CacheUntold {
@@ -124,11 +127,18 @@ func (u *usage) add(one llm.Usage, reasoning int, newPrompt bool) {
 	}
 	u.CompletionTokens += one.CompletionTokens
 	u.TotalTokens = u.PromptTokens + u.CompletionTokens
+	if (reasoning > 0 || predicted) && u.Completion == nil {
+		u.Completion = &completionDetails{}
+	}
 	if reasoning > 0 {
-		if u.Completion == nil {
-			u.Completion = &completionDetails{}
-		}
 		u.Completion.ReasoningTokens += reasoning
+	}
+	if d := u.Completion; predicted {
+		if d.Accepted == nil {
+			d.Accepted, d.Rejected = new(0), new(0)
+		}
+		*d.Accepted += one.AcceptedTokens
+		*d.Rejected += one.DraftedTokens - one.AcceptedTokens
 	}
 }
 
@@ -192,7 +202,7 @@ func whole(h Head, q *Request, object string, replies []chat.Reply, report llm.R
 		fill(&c, r)
 		c.finish(r.Finish, len(r.Message.ToolCalls) > 0)
 		a.Choices = append(a.Choices, c)
-		u.add(r.Finish.Usage, len(r.Message.Tokens)-len(r.Tokens), i%q.Choices == 0)
+		u.add(r.Finish.Usage, len(r.Message.Tokens)-len(r.Tokens), i%q.Choices == 0, q.Params.Prediction != "")
 	}
 	a.Usage = &u
 	if q.WantReport {

@@ -208,7 +208,7 @@ func (p *ResponseRequest) ended(h ResponseHead, output []outputItem, f llm.Finis
 	u := f.Usage
 	r.Usage = &responseUsage{
 		Input: u.PromptTokens, InputDetails: promptDetails{u.CachedTokens},
-		Output: u.CompletionTokens, OutputDetail: completionDetails{reasoning},
+		Output: u.CompletionTokens, OutputDetail: completionDetails{ReasoningTokens: reasoning},
 		Total: u.PromptTokens + u.CompletionTokens,
 	}
 	if p.WantReport {

@@ -64,7 +64,7 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	if done, ok := e.(chat.Done); ok {
 		say = true
 		c.finish(done.Finish, s.choices[i].calls > 0)
-		s.usage.add(done.Finish.Usage, s.choices[i].reasoning, i%s.q.Choices == 0)
+		s.usage.add(done.Finish.Usage, s.choices[i].reasoning, i%s.q.Choices == 0, s.q.Params.Prediction != "")
 		if i == 0 {
 			s.first = done.Finish
 		}

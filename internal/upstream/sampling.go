@@ -64,6 +64,7 @@ var parameters = []parameter{
 	{field: "TokenHealing", name: "token_healing", neutral: false},
 	{field: "Constraint", name: "response_format", apart: true},
 	{field: "LogProbs", name: "logprobs"},
+	{field: "Prediction", name: "prediction", ours: true}, // the output is the same without it
 	{field: "CacheScope", name: "cache_scope"},
 }
 
