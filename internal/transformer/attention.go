@@ -20,7 +20,7 @@ func (m *Model) attend(layerIndex int, r *row, head int, q, out []float32) {
 	scores := *buffer
 	for from := first; from < end; {
 		to := min(end, from-from%blockTokens+blockTokens)
-		keys := m.kv.keyRows(r.kv.blocks[from/blockTokens], layerIndex, head)[from%blockTokens*s.keyDim*2:]
+		keys := m.kv.keyRows(r.kv.page(layerIndex, from/blockTokens), layerIndex, head)[from%blockTokens*s.keyDim*2:]
 		for g := range group {
 			kernel.DotsF16(scores[g*n+from-first:g*n+to-first], keys, q[(head*group+g)*s.keyDim:][:s.keyDim])
 		}
@@ -37,7 +37,7 @@ func (m *Model) attend(layerIndex int, r *row, head int, q, out []float32) {
 	clear(out[head*group*s.valueDim : (head+1)*group*s.valueDim])
 	for from := first; from < end; {
 		to := min(end, from-from%blockTokens+blockTokens)
-		values := m.kv.valueRows(r.kv.blocks[from/blockTokens], layerIndex, head)[from%blockTokens*s.valueDim*2:]
+		values := m.kv.valueRows(r.kv.page(layerIndex, from/blockTokens), layerIndex, head)[from%blockTokens*s.valueDim*2:]
 		for g := range group {
 			kernel.AddRowsF16(out[(head*group+g)*s.valueDim:][:s.valueDim], values, scores[g*n+from-first:g*n+to-first])
 		}
