@@ -242,6 +242,7 @@ var (
 	Tags            = row("tags", 0, 64, "tags", "tags of a session")
 	TagBytes        = row("tag_bytes", 1, 128, "bytes", "one tag")
 	NoteDepth       = row("note_depth", 0, 10_000, "messages", "messages behind a session's note")
+	SummaryWords    = row("summary_words", 0, 10_000, "words", "about how long a session's summary is to be")
 	NameStops       = row("name_stops", 0, 64, "names", "people of a session at whose turns a reply stops")
 	SearchWords     = row("search_words", 0, 32, "words", "words to search for")
 	ListItems       = row("list_items", 1, 1000, "items", "items of one answer that lists sessions or messages found")

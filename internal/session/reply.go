@@ -147,6 +147,7 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 				n.Author = Author{Name: who.name()}
 			}
 		}
+		r.Summary = t.recalled(n.Parent, r.Base, 0)
 		place := Place{id, n.ID, len(n.Versions) - 1}
 		v := n.Versions[place.Version]
 		v.Reply = &r
@@ -154,6 +155,7 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 			t.wrote[len(t.wrote)-1].Value = v
 		}
 		run = newRun(place, r)
+		run.ask = a
 		run.text.WriteString(v.Text)
 		run.thoughts.WriteString(v.Reasoning)
 		run.outcome.Message.Version.Created = v.Created
@@ -167,7 +169,7 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 	if err != nil || run == nil {
 		return receipt, err
 	}
-	s.start(run, a)
+	s.start(run)
 	run = nil
 	return receipt, nil
 }
@@ -221,6 +223,7 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	}
 	r.mu.Lock()
 	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.context = model.Info.Context
 	r.mu.Unlock()
 	sc, err := s.compose(ctx, t, r.Place, &r.reply)
 	if err != nil {
@@ -376,7 +379,7 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	n, err := t.Node(at.Message)
+	n, err := t.any(at.Message)
 	if err != nil {
 		return Inspection{}, err
 	}

@@ -21,6 +21,7 @@ type Run struct {
 	ID      string // that of the session, of the message and the version
 	Session string
 	Place   Place
+	ask     Ask
 
 	ctx  context.Context
 	stop context.CancelCauseFunc // nil where it is over from the beginning
@@ -34,6 +35,7 @@ type Run struct {
 	thoughts strings.Builder
 	dirty    bool // there is more than was stored
 	reply    Reply
+	context  int // tokens that the model has room for; 0: it does not say
 	outcome  Outcome
 	failure  error // why it failed, or ended early
 }
@@ -168,7 +170,7 @@ func (s *Sessions) Run(ctx context.Context, id string) (*Run, error) {
 	if err != nil {
 		return nil, missing
 	}
-	n, err := t.Node(p.Message)
+	n, err := t.any(p.Message)
 	if err != nil || p.Version < 0 || p.Version >= len(n.Versions) || n.Versions[p.Version].Reply == nil {
 		return nil, missing
 	}
@@ -288,7 +290,7 @@ func (r *Run) Wait(ctx context.Context) (Outcome, error) {
 }
 
 // start lets a run go that was claimed and is stored.
-func (s *Sessions) start(r *Run, a Ask) {
+func (s *Sessions) start(r *Run) {
 	ctx, cancelTime := context.WithTimeoutCause(r.ctx, time.Duration(limits.RequestTimeout.Max)*time.Second,
 		&llm.Error{Code: llm.Unavailable, Message: "the reply took longer than any may"})
 	go func() {
@@ -299,7 +301,7 @@ func (s *Sessions) start(r *Run, a Ask) {
 		var flushing sync.WaitGroup
 		flushed, done := context.WithCancel(context.Background())
 		flushing.Go(func() { s.flush(flushed, r) })
-		err := s.generate(ctx, r, a)
+		err := s.generate(ctx, r, r.ask)
 		if cause := context.Cause(ctx); err != nil && cause != nil {
 			err = cause
 		}
@@ -356,8 +358,13 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 	r.reply.Usage.Total = took.Seconds()
 	v := r.version(state)
 	r.mu.Unlock()
+	if r.reply.Kind == Summarise {
+		s.finishSummary(r, v)
+		return
+	}
 
 	out := Outcome{Error: v.Reply.Error}
+	var summary *Run
 	_, stored := s.change(context.Background(), r.Session, Write{}, func(t *Tree) (Receipt, error) {
 		n, err := t.Node(r.Place.Message)
 		if err != nil {
@@ -368,7 +375,8 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 			t.Session.Head = n.Parent // there is nothing to see of it
 		}
 		t.Rewrite(n, r.Place.Version, v)
-		out.Message, out.Revision = t.Seen(n.ID), t.Session.Revision
+		summary = s.due(t, r, v)
+		out.Message, out.Revision = t.Seen(r.Place.Message), t.Session.Revision
 		return Receipt{}, nil
 	})
 	if stored != nil {
@@ -376,9 +384,24 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		e := llm.AsError(stored)
 		out.Error = &ReplyError{e.Code, e.Field, e.Message, e.Hint}
 		out.Message = Message{ID: r.Place.Message, Version: v, Number: r.Place.Version}
+		if summary != nil {
+			s.forgetSummary(summary)
+			summary = nil
+		}
 	}
 	s.mu.Lock()
 	delete(s.active, r.Session)
+	s.over(r)
+	s.mu.Unlock()
+	r.end(out)
+	if summary != nil {
+		s.start(summary)
+	}
+}
+
+// over remembers a run that has ended, and forgets those that ended long ago.
+// s.mu must be held.
+func (s *Sessions) over(r *Run) {
 	s.ended = append(s.ended, r.ID)
 	if more := len(s.ended) - limits.EndedRuns.Int(); more > 0 {
 		for _, id := range s.ended[:more] {
@@ -386,8 +409,6 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		}
 		s.ended = slices.Delete(s.ended, 0, more)
 	}
-	s.mu.Unlock()
-	r.end(out)
 }
 
 // opening takes a name off the beginning of a reply: models that see names

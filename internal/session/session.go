@@ -35,19 +35,20 @@ type Session struct {
 type Settings struct {
 	Since int64 `json:"since,omitempty"` // the revision from which on they hold
 
-	Model     string          `json:"model,omitempty"`      // "": the server's choice
-	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular
-	User      string          `json:"user,omitempty"`       // what the person is called who talks
-	Persona   string          `json:"persona,omitempty"`    // who that is
-	System    string          `json:"system,omitempty"`     // instructions at the beginning
-	Note      string          `json:"note,omitempty"`       // instructions near the end
-	NoteDepth int             `json:"note_depth,omitempty"` // how many messages stand behind the note
-	Fit       chat.FitPolicy  `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
-	Scenario  string          `json:"scenario,omitempty"`   // takes the place of the character's
-	Summary   string          `json:"summary,omitempty"`    // what happened before the messages
-	Style     scene.Style     `json:"style,omitempty"`
-	Names     scene.Names     `json:"names,omitempty"`
-	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
+	Model     string           `json:"model,omitempty"`      // "": the server's choice
+	Character string           `json:"character,omitempty"`  // its id; "": nobody in particular
+	User      string           `json:"user,omitempty"`       // what the person is called who talks
+	Persona   string           `json:"persona,omitempty"`    // who that is
+	System    string           `json:"system,omitempty"`     // instructions at the beginning
+	Note      string           `json:"note,omitempty"`       // instructions near the end
+	NoteDepth int              `json:"note_depth,omitempty"` // how many messages stand behind the note
+	Fit       chat.FitPolicy   `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
+	Scenario  string           `json:"scenario,omitempty"`   // takes the place of the character's
+	Summary   string           `json:"summary,omitempty"`    // what happened before the messages
+	Style     scene.Style      `json:"style,omitempty"`
+	Names     scene.Names      `json:"names,omitempty"`
+	Params    json.RawMessage  `json:"params,omitempty"` // sampling, as the fields of a chat completion
+	Memory    *SummarySettings `json:"memory,omitempty"` // how the summary is made
 }
 
 // At gives the settings as they were at a revision.
@@ -132,6 +133,7 @@ type Reply struct {
 	Asked     time.Time `json:"asked"`               // when, for macros and lorebooks
 	Character Cast      `json:"character,omitzero"`
 	Wanted    string    `json:"wanted_model,omitempty"` // the name by which a model was asked for
+	Summary   *Place    `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
 
 	Model          string          `json:"model,omitempty"`
 	Architecture   string          `json:"architecture,omitempty"`
