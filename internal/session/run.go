@@ -22,6 +22,7 @@ type Run struct {
 	Session string
 	Place   Place
 	ask     Ask
+	round   round // what comes behind it
 
 	ctx  context.Context
 	stop context.CancelCauseFunc // nil where it is over from the beginning
@@ -69,6 +70,7 @@ type Started struct {
 	Message int    `json:"message"`
 	Parent  int    `json:"parent"`
 	Kind    Kind   `json:"kind"`
+	Author  Author `json:"author,omitzero"` // who speaks
 }
 
 // Text is more of a text.
@@ -94,6 +96,7 @@ type Outcome struct {
 	Message  Message     `json:"message"`
 	Revision int64       `json:"revision"` // of the session, with the message in it
 	Error    *ReplyError `json:"error,omitempty"`
+	Next     string      `json:"next,omitempty"` // the run of the next one in the round
 }
 
 func runID(p Place) string { return fmt.Sprintf("%s.%d.%d", p.Session, p.Message, p.Version) }
@@ -179,7 +182,7 @@ func (s *Sessions) Run(ctx context.Context, id string) (*Run, error) {
 		v.State = Interrupted
 	}
 	r = newRun(p, *v.Reply)
-	r.tell(EventStarted, Started{id, p.Session, p.Message, n.Parent, v.Reply.Kind})
+	r.tell(EventStarted, Started{id, p.Session, p.Message, n.Parent, v.Reply.Kind, n.Author})
 	r.tell(EventSnapshot, Snapshot{v.Text, v.Reasoning})
 	m := t.Seen(p.Message)
 	m.Version, m.Number = v, p.Version
@@ -364,7 +367,7 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 	}
 
 	out := Outcome{Error: v.Reply.Error}
-	var summary *Run
+	var next, summary *Run
 	_, stored := s.change(context.Background(), r.Session, Write{}, func(t *Tree) (Receipt, error) {
 		n, err := t.Node(r.Place.Message)
 		if err != nil {
@@ -375,7 +378,12 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 			t.Session.Head = n.Parent // there is nothing to see of it
 		}
 		t.Rewrite(n, r.Place.Version, v)
-		summary = s.due(t, r, v)
+		if state == Complete {
+			next = s.next(context.Background(), t, r)
+		}
+		if next == nil {
+			summary = s.due(t, r, v)
+		}
 		out.Message, out.Revision = t.Seen(r.Place.Message), t.Session.Revision
 		return Receipt{}, nil
 	})
@@ -384,18 +392,27 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		e := llm.AsError(stored)
 		out.Error = &ReplyError{e.Code, e.Field, e.Message, e.Hint}
 		out.Message = Message{ID: r.Place.Message, Version: v, Number: r.Place.Version}
+		if next != nil {
+			s.forget(next)
+		}
 		if summary != nil {
 			s.forgetSummary(summary)
-			summary = nil
 		}
+		next, summary = nil, nil
 	}
 	s.mu.Lock()
-	delete(s.active, r.Session)
+	if next == nil {
+		delete(s.active, r.Session)
+	} else {
+		out.Next = next.ID
+	}
 	s.over(r)
 	s.mu.Unlock()
 	r.end(out)
-	if summary != nil {
-		s.start(summary)
+	for _, behind := range []*Run{next, summary} {
+		if behind != nil {
+			s.start(behind)
+		}
 	}
 }
 
@@ -409,6 +426,20 @@ func (s *Sessions) over(r *Run) {
 		}
 		s.ended = slices.Delete(s.ended, 0, more)
 	}
+}
+
+// Following gives the run of the reply behind one, if the round goes on; nil if
+// it does not. It waits until the one is over.
+func (s *Sessions) Following(ctx context.Context, r *Run) *Run {
+	out, err := r.Wait(ctx)
+	if err != nil || out.Next == "" {
+		return nil
+	}
+	next, err := s.Run(ctx, out.Next)
+	if err != nil {
+		return nil
+	}
+	return next
 }
 
 // opening takes a name off the beginning of a reply: models that see names

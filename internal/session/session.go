@@ -35,20 +35,27 @@ type Session struct {
 type Settings struct {
 	Since int64 `json:"since,omitempty"` // the revision from which on they hold
 
-	Model     string           `json:"model,omitempty"`      // "": the server's choice
-	Character string           `json:"character,omitempty"`  // its id; "": nobody in particular
-	User      string           `json:"user,omitempty"`       // what the person is called who talks
-	Persona   string           `json:"persona,omitempty"`    // who that is
-	System    string           `json:"system,omitempty"`     // instructions at the beginning
-	Note      string           `json:"note,omitempty"`       // instructions near the end
-	NoteDepth int              `json:"note_depth,omitempty"` // how many messages stand behind the note
-	Fit       chat.FitPolicy   `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
-	Scenario  string           `json:"scenario,omitempty"`   // takes the place of the character's
-	Summary   string           `json:"summary,omitempty"`    // what happened before the messages
-	Style     scene.Style      `json:"style,omitempty"`
-	Names     scene.Names      `json:"names,omitempty"`
-	Params    json.RawMessage  `json:"params,omitempty"` // sampling, as the fields of a chat completion
-	Memory    *SummarySettings `json:"memory,omitempty"` // how the summary is made
+	Model     string          `json:"model,omitempty"`      // "": the server's choice
+	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular, or a company
+	User      string          `json:"user,omitempty"`       // what the person is called who talks
+	Persona   string          `json:"persona,omitempty"`    // who that is
+	System    string          `json:"system,omitempty"`     // instructions at the beginning
+	Note      string          `json:"note,omitempty"`       // instructions near the end
+	NoteDepth int             `json:"note_depth,omitempty"` // how many messages stand behind the note
+	Fit       chat.FitPolicy  `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
+	Scenario  string          `json:"scenario,omitempty"`   // takes the place of the character's
+	Summary   string          `json:"summary,omitempty"`    // what happened before the messages
+	Style     scene.Style     `json:"style,omitempty"`
+	Names     scene.Names     `json:"names,omitempty"`
+	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
+
+	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
+
+	// Of a company.
+	Characters  []Member   `json:"characters,omitempty"`   // in their order
+	Turn        scene.Turn `json:"turn,omitempty"`         // who answers; "": natural
+	Cards       Cards      `json:"cards,omitempty"`        // whose texts the prompt has
+	SelfAnswers bool       `json:"self_answers,omitempty"` // one who spoke last may be chosen to go on
 }
 
 // At gives the settings as they were at a revision.
@@ -128,10 +135,11 @@ const (
 // says what it says.
 type Reply struct {
 	Kind      Kind      `json:"kind"`
-	Base      int64     `json:"base"`                // the revision of the session that it answers
-	Continued int       `json:"continued,omitempty"` // of Continue: the version whose text it begins with
-	Asked     time.Time `json:"asked"`               // when, for macros and lorebooks
-	Character Cast      `json:"character,omitzero"`
+	Base      int64     `json:"base"`                   // the revision of the session that it answers
+	Continued int       `json:"continued,omitempty"`    // of Continue: the version whose text it begins with
+	Asked     time.Time `json:"asked"`                  // when, for macros and lorebooks
+	Character Cast      `json:"character,omitzero"`     // who speaks
+	Company   []Cast    `json:"company,omitempty"`      // everyone who was there, if there were several
 	Wanted    string    `json:"wanted_model,omitempty"` // the name by which a model was asked for
 	Summary   *Place    `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
 

@@ -343,7 +343,7 @@ func (s *Sessions) summarise(t *Tree, until int, a Ask) (*Run, error) {
 	run := newRun(Place{t.Session.ID, id, 0}, reply)
 	run.ask = a
 	run.outcome.Message.Version.Created = v.Created
-	run.tell(EventStarted, Started{run.ID, t.Session.ID, id, until, Summarise})
+	run.tell(EventStarted, Started{run.ID, t.Session.ID, id, until, Summarise, Author{}})
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -435,11 +435,8 @@ func (s *Sessions) task(ctx context.Context, t *Tree, at Place, r *Reply) (scene
 	if settings.Memory != nil {
 		m = *settings.Memory
 	}
-	var who *part
-	if settings.Character != "" {
-		who, _ = s.part(ctx, settings.Character, 0) // without it, it has no name: that is no reason to fail
-	}
-	sc := set(t.Session, settings, who)
+	cast, _ := s.cast(ctx, settings) // without it, it has no name: that is no reason to fail
+	sc := set(t.Session, settings, cast)
 	words := strconv.Itoa(cmp.Or(m.Words, usualWords))
 	task, err := sc.Expand("memory", strings.ReplaceAll(cmp.Or(m.Prompt, usualTask), "{{words}}", words))
 	if err != nil {
