@@ -3,6 +3,7 @@ package engine
 import (
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -78,7 +79,12 @@ func TestWhatIsSharedIsPromisedOnce(t *testing.T) {
 	l, m := newFake(t, nil)
 	l.do(t.Context(), func() {
 		l.budget = m.CacheBytes(16 * blockTokens)
-		m.before = func(steps []step) { together = max(together, len(steps)) }
+		m.before = func(steps []step) {
+			for together == 0 && len(l.running)+l.counts().Queued < 5 {
+				runtime.Gosched() // until all are there
+			}
+			together = max(together, len(steps))
+		}
 	})
 	var wg sync.WaitGroup
 	for i := range 5 {
