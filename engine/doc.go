@@ -8,7 +8,7 @@
 //
 // A request comes in through engine.go, where segments become tokens, and
 // stream.go (the caller's side of a stream). Inside, scheduler.go decides
-// what is read next and loop.go does it: one goroutine owns the model, the
+// what is read next, speculate.go what is read ahead, and loop.go does it: one goroutine owns the model, the
 // caches (prefix.go) and the sequences (sequence.go), each of which has a
 // sampler and an output.
 package engine
