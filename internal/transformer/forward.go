@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"parley/internal/kernel"
 )
@@ -52,6 +53,11 @@ type buffers struct {
 	members       []int     // tokens of one expert
 	weights       []float32 // and its weight for each
 	in            kernel.Input
+	pieces        []int // where rows begin that one thread stores, and the end
+	tiles         []tile
+	parts         []part
+	views         []float32 // of spans of tiles
+	left          []atomic.Int32
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise
 	results       [][]float32
@@ -148,12 +154,26 @@ func (m *Model) batch() {
 			t.at(w.angles[(j*n+i)*pairs:][:pairs], r.position)
 		}
 	}
+	w.cutPieces()
 	for i := range m.layers {
 		m.attention(i, n)
 		m.feedForward(&m.layers[i], n)
 	}
 	m.results()
 	w.rows = w.rows[:0]
+}
+
+// cutPieces keeps tokens together whose keys lie in the same lines of memory, so that
+// threads do not fight for them.
+func (w *buffers) cutPieces() {
+	w.pieces = w.pieces[:0]
+	for i := range w.rows {
+		r, last := &w.rows[i], &w.rows[max(0, i-1)]
+		if i == 0 || r.kv != last.kv || r.position%panelColumns == 0 {
+			w.pieces = append(w.pieces, i)
+		}
+	}
+	w.pieces = append(w.pieces, len(w.rows))
 }
 
 // attention adds to x what the tokens see of those before them.
@@ -166,24 +186,23 @@ func (m *Model) attention(index, n int) {
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
 
 	pairs := 2 * len(m.turns[0].frequency)
-	m.pool.Run(n, func(i int) {
-		q, k, v := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn]
-		addBias(q, l.qb)
-		addBias(k, l.kb)
-		addBias(v, l.vb)
-		m.normaliseHeads(q, l.qNorm)
-		m.normaliseHeads(k, l.kNorm)
-		if s.turns >= 0 {
-			angles := w.angles[(s.turns*n+i)*pairs:][:pairs]
-			rotate(q, s.keyDim, s.pairing, angles)
-			rotate(k, s.keyDim, s.pairing, angles)
+	m.pool.Run(len(w.pieces)-1, func(piece int) {
+		for i := w.pieces[piece]; i < w.pieces[piece+1]; i++ {
+			q, k, v := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn]
+			addBias(q, l.qb)
+			addBias(k, l.kb)
+			addBias(v, l.vb)
+			m.normaliseHeads(q, l.qNorm)
+			m.normaliseHeads(k, l.kNorm)
+			if s.turns >= 0 {
+				angles := w.angles[(s.turns*n+i)*pairs:][:pairs]
+				rotate(q, s.keyDim, s.pairing, angles)
+				rotate(k, s.keyDim, s.pairing, angles)
+			}
+			w.rows[i].kv.put(index, w.rows[i].position, k, v)
 		}
-		w.rows[i].kv.put(index, w.rows[i].position, k, v)
 	})
-	m.pool.Run(n*s.kvHeads, func(i int) {
-		token, head := i/s.kvHeads, i%s.kvHeads
-		m.attend(index, &w.rows[token], head, w.q[token*qn:][:qn], w.seen[token*on:][:on])
-	})
+	m.attend(index)
 	w.in.Set(w.seen, n, on)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.o, Out: w.y})
 	m.addToStream(l.ob, l.attnPost, n)

@@ -30,7 +30,7 @@ type Model struct {
 	turns []*turns // layers name theirs
 	kv    *kvLayout
 	work  buffers
-	score sync.Pool // *[]float32, one for each thread at work
+	rooms sync.Pool // *[]float32, one for each thread at work
 }
 
 // A layer is the weights of one layer; vectors that a file may lack are nil.
