@@ -79,6 +79,10 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 			c.version(row, w.Version, w.Value)
 			c.index(row, w.Value)
 		}
+		for _, m := range ch.Media {
+			c.exec("INSERT OR IGNORE INTO media VALUES (?, ?)", m.Digest, m.Data)
+			c.exec("INSERT OR IGNORE INTO shown VALUES (?, ?)", x.ID, m.Digest)
+		}
 		if r := ch.Receipt; r != nil {
 			c.exec("INSERT INTO receipt VALUES (?, ?, ?)", x.ID, r.Key, c.json(r))
 		}
@@ -140,6 +144,7 @@ func (s *Store) Purge(ctx context.Context, id string) error {
 		if c.exec("DELETE FROM session WHERE id = ?", id) == 0 && c.err == nil {
 			c.err = session.NoSession(id)
 		}
+		c.exec("DELETE FROM media WHERE NOT EXISTS (SELECT 1 FROM shown WHERE shown.digest = media.digest)")
 	})
 }
 

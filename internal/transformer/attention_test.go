@@ -18,11 +18,11 @@ func longRecipes() []tiny {
 	odd.headDim = 72
 	odd.meta = []gguf.KV{count("attention.key_length", 72), count("attention.value_length", 72)}
 	windows := recipe("windows", gguf.F32)
-	windows.architecture, windows.tied = "gemma2", true
+	windows.architecture, windows.tied, windows.headDim = "gemma2", true, 64
 	windows.meta = []gguf.KV{count("attention.key_length", 64), count("attention.value_length", 64), count("attention.sliding_window", 100)}
 	list := []tiny{one, each, odd, windows}
 	for i := range list {
-		list[i].context = 2048
+		list[i].context, list[i].dim, list[i].ffn = 2048, 128, 128
 	}
 	return list
 }
@@ -99,7 +99,8 @@ func benchmarkAttention(b *testing.B, heads, kvHeads, dim, tokens, context int) 
 	kv := m.NewKV()
 	kv.reserve(context)
 	random := &random{state: 3}
-	for _, block := range kv.blocks {
+	for _, page := range kv.pages[seesAll] {
+		block := page.bytes
 		for i := 0; i < len(block); i += 2 {
 			x := random.next()
 			block[i], block[i+1] = byte(x), 0x30|byte(x>>8)&0x87 // some hundredths

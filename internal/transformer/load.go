@@ -27,10 +27,11 @@ type Model struct {
 	norm   []float32     // (dim)
 	output kernel.Matrix // (vocab, dim); the embedding where they are tied
 
-	turns []*turns // layers name theirs
-	kv    *kvLayout
-	work  buffers
-	rooms sync.Pool // *[]float32, one for each thread at work
+	turns  []*turns // layers name theirs
+	kv     *kvLayout
+	memory memory
+	work   buffers
+	rooms  sync.Pool // *[]float32, one for each thread at work
 }
 
 // A layer is the weights of one layer; vectors that a file may lack are nil.
@@ -130,16 +131,26 @@ func (m *Model) Threads() int { return m.pool.Threads() }
 // BytesPerToken is how much of the weights is read to compute one token alone;
 // keys and values come on top.
 func (m *Model) BytesPerToken() int64 {
-	n := m.output.Bytes()
+	return int64(m.output.Bytes()) + m.perToken((*kernel.Matrix).Bytes)
+}
+
+// OperationsPerToken is how many operations on weights, two for each
+// multiply-add, read a token whose logits nobody wants.
+func (m *Model) OperationsPerToken() int64 {
+	return m.perToken(func(w *kernel.Matrix) int { return 2 * w.Rows * w.Cols })
+}
+
+// perToken adds something up over the matrices of all layers that a token meets.
+func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
-			n += w.Bytes()
+			n += int64(of(w))
 		}
 		e := &l.experts[0] // all are of one size
-		n += (e.gate.Bytes() + e.up.Bytes() + e.down.Bytes()) * max(1, l.spec.used)
+		n += int64((of(&e.gate) + of(&e.up) + of(&e.down)) * max(1, l.spec.used))
 	}
-	return int64(n)
+	return n
 }
 
 // A loader finds tensors and keeps the first error.
@@ -165,6 +176,7 @@ func (l *loader) model(m *Model) {
 		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
 	}
 	m.kv = newKVLayout(c.layers)
+	m.memory.sizes = m.kv.sizes
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
 		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
