@@ -473,21 +473,20 @@ start:
 	MOVQ CX, R9
 
 row:
-	PREFETCHT0   (R9)(BX*1)
-	VCVTPH2PS    (R9), Z1
-	VBROADCASTSS (DI), Z2
-	VMULPS       Z1, Z2, Z1
-	VADDPS       Z1, Z0, Z0
-	ADDQ         $+4, DI
-	ADDQ         $+32, R9
-	DECQ         R8
-	JNZ          row
-	MOVQ         AX, DI
-	VMOVUPS      Z0, (DI)
-	ADDQ         $+64, AX
-	ADDQ         SI, CX
-	DECQ         DX
-	JNZ          panel
+	PREFETCHT0  (R9)(BX*1)
+	VCVTPH2PS   (R9), Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        $+4, DI
+	ADDQ        $+32, R9
+	DECQ        R8
+	JNZ         row
+	MOVQ        AX, DI
+	VMOVUPS     Z0, (DI)
+	ADDQ        $+64, AX
+	ADDQ        SI, CX
+	DECQ        DX
+	JNZ         panel
 	VZEROUPPER
 	RET
 
@@ -525,26 +524,24 @@ start:
 	MOVQ CX, R11
 
 row:
-	PREFETCHT0   (R11)(BX*1)
-	VCVTPH2PS    (R11), Z2
-	VBROADCASTSS (R9), Z3
-	VMULPS       Z2, Z3, Z3
-	VADDPS       Z3, Z0, Z0
-	VBROADCASTSS (R9)(SI*1), Z3
-	VMULPS       Z2, Z3, Z2
-	VADDPS       Z2, Z1, Z1
-	ADDQ         $+4, R9
-	ADDQ         $+32, R11
-	DECQ         R10
-	JNZ          row
-	MOVQ         AX, R9
-	VMOVUPS      Z0, (R9)
-	ADDQ         DI, R9
-	VMOVUPS      Z1, (R9)
-	ADDQ         $+64, AX
-	ADDQ         R8, CX
-	DECQ         DX
-	JNZ          panel
+	PREFETCHT0  (R11)(BX*1)
+	VCVTPH2PS   (R11), Z2
+	VMULPS.BCST (R9), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST (R9)(SI*1), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        $+4, R9
+	ADDQ        $+32, R11
+	DECQ        R10
+	JNZ         row
+	MOVQ        AX, R9
+	VMOVUPS     Z0, (R9)
+	ADDQ        DI, R9
+	VMOVUPS     Z1, (R9)
+	ADDQ        $+64, AX
+	ADDQ        R8, CX
+	DECQ        DX
+	JNZ         panel
 	VZEROUPPER
 	RET
 
@@ -591,36 +588,32 @@ start:
 	MOVQ CX, R12
 
 row:
-	PREFETCHT0   (R12)(BX*1)
-	VCVTPH2PS    (R12), Z4
-	VBROADCASTSS (R10), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z0, Z0
-	VBROADCASTSS (R10)(SI*1), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z1, Z1
-	VBROADCASTSS (R10)(SI*2), Z5
-	VMULPS       Z4, Z5, Z5
-	VADDPS       Z5, Z2, Z2
-	VBROADCASTSS (R10)(DI*1), Z5
-	VMULPS       Z4, Z5, Z4
-	VADDPS       Z4, Z3, Z3
-	ADDQ         $+4, R10
-	ADDQ         $+32, R12
-	DECQ         R11
-	JNZ          row
-	MOVQ         AX, R10
-	VMOVUPS      Z0, (R10)
-	ADDQ         R8, R10
-	VMOVUPS      Z1, (R10)
-	ADDQ         R8, R10
-	VMOVUPS      Z2, (R10)
-	ADDQ         R8, R10
-	VMOVUPS      Z3, (R10)
-	ADDQ         $+64, AX
-	ADDQ         R9, CX
-	DECQ         DX
-	JNZ          panel
+	PREFETCHT0  (R12)(BX*1)
+	VCVTPH2PS   (R12), Z4
+	VMULPS.BCST (R10), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST (R10)(SI*1), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST (R10)(SI*2), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST (R10)(DI*1), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        $+4, R10
+	ADDQ        $+32, R12
+	DECQ        R11
+	JNZ         row
+	MOVQ        AX, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        $+64, AX
+	ADDQ        R9, CX
+	DECQ        DX
+	JNZ         panel
 	VZEROUPPER
 	RET
 
@@ -685,56 +678,48 @@ start:
 	MOVQ CX, R14
 
 row:
-	PREFETCHT0   (R14)(BX*1)
-	VCVTPH2PS    (R14), Z8
-	VBROADCASTSS (R12), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z0, Z0
-	VBROADCASTSS (R12)(SI*1), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z1, Z1
-	VBROADCASTSS (R12)(SI*2), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z2, Z2
-	VBROADCASTSS (R12)(DI*1), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z3, Z3
-	VBROADCASTSS (R12)(SI*4), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z4, Z4
-	VBROADCASTSS (R12)(R8*1), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z5, Z5
-	VBROADCASTSS (R12)(DI*2), Z9
-	VMULPS       Z8, Z9, Z9
-	VADDPS       Z9, Z6, Z6
-	VBROADCASTSS (R12)(R9*1), Z9
-	VMULPS       Z8, Z9, Z8
-	VADDPS       Z8, Z7, Z7
-	ADDQ         $+4, R12
-	ADDQ         $+32, R14
-	DECQ         R13
-	JNZ          row
-	MOVQ         AX, R12
-	VMOVUPS      Z0, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z1, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z2, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z3, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z4, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z5, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z6, (R12)
-	ADDQ         R10, R12
-	VMOVUPS      Z7, (R12)
-	ADDQ         $+64, AX
-	ADDQ         R11, CX
-	DECQ         DX
-	JNZ          panel
+	PREFETCHT0  (R14)(BX*1)
+	VCVTPH2PS   (R14), Z8
+	VMULPS.BCST (R12), Z8, Z9
+	VADDPS      Z9, Z0, Z0
+	VMULPS.BCST (R12)(SI*1), Z8, Z9
+	VADDPS      Z9, Z1, Z1
+	VMULPS.BCST (R12)(SI*2), Z8, Z9
+	VADDPS      Z9, Z2, Z2
+	VMULPS.BCST (R12)(DI*1), Z8, Z9
+	VADDPS      Z9, Z3, Z3
+	VMULPS.BCST (R12)(SI*4), Z8, Z9
+	VADDPS      Z9, Z4, Z4
+	VMULPS.BCST (R12)(R8*1), Z8, Z9
+	VADDPS      Z9, Z5, Z5
+	VMULPS.BCST (R12)(DI*2), Z8, Z9
+	VADDPS      Z9, Z6, Z6
+	VMULPS.BCST (R12)(R9*1), Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        $+4, R12
+	ADDQ        $+32, R14
+	DECQ        R13
+	JNZ         row
+	MOVQ        AX, R12
+	VMOVUPS     Z0, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z1, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z2, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z3, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z4, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z5, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z6, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        $+64, AX
+	ADDQ        R11, CX
+	DECQ        DX
+	JNZ         panel
 	VZEROUPPER
 	RET
 

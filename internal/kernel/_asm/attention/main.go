@@ -157,6 +157,12 @@ func addPanels(s set, rows int) {
 		VCVTPH2PS(Mem{Base: p, Disp: 16 * i}, w[i])
 	}
 	for r := range rows {
+		if s.registers == 1 { // faster than a broadcast by itself, where there is such a product
+			y := s.vector()
+			VMULPS_BCST(at(a, r), w[0], y)
+			VADDPS(y, acc[r][0], acc[r][0])
+			continue
+		}
 		x := s.broadcast(at(a, r))
 		for i := range w {
 			y := s.vector()
