@@ -46,6 +46,9 @@ func newBenching(e *Engine, o BenchOptions) *benching {
 	return b
 }
 
+// blocksOf is how many blocks so many tokens take.
+func blocksOf(tokens int) int { return (tokens + blockTokens - 1) / blockTokens }
+
 func (b *benching) tell(next string) {
 	if b.o.Progress != nil {
 		b.o.Progress(float64(b.done)/float64(b.total), next)
@@ -118,23 +121,38 @@ func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (
 // sequences measures prefill on the first sequence, and generation on so many
 // at a time. It runs on the loop's goroutine.
 func (b *benching) sequences(ctx context.Context) error {
+	most := b.o.Sequences[len(b.o.Sequences)-1]
+	b.e.loop.makeRoom(most * blocksOf(b.o.Prompt+b.o.Generate))
+	var caches []cache
+	fresh := func() cache {
+		caches = append(caches, b.e.loop.model.NewCache())
+		return caches[len(caches)-1]
+	}
+	defer func() {
+		for _, c := range caches {
+			c.Release()
+		}
+	}()
 	// Once for nothing: the weights are paged in.
-	if err := b.forward(ctx, []step{{cache: b.e.loop.model.NewCache(), tokens: b.tokens(1)}}); err != nil {
+	if err := b.forward(ctx, []step{{cache: fresh(), tokens: b.tokens(1)}}); err != nil {
 		return err
 	}
-	var caches []cache
+	caches[0].Truncate(0)
 	var first []int32 // what comes behind the prompt of each
 	for _, n := range b.o.Sequences {
-		for len(caches) < n {
-			c := b.e.loop.model.NewCache()
+		for len(first) < n {
+			c := caches[0]
+			if len(first) > 0 {
+				c = fresh()
+			}
 			next, took, err := b.read(ctx, c, b.o.Prompt)
 			if err != nil {
 				return err
 			}
-			if len(caches) == 0 {
+			if len(first) == 0 {
 				b.result.PrefillTPS = float64(b.o.Prompt) / took.Seconds()
 			}
-			caches, first = append(caches, c), append(first, next)
+			first = append(first, next)
 		}
 		took, err := b.generate(ctx, caches, slices.Clone(first))
 		if err != nil {
@@ -151,7 +169,11 @@ func (b *benching) sequences(ctx context.Context) error {
 
 // contexts measures one sequence as it grows, on the loop's goroutine.
 func (b *benching) contexts(ctx context.Context) error {
+	if n := len(b.o.Contexts); n > 0 {
+		b.e.loop.makeRoom(blocksOf(b.o.Contexts[n-1] + b.o.Generate))
+	}
 	c := b.e.loop.model.NewCache()
+	defer c.Release()
 	for _, n := range b.o.Contexts {
 		fresh := n - c.Len()
 		if fresh < 1 {

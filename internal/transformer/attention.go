@@ -38,11 +38,11 @@ type tile struct {
 	position int // of the first
 	// Where the spans are shared among threads:
 	views int            // where their views begin in buffers.views
-	left  []atomic.Int32 // for each key/value head, the parts that are not done
+	left  []atomic.Int32 // for each key/value head, the portions that are not done
 }
 
-// A part is some spans of a tile, for one key/value head: all that it sees, or some.
-type part struct {
+// A portion is some spans of a tile, for one key/value head: all that it sees, or some.
+type portion struct {
 	tile, head int
 	from, to   int // spans
 	all        bool
@@ -109,8 +109,8 @@ func (m *Model) attend(index int) {
 	w, l := &m.work, &m.layers[index]
 	s := &l.spec
 	w.cut(s, m.kv.valueStride(index), m.pool.Threads())
-	m.pool.Run(len(w.parts), func(i int) {
-		p := &w.parts[i]
+	m.pool.Run(len(w.portions), func(i int) {
+		p := &w.portions[i]
 		t := &w.tiles[p.tile]
 		group, stride := s.heads/s.kvHeads, m.kv.valueStride(index)
 		rows := t.tokens * group
@@ -149,9 +149,9 @@ func (m *Model) attend(index int) {
 	})
 }
 
-// cut makes tiles of the rows and parts of the tiles.
+// cut makes tiles of the rows, and portions of the tiles for threads.
 func (w *buffers) cut(s *layerSpec, stride, threads int) {
-	w.tiles, w.parts = w.tiles[:0], w.parts[:0]
+	w.tiles, w.portions = w.tiles[:0], w.portions[:0]
 	group := s.heads / s.kvHeads
 	most := max(1, tileRows/group)
 	for i, r := range w.rows {
@@ -174,14 +174,14 @@ func (w *buffers) cut(s *layerSpec, stride, threads int) {
 	w.views = grown(w.views, room)
 	w.left = grown(w.left, counters)
 	left := w.left
-	// A few parts for each thread are enough to keep all of them busy to the end.
+	// A few portions for each thread are enough to keep all of them busy to the end.
 	each := max(1, spans/(16*threads))
 	for i := range w.tiles {
 		t := &w.tiles[i]
 		from, to := t.spans(s)
 		if t.tokens > splitTokens || to-from == 1 {
 			for head := range s.kvHeads {
-				w.parts = append(w.parts, part{i, head, from, to, true})
+				w.portions = append(w.portions, portion{i, head, from, to, true})
 			}
 			continue
 		}
@@ -189,7 +189,7 @@ func (w *buffers) cut(s *layerSpec, stride, threads int) {
 		for head := range s.kvHeads {
 			t.left[head].Store(int32((to - from + each - 1) / each))
 			for at := from; at < to; at += each {
-				w.parts = append(w.parts, part{i, head, at, min(at+each, to), false})
+				w.portions = append(w.portions, portion{i, head, at, min(at+each, to), false})
 			}
 		}
 	}
@@ -216,7 +216,7 @@ func (m *Model) look(index int, t *tile, head, span int, q, scores []float32, v 
 	}
 	for r := range rows {
 		from, to := t.sees(s, r/group)
-		v.largest[r], v.sum[r] = softmax(scores[r*scoreStride:][:spanTokens], max(from-start, 0), min(to-start, spanTokens), s)
+		v.largest[r], v.sum[r] = exponentials(scores[r*scoreStride:][:spanTokens], max(from-start, 0), min(to-start, spanTokens), s)
 	}
 	clear(v.values)
 	add := func(first, count, block, from, to int) {
@@ -245,8 +245,8 @@ func (m *Model) look(index int, t *tile, head, span int, q, scores []float32, v 
 	}
 }
 
-// softmax makes of a row of products their exponentials, from and up to.
-func softmax(row []float32, from, to int, s *layerSpec) (largest, sum float32) {
+// exponentials makes of a row of products their exponentials, from and up to.
+func exponentials(row []float32, from, to int, s *layerSpec) (largest, sum float32) {
 	none := float32(math.Inf(-1))
 	if from >= to {
 		return none, 0
@@ -269,14 +269,22 @@ func softmax(row []float32, from, to int, s *layerSpec) (largest, sum float32) {
 	return largest * scale, sum
 }
 
-// finish writes what the tile's queries see.
+// finish writes what the tile's queries see. A sink takes its share like a position of
+// which the product is known, and gives nothing.
 func (m *Model) finish(l *layer, t *tile, head int, v view) {
 	s := &l.spec
 	group := s.heads / s.kvHeads
 	for r, sum := range v.sum {
-		out := m.work.seen[((t.first+r/group)*s.heads+head*group+r%group)*s.valueDim:][:s.valueDim]
+		query := head*group + r%group
+		scale := 1 / sum
+		if l.sinks != nil {
+			largest := max(v.largest[r], l.sinks[query])
+			c := kernel.Exp(v.largest[r] - largest)
+			scale = c / (float32(sum*c) + kernel.Exp(l.sinks[query]-largest))
+		}
+		out := m.work.seen[((t.first+r/group)*s.heads+query)*s.valueDim:][:s.valueDim]
 		copy(out, v.values[r*v.stride:])
-		kernel.Scale(out, 1/sum)
+		kernel.Scale(out, scale)
 	}
 }
 
