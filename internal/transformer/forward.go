@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"parley/internal/kernel"
 )
@@ -55,6 +56,11 @@ type buffers struct {
 	members       []int     // tokens of one expert
 	weights       []float32 // and its weight for each
 	in            kernel.Input
+	pieces        []int // where rows begin that one thread stores, and the end
+	tiles         []tile
+	portions      []portion
+	views         []float32 // of spans of tiles
+	left          []atomic.Int32
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise
 	results       [][]float32
@@ -157,6 +163,7 @@ func (m *Model) batch() {
 			t.at(w.angles[(j*n+i)*pairs:][:pairs], r.position)
 		}
 	}
+	w.cutPieces()
 	for i := range m.layers {
 		l := &m.layers[i]
 		m.normalise(l.attnNorm, n)
@@ -182,26 +189,45 @@ func (m *Model) batch() {
 	w.rows = w.rows[:0]
 }
 
+// cutPieces keeps tokens together whose keys lie in the same lines of memory, so that
+// threads do not fight for them.
+func (w *buffers) cutPieces() {
+	w.pieces = w.pieces[:0]
+	for i := range w.rows {
+		r, last := &w.rows[i], &w.rows[max(0, i-1)]
+		if i == 0 || r.kv != last.kv || r.position%panelColumns == 0 {
+			w.pieces = append(w.pieces, i)
+		}
+	}
+	w.pieces = append(w.pieces, len(w.rows))
+}
+
+// eachRow calls do for every row, which may store keys and values.
+func (m *Model) eachRow(do func(i int)) {
+	pieces := m.work.pieces
+	m.pool.Run(len(pieces)-1, func(piece int) {
+		for i := pieces[piece]; i < pieces[piece+1]; i++ {
+			do(i)
+		}
+	})
+}
+
 // attention makes y of the input: what the tokens see of those before them.
 func (m *Model) attention(index, n int) {
 	w, l := &m.work, &m.layers[index]
 	s := &l.spec
-	qn, on := s.heads*s.keyDim, s.heads*s.valueDim
-	w.q, w.seen = grown(w.q, n*qn), grown(w.seen, n*on)
+	w.q, w.seen = grown(w.q, n*s.heads*s.keyDim), grown(w.seen, n*s.heads*s.valueDim)
 	if l.latent != nil {
 		m.latentQueries(index, n)
 	} else {
 		m.project(index, n)
 	}
-	m.pool.Run(n*s.kvHeads, func(i int) {
-		token, head := i/s.kvHeads, i%s.kvHeads
-		m.attend(index, &w.rows[token], head, w.q[token*qn:][:qn], w.seen[token*on:][:on])
-	})
+	m.attend(index)
 	if l.latent != nil {
 		m.latentValues(l, n)
 		w.in.Set(w.full, n, s.heads*s.headOut())
 	} else {
-		w.in.Set(w.seen, n, on)
+		w.in.Set(w.seen, n, s.heads*s.valueDim)
 	}
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.o, Out: w.y})
 }
@@ -213,7 +239,7 @@ func (m *Model) project(index, n int) {
 	qn, kn, vn := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
 	w.k, w.v = grown(w.k, n*kn), grown(w.v, n*vn)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
-	m.pool.Run(n, func(i int) {
+	m.eachRow(func(i int) {
 		q, k, v, r := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn], &w.rows[i]
 		addBias(q, l.qb)
 		addBias(k, l.kb)

@@ -34,7 +34,7 @@ type Model struct {
 	kv     *kvLayout
 	memory memory
 	work   buffers
-	score  sync.Pool // *[]float32, one for each thread at work
+	rooms  sync.Pool // *[]float32, one for each thread at work
 }
 
 // A layer is the weights of one layer; what a file may lack is nil.
