@@ -282,40 +282,43 @@ func (m *Masker) differ(root *State) (in inner, ok bool) {
 // lookFar is look for a place of which it is known what tokens of up to far
 // characters may come.
 func (m *Masker) lookFar(place int32, near inner, far int32) inner {
-	root := m.root(place)
+	root, like := m.root(place), m.root(m.g.places[place].like)
 	in := inner{mask: slices.Clone(near.mask), found: near.found}
 	if near.found == byText {
-		m.correct(&in, near, &m.v.all, 0, root, far)
+		m.correct(&in, near, &m.v.all, 0, root, like, far)
 		return in
 	}
 	states, ok := m.passed(root)
-	if !ok || near.found == byEnding {
+	others, also := m.passed(like)
+	if !ok || !also || near.found == byEnding {
 		return m.look(place)
 	}
 	for n := range m.v.behind {
-		t, s := &m.v.behind[n], states[min(n, len(states)-1)]
+		t, s, other := &m.v.behind[n], states[min(n, len(states)-1)], others[min(n, len(others)-1)]
 		if int32(n) > far {
 			in.mask.remove(t.empty)
 			if !s.dead() {
 				in.mask.add(t.empty)
 			}
 		}
-		m.correct(&in, near, t, int32(n), s, far)
+		m.correct(&in, near, t, int32(n), s, other, far)
 	}
-	m.correct(&in, near, &m.v.longer, 0, root, far)
+	m.correct(&in, near, &m.v.longer, 0, root, like, far)
 	return in
 }
 
 // correct goes through what is in a trie farther than far, of which before lies
-// in front of it, and takes over from near what is not.
-func (m *Masker) correct(in *inner, near inner, t *trie, before int32, s *State, far int32) {
+// in front of it, and takes over from near what is not. The state there is s,
+// where near looked it was like.
+func (m *Masker) correct(in *inner, near inner, t *trie, before int32, s, like *State, far int32) {
 	far -= before
 	for _, o := range near.over {
 		if o.t == t && t.nodes[o.n].depth <= far {
 			in.over = append(in.over, o)
 		}
 	}
-	walk := append(m.walk[:0], s)
+	type pair struct{ s, like *State }
+	walk := []pair{{s, like}}
 	for n := int32(0); n < int32(len(t.nodes)); {
 		x := &t.nodes[n]
 		if x.deep <= far {
@@ -323,26 +326,33 @@ func (m *Masker) correct(in *inner, near inner, t *trie, before int32, s *State,
 			continue
 		}
 		walk = walk[:x.depth]
-		next := deadState
-		if last := walk[len(walk)-1]; !last.dead() {
-			next = m.g.step(last, m.g.class[x.label])
+		next := walk[len(walk)-1]
+		next.s, next.like = m.follow(next.s, x.label), m.follow(next.like, x.label)
+		if next.s.dead() && next.like.dead() {
+			n = x.end
+			continue
 		}
 		if x.depth > far {
 			in.mask.remove(t.of(n))
-			if !next.dead() {
+			if !next.s.dead() {
 				in.mask.add(t.of(n))
 			}
-			if next.accept && x.end > n+1 {
+			if next.s.accept && x.end > n+1 {
 				in.over = append(in.over, node{t, n})
 			}
 		}
 		walk = append(walk, next)
 		n++
 	}
-	m.walk = walk[:0]
 }
 
-var deadState = &State{}
+// follow is a step from a state that may be dead.
+func (m *Masker) follow(s *State, label byte) *State {
+	if s.dead() {
+		return s
+	}
+	return m.g.step(s, m.g.class[label])
+}
 
 // through goes through the nodes of a trie from one to another, which lie
 // deeper than depth, where the state is s, and visits those whose state is not
