@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"parley/internal/textmatch"
 	"parley/llm"
 )
 
@@ -100,7 +101,7 @@ func twin(prompt []int32, seed uint64, maxTokens int, p llm.Params) (kept []int3
 		return out
 	}
 	decoded := func(ids []int32) string { // whole characters only
-		o := newOutput(nil, "", "", nil)
+		o := newOutput(textmatch.Stops{}, nil)
 		text := ""
 		for _, s := range texts(ids) {
 			text += o.decode(s)
@@ -207,7 +208,7 @@ func TestBannedPhrasesNeverCome(t *testing.T) {
 		if f.Reason == llm.ReasonLength {
 			texts = cutRune(texts)
 		}
-		want, _ := whole(texts, nil, "", "")
+		want, _ := whole(texts, nil, nil, false, "", "")
 		if gaveUp != (f.Reason == llm.ReasonStop) {
 			// A character that was not finished may make the last phrase.
 			if last := strings.ToLower(text + "\ufffd"); gaveUp || !strings.Contains(last, f.Stop) {
@@ -280,7 +281,7 @@ func TestBansBesideStopsAndSeeds(t *testing.T) {
 		if f.Reason == llm.ReasonLength {
 			texts = cutRune(texts)
 		}
-		want, stop := whole(texts, p.Stop, p.StopAfter, p.StopOpen)
+		want, stop := whole(texts, p.Stop, nil, false, p.StopAfter, p.StopOpen)
 		if f.Report != nil || f.Reason == llm.ReasonStop && stop == "" {
 			want, stop = text, f.Stop // it had to end before a phrase
 		}
@@ -309,7 +310,7 @@ func TestBansBesideStopsAndSeeds(t *testing.T) {
 }
 
 func TestBansHoldBackFromTheTokenOn(t *testing.T) {
-	o := newOutput([]string{"\nU"}, "", "", newBans([]string{"Down her spine"}))
+	o := newOutput(textmatch.Stops{Anywhere: []string{"\nU"}}, newBans([]string{"Down her spine"}))
 	for _, c := range []struct{ token, want string }{
 		{"It ran", "It ran"}, {" DOWN", ""}, {" her", ""}, {" back", " DOWN her back"}, {".\n", "."}, {"x", "\nx"}, {"a do", ""}, {"\n", "a do"}, {"b", "\nb"},
 	} {

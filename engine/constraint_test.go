@@ -159,6 +159,21 @@ func TestConstraintsThatCannotBeNameTheirField(t *testing.T) {
 	}
 }
 
+func TestWordsOfASchemaThatSayNothingAreReported(t *testing.T) {
+	e := tiny{}.open(t, Options{Threads: 1})
+	c := llm.Constraint{Kind: llm.ConstrainSchema, Source: `{"type":"null","minLenght":3}`}
+	for range 2 { // the second time the schema is known
+		for piece, err := range e.Complete(t.Context(), llm.Text("the cat"), llm.Params{Constraint: &c}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := piece.Accepted; a != nil && a.Report.Header() != "schema_word_ignored=minLenght" {
+				t.Errorf("the report is %q", a.Report.Header())
+			}
+		}
+	}
+}
+
 func TestAConstrainedAnswerIsTheSameInCompany(t *testing.T) {
 	e := tiny{}.open(t, Options{Threads: 2})
 	say := func(i int) string {

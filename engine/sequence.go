@@ -22,6 +22,8 @@ type request struct {
 	maxTokens  int               // at least 1; fits the context behind the prompt
 	settings   settings
 	stop       []string
+	stopLines  []string // of which only those that begin a line of the output count
+	withinLine bool     // the prompt ends within a line
 	stopAfter  string
 	stopOpen   string
 	banned     []string
@@ -43,6 +45,15 @@ type request struct {
 	err    error
 	ended  bool
 	ready  chan struct{} // capacity 1: something is new
+}
+
+// stops are the strings that end the output.
+func (r *request) stops() textmatch.Stops {
+	s := textmatch.Stops{Anywhere: r.stop, Lines: r.stopLines, Within: r.withinLine, After: r.stopAfter}
+	if r.stopOpen != "" {
+		s.Opens = llm.Params{StopOpen: r.stopOpen}.Opens
+	}
+	return s
 }
 
 // promptTokens is how many tokens the prompt counts as.
@@ -119,7 +130,7 @@ func newSequence(r *request) *sequence {
 		prompt:  r.prompt,
 		rest:    r.rest,
 		tokens:  slices.Clone(r.prompt),
-		output:  newOutput(r.stop, r.stopAfter, r.stopOpen, banned),
+		output:  newOutput(r.stops(), banned),
 		guard:   textmatch.LoopGuard{Bound: r.settings.loopGuard},
 	}
 	if r.masker != nil {

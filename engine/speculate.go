@@ -177,7 +177,6 @@ type guesses struct {
 
 	proposal []int32 // for the coming tokens; not all of it may be read
 	kind     kind
-	rested   int // steps since the small model proposed anything
 
 	drafted, accepted int // tokens that were read because they were proposed; those of them that were chosen
 }

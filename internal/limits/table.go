@@ -241,6 +241,8 @@ var (
 	TitleBytes      = row("title_bytes", 0, 1*kib, "bytes", "a session's title")
 	Tags            = row("tags", 0, 64, "tags", "tags of a session")
 	TagBytes        = row("tag_bytes", 1, 128, "bytes", "one tag")
+	Company         = row("company", 0, 32, "characters", "characters of a session")
+	RoundReplies    = row("round_replies", 1, 64, "replies", "replies behind each other that one request asks for")
 	NoteDepth       = row("note_depth", 0, 10_000, "messages", "messages behind a session's note")
 	NameStops       = row("name_stops", 0, 64, "names", "people of a session at whose turns a reply stops")
 	SearchWords     = row("search_words", 0, 32, "words", "words to search for")

@@ -91,6 +91,7 @@ type completionDetails struct {
 type details struct {
 	Seed       int64      `json:"seed"` // of the first choice, as are the others
 	StopReason llm.Reason `json:"stop_reason"`
+	AutoStops  []string   `json:"auto_stops,omitempty"` // stop strings that the client did not send
 	Report     llm.Report `json:"report"`
 	Timings    timings    `json:"timings"`
 }
@@ -101,11 +102,11 @@ type timings struct {
 	DecodeMS  float64 `json:"decode_ms"`
 }
 
-func detailsOf(f llm.Finish, report llm.Report) *details {
+func detailsOf(f llm.Finish, stops []string, report llm.Report) *details {
 	if report == nil {
 		report = llm.Report{}
 	}
-	return &details{Seed: f.Seed, StopReason: f.Reason, Report: report, Timings: timings{
+	return &details{Seed: f.Seed, StopReason: f.Reason, AutoStops: stops, Report: report, Timings: timings{
 		QueuedMS:  f.Usage.Queued.Seconds() * 1000,
 		PrefillMS: f.Usage.Prefill.Seconds() * 1000,
 		DecodeMS:  f.Usage.Decode.Seconds() * 1000,
@@ -205,7 +206,7 @@ func whole(h Head, q *Request, object string, replies []chat.Reply, report llm.R
 	}
 	a.Usage = &u
 	if q.WantReport {
-		a.Parley = detailsOf(replies[0].Finish, report)
+		a.Parley = detailsOf(replies[0].Finish, replies[0].Accepted.Stops, report)
 	}
 	return wire.Encode(a)
 }

@@ -212,7 +212,7 @@ func (p *ResponseRequest) ended(h ResponseHead, output []outputItem, f llm.Finis
 		Total: u.PromptTokens + u.CompletionTokens,
 	}
 	if p.WantReport {
-		r.Parley = detailsOf(f, report)
+		r.Parley = detailsOf(f, nil, report)
 	}
 	return r
 }

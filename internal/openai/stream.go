@@ -21,6 +21,7 @@ type Stream struct {
 	moulds  map[mouldOf]mould
 	usage   usage
 	first   llm.Finish // of choice 0
+	stops   []string   // that the client did not send
 }
 
 // progress is what has to be remembered of one choice.
@@ -49,6 +50,9 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	}
 	if w, ok := e.(chat.Waiting); ok {
 		return s.waiting(w)
+	}
+	if a, ok := e.(chat.Accepted); ok {
+		s.stops = a.Stops
 	}
 	c := choice{Index: i}
 	var say bool
@@ -207,7 +211,7 @@ func (s *Stream) End(report llm.Report) []byte {
 	}
 	var d *details
 	if s.q.WantReport {
-		d = detailsOf(s.first, report)
+		d = detailsOf(s.first, s.stops, report)
 	}
 	a := s.answer([]choice{})
 	a.Parley = d

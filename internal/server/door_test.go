@@ -104,6 +104,7 @@ chat    POST   /parley/v1/sessions/*/fork
 chat    GET    /parley/v1/sessions/*/export
 chat    GET    /parley/v1/search
 chat    POST   /parley/v1/sessions/*/send
+chat    POST   /parley/v1/sessions/*/answer
 chat    POST   /parley/v1/sessions/*/regenerate
 chat    POST   /parley/v1/sessions/*/continue
 chat    POST   /parley/v1/sessions/*/impersonate

@@ -119,7 +119,7 @@ func (m *Memory) List(_ context.Context, q Query) ([]Session, error) {
 	for _, k := range m.sessions {
 		s := &k.session
 		if (s.Deleted != nil) == q.Deleted && (q.Tag == "" || slices.Contains(s.Tags, q.Tag)) &&
-			(q.Character == "" || s.Now().Character == q.Character) && (q.After == nil || later(q.After, s) < 0) {
+			(q.Character == "" || slices.ContainsFunc(s.Now().Members(), func(m Member) bool { return m.ID == q.Character })) && (q.After == nil || later(q.After, s) < 0) {
 			all = append(all, s.clone())
 		}
 	}

@@ -96,7 +96,7 @@ type Receipt struct {
 // A Query says which sessions to list.
 type Query struct {
 	Tag       string // those with the tag; "": all
-	Character string // those with the character; "": all
+	Character string // those in which the character is; "": all
 	Deleted   bool   // the deleted ones instead of the others
 	Limit     int
 	After     *Session // those behind this one

@@ -111,6 +111,13 @@ func (t *Tree) Add(parent int, role chat.Role, author Author, v Version) int {
 	return id
 }
 
+// takeBack undoes the Add that was done last.
+func (t *Tree) takeBack() {
+	last := t.Nodes[len(t.Nodes)-1]
+	t.Nodes = t.Nodes[:len(t.Nodes)-1]
+	t.Session.Messages, t.Session.Head = len(t.Nodes), last.Parent
+}
+
 // Write adds a version to a message and gives its number.
 func (t *Tree) Write(n *Node, v Version) int {
 	v.Since = t.Session.Revision

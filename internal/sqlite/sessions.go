@@ -101,7 +101,7 @@ func (s *Store) List(ctx context.Context, q session.Query) ([]session.Session, e
 		where, args = append(where, "id IN (SELECT session FROM tag WHERE tag = ?)"), append(args, q.Tag)
 	}
 	if q.Character != "" {
-		where, args = append(where, "who = ?"), append(args, q.Character)
+		where, args = append(where, "(who = ? OR instr(who, ?))"), append(args, q.Character, "\n"+q.Character+"\n")
 	}
 	if q.After != nil {
 		at := q.After.Updated.UnixMilli()

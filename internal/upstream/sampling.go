@@ -52,6 +52,7 @@ var parameters = []parameter{
 	{field: "Seed", name: "seed"},
 	{field: "Choice", name: "n", ours: true}, // a seed of its own, and a request of its own
 	{field: "Stop", name: "stop", ours: true},
+	{field: "StopLines", name: "stop_at_line_start", ours: true},
 	{field: "StopAfter", name: "stop_after", ours: true},
 	{field: "StopOpen", name: "stop_open", ours: true},
 	{field: "BannedStrings", name: "banned_strings"},

@@ -219,14 +219,23 @@ func lists(t *testing.T, s session.Store) {
 	gone := talk("gone", 9)
 	gone.Session.Deleted = new(at(9))
 	must(t, s.Commit(ctx, gone))
+	company := talk("many", -1)
+	company.Session.Settings[0].Character, company.Session.Settings[0].Characters = "", []session.Member{{ID: "x"}, {ID: "y z", Muted: true}}
+	must(t, s.Commit(ctx, company))
 	for want, q := range map[string]session.Query{
-		"c a d b e": {Limit: 9},
-		"c a":       {Limit: 2},
-		"gone":      {Limit: 9, Deleted: true},
-		"b":         {Limit: 9, Tag: "b"},
-		"d":         {Limit: 9, Character: "cd"},
-		"":          {Limit: 9, Tag: "nobody's"},
+		"c a d b e many": {Limit: 9},
+		"c a":            {Limit: 2},
+		"gone":           {Limit: 9, Deleted: true},
+		"b":              {Limit: 9, Tag: "b"},
+		"d":              {Limit: 9, Character: "cd"},
+		"many":           {Limit: 9, Character: "y z"},
+		"":               {Limit: 9, Tag: "nobody's"},
 	} {
+		if q.Character == "y z" { // not by a part of an id
+			if list, err := s.List(ctx, session.Query{Limit: 9, Character: "y"}); err != nil || len(list) != 0 {
+				t.Errorf("got %q, %v", ids(list), err)
+			}
+		}
 		list, err := s.List(ctx, q)
 		must(t, err)
 		if got := ids(list); got != want {
@@ -244,7 +253,7 @@ func lists(t *testing.T, s session.Store) {
 		got = append(got, ids(list))
 		q.After = &list[len(list)-1]
 	}
-	if strings.Join(got, "|") != "c a|d b|e" {
+	if strings.Join(got, "|") != "c a|d b|e many" {
 		t.Errorf("pages: %q", got)
 	}
 }
