@@ -75,18 +75,13 @@ func TestFewBlocksServeEverybody(t *testing.T) {
 // Choices of one prompt share its blocks, so that they run together where each of
 // them alone would fill the memory.
 func TestWhatIsSharedIsPromisedOnce(t *testing.T) {
-	together, asked := 0, false
+	together := 0
 	l, m := newFake(t, nil)
 	l.do(t.Context(), func() {
 		l.budget = m.CacheBytes(16 * blockTokens)
 		m.before = func(steps []step) {
-			// Nothing is read before all have asked: one that came first would be
-			// done before the last is there.
-			for all := false; !all; runtime.Gosched() {
-				l.mu.Lock()
-				all = asked || len(l.queue)+len(l.running) == 5
-				l.mu.Unlock()
-				asked = asked || all
+			for together == 0 && len(l.running)+l.counts().Queued < 5 {
+				runtime.Gosched() // until all are there
 			}
 			together = max(together, len(steps))
 		}

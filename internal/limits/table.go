@@ -244,6 +244,7 @@ var (
 	Company         = row("company", 0, 32, "characters", "characters of a session")
 	RoundReplies    = row("round_replies", 1, 64, "replies", "replies behind each other that one request asks for")
 	NoteDepth       = row("note_depth", 0, 10_000, "messages", "messages behind a session's note")
+	SummaryWords    = row("summary_words", 0, 10_000, "words", "about how long a session's summary is to be")
 	NameStops       = row("name_stops", 0, 64, "names", "people of a session at whose turns a reply stops")
 	SearchWords     = row("search_words", 0, 32, "words", "words to search for")
 	ListItems       = row("list_items", 1, 1000, "items", "items of one answer that lists sessions or messages found")

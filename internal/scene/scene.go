@@ -83,6 +83,7 @@ type Scene struct {
 	PostHistory string // instructions behind the history; a card's replace them
 	Scenario    string // replaces the cards', if not empty
 	Summary     string // of what happened before the history; text, without macros
+	Summarised  int    // messages at the beginning for which the summary stands: they are left out, but for those that are pinned
 	Notes       []Note // among the last messages
 	Prefill     string // how the reply begins; text, without macros
 	Command     string // of style chat-instruct, with macros; "" is a usual one

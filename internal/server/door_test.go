@@ -110,6 +110,9 @@ chat    POST   /parley/v1/sessions/*/continue
 chat    POST   /parley/v1/sessions/*/impersonate
 chat    POST   /parley/v1/sessions/*/undo
 chat    POST   /parley/v1/sessions/*/stop
+chat    GET    /parley/v1/sessions/*/summary
+chat    PUT    /parley/v1/sessions/*/summary
+chat    POST   /parley/v1/sessions/*/summary
 chat    GET    /parley/v1/sessions/*/messages
 chat    PATCH  /parley/v1/sessions/*/messages/*
 chat    DELETE /parley/v1/sessions/*/messages/*

@@ -37,6 +37,9 @@ var sessionRoutes = []route{
 	{Native, "POST", "/parley/v1/sessions/*/impersonate", forChat, true, (*Server).impersonate},
 	{Native, "POST", "/parley/v1/sessions/*/undo", forChat, false, (*Server).undo},
 	{Native, "POST", "/parley/v1/sessions/*/stop", forChat, false, (*Server).stopSession},
+	{Native, "GET", "/parley/v1/sessions/*/summary", forChat, false, (*Server).readSummary},
+	{Native, "PUT", "/parley/v1/sessions/*/summary", forChat, false, (*Server).putSummary},
+	{Native, "POST", "/parley/v1/sessions/*/summary", forChat, true, (*Server).makeSummary},
 	{Native, "GET", "/parley/v1/sessions/*/messages", forChat, false, (*Server).wholeTree},
 	{Native, "PATCH", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).editMessage},
 	{Native, "DELETE", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).deleteMessage},
@@ -286,6 +289,9 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 	}
 	if depth, _ := c.body.Integer(limits.NoteDepth, "note_depth"); depth != nil {
 		v.NoteDepth, any = *depth, true
+	}
+	if m, ok := c.memory(); ok {
+		v.Memory, any = m, true
 	}
 	if c.body.Has("params") {
 		any = true

@@ -560,3 +560,23 @@ func TestPromptsOfASessionAreShownThere(t *testing.T) {
 		}
 	}
 }
+
+func TestASummaryIsWrittenMadeAndRead(t *testing.T) {
+	k := keeps(t, nil)
+	id := k.answer(201, "POST", "/sessions", `{"memory":{"auto":"full","keep":1,"params":{"temperature":0}}}`).ID
+	k.answer(200, "POST", "/sessions/"+id+"/send", `{"text":"Hi"}`)
+	if got := k.answer(200, "PUT", "/sessions/"+id+"/summary", `{"text":"They met.","until":1}`); got.Text != "They met." {
+		t.Errorf("got %+v", got)
+	}
+	if got := k.answer(200, "POST", "/sessions/"+id+"/summary", `{"until":2}`); !strings.Contains(string(got.Message), `"text":"Hello"`) {
+		t.Errorf("got %s", got.Message)
+	}
+	if got := k.answer(200, "GET", "/sessions/"+id+"/summary", ""); got.Text != "Hello" || got.ETag == "" {
+		t.Errorf("got %+v", got)
+	}
+	if got := k.answer(200, "GET", "/sessions/"+id+"/summary?message=1", ""); got.Text != "They met." {
+		t.Errorf("of the talk before it is %+v", got)
+	}
+	k.answer(400, "POST", "/sessions/"+id+"/summary", `{"until":9}`)
+	k.answer(400, "PATCH", "/sessions/"+id, `{"memory":{"auto":"always"}}`)
+}

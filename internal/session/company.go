@@ -278,6 +278,7 @@ func (s *Sessions) put(t *Tree, j *job, cast []*part, speaker int, more round) (
 	if n == nil {
 		n = &t.Nodes[t.Add(j.after, j.new, author, Version{Created: s.now(), State: Running})-1]
 	}
+	r.Summary = t.recalled(n.Parent, r.Base, 0)
 	place := Place{t.Session.ID, n.ID, len(n.Versions) - 1}
 	version := n.Versions[place.Version]
 	version.Reply = &r

@@ -64,6 +64,9 @@ func set(x Session, v Settings, who []*part) scene.Scene {
 // revision, the reply's kind and when it was asked for: the same again gives
 // the same.
 func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (scene.Composed, error) {
+	if r.Kind == Summarise {
+		return s.task(ctx, t, at, r)
+	}
 	settings := t.Session.At(r.Base)
 	n := &t.Nodes[at.Message-1]
 	cast, speaker, err := s.recast(ctx, r)
@@ -82,6 +85,8 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 		}
 	}
 	sc.Lore.Greeting = t.greeting(n.Parent)
+	var until int
+	sc.Summary, until = t.recall(r.Summary, settings)
 	switch r.Kind {
 	case Continue:
 		sc.Kind = scene.Continue
@@ -94,6 +99,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	for _, m := range talk {
 		if m.Text != "" || m.State == Complete {
 			sc.Messages = append(sc.Messages, said(m, r.Model))
+		}
+		if m.ID == until {
+			sc.Summarised = len(sc.Messages)
 		}
 	}
 	c, err := scene.Compose(sc)

@@ -206,9 +206,16 @@ func (r *reader) archive(data []byte) error {
 		}
 	}
 	for i := range a.Messages {
-		if err := a.Messages[i].check(i, x.Revision); err != nil {
+		n := &a.Messages[i]
+		if err := n.check(i, x.Revision); err != nil {
 			return err
 		}
+		if n.Parent > 0 && a.Messages[n.Parent-1].Role == summaryRole {
+			return wrong(fmt.Sprintf("messages[%d].parent", i), "it is no message")
+		}
+	}
+	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
+		return wrong("session.head", "it is no message")
 	}
 	r.tree.Session, r.tree.Nodes = x, a.Messages
 	return nil
@@ -220,7 +227,11 @@ func (n *Node) check(i int, revision int64) error {
 	if n.ID != i+1 || n.Parent < 0 || n.Parent > i || len(n.Versions) == 0 {
 		return llm.Errorf(llm.Unreadable, path, "its id, parent or number of versions cannot be")
 	}
-	if err := (Send{Text: "-", Author: n.Author, Role: n.Role}).check(); err != nil || n.Role == "" {
+	role := n.Role
+	if role == summaryRole {
+		role = chat.System
+	}
+	if err := (Send{Text: "-", Author: n.Author, Role: role}).check(); err != nil || n.Role == "" {
 		return llm.Errorf(llm.Unreadable, path, "its role or author cannot be")
 	}
 	since := int64(1)

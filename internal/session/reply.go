@@ -226,6 +226,7 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	}
 	r.mu.Lock()
 	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.context = model.Info.Context
 	r.mu.Unlock()
 	sc, err := s.compose(ctx, t, r.Place, &r.reply)
 	if err != nil {
@@ -381,7 +382,7 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	n, err := t.Node(at.Message)
+	n, err := t.any(at.Message)
 	if err != nil {
 		return Inspection{}, err
 	}

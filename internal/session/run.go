@@ -36,6 +36,7 @@ type Run struct {
 	thoughts strings.Builder
 	dirty    bool // there is more than was stored
 	reply    Reply
+	context  int // tokens that the model has room for; 0: it does not say
 	outcome  Outcome
 	failure  error // why it failed, or ended early
 }
@@ -172,7 +173,7 @@ func (s *Sessions) Run(ctx context.Context, id string) (*Run, error) {
 	if err != nil {
 		return nil, missing
 	}
-	n, err := t.Node(p.Message)
+	n, err := t.any(p.Message)
 	if err != nil || p.Version < 0 || p.Version >= len(n.Versions) || n.Versions[p.Version].Reply == nil {
 		return nil, missing
 	}
@@ -360,9 +361,13 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 	r.reply.Usage.Total = took.Seconds()
 	v := r.version(state)
 	r.mu.Unlock()
+	if r.reply.Kind == Summarise {
+		s.finishSummary(r, v)
+		return
+	}
 
 	out := Outcome{Error: v.Reply.Error}
-	var next *Run
+	var next, summary *Run
 	_, stored := s.change(context.Background(), r.Session, Write{}, func(t *Tree) (Receipt, error) {
 		n, err := t.Node(r.Place.Message)
 		if err != nil {
@@ -376,6 +381,9 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		if state == Complete {
 			next = s.next(context.Background(), t, r)
 		}
+		if next == nil {
+			summary = s.due(t, r, v)
+		}
 		out.Message, out.Revision = t.Seen(r.Place.Message), t.Session.Revision
 		return Receipt{}, nil
 	})
@@ -386,8 +394,11 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		out.Message = Message{ID: r.Place.Message, Version: v, Number: r.Place.Version}
 		if next != nil {
 			s.forget(next)
-			next = nil
 		}
+		if summary != nil {
+			s.forgetSummary(summary)
+		}
+		next, summary = nil, nil
 	}
 	s.mu.Lock()
 	if next == nil {
@@ -395,17 +406,25 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 	} else {
 		out.Next = next.ID
 	}
+	s.over(r)
+	s.mu.Unlock()
+	r.end(out)
+	for _, behind := range []*Run{next, summary} {
+		if behind != nil {
+			s.start(behind)
+		}
+	}
+}
+
+// over remembers a run that has ended, and forgets those that ended long ago.
+// s.mu must be held.
+func (s *Sessions) over(r *Run) {
 	s.ended = append(s.ended, r.ID)
 	if more := len(s.ended) - limits.EndedRuns.Int(); more > 0 {
 		for _, id := range s.ended[:more] {
 			delete(s.runs, id)
 		}
 		s.ended = slices.Delete(s.ended, 0, more)
-	}
-	s.mu.Unlock()
-	r.end(out)
-	if next != nil {
-		s.start(next)
 	}
 }
 

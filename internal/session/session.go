@@ -49,6 +49,8 @@ type Settings struct {
 	Names     scene.Names     `json:"names,omitempty"`
 	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
 
+	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
+
 	// Of a company.
 	Characters  []Member   `json:"characters,omitempty"`   // in their order
 	Turn        scene.Turn `json:"turn,omitempty"`         // who answers; "": natural
@@ -139,6 +141,7 @@ type Reply struct {
 	Character Cast      `json:"character,omitzero"`     // who speaks
 	Company   []Cast    `json:"company,omitempty"`      // everyone who was there, if there were several
 	Wanted    string    `json:"wanted_model,omitempty"` // the name by which a model was asked for
+	Summary   *Place    `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
 
 	Model          string          `json:"model,omitempty"`
 	Architecture   string          `json:"architecture,omitempty"`

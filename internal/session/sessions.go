@@ -34,11 +34,12 @@ type Sessions struct {
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
 
-	mu     sync.Mutex
-	active map[string]*Run // by the id of the session
-	runs   map[string]*Run // by their own ids; those that ended last included
-	ended  []string
-	closed bool
+	mu        sync.Mutex
+	active    map[string]*Run // by the id of the session
+	runs      map[string]*Run // by their own ids; those that ended last included
+	summaries map[string]*Run // that are being made, by the id of the session
+	ended     []string
+	closed    bool
 
 	now   func() time.Time
 	newID func() string
@@ -80,7 +81,7 @@ type Options struct {
 func Open(store Store, o Options) *Sessions {
 	s := &Sessions{
 		store: store, models: o.Models, files: o.Files, log: o.Logger, seed: maphash.MakeSeed(),
-		active: map[string]*Run{}, runs: map[string]*Run{},
+		active: map[string]*Run{}, runs: map[string]*Run{}, summaries: map[string]*Run{},
 		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		newID: func() string { return strings.ToLower(rand.Text()[:16]) },
 	}
@@ -329,6 +330,9 @@ func (v Settings) check() error {
 	if !slices.Contains([]scene.Names{scene.NamesIfMany, scene.NamesAlways, scene.NamesNever}, v.Names) {
 		return llm.Errorf(llm.Invalid, "names", "there is no %q; there are always and never", v.Names)
 	}
+	if err := v.Memory.check(); err != nil {
+		return err
+	}
 	if err := v.checkCompany(); err != nil {
 		return err
 	}
@@ -425,6 +429,7 @@ func (s *Sessions) Search(ctx context.Context, text string, limit int) ([]Hit, e
 // external id is free for another one.
 func (s *Sessions) Delete(ctx context.Context, id string, w Write) (Receipt, error) {
 	s.Stop(id)
+	s.stopSummary(id)
 	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
 		t.Session.Deleted = new(s.now())
 		t.Session.ExternalID = ""
@@ -447,6 +452,7 @@ func (s *Sessions) Purge(ctx context.Context, id string) error {
 			return err
 		}
 	}
+	s.stopSummary(id)
 	defer s.lock(id)()
 	return s.store.Purge(context.WithoutCancel(ctx), id)
 }
@@ -483,6 +489,7 @@ func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, e
 			n.Origin = &Place{old.ID, m.ID, m.Number}
 		}
 	}
+	f.takeSummary(t, message)
 	if err := s.store.Commit(context.WithoutCancel(ctx), f.Change()); err != nil {
 		return Session{}, err
 	}
