@@ -408,19 +408,29 @@ func (l *loop) copy(i int) {
 		b.Release()
 	default:
 		l.prefixes.hold(node, false)
-		l.makeRoom(1)
-		s.cache.Copy(node.block, n)
+		room := l.makeRoom(1)
+		if room {
+			s.cache.Copy(node.block, n)
+		}
 		l.prefixes.unhold(node, false)
+		if !room { // for both of them: it is read anew
+			return
+		}
 	}
 	s.cached += n
 	s.read.Store(int64(s.cache.Len()))
 }
 
-// makeRoom evicts what nobody uses until there is memory for so many blocks more.
-func (l *loop) makeRoom(blocks int) {
+// makeRoom evicts what nobody uses until there is memory for so many blocks more,
+// and reports whether there is.
+func (l *loop) makeRoom(blocks int) bool {
 	most := l.budget - int64(blocks)*l.model.CacheBytes(1)
-	for l.model.CacheUsed() > most && l.prefixes.evict() {
+	for l.model.CacheUsed() > most {
+		if !l.prefixes.evict() {
+			return false
+		}
 	}
+	return true
 }
 
 // forward calls the model and turns a panic into an error.
