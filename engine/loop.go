@@ -244,13 +244,15 @@ func (l *loop) promised() int64 {
 // choose a token. It reports whether there was anything to do.
 func (l *loop) step() bool {
 	jobs := make([]job, len(l.running))
-	mixed := false
+	generating := 0
 	for i, s := range l.running {
 		l.open(s)
 		jobs[i] = l.job(i)
-		mixed = mixed || !s.reading()
+		if !s.reading() {
+			generating++
+		}
 	}
-	tokens := share(jobs, l.pacer.chunk(mixed))
+	tokens := share(jobs, l.pacer.chunk(generating))
 	var batch []*sequence
 	var steps []step
 	total, blocks, prompts := 0, 0, false
