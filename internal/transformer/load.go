@@ -14,6 +14,7 @@ import (
 // Options are what a caller decides of a model.
 type Options struct {
 	Threads int // that compute; less than one is one
+	Cache   CacheType
 	Context int // tokens of the longest sequence to come, as far as it decides on frequencies (longrope); 0: the model's
 }
 
@@ -34,7 +35,7 @@ type Model struct {
 	kv     *kvLayout
 	memory memory
 	work   buffers
-	rooms  sync.Pool // *[]float32, one for each thread at work
+	desks  sync.Pool // *desk, one for each thread at work
 }
 
 // A layer is the weights of one layer; what a file may lack is nil.
@@ -132,6 +133,8 @@ func read(f *gguf.File, o Options) (*Model, error) {
 	if l.err != nil {
 		return nil, fmt.Errorf("transformer: %w", l.err)
 	}
+	m.kv = newKVLayout(c.layers, o.Cache)
+	m.memory.sizes = m.kv.sizes
 	return m, nil
 }
 
@@ -190,8 +193,6 @@ func (l *loader) model(m *Model) {
 		}
 		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
 	}
-	m.kv = newKVLayout(c.layers)
-	m.memory.sizes = m.kv.sizes
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
 		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
