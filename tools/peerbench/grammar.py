@@ -99,7 +99,7 @@ with tempfile.TemporaryDirectory() as folder:
     path = os.path.join(folder, "vocabulary.gguf")
     vocabulary(path, known)
     params = lib.llama_model_default_params()
-    params.u[16] |= 1  # vocab_only, the first of the switches behind eight pointers' worth of settings
+    params.u[18] |= 1  # vocab_only, the first of the switches (release v0.5.0)
     model = lib.llama_model_load_from_file(path.encode(), params)
 if not model:
     sys.exit("the vocabulary cannot be loaded")
