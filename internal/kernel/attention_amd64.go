@@ -2,39 +2,87 @@
 
 package kernel
 
-import "unsafe"
-
 //go:generate sh -c "cd _asm && go run ./attention -out ../attention_asm_amd64.s -stubs ../attention_asm_amd64.go -pkg kernel"
 
-// A panelsFunc is addPanelsGo for a number of rows.
-type panelsFunc func(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// A panelsFunc is addPanelsGo or addBytesGo, a dotFunc dotPanelsGo, for a number of rows.
+type (
+	panelsFunc func(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+	dotFunc    func(out *float32, outStride int, q *int8, d *float32, offsets *int32, count, blocks int, b *byte, panels int, next *byte)
+)
 
 // Those by the power of two of rows.
 var (
 	panelsAVX2   = []panelsFunc{addPanelsF16x1AVX2, addPanelsF16x2AVX2, addPanelsF16x4AVX2}
 	panelsAVX512 = []panelsFunc{addPanelsF16x1AVX512, addPanelsF16x2AVX512, addPanelsF16x4AVX512, addPanelsF16x8AVX512}
+	bytesAVX2    = []panelsFunc{addPanelsBytesx1AVX2, addPanelsBytesx2AVX2, addPanelsBytesx4AVX2}
+	bytesAVX512  = []panelsFunc{addPanelsBytesx1AVX512, addPanelsBytesx2AVX512, addPanelsBytesx4AVX512, addPanelsBytesx8AVX512}
+	dotAVX2      = []dotFunc{dotPanelsQ8_0x1AVX2, dotPanelsQ8_0x2AVX2, dotPanelsQ8_0x4AVX2}
+	dotAVX512    = []dotFunc{dotPanelsQ8_0x1AVX512, dotPanelsQ8_0x2AVX512, dotPanelsQ8_0x4AVX512, dotPanelsQ8_0x8AVX512}
 )
 
-func addPanels(out, a Rows, b Panels, fresh bool) {
-	var list []panelsFunc
-	switch chosen {
-	case goOnly:
-		addPanelsGo(out, a, b, fresh)
-		return
-	case avx512:
-		list = panelsAVX512
-	default:
-		list = panelsAVX2
-	}
-	next := unsafe.SliceData(b.Next)
-	if next == nil {
-		next = &b.Data[0]
-	}
-	for r, i := 0, len(list)-1; r < a.Count; r += 1 << i {
-		for 1<<i > a.Count-r {
+// pieces calls do for n rows, as many at a time as there is a function for.
+func pieces(n, functions int, do func(row, function int)) {
+	for r, i := 0, functions-1; r < n; r += 1 << i {
+		for 1<<i > n-r {
 			i--
 		}
-		list[i](&out.Data[r*out.Stride], 4*out.Stride, &a.Data[r*a.Stride], 4*a.Stride, &b.Data[0], b.PanelBytes, b.Rows, b.Count, next, fresh)
+		do(r, i)
+	}
+}
+
+func addPanels(out, a Rows, b Panels, fresh bool) {
+	if chosen == goOnly {
+		addPanelsGo(out, a, b, fresh)
+		return
+	}
+	list := panelsAVX2
+	if chosen == avx512 {
+		list = panelsAVX512
+	}
+	addBy(list, out, a, b, fresh)
+}
+
+func addBytes(out, a Rows, b Panels) {
+	if chosen == goOnly {
+		addBytesGo(out, a, b)
+		return
+	}
+	list := bytesAVX2
+	if chosen == avx512 {
+		list = bytesAVX512
+	}
+	addBy(list, out, a, b, false)
+}
+
+func addBy(list []panelsFunc, out, a Rows, b Panels, fresh bool) {
+	pieces(a.Count, len(list), func(r, i int) {
+		list[i](&out.Data[r*out.Stride], 4*out.Stride, &a.Data[r*a.Stride], 4*a.Stride, &b.Data[0], b.PanelBytes, b.Rows, b.Count, first(b.Next, b.Data), fresh)
+	})
+}
+
+func dotPanels(out Rows, q *Queries, keys []byte, panels int, next []byte) {
+	if chosen == goOnly {
+		dotPanelsGo(out, q, keys, panels)
+		return
+	}
+	list := dotAVX2
+	if chosen == avx512 {
+		list = dotAVX512
+	}
+	pieces(q.count, len(list), func(r, i int) {
+		list[i](&out.Data[r*out.Stride], 4*out.Stride, &q.q[32*r], &q.d[r], &q.offsets[r], q.count, q.blocks, &keys[0], panels, first(next, keys))
+	})
+}
+
+// scaleByF16 is for a multiple of 16.
+func scaleByF16(out, x []float32, d []byte) {
+	switch chosen {
+	case goOnly:
+		scaleByF16Go(out, x, d)
+	case avx512:
+		scaleByF16AVX512(&out[0], &x[0], &d[0], len(x)/lanes)
+	default:
+		scaleByF16AVX2(&out[0], &x[0], &d[0], len(x)/lanes)
 	}
 }
 

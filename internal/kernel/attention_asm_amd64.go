@@ -9,15 +9,45 @@ package kernel
 //go:noescape
 func addPanelsF16x1AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 
+// addPanelsBytesx1AVX2 is addPanelsGo for 1 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx1AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x1AVX2 is dotPanelsGo for 1 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x1AVX2(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+
 // addPanelsF16x2AVX2 is addPanelsGo for 2 of the rows; strides are in bytes.
 //
 //go:noescape
 func addPanelsF16x2AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 
+// addPanelsBytesx2AVX2 is addPanelsGo for 2 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx2AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x2AVX2 is dotPanelsGo for 2 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x2AVX2(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+
 // addPanelsF16x4AVX2 is addPanelsGo for 4 of the rows; strides are in bytes.
 //
 //go:noescape
 func addPanelsF16x4AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// addPanelsBytesx4AVX2 is addPanelsGo for 4 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx4AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x4AVX2 is dotPanelsGo for 4 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x4AVX2(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
 
 // largestOfAVX2 is the largest of chunks of 16.
 //
@@ -39,25 +69,70 @@ func mixAVX2(x *float32, y *float32, chunks int, a float32, b float32)
 //go:noescape
 func scaleAVX2(x *float32, chunks int, a float32)
 
+// scaleByF16AVX2 writes x[i]·d[i], chunks of 16.
+//
+//go:noescape
+func scaleByF16AVX2(out *float32, x *float32, d *byte, chunks int)
+
 // addPanelsF16x1AVX512 is addPanelsGo for 1 of the rows; strides are in bytes.
 //
 //go:noescape
 func addPanelsF16x1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// addPanelsBytesx1AVX512 is addPanelsGo for 1 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x1AVX512 is dotPanelsGo for 1 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x1AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
 
 // addPanelsF16x2AVX512 is addPanelsGo for 2 of the rows; strides are in bytes.
 //
 //go:noescape
 func addPanelsF16x2AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 
+// addPanelsBytesx2AVX512 is addPanelsGo for 2 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx2AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x2AVX512 is dotPanelsGo for 2 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x2AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+
 // addPanelsF16x4AVX512 is addPanelsGo for 4 of the rows; strides are in bytes.
 //
 //go:noescape
 func addPanelsF16x4AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 
+// addPanelsBytesx4AVX512 is addPanelsGo for 4 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx4AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x4AVX512 is dotPanelsGo for 4 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x4AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+
 // addPanelsF16x8AVX512 is addPanelsGo for 8 of the rows; strides are in bytes.
 //
 //go:noescape
 func addPanelsF16x8AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// addPanelsBytesx8AVX512 is addPanelsGo for 8 of the rows; strides are in bytes.
+//
+//go:noescape
+func addPanelsBytesx8AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+
+// dotPanelsQ8_0x8AVX512 is dotPanelsGo for 8 of the rows; outStride is in bytes.
+//
+//go:noescape
+func dotPanelsQ8_0x8AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
 
 // largestOfAVX512 is the largest of chunks of 16.
 //
@@ -78,3 +153,8 @@ func mixAVX512(x *float32, y *float32, chunks int, a float32, b float32)
 //
 //go:noescape
 func scaleAVX512(x *float32, chunks int, a float32)
+
+// scaleByF16AVX512 writes x[i]·d[i], chunks of 16.
+//
+//go:noescape
+func scaleByF16AVX512(out *float32, x *float32, d *byte, chunks int)

@@ -58,6 +58,259 @@ row:
 	VZEROUPPER
 	RET
 
+// func addPanelsBytesx1AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, MMX+
+TEXT ·addPanelsBytesx1AVX2(SB), NOSPLIT, $0-73
+	MOVQ out+0(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ panels+56(FP), DX
+	MOVQ next+64(FP), BX
+	SUBQ CX, BX
+	MOVQ aStride+24(FP), SI
+	MOVQ outStride+8(FP), SI
+	MOVQ panelBytes+40(FP), SI
+
+panel:
+	MOVB    fresh+72(FP), DI
+	TESTB   DI, DI
+	JNZ     fresh
+	MOVQ    AX, DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	JMP     start
+
+fresh:
+	MOVQ  AX, DI
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+
+start:
+	MOVQ a+16(FP), DI
+	MOVQ k+48(FP), R8
+	MOVQ CX, R9
+
+row:
+	PREFETCHT0   (R9)(BX*1)
+	VPMOVSXBD    (R9), Y2
+	VCVTDQ2PS    Y2, Y2
+	VPMOVSXBD    8(R9), Y3
+	VCVTDQ2PS    Y3, Y3
+	VBROADCASTSS (DI), Y4
+	VMULPS       Y2, Y4, Y2
+	VADDPS       Y2, Y0, Y0
+	VMULPS       Y3, Y4, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         $+4, DI
+	ADDQ         $+16, R9
+	DECQ         R8
+	JNZ          row
+	MOVQ         AX, DI
+	VMOVUPS      Y0, (DI)
+	VMOVUPS      Y1, 32(DI)
+	ADDQ         $+64, AX
+	ADDQ         SI, CX
+	DECQ         DX
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x1AVX2(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·dotPanelsQ8_0x1AVX2(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VPBROADCASTD ones<>+0(SB), Y0
+
+panel:
+	VPXOR X1, X1, X1
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPXOR        X2, X2, X2
+	PREFETCHT0   (R11)(DX*1)
+	VMOVUPS      (R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD (R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   64(R11)(DX*1)
+	VMOVUPS      64(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 4(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   128(R11)(DX*1)
+	VMOVUPS      128(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 8(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   192(R11)(DX*1)
+	VMOVUPS      192(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 12(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   256(R11)(DX*1)
+	VMOVUPS      256(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 16(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   320(R11)(DX*1)
+	VMOVUPS      320(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 20(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   384(R11)(DX*1)
+	VMOVUPS      384(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 24(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	PREFETCHT0   448(R11)(DX*1)
+	VMOVUPS      448(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 28(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VCVTPH2PS    (R12), Y3
+	VBROADCASTSS (R10), Y4
+	VMULPS       Y3, Y4, Y4
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	ADDQ         $+512, R11
+	ADDQ         $+32, R12
+	DECQ         R13
+	JNZ          block0
+	MOVQ         R8, R9
+	VMOVUPS      Y1, (R9)
+	VPXOR        X1, X1, X1
+	MOVQ         q+16(FP), R9
+	MOVQ         d+24(FP), R10
+	MOVQ         AX, R12
+	MOVQ         CX, R13
+	MOVQ         CX, R11
+	SHLQ         $0x05, R11
+	ADDQ         AX, R11
+
+block1:
+	VPXOR        X2, X2, X2
+	VMOVUPS      32(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD (R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      96(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 4(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      160(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 8(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      224(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 12(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      288(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 16(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      352(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 20(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      416(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 24(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VMOVUPS      480(R11), Y3
+	VPABSB       Y3, Y4
+	VPBROADCASTD 28(R9), Y5
+	VPSIGNB      Y3, Y5, Y5
+	VPMADDUBSW   Y5, Y4, Y5
+	VPMADDWD     Y0, Y5, Y5
+	VPADDD       Y5, Y2, Y2
+	VCVTPH2PS    16(R12), Y3
+	VBROADCASTSS (R10), Y4
+	VMULPS       Y3, Y4, Y4
+	VCVTDQ2PS    Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       Y2, Y1, Y1
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	ADDQ         $+512, R11
+	ADDQ         $+32, R12
+	DECQ         R13
+	JNZ          block1
+	MOVQ         R8, R9
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         $+64, R8
+	IMUL3Q       $0x00000220, CX, R9
+	ADDQ         R9, AX
+	DECQ         BX
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+DATA ones<>+0(SB)/4, $0x00010001
+GLOBL ones<>(SB), RODATA|NOPTR, $4
+
 // func addPanelsF16x2AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 // Requires: AVX, AVX2, F16C, MMX+
 TEXT ·addPanelsF16x2AVX2(SB), NOSPLIT, $0-73
@@ -122,6 +375,368 @@ row:
 	ADDQ         $+64, AX
 	ADDQ         R8, CX
 	DECQ         DX
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func addPanelsBytesx2AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, MMX+
+TEXT ·addPanelsBytesx2AVX2(SB), NOSPLIT, $0-73
+	MOVQ out+0(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ panels+56(FP), DX
+	MOVQ next+64(FP), BX
+	SUBQ CX, BX
+	MOVQ aStride+24(FP), SI
+	MOVQ outStride+8(FP), DI
+	MOVQ panelBytes+40(FP), R8
+
+panel:
+	MOVB    fresh+72(FP), R9
+	TESTB   R9, R9
+	JNZ     fresh
+	MOVQ    AX, R9
+	VMOVUPS (R9), Y0
+	VMOVUPS 32(R9), Y1
+	ADDQ    DI, R9
+	VMOVUPS (R9), Y2
+	VMOVUPS 32(R9), Y3
+	JMP     start
+
+fresh:
+	MOVQ  AX, R9
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	ADDQ  DI, R9
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+
+start:
+	MOVQ a+16(FP), R9
+	MOVQ k+48(FP), R10
+	MOVQ CX, R11
+
+row:
+	PREFETCHT0   (R11)(BX*1)
+	VPMOVSXBD    (R11), Y4
+	VCVTDQ2PS    Y4, Y4
+	VPMOVSXBD    8(R11), Y5
+	VCVTDQ2PS    Y5, Y5
+	VBROADCASTSS (R9), Y6
+	VMULPS       Y4, Y6, Y7
+	VADDPS       Y7, Y0, Y0
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y1, Y1
+	VBROADCASTSS (R9)(SI*1), Y6
+	VMULPS       Y4, Y6, Y4
+	VADDPS       Y4, Y2, Y2
+	VMULPS       Y5, Y6, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         $+4, R9
+	ADDQ         $+16, R11
+	DECQ         R10
+	JNZ          row
+	MOVQ         AX, R9
+	VMOVUPS      Y0, (R9)
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         DI, R9
+	VMOVUPS      Y2, (R9)
+	VMOVUPS      Y3, 32(R9)
+	ADDQ         $+64, AX
+	ADDQ         R8, CX
+	DECQ         DX
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x2AVX2(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·dotPanelsQ8_0x2AVX2(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VPBROADCASTD ones<>+0(SB), Y0
+
+panel:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	PREFETCHT0   (R11)(DX*1)
+	VMOVUPS      (R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD (R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 32(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   64(R11)(DX*1)
+	VMOVUPS      64(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 4(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 36(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   128(R11)(DX*1)
+	VMOVUPS      128(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 8(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 40(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   192(R11)(DX*1)
+	VMOVUPS      192(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 12(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 44(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   256(R11)(DX*1)
+	VMOVUPS      256(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 16(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 48(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   320(R11)(DX*1)
+	VMOVUPS      320(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 20(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 52(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   384(R11)(DX*1)
+	VMOVUPS      384(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 24(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 56(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	PREFETCHT0   448(R11)(DX*1)
+	VMOVUPS      448(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 28(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 60(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VCVTPH2PS    (R12), Y5
+	VBROADCASTSS (R10), Y6
+	VMULPS       Y5, Y6, Y6
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VBROADCASTSS 4(R10), Y3
+	VMULPS       Y5, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	ADDQ         $+512, R11
+	ADDQ         $+32, R12
+	DECQ         R13
+	JNZ          block0
+	MOVQ         R8, R9
+	VMOVUPS      Y1, (R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y2, (R9)
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	MOVQ         q+16(FP), R9
+	MOVQ         d+24(FP), R10
+	MOVQ         AX, R12
+	MOVQ         CX, R13
+	MOVQ         CX, R11
+	SHLQ         $0x05, R11
+	ADDQ         AX, R11
+
+block1:
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	VMOVUPS      32(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD (R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 32(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      96(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 4(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 36(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      160(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 8(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 40(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      224(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 12(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 44(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      288(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 16(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 48(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      352(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 20(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 52(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      416(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 24(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 56(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VMOVUPS      480(R11), Y5
+	VPABSB       Y5, Y6
+	VPBROADCASTD 28(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y3, Y3
+	VPBROADCASTD 60(R9), Y7
+	VPSIGNB      Y5, Y7, Y7
+	VPMADDUBSW   Y7, Y6, Y7
+	VPMADDWD     Y0, Y7, Y7
+	VPADDD       Y7, Y4, Y4
+	VCVTPH2PS    16(R12), Y5
+	VBROADCASTSS (R10), Y6
+	VMULPS       Y5, Y6, Y6
+	VCVTDQ2PS    Y3, Y3
+	VMULPS       Y6, Y3, Y3
+	VADDPS       Y3, Y1, Y1
+	VBROADCASTSS 4(R10), Y3
+	VMULPS       Y5, Y3, Y3
+	VCVTDQ2PS    Y4, Y4
+	VMULPS       Y3, Y4, Y4
+	VADDPS       Y4, Y2, Y2
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	ADDQ         $+512, R11
+	ADDQ         $+32, R12
+	DECQ         R13
+	JNZ          block1
+	MOVQ         R8, R9
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y2, 32(R9)
+	ADDQ         $+64, R8
+	IMUL3Q       $0x00000220, CX, R9
+	ADDQ         R9, AX
+	DECQ         BX
 	JNZ          panel
 	VZEROUPPER
 	RET
@@ -219,6 +834,593 @@ row:
 	ADDQ         $+64, AX
 	ADDQ         R9, CX
 	DECQ         DX
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func addPanelsBytesx4AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, MMX+
+TEXT ·addPanelsBytesx4AVX2(SB), NOSPLIT, $0-73
+	MOVQ   out+0(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   panels+56(FP), DX
+	MOVQ   next+64(FP), BX
+	SUBQ   CX, BX
+	MOVQ   aStride+24(FP), SI
+	IMUL3Q $0x03, SI, DI
+	MOVQ   outStride+8(FP), R8
+	MOVQ   panelBytes+40(FP), R9
+
+panel:
+	MOVB    fresh+72(FP), R10
+	TESTB   R10, R10
+	JNZ     fresh
+	MOVQ    AX, R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	ADDQ    R8, R10
+	VMOVUPS (R10), Y2
+	VMOVUPS 32(R10), Y3
+	ADDQ    R8, R10
+	VMOVUPS (R10), Y4
+	VMOVUPS 32(R10), Y5
+	ADDQ    R8, R10
+	VMOVUPS (R10), Y6
+	VMOVUPS 32(R10), Y7
+	JMP     start
+
+fresh:
+	MOVQ  AX, R10
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+	ADDQ  R8, R10
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	ADDQ  R8, R10
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	ADDQ  R8, R10
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+
+start:
+	MOVQ a+16(FP), R10
+	MOVQ k+48(FP), R11
+	MOVQ CX, R12
+
+row:
+	PREFETCHT0   (R12)(BX*1)
+	VPMOVSXBD    (R12), Y8
+	VCVTDQ2PS    Y8, Y8
+	VPMOVSXBD    8(R12), Y9
+	VCVTDQ2PS    Y9, Y9
+	VBROADCASTSS (R10), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y0, Y0
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y10, Y1, Y1
+	VBROADCASTSS (R10)(SI*1), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y2, Y2
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y10, Y3, Y3
+	VBROADCASTSS (R10)(SI*2), Y10
+	VMULPS       Y8, Y10, Y11
+	VADDPS       Y11, Y4, Y4
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y10, Y5, Y5
+	VBROADCASTSS (R10)(DI*1), Y10
+	VMULPS       Y8, Y10, Y8
+	VADDPS       Y8, Y6, Y6
+	VMULPS       Y9, Y10, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         $+4, R10
+	ADDQ         $+16, R12
+	DECQ         R11
+	JNZ          row
+	MOVQ         AX, R10
+	VMOVUPS      Y0, (R10)
+	VMOVUPS      Y1, 32(R10)
+	ADDQ         R8, R10
+	VMOVUPS      Y2, (R10)
+	VMOVUPS      Y3, 32(R10)
+	ADDQ         R8, R10
+	VMOVUPS      Y4, (R10)
+	VMOVUPS      Y5, 32(R10)
+	ADDQ         R8, R10
+	VMOVUPS      Y6, (R10)
+	VMOVUPS      Y7, 32(R10)
+	ADDQ         $+64, AX
+	ADDQ         R9, CX
+	DECQ         DX
+	JNZ          panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x4AVX2(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, F16C, MMX+
+TEXT ·dotPanelsQ8_0x4AVX2(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VPBROADCASTD ones<>+0(SB), Y0
+
+panel:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	PREFETCHT0   (R11)(DX*1)
+	VMOVUPS      (R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD (R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 32(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 64(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 96(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   64(R11)(DX*1)
+	VMOVUPS      64(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 4(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 36(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 68(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 100(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   128(R11)(DX*1)
+	VMOVUPS      128(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 8(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 40(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 72(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 104(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   192(R11)(DX*1)
+	VMOVUPS      192(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 12(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 44(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 76(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 108(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   256(R11)(DX*1)
+	VMOVUPS      256(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 16(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 48(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 80(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 112(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   320(R11)(DX*1)
+	VMOVUPS      320(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 20(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 52(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 84(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 116(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   384(R11)(DX*1)
+	VMOVUPS      384(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 24(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 56(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 88(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 120(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	PREFETCHT0   448(R11)(DX*1)
+	VMOVUPS      448(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 28(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 60(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 92(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 124(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VCVTPH2PS    (R12), Y9
+	VBROADCASTSS (R10), Y10
+	VMULPS       Y9, Y10, Y10
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS 4(R10), Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VBROADCASTSS 8(R10), Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	VBROADCASTSS 12(R10), Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y5, Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	ADDQ         $+512, R11
+	ADDQ         $+32, R12
+	DECQ         R13
+	JNZ          block0
+	MOVQ         R8, R9
+	VMOVUPS      Y1, (R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y2, (R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y3, (R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y4, (R9)
+	VPXOR        X1, X1, X1
+	VPXOR        X2, X2, X2
+	VPXOR        X3, X3, X3
+	VPXOR        X4, X4, X4
+	MOVQ         q+16(FP), R9
+	MOVQ         d+24(FP), R10
+	MOVQ         AX, R12
+	MOVQ         CX, R13
+	MOVQ         CX, R11
+	SHLQ         $0x05, R11
+	ADDQ         AX, R11
+
+block1:
+	VPXOR        X5, X5, X5
+	VPXOR        X6, X6, X6
+	VPXOR        X7, X7, X7
+	VPXOR        X8, X8, X8
+	VMOVUPS      32(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD (R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 32(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 64(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 96(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      96(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 4(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 36(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 68(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 100(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      160(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 8(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 40(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 72(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 104(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      224(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 12(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 44(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 76(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 108(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      288(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 16(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 48(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 80(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 112(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      352(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 20(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 52(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 84(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 116(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      416(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 24(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 56(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 88(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 120(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VMOVUPS      480(R11), Y9
+	VPABSB       Y9, Y10
+	VPBROADCASTD 28(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y5, Y5
+	VPBROADCASTD 60(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y6, Y6
+	VPBROADCASTD 92(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y7, Y7
+	VPBROADCASTD 124(R9), Y11
+	VPSIGNB      Y9, Y11, Y11
+	VPMADDUBSW   Y11, Y10, Y11
+	VPMADDWD     Y0, Y11, Y11
+	VPADDD       Y11, Y8, Y8
+	VCVTPH2PS    16(R12), Y9
+	VBROADCASTSS (R10), Y10
+	VMULPS       Y9, Y10, Y10
+	VCVTDQ2PS    Y5, Y5
+	VMULPS       Y10, Y5, Y5
+	VADDPS       Y5, Y1, Y1
+	VBROADCASTSS 4(R10), Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y6, Y6
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VBROADCASTSS 8(R10), Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y7, Y7
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	VBROADCASTSS 12(R10), Y5
+	VMULPS       Y9, Y5, Y5
+	VCVTDQ2PS    Y8, Y8
+	VMULPS       Y5, Y8, Y8
+	VADDPS       Y8, Y4, Y4
+	ADDQ         SI, R9
+	ADDQ         DI, R10
+	ADDQ         $+512, R11
+	ADDQ         $+32, R12
+	DECQ         R13
+	JNZ          block1
+	MOVQ         R8, R9
+	VMOVUPS      Y1, 32(R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y2, 32(R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y3, 32(R9)
+	ADDQ         outStride+8(FP), R9
+	VMOVUPS      Y4, 32(R9)
+	ADDQ         $+64, R8
+	IMUL3Q       $0x00000220, CX, R9
+	ADDQ         R9, AX
+	DECQ         BX
 	JNZ          panel
 	VZEROUPPER
 	RET
@@ -443,6 +1645,29 @@ loop:
 	VZEROUPPER
 	RET
 
+// func scaleByF16AVX2(out *float32, x *float32, d *byte, chunks int)
+// Requires: AVX, F16C
+TEXT ·scaleByF16AVX2(SB), NOSPLIT, $0-32
+	MOVQ out+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ chunks+24(FP), BX
+
+loop:
+	VCVTPH2PS (DX), Y0
+	VMULPS    (CX), Y0, Y0
+	VMOVUPS   Y0, (AX)
+	VCVTPH2PS 16(DX), Y0
+	VMULPS    32(CX), Y0, Y0
+	VMOVUPS   Y0, 32(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	ADDQ      $+32, DX
+	DECQ      BX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
 // func addPanelsF16x1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·addPanelsF16x1AVX512(SB), NOSPLIT, $0-73
@@ -489,6 +1714,140 @@ row:
 	JNZ         panel
 	VZEROUPPER
 	RET
+
+// func addPanelsBytesx1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·addPanelsBytesx1AVX512(SB), NOSPLIT, $0-73
+	MOVQ out+0(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ panels+56(FP), DX
+	MOVQ next+64(FP), BX
+	SUBQ CX, BX
+	MOVQ aStride+24(FP), SI
+	MOVQ outStride+8(FP), SI
+	MOVQ panelBytes+40(FP), SI
+
+panel:
+	MOVB    fresh+72(FP), DI
+	TESTB   DI, DI
+	JNZ     fresh
+	MOVQ    AX, DI
+	VMOVUPS (DI), Z0
+	JMP     start
+
+fresh:
+	MOVQ  AX, DI
+	VPXOR X0, X0, X0
+
+start:
+	MOVQ a+16(FP), DI
+	MOVQ k+48(FP), R8
+	MOVQ CX, R9
+
+row:
+	PREFETCHT0  (R9)(BX*1)
+	VPMOVSXBD   (R9), Z1
+	VCVTDQ2PS   Z1, Z1
+	VMULPS.BCST (DI), Z1, Z1
+	VADDPS      Z1, Z0, Z0
+	ADDQ        $+4, DI
+	ADDQ        $+16, R9
+	DECQ        R8
+	JNZ         row
+	MOVQ        AX, DI
+	VMOVUPS     Z0, (DI)
+	ADDQ        $+64, AX
+	ADDQ        SI, CX
+	DECQ        DX
+	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x1AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, MMX+
+TEXT ·dotPanelsQ8_0x1AVX512(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VBROADCASTSS flip<>+0(SB), Z0
+
+panel:
+	VPXOR X1, X1, X1
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  offsets+32(FP), R14
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPBROADCASTD  (R14), Z2
+	PREFETCHT0    (R11)(DX*1)
+	VMOVUPS       (R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST (R9), Z3, Z2
+	PREFETCHT0    64(R11)(DX*1)
+	VMOVUPS       64(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 4(R9), Z3, Z2
+	PREFETCHT0    128(R11)(DX*1)
+	VMOVUPS       128(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 8(R9), Z3, Z2
+	PREFETCHT0    192(R11)(DX*1)
+	VMOVUPS       192(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 12(R9), Z3, Z2
+	PREFETCHT0    256(R11)(DX*1)
+	VMOVUPS       256(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 16(R9), Z3, Z2
+	PREFETCHT0    320(R11)(DX*1)
+	VMOVUPS       320(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 20(R9), Z3, Z2
+	PREFETCHT0    384(R11)(DX*1)
+	VMOVUPS       384(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 24(R9), Z3, Z2
+	PREFETCHT0    448(R11)(DX*1)
+	VMOVUPS       448(R11), Z3
+	VPXORD        Z0, Z3, Z3
+	VPDPBUSD.BCST 28(R9), Z3, Z2
+	VCVTPH2PS     (R12), Z3
+	VBROADCASTSS  (R10), Z4
+	VMULPS        Z3, Z4, Z4
+	VCVTDQ2PS     Z2, Z2
+	VMULPS        Z4, Z2, Z2
+	VADDPS        Z2, Z1, Z1
+	ADDQ          SI, R9
+	ADDQ          DI, R10
+	ADDQ          DI, R14
+	ADDQ          $+512, R11
+	ADDQ          $+32, R12
+	DECQ          R13
+	JNZ           block0
+	MOVQ          R8, R9
+	VMOVUPS       Z1, (R9)
+	ADDQ          $+64, R8
+	IMUL3Q        $0x00000220, CX, R9
+	ADDQ          R9, AX
+	DECQ          BX
+	JNZ           panel
+	VZEROUPPER
+	RET
+
+DATA flip<>+0(SB)/4, $0x80808080
+GLOBL flip<>(SB), RODATA|NOPTR, $4
 
 // func addPanelsF16x2AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 // Requires: AVX, AVX2, AVX512F, MMX+
@@ -542,6 +1901,162 @@ row:
 	ADDQ        R8, CX
 	DECQ        DX
 	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func addPanelsBytesx2AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·addPanelsBytesx2AVX512(SB), NOSPLIT, $0-73
+	MOVQ out+0(FP), AX
+	MOVQ b+32(FP), CX
+	MOVQ panels+56(FP), DX
+	MOVQ next+64(FP), BX
+	SUBQ CX, BX
+	MOVQ aStride+24(FP), SI
+	MOVQ outStride+8(FP), DI
+	MOVQ panelBytes+40(FP), R8
+
+panel:
+	MOVB    fresh+72(FP), R9
+	TESTB   R9, R9
+	JNZ     fresh
+	MOVQ    AX, R9
+	VMOVUPS (R9), Z0
+	ADDQ    DI, R9
+	VMOVUPS (R9), Z1
+	JMP     start
+
+fresh:
+	MOVQ  AX, R9
+	VPXOR X0, X0, X0
+	ADDQ  DI, R9
+	VPXOR X1, X1, X1
+
+start:
+	MOVQ a+16(FP), R9
+	MOVQ k+48(FP), R10
+	MOVQ CX, R11
+
+row:
+	PREFETCHT0  (R11)(BX*1)
+	VPMOVSXBD   (R11), Z2
+	VCVTDQ2PS   Z2, Z2
+	VMULPS.BCST (R9), Z2, Z3
+	VADDPS      Z3, Z0, Z0
+	VMULPS.BCST (R9)(SI*1), Z2, Z2
+	VADDPS      Z2, Z1, Z1
+	ADDQ        $+4, R9
+	ADDQ        $+16, R11
+	DECQ        R10
+	JNZ         row
+	MOVQ        AX, R9
+	VMOVUPS     Z0, (R9)
+	ADDQ        DI, R9
+	VMOVUPS     Z1, (R9)
+	ADDQ        $+64, AX
+	ADDQ        R8, CX
+	DECQ        DX
+	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x2AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, MMX+
+TEXT ·dotPanelsQ8_0x2AVX512(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VBROADCASTSS flip<>+0(SB), Z0
+
+panel:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  offsets+32(FP), R14
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPBROADCASTD  (R14), Z3
+	VPBROADCASTD  4(R14), Z4
+	PREFETCHT0    (R11)(DX*1)
+	VMOVUPS       (R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST (R9), Z5, Z3
+	VPDPBUSD.BCST 32(R9), Z5, Z4
+	PREFETCHT0    64(R11)(DX*1)
+	VMOVUPS       64(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 4(R9), Z5, Z3
+	VPDPBUSD.BCST 36(R9), Z5, Z4
+	PREFETCHT0    128(R11)(DX*1)
+	VMOVUPS       128(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 8(R9), Z5, Z3
+	VPDPBUSD.BCST 40(R9), Z5, Z4
+	PREFETCHT0    192(R11)(DX*1)
+	VMOVUPS       192(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 12(R9), Z5, Z3
+	VPDPBUSD.BCST 44(R9), Z5, Z4
+	PREFETCHT0    256(R11)(DX*1)
+	VMOVUPS       256(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 16(R9), Z5, Z3
+	VPDPBUSD.BCST 48(R9), Z5, Z4
+	PREFETCHT0    320(R11)(DX*1)
+	VMOVUPS       320(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 20(R9), Z5, Z3
+	VPDPBUSD.BCST 52(R9), Z5, Z4
+	PREFETCHT0    384(R11)(DX*1)
+	VMOVUPS       384(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 24(R9), Z5, Z3
+	VPDPBUSD.BCST 56(R9), Z5, Z4
+	PREFETCHT0    448(R11)(DX*1)
+	VMOVUPS       448(R11), Z5
+	VPXORD        Z0, Z5, Z5
+	VPDPBUSD.BCST 28(R9), Z5, Z3
+	VPDPBUSD.BCST 60(R9), Z5, Z4
+	VCVTPH2PS     (R12), Z5
+	VBROADCASTSS  (R10), Z6
+	VMULPS        Z5, Z6, Z6
+	VCVTDQ2PS     Z3, Z3
+	VMULPS        Z6, Z3, Z3
+	VADDPS        Z3, Z1, Z1
+	VBROADCASTSS  4(R10), Z3
+	VMULPS        Z5, Z3, Z3
+	VCVTDQ2PS     Z4, Z4
+	VMULPS        Z3, Z4, Z4
+	VADDPS        Z4, Z2, Z2
+	ADDQ          SI, R9
+	ADDQ          DI, R10
+	ADDQ          DI, R14
+	ADDQ          $+512, R11
+	ADDQ          $+32, R12
+	DECQ          R13
+	JNZ           block0
+	MOVQ          R8, R9
+	VMOVUPS       Z1, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z2, (R9)
+	ADDQ          $+64, R8
+	IMUL3Q        $0x00000220, CX, R9
+	ADDQ          R9, AX
+	DECQ          BX
+	JNZ           panel
 	VZEROUPPER
 	RET
 
@@ -614,6 +2129,213 @@ row:
 	ADDQ        R9, CX
 	DECQ        DX
 	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func addPanelsBytesx4AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·addPanelsBytesx4AVX512(SB), NOSPLIT, $0-73
+	MOVQ   out+0(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   panels+56(FP), DX
+	MOVQ   next+64(FP), BX
+	SUBQ   CX, BX
+	MOVQ   aStride+24(FP), SI
+	IMUL3Q $0x03, SI, DI
+	MOVQ   outStride+8(FP), R8
+	MOVQ   panelBytes+40(FP), R9
+
+panel:
+	MOVB    fresh+72(FP), R10
+	TESTB   R10, R10
+	JNZ     fresh
+	MOVQ    AX, R10
+	VMOVUPS (R10), Z0
+	ADDQ    R8, R10
+	VMOVUPS (R10), Z1
+	ADDQ    R8, R10
+	VMOVUPS (R10), Z2
+	ADDQ    R8, R10
+	VMOVUPS (R10), Z3
+	JMP     start
+
+fresh:
+	MOVQ  AX, R10
+	VPXOR X0, X0, X0
+	ADDQ  R8, R10
+	VPXOR X1, X1, X1
+	ADDQ  R8, R10
+	VPXOR X2, X2, X2
+	ADDQ  R8, R10
+	VPXOR X3, X3, X3
+
+start:
+	MOVQ a+16(FP), R10
+	MOVQ k+48(FP), R11
+	MOVQ CX, R12
+
+row:
+	PREFETCHT0  (R12)(BX*1)
+	VPMOVSXBD   (R12), Z4
+	VCVTDQ2PS   Z4, Z4
+	VMULPS.BCST (R10), Z4, Z5
+	VADDPS      Z5, Z0, Z0
+	VMULPS.BCST (R10)(SI*1), Z4, Z5
+	VADDPS      Z5, Z1, Z1
+	VMULPS.BCST (R10)(SI*2), Z4, Z5
+	VADDPS      Z5, Z2, Z2
+	VMULPS.BCST (R10)(DI*1), Z4, Z4
+	VADDPS      Z4, Z3, Z3
+	ADDQ        $+4, R10
+	ADDQ        $+16, R12
+	DECQ        R11
+	JNZ         row
+	MOVQ        AX, R10
+	VMOVUPS     Z0, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z1, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z2, (R10)
+	ADDQ        R8, R10
+	VMOVUPS     Z3, (R10)
+	ADDQ        $+64, AX
+	ADDQ        R9, CX
+	DECQ        DX
+	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x4AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, MMX+
+TEXT ·dotPanelsQ8_0x4AVX512(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VBROADCASTSS flip<>+0(SB), Z0
+
+panel:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  offsets+32(FP), R14
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPBROADCASTD  (R14), Z5
+	VPBROADCASTD  4(R14), Z6
+	VPBROADCASTD  8(R14), Z7
+	VPBROADCASTD  12(R14), Z8
+	PREFETCHT0    (R11)(DX*1)
+	VMOVUPS       (R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST (R9), Z9, Z5
+	VPDPBUSD.BCST 32(R9), Z9, Z6
+	VPDPBUSD.BCST 64(R9), Z9, Z7
+	VPDPBUSD.BCST 96(R9), Z9, Z8
+	PREFETCHT0    64(R11)(DX*1)
+	VMOVUPS       64(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 4(R9), Z9, Z5
+	VPDPBUSD.BCST 36(R9), Z9, Z6
+	VPDPBUSD.BCST 68(R9), Z9, Z7
+	VPDPBUSD.BCST 100(R9), Z9, Z8
+	PREFETCHT0    128(R11)(DX*1)
+	VMOVUPS       128(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 8(R9), Z9, Z5
+	VPDPBUSD.BCST 40(R9), Z9, Z6
+	VPDPBUSD.BCST 72(R9), Z9, Z7
+	VPDPBUSD.BCST 104(R9), Z9, Z8
+	PREFETCHT0    192(R11)(DX*1)
+	VMOVUPS       192(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 12(R9), Z9, Z5
+	VPDPBUSD.BCST 44(R9), Z9, Z6
+	VPDPBUSD.BCST 76(R9), Z9, Z7
+	VPDPBUSD.BCST 108(R9), Z9, Z8
+	PREFETCHT0    256(R11)(DX*1)
+	VMOVUPS       256(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 16(R9), Z9, Z5
+	VPDPBUSD.BCST 48(R9), Z9, Z6
+	VPDPBUSD.BCST 80(R9), Z9, Z7
+	VPDPBUSD.BCST 112(R9), Z9, Z8
+	PREFETCHT0    320(R11)(DX*1)
+	VMOVUPS       320(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 20(R9), Z9, Z5
+	VPDPBUSD.BCST 52(R9), Z9, Z6
+	VPDPBUSD.BCST 84(R9), Z9, Z7
+	VPDPBUSD.BCST 116(R9), Z9, Z8
+	PREFETCHT0    384(R11)(DX*1)
+	VMOVUPS       384(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 24(R9), Z9, Z5
+	VPDPBUSD.BCST 56(R9), Z9, Z6
+	VPDPBUSD.BCST 88(R9), Z9, Z7
+	VPDPBUSD.BCST 120(R9), Z9, Z8
+	PREFETCHT0    448(R11)(DX*1)
+	VMOVUPS       448(R11), Z9
+	VPXORD        Z0, Z9, Z9
+	VPDPBUSD.BCST 28(R9), Z9, Z5
+	VPDPBUSD.BCST 60(R9), Z9, Z6
+	VPDPBUSD.BCST 92(R9), Z9, Z7
+	VPDPBUSD.BCST 124(R9), Z9, Z8
+	VCVTPH2PS     (R12), Z9
+	VBROADCASTSS  (R10), Z10
+	VMULPS        Z9, Z10, Z10
+	VCVTDQ2PS     Z5, Z5
+	VMULPS        Z10, Z5, Z5
+	VADDPS        Z5, Z1, Z1
+	VBROADCASTSS  4(R10), Z5
+	VMULPS        Z9, Z5, Z5
+	VCVTDQ2PS     Z6, Z6
+	VMULPS        Z5, Z6, Z6
+	VADDPS        Z6, Z2, Z2
+	VBROADCASTSS  8(R10), Z5
+	VMULPS        Z9, Z5, Z5
+	VCVTDQ2PS     Z7, Z7
+	VMULPS        Z5, Z7, Z7
+	VADDPS        Z7, Z3, Z3
+	VBROADCASTSS  12(R10), Z5
+	VMULPS        Z9, Z5, Z5
+	VCVTDQ2PS     Z8, Z8
+	VMULPS        Z5, Z8, Z8
+	VADDPS        Z8, Z4, Z4
+	ADDQ          SI, R9
+	ADDQ          DI, R10
+	ADDQ          DI, R14
+	ADDQ          $+512, R11
+	ADDQ          $+32, R12
+	DECQ          R13
+	JNZ           block0
+	MOVQ          R8, R9
+	VMOVUPS       Z1, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z2, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z3, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z4, (R9)
+	ADDQ          $+64, R8
+	IMUL3Q        $0x00000220, CX, R9
+	ADDQ          R9, AX
+	DECQ          BX
+	JNZ           panel
 	VZEROUPPER
 	RET
 
@@ -720,6 +2442,315 @@ row:
 	ADDQ        R11, CX
 	DECQ        DX
 	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func addPanelsBytesx8AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
+// Requires: AVX, AVX2, AVX512F, MMX+
+TEXT ·addPanelsBytesx8AVX512(SB), NOSPLIT, $0-73
+	MOVQ   out+0(FP), AX
+	MOVQ   b+32(FP), CX
+	MOVQ   panels+56(FP), DX
+	MOVQ   next+64(FP), BX
+	SUBQ   CX, BX
+	MOVQ   aStride+24(FP), SI
+	IMUL3Q $0x03, SI, DI
+	IMUL3Q $0x05, SI, R8
+	IMUL3Q $0x07, SI, R9
+	MOVQ   outStride+8(FP), R10
+	MOVQ   panelBytes+40(FP), R11
+
+panel:
+	MOVB    fresh+72(FP), R12
+	TESTB   R12, R12
+	JNZ     fresh
+	MOVQ    AX, R12
+	VMOVUPS (R12), Z0
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z1
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z2
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z3
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z4
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z5
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z6
+	ADDQ    R10, R12
+	VMOVUPS (R12), Z7
+	JMP     start
+
+fresh:
+	MOVQ  AX, R12
+	VPXOR X0, X0, X0
+	ADDQ  R10, R12
+	VPXOR X1, X1, X1
+	ADDQ  R10, R12
+	VPXOR X2, X2, X2
+	ADDQ  R10, R12
+	VPXOR X3, X3, X3
+	ADDQ  R10, R12
+	VPXOR X4, X4, X4
+	ADDQ  R10, R12
+	VPXOR X5, X5, X5
+	ADDQ  R10, R12
+	VPXOR X6, X6, X6
+	ADDQ  R10, R12
+	VPXOR X7, X7, X7
+
+start:
+	MOVQ a+16(FP), R12
+	MOVQ k+48(FP), R13
+	MOVQ CX, R14
+
+row:
+	PREFETCHT0  (R14)(BX*1)
+	VPMOVSXBD   (R14), Z8
+	VCVTDQ2PS   Z8, Z8
+	VMULPS.BCST (R12), Z8, Z9
+	VADDPS      Z9, Z0, Z0
+	VMULPS.BCST (R12)(SI*1), Z8, Z9
+	VADDPS      Z9, Z1, Z1
+	VMULPS.BCST (R12)(SI*2), Z8, Z9
+	VADDPS      Z9, Z2, Z2
+	VMULPS.BCST (R12)(DI*1), Z8, Z9
+	VADDPS      Z9, Z3, Z3
+	VMULPS.BCST (R12)(SI*4), Z8, Z9
+	VADDPS      Z9, Z4, Z4
+	VMULPS.BCST (R12)(R8*1), Z8, Z9
+	VADDPS      Z9, Z5, Z5
+	VMULPS.BCST (R12)(DI*2), Z8, Z9
+	VADDPS      Z9, Z6, Z6
+	VMULPS.BCST (R12)(R9*1), Z8, Z8
+	VADDPS      Z8, Z7, Z7
+	ADDQ        $+4, R12
+	ADDQ        $+16, R14
+	DECQ        R13
+	JNZ         row
+	MOVQ        AX, R12
+	VMOVUPS     Z0, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z1, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z2, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z3, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z4, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z5, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z6, (R12)
+	ADDQ        R10, R12
+	VMOVUPS     Z7, (R12)
+	ADDQ        $+64, AX
+	ADDQ        R11, CX
+	DECQ        DX
+	JNZ         panel
+	VZEROUPPER
+	RET
+
+// func dotPanelsQ8_0x8AVX512(out *float32, outStride int, q *int8, d *float32, offsets *int32, count int, blocks int, b *byte, panels int, next *byte)
+// Requires: AVX, AVX2, AVX512F, AVX512VNNI, MMX+
+TEXT ·dotPanelsQ8_0x8AVX512(SB), NOSPLIT, $0-80
+	MOVQ         b+56(FP), AX
+	MOVQ         blocks+48(FP), CX
+	MOVQ         next+72(FP), DX
+	MOVQ         panels+64(FP), BX
+	SUBQ         AX, DX
+	MOVQ         count+40(FP), SI
+	SHLQ         $0x02, SI
+	MOVQ         SI, DI
+	SHLQ         $0x03, SI
+	MOVQ         out+0(FP), R8
+	VBROADCASTSS flip<>+0(SB), Z0
+
+panel:
+	VPXOR X1, X1, X1
+	VPXOR X2, X2, X2
+	VPXOR X3, X3, X3
+	VPXOR X4, X4, X4
+	VPXOR X5, X5, X5
+	VPXOR X6, X6, X6
+	VPXOR X7, X7, X7
+	VPXOR X8, X8, X8
+	MOVQ  q+16(FP), R9
+	MOVQ  d+24(FP), R10
+	MOVQ  offsets+32(FP), R14
+	MOVQ  AX, R12
+	MOVQ  CX, R13
+	MOVQ  CX, R11
+	SHLQ  $0x05, R11
+	ADDQ  AX, R11
+
+block0:
+	VPBROADCASTD  (R14), Z9
+	VPBROADCASTD  4(R14), Z10
+	VPBROADCASTD  8(R14), Z11
+	VPBROADCASTD  12(R14), Z12
+	VPBROADCASTD  16(R14), Z13
+	VPBROADCASTD  20(R14), Z14
+	VPBROADCASTD  24(R14), Z15
+	VPBROADCASTD  28(R14), Z16
+	PREFETCHT0    (R11)(DX*1)
+	VMOVUPS       (R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST (R9), Z17, Z9
+	VPDPBUSD.BCST 32(R9), Z17, Z10
+	VPDPBUSD.BCST 64(R9), Z17, Z11
+	VPDPBUSD.BCST 96(R9), Z17, Z12
+	VPDPBUSD.BCST 128(R9), Z17, Z13
+	VPDPBUSD.BCST 160(R9), Z17, Z14
+	VPDPBUSD.BCST 192(R9), Z17, Z15
+	VPDPBUSD.BCST 224(R9), Z17, Z16
+	PREFETCHT0    64(R11)(DX*1)
+	VMOVUPS       64(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 4(R9), Z17, Z9
+	VPDPBUSD.BCST 36(R9), Z17, Z10
+	VPDPBUSD.BCST 68(R9), Z17, Z11
+	VPDPBUSD.BCST 100(R9), Z17, Z12
+	VPDPBUSD.BCST 132(R9), Z17, Z13
+	VPDPBUSD.BCST 164(R9), Z17, Z14
+	VPDPBUSD.BCST 196(R9), Z17, Z15
+	VPDPBUSD.BCST 228(R9), Z17, Z16
+	PREFETCHT0    128(R11)(DX*1)
+	VMOVUPS       128(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 8(R9), Z17, Z9
+	VPDPBUSD.BCST 40(R9), Z17, Z10
+	VPDPBUSD.BCST 72(R9), Z17, Z11
+	VPDPBUSD.BCST 104(R9), Z17, Z12
+	VPDPBUSD.BCST 136(R9), Z17, Z13
+	VPDPBUSD.BCST 168(R9), Z17, Z14
+	VPDPBUSD.BCST 200(R9), Z17, Z15
+	VPDPBUSD.BCST 232(R9), Z17, Z16
+	PREFETCHT0    192(R11)(DX*1)
+	VMOVUPS       192(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 12(R9), Z17, Z9
+	VPDPBUSD.BCST 44(R9), Z17, Z10
+	VPDPBUSD.BCST 76(R9), Z17, Z11
+	VPDPBUSD.BCST 108(R9), Z17, Z12
+	VPDPBUSD.BCST 140(R9), Z17, Z13
+	VPDPBUSD.BCST 172(R9), Z17, Z14
+	VPDPBUSD.BCST 204(R9), Z17, Z15
+	VPDPBUSD.BCST 236(R9), Z17, Z16
+	PREFETCHT0    256(R11)(DX*1)
+	VMOVUPS       256(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 16(R9), Z17, Z9
+	VPDPBUSD.BCST 48(R9), Z17, Z10
+	VPDPBUSD.BCST 80(R9), Z17, Z11
+	VPDPBUSD.BCST 112(R9), Z17, Z12
+	VPDPBUSD.BCST 144(R9), Z17, Z13
+	VPDPBUSD.BCST 176(R9), Z17, Z14
+	VPDPBUSD.BCST 208(R9), Z17, Z15
+	VPDPBUSD.BCST 240(R9), Z17, Z16
+	PREFETCHT0    320(R11)(DX*1)
+	VMOVUPS       320(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 20(R9), Z17, Z9
+	VPDPBUSD.BCST 52(R9), Z17, Z10
+	VPDPBUSD.BCST 84(R9), Z17, Z11
+	VPDPBUSD.BCST 116(R9), Z17, Z12
+	VPDPBUSD.BCST 148(R9), Z17, Z13
+	VPDPBUSD.BCST 180(R9), Z17, Z14
+	VPDPBUSD.BCST 212(R9), Z17, Z15
+	VPDPBUSD.BCST 244(R9), Z17, Z16
+	PREFETCHT0    384(R11)(DX*1)
+	VMOVUPS       384(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 24(R9), Z17, Z9
+	VPDPBUSD.BCST 56(R9), Z17, Z10
+	VPDPBUSD.BCST 88(R9), Z17, Z11
+	VPDPBUSD.BCST 120(R9), Z17, Z12
+	VPDPBUSD.BCST 152(R9), Z17, Z13
+	VPDPBUSD.BCST 184(R9), Z17, Z14
+	VPDPBUSD.BCST 216(R9), Z17, Z15
+	VPDPBUSD.BCST 248(R9), Z17, Z16
+	PREFETCHT0    448(R11)(DX*1)
+	VMOVUPS       448(R11), Z17
+	VPXORD        Z0, Z17, Z17
+	VPDPBUSD.BCST 28(R9), Z17, Z9
+	VPDPBUSD.BCST 60(R9), Z17, Z10
+	VPDPBUSD.BCST 92(R9), Z17, Z11
+	VPDPBUSD.BCST 124(R9), Z17, Z12
+	VPDPBUSD.BCST 156(R9), Z17, Z13
+	VPDPBUSD.BCST 188(R9), Z17, Z14
+	VPDPBUSD.BCST 220(R9), Z17, Z15
+	VPDPBUSD.BCST 252(R9), Z17, Z16
+	VCVTPH2PS     (R12), Z17
+	VBROADCASTSS  (R10), Z18
+	VMULPS        Z17, Z18, Z18
+	VCVTDQ2PS     Z9, Z9
+	VMULPS        Z18, Z9, Z9
+	VADDPS        Z9, Z1, Z1
+	VBROADCASTSS  4(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z10, Z10
+	VMULPS        Z9, Z10, Z10
+	VADDPS        Z10, Z2, Z2
+	VBROADCASTSS  8(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z11, Z11
+	VMULPS        Z9, Z11, Z11
+	VADDPS        Z11, Z3, Z3
+	VBROADCASTSS  12(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z12, Z12
+	VMULPS        Z9, Z12, Z12
+	VADDPS        Z12, Z4, Z4
+	VBROADCASTSS  16(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z13, Z13
+	VMULPS        Z9, Z13, Z13
+	VADDPS        Z13, Z5, Z5
+	VBROADCASTSS  20(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z14, Z14
+	VMULPS        Z9, Z14, Z14
+	VADDPS        Z14, Z6, Z6
+	VBROADCASTSS  24(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z15, Z15
+	VMULPS        Z9, Z15, Z15
+	VADDPS        Z15, Z7, Z7
+	VBROADCASTSS  28(R10), Z9
+	VMULPS        Z17, Z9, Z9
+	VCVTDQ2PS     Z16, Z16
+	VMULPS        Z9, Z16, Z16
+	VADDPS        Z16, Z8, Z8
+	ADDQ          SI, R9
+	ADDQ          DI, R10
+	ADDQ          DI, R14
+	ADDQ          $+512, R11
+	ADDQ          $+32, R12
+	DECQ          R13
+	JNZ           block0
+	MOVQ          R8, R9
+	VMOVUPS       Z1, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z2, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z3, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z4, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z5, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z6, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z7, (R9)
+	ADDQ          outStride+8(FP), R9
+	VMOVUPS       Z8, (R9)
+	ADDQ          $+64, R8
+	IMUL3Q        $0x00000220, CX, R9
+	ADDQ          R9, AX
+	DECQ          BX
+	JNZ           panel
 	VZEROUPPER
 	RET
 
@@ -841,5 +2872,25 @@ loop:
 	ADDQ    $+64, AX
 	DECQ    CX
 	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func scaleByF16AVX512(out *float32, x *float32, d *byte, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·scaleByF16AVX512(SB), NOSPLIT, $0-32
+	MOVQ out+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ d+16(FP), DX
+	MOVQ chunks+24(FP), BX
+
+loop:
+	VCVTPH2PS (DX), Z0
+	VMULPS    (CX), Z0, Z0
+	VMOVUPS   Z0, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	ADDQ      $+32, DX
+	DECQ      BX
+	JNZ       loop
 	VZEROUPPER
 	RET

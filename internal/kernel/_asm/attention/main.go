@@ -20,13 +20,16 @@ func main() {
 	for _, s := range []set{avx2, avx512} {
 		for _, rows := range []int{1, 2, 4, 8} {
 			if rows <= s.most {
-				addPanels(s, rows)
+				addPanels(s, rows, 16)
+				addPanels(s, rows, 8)
+				dotPanels(s, rows)
 			}
 		}
 		largest(s)
 		exponentials(s)
 		mix(s)
 		scale(s)
+		scaleByF16(s)
 	}
 	Generate()
 }
@@ -93,8 +96,8 @@ func (s set) parameter(name string) VecVirtual {
 // addPanels keeps what it adds to in registers while it goes down a panel, so that
 // memory is read from the beginning to the end: the processor fetches such ahead by
 // itself, but not several panels at a time.
-func addPanels(s set, rows int) {
-	name := fmt.Sprintf("addPanelsF16x%d%s", rows, s.name)
+func addPanels(s set, rows, bits int) {
+	name := fmt.Sprintf("addPanels%sx%d%s", map[int]string{16: "F16", 8: "Bytes"}[bits], rows, s.name)
 	TEXT(name, NOSPLIT, "func(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes, k, panels int, next *byte, fresh bool)")
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s is addPanelsGo for %d of the rows; strides are in bytes.", name, rows))
@@ -154,7 +157,12 @@ func addPanels(s set, rows int) {
 	PREFETCHT0(Mem{Base: p, Index: ahead, Scale: 1})
 	w := s.vectors(s.registers)
 	for i := range w {
-		VCVTPH2PS(Mem{Base: p, Disp: 16 * i}, w[i])
+		if m := (Mem{Base: p, Disp: bits * i}); bits == 16 {
+			VCVTPH2PS(m, w[i])
+		} else {
+			VPMOVSXBD(m, w[i])
+			VCVTDQ2PS(w[i], w[i])
+		}
 	}
 	for r := range rows {
 		if s.registers == 1 { // faster than a broadcast by itself, where there is such a product
@@ -171,7 +179,7 @@ func addPanels(s set, rows int) {
 		}
 	}
 	ADDQ(I8(4), a)
-	ADDQ(I8(32), p)
+	ADDQ(I8(2*int8(bits)), p)
 	DECQ(k)
 	JNZ(LabelRef("row"))
 	each(func(m Mem, v VecVirtual) { VMOVUPS(v, m) })
@@ -179,6 +187,155 @@ func addPanels(s set, rows int) {
 	ADDQ(step, b)
 	DECQ(panels)
 	JNZ(LabelRef("panel"))
+	VZEROUPPER()
+	RET()
+}
+
+// dotPanels multiplies rows of bytes with panels of bytes, blocks of 32 at a time. AVX-512
+// has a product of four unsigned and four signed bytes: 128 is added to what is stored,
+// and the sums begin with what that is too much. AVX2 has one of two, which must not grow
+// too large: of absolute values, with the sign on the other side; it takes half a panel at
+// a time.
+func dotPanels(s set, rows int) {
+	name := fmt.Sprintf("dotPanelsQ8_0x%d%s", rows, s.name)
+	TEXT(name, NOSPLIT, "func(out *float32, outStride int, q *int8, d *float32, offsets *int32, count, blocks int, b *byte, panels int, next *byte)")
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s is dotPanelsGo for %d of the rows; outStride is in bytes.", name, rows))
+	b, blocks := Load(Param("b"), GP64()), Load(Param("blocks"), GP64())
+	ahead, panels := Load(Param("next"), GP64()), Load(Param("panels"), GP64())
+	SUBQ(b, ahead)
+	// From one block of the rows to the next: 32 bytes of q and 4 of the others a row.
+	step, step4 := Load(Param("count"), GP64()), GP64()
+	SHLQ(U8(2), step)
+	MOVQ(step, step4)
+	SHLQ(U8(3), step)
+	out := Load(Param("out"), GP64())
+	var ones, flip VecVirtual
+	if s.registers == 1 {
+		flip = s.broadcast(constant("flip", 0x80808080))
+	} else {
+		ones = s.vector()
+		VPBROADCASTD(constant("ones", 0x00010001), ones)
+	}
+	Label("panel")
+	for half := range s.registers {
+		label := func(name string) string { return fmt.Sprintf("%s%d", name, half) }
+		acc, sums := s.vectors(rows), s.vectors(rows)
+		for _, v := range acc {
+			clear(v)
+		}
+		q, d, w, scales, n := Load(Param("q"), GP64()), Load(Param("d"), GP64()), GP64(), GP64(), GP64()
+		var o Register
+		if s.registers == 1 {
+			o = Load(Param("offsets"), GP64())
+		}
+		MOVQ(b, scales)
+		MOVQ(blocks, n)
+		MOVQ(blocks, w)
+		SHLQ(U8(5), w)
+		ADDQ(b, w)
+		Label(label("block"))
+		for r, v := range sums {
+			if s.registers == 1 {
+				VPBROADCASTD(Mem{Base: o, Disp: 4 * r}, v)
+			} else {
+				clear(v)
+			}
+		}
+		for j := range 8 {
+			x := s.vector()
+			if half == 0 {
+				PREFETCHT0(Mem{Base: w, Index: ahead, Scale: 1, Disp: 64 * j})
+			}
+			VMOVUPS(Mem{Base: w, Disp: 64*j + 32*half}, x)
+			if s.registers == 1 {
+				VPXORD(flip, x, x)
+				for r := range rows {
+					vnni(Mem{Base: q, Disp: 32*r + 4*j}, x, sums[r])
+				}
+				continue
+			}
+			abs := s.vector()
+			VPABSB(x, abs)
+			for r := range rows {
+				y := s.vector()
+				VPBROADCASTD(Mem{Base: q, Disp: 32*r + 4*j}, y)
+				VPSIGNB(x, y, y)
+				VPMADDUBSW(y, abs, y)
+				VPMADDWD(ones, y, y)
+				VPADDD(y, sums[r], sums[r])
+			}
+		}
+		scale := s.vector()
+		VCVTPH2PS(Mem{Base: scales, Disp: 16 * half}, scale)
+		for r := range rows {
+			t := s.broadcast(Mem{Base: d, Disp: 4 * r})
+			VMULPS(scale, t, t)
+			VCVTDQ2PS(sums[r], sums[r])
+			VMULPS(t, sums[r], sums[r])
+			VADDPS(sums[r], acc[r], acc[r])
+		}
+		ADDQ(step, q)
+		ADDQ(step4, d)
+		if s.registers == 1 {
+			ADDQ(step4, o)
+		}
+		ADDQ(I32(512), w)
+		ADDQ(I8(32), scales)
+		DECQ(n)
+		JNZ(LabelRef(label("block")))
+		row := GP64()
+		MOVQ(out, row)
+		for r := range rows {
+			VMOVUPS(acc[r], Mem{Base: row, Disp: 32 * half})
+			if r+1 < rows {
+				stride, err := Param("outStride").Resolve()
+				if err != nil {
+					panic(err)
+				}
+				ADDQ(stride.Addr, row)
+			}
+		}
+	}
+	ADDQ(I8(64), out)
+	size := GP64()
+	IMUL3Q(U32(544), blocks, size)
+	ADDQ(size, b)
+	DECQ(panels)
+	JNZ(LabelRef("panel"))
+	VZEROUPPER()
+	RET()
+}
+
+// vnni is VPDPBUSD with four bytes for all lanes, which avo does not have.
+func vnni(bytes Mem, x, acc VecVirtual) {
+	Instruction(&ir.Instruction{
+		Opcode:   "VPDPBUSD",
+		Suffixes: []string{"BCST"},
+		Operands: []Op{bytes, x, acc},
+		Inputs:   []Op{bytes, x, acc},
+		Outputs:  []Op{acc},
+		ISA:      []string{"AVX512VNNI"},
+	})
+}
+
+func scaleByF16(s set) {
+	TEXT("scaleByF16"+s.name, NOSPLIT, "func(out, x *float32, d *byte, chunks int)")
+	Pragma("noescape")
+	Doc("scaleByF16" + s.name + " writes x[i]·d[i], chunks of 16.")
+	out, x, d, n := Load(Param("out"), GP64()), Load(Param("x"), GP64()), Load(Param("d"), GP64()), Load(Param("chunks"), GP64())
+	Label("loop")
+	for h := range s.registers {
+		v := s.vector()
+		VCVTPH2PS(Mem{Base: d, Disp: 16 * h}, v)
+		VMULPS(Mem{Base: x, Disp: s.bytes() * h}, v, v)
+		VMOVUPS(v, Mem{Base: out, Disp: s.bytes() * h})
+	}
+	ADDQ(I8(64), out)
+	ADDQ(I8(64), x)
+	ADDQ(I8(32), d)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
 }
