@@ -3,8 +3,10 @@ package character
 import (
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"parley/internal/limits"
 	"parley/llm"
@@ -43,6 +45,8 @@ type Entry struct {
 	Extra         map[string]json.RawMessage
 }
 
+const bookHint = "it must be a lorebook of V3, a world file of SillyTavern or a card that holds a lorebook, in JSON"
+
 // ReadBook reads a lorebook that stands in a file of its own: of V3, of
 // SillyTavern (a world file), or the bare object that a card would hold; or
 // the one inside of a card. The error is an *llm.Error.
@@ -50,7 +54,8 @@ func ReadBook(data []byte) (Book, ImportReport, error) {
 	var report ImportReport
 	o, err := parseJSON(data, &report)
 	if err != nil {
-		return Book{}, report, err
+		e := llm.AsError(err)
+		return Book{}, report, &llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "the file holds no lorebook", Hint: bookHint, Err: e}
 	}
 	book := &o
 	report.Format = "SillyTavern's world"
@@ -67,10 +72,20 @@ func ReadBook(data []byte) (Book, ImportReport, error) {
 	}
 	if _, ok := book.fields["entries"]; !ok {
 		return Book{}, report, &llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "there are no entries: this is no lorebook",
-			Hint: "it must be a lorebook of V3, a world file of SillyTavern or a card that holds a lorebook"}
+			Hint: bookHint}
 	}
 	b, err := readBook(book)
 	return b, report, err
+}
+
+// Called is what a lorebook is called: its own name, else that of its file, as
+// SillyTavern's worlds have it.
+func (b Book) Called(file string) string {
+	if name := strings.TrimSpace(b.Name); name != "" {
+		return name
+	}
+	file = path.Base(file)
+	return strings.TrimSuffix(file, path.Ext(file))
 }
 
 func readBook(o *object) (Book, error) {

@@ -43,6 +43,7 @@ type Scan struct {
 // A Book is a lorebook by the name that verdicts call it by.
 type Book struct {
 	Name string
+	Rank int // books of a lower one go first where not all can be told
 	*character.Book
 }
 
@@ -280,7 +281,7 @@ func (s *scanner) tell(now []*candidate) {
 		if a.sticky != b.sticky {
 			return map[bool]int{true: -1, false: 1}[a.sticky]
 		}
-		return cmp.Compare(b.order, a.order)
+		return cmp.Or(cmp.Compare(a.book.Rank, b.book.Rank), cmp.Compare(b.order, a.order))
 	})
 	s.chooseOfGroups(now)
 	for _, c := range now {
@@ -410,8 +411,8 @@ func (c *candidate) place(messages int) {
 }
 
 // budget takes back what is too much: of each book first, then of all. The one
-// of lowest priority goes first (0 where none is said), then the one of lowest
-// order.
+// of lowest priority goes first (0 where none is said), then those of the book
+// of highest rank, then the one of lowest order.
 func (s *scanner) budget() {
 	for i := range s.Books {
 		if b := &s.Books[i]; b.Book != nil && b.TokenBudget != nil && *b.TokenBudget > 0 {
@@ -439,7 +440,7 @@ func (s *scanner) fit(budget float64, why string, counts func(*candidate) bool) 
 		return 0
 	}
 	slices.SortStableFunc(told, func(a, b *candidate) int {
-		return cmp.Or(cmp.Compare(priority(a), priority(b)), cmp.Compare(a.order, b.order))
+		return cmp.Or(cmp.Compare(priority(a), priority(b)), cmp.Compare(b.book.Rank, a.book.Rank), cmp.Compare(a.order, b.order))
 	})
 	for _, c := range told {
 		if total <= budget {

@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -192,13 +193,22 @@ func (c *composer) lore() error {
 	if scan.Budget == 0 {
 		scan.Budget = c.Budget / 4
 	}
-	scan.Books = slices.Clone(c.Books)
 	owner := map[string]int{}
+	add := func(b lorebook.Book) string {
+		name := b.Name
+		for n := 2; slices.ContainsFunc(scan.Books, func(o lorebook.Book) bool { return o.Name == b.Name }); n++ {
+			b.Name = name + " (" + strconv.Itoa(n) + ")"
+		}
+		scan.Books = append(scan.Books, b)
+		return b.Name
+	}
+	for _, b := range c.Books {
+		add(b)
+	}
 	for i, card := range c.Cards {
 		if card.Book != nil && c.shows(i) {
-			name := "card " + strconv.Itoa(i)
-			owner[name] = i
-			scan.Books = append(scan.Books, lorebook.Book{Name: name, Book: card.Book})
+			name := cmp.Or(strings.TrimSpace(card.Book.Name), card.Name)
+			owner[add(lorebook.Book{Name: name, Rank: c.Lore.Rank, Book: card.Book})] = i
 		}
 	}
 	if len(scan.Books) == 0 {

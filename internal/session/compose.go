@@ -22,7 +22,7 @@ type part struct {
 
 // part reads a revision of a character; 0 is the newest.
 func (s *Sessions) part(ctx context.Context, id string, revision int64) (*part, error) {
-	c, err := s.Character(ctx, id, revision)
+	c, err := s.Document(ctx, Characters, id, revision)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func draw(session string, at ...int64) uint64 {
 // set is a session without its messages, as a scene.
 func set(x Session, v Settings, who []*part) scene.Scene {
 	sc := scene.Scene{
-		User: v.User, Persona: v.Persona, Main: v.System, Scenario: v.Scenario, Summary: v.Summary, Style: v.Style, Names: v.Names,
+		User: v.User, Persona: v.Persona, Main: v.System, Scenario: v.Scenario, Summary: v.Summary, Style: v.Style, Names: v.Names, Order: v.Order,
 		Started: x.Created, Chat: draw(x.ID), Lore: scene.LoreSettings{Greeting: -1},
 	}
 	for _, p := range who {
@@ -76,6 +76,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	sc := set(t.Session, settings, cast)
 	if sc.Speaker = speaker; len(cast) > 1 {
 		sc.Shown = settings.shown(speaker)
+	}
+	if err := s.lore(ctx, &sc, settings, cast, r.Lorebooks); err != nil {
+		return scene.Composed{}, err
 	}
 	sc.Now, sc.Seed = r.Asked, draw(t.Session.ID, r.Base, int64(at.Message))
 	talk := t.Messages(n.Parent, r.Base)

@@ -162,7 +162,7 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 			}
 			return Receipt{Message: j.said}, nil
 		}
-		begun, err := s.put(t, &j, cast, speaker, more)
+		begun, err := s.put(ctx, t, &j, cast, speaker, more)
 		if err != nil {
 			return Receipt{}, err
 		}

@@ -70,7 +70,8 @@ type stage struct {
 	*model
 	t     *testing.T
 	store *session.Memory
-	files session.Files
+	files map[session.Shelf]session.Files
+	every []string // lorebooks that hold everywhere
 	id    string
 }
 
@@ -80,7 +81,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 	st := &stage{model: m, t: t, store: session.NewMemory()}
 	st.open()
 	if n.Settings.Character != "" {
-		c, _, err := st.SaveCharacter(t.Context(), "", 0, "ada.yaml", []byte(n.Settings.Character))
+		c, err := st.SaveDocument(t.Context(), session.Characters, "", 0, "ada.yaml", []byte(n.Settings.Character))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +96,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 }
 
 func (st *stage) open() {
-	st.Sessions = session.Open(st.store, session.Options{Models: st.model, Files: st.files})
+	st.Sessions = session.Open(st.store, session.Options{Models: st.model, Files: st.files, Everywhere: st.every})
 	if err := st.Recover(st.t.Context()); err != nil {
 		st.t.Fatal(err)
 	}
