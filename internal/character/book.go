@@ -128,7 +128,9 @@ func readBook(o *object) (Book, error) {
 			o.report.note("ignored", in.path, "it is no entry")
 			continue
 		}
-		b.Entries = append(b.Entries, readEntry(&in))
+		e := readEntry(&in)
+		e.reportEffectless(&in)
+		b.Entries = append(b.Entries, e)
 	}
 	b.Extra = o.rest()
 	return b, nil
@@ -172,7 +174,9 @@ var worldNames = map[string]string{
 	"useGroupScoring": "use_group_scoring", "scanDepth": "scan_depth", "matchWholeWords": "match_whole_words",
 	"caseSensitive": "case_sensitive", "sticky": "sticky", "cooldown": "cooldown", "delay": "delay", "ignoreBudget": "ignore_budget",
 	"vectorized": "vectorized", "automationId": "automation_id", "outletName": "outlet_name", "displayIndex": "display_index",
-	"triggers": "triggers",
+	"triggers": "triggers", "characterFilter": "character_filter", "matchPersonaDescription": "match_persona_description",
+	"matchCharacterDescription": "match_character_description", "matchCharacterPersonality": "match_character_personality",
+	"matchCharacterDepthPrompt": "match_character_depth_prompt", "matchScenario": "match_scenario", "matchCreatorNotes": "match_creator_notes",
 }
 
 func readWorldEntry(o *object) Entry {
@@ -198,6 +202,21 @@ func readWorldEntry(o *object) Entry {
 	}
 	e.Extra = o.rest()
 	return e
+}
+
+// reportEffectless notes settings that are kept and change nothing.
+func (e Entry) reportEffectless(o *object) {
+	for _, name := range []string{"vectorized", "automation_id", "outlet_name"} {
+		if raw := string(e.Extensions[name]); raw != "" && raw != "false" && raw != "null" && raw != `""` {
+			o.report.note("kept", o.at(name), "it has no effect here")
+		}
+	}
+	if string(e.Extensions["position"]) == "7" {
+		o.report.note("kept", o.at("position"), "there are no outlets: the entry is never told")
+	}
+	if filter := fieldsOf(e.Extensions["character_filter"]); len(filter["tags"]) > 2 {
+		o.report.note("kept", o.at("character_filter.tags"), "tags are another program's own: only names count")
+	}
 }
 
 func text(raw json.RawMessage) (s string) {

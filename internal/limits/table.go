@@ -169,6 +169,7 @@ var (
 	LoreEntries          = row("lore_entries", 0, 10_000, "entries", "entries of one lorebook")
 	LoreKeyBytes         = row("lore_key_bytes", 0, 4*kib, "bytes", "one key of a lorebook's entry")
 	LoreDepth            = row("lore_depth", 0, 1000, "messages", "messages that a lorebook looks through")
+	CountedTexts         = row("counted_texts", 0, 100_000, "texts", "texts of sessions whose tokens a server remembers the number of")
 	LoreBudget           = row("lore_budget", 0, 1_000_000, "tokens", "tokens that the entries of a session's lorebooks may have together")
 	Lorebooks            = row("lorebooks", 0, 32, "lorebooks", "lorebooks of a session, besides its characters'")
 	LoreScanBytes        = row("lore_scan_bytes", 0, 1*gib, "bytes", "text that all keys of lorebooks together are looked for in, for one reply; a regular expression counts fifty times")

@@ -140,6 +140,7 @@ type LoreSettings struct {
 	Greeting  int            // which greeting the chat began with, from 0; -1 if none
 	State     lorebook.State // of the turn before
 	Rank      int            // of the cards' own books, as lorebook.Book has it
+	Trigger   string         // of a reply: "swipe" where it is another one in the place of one; "" is "normal"
 }
 
 // Composed is a scene as a conversation.

@@ -187,6 +187,21 @@ func (c *composer) lore() error {
 		Also: c.also, Greeting: c.Lore.Greeting, State: c.Lore.State, Seed: c.Seed, Depth: c.Lore.Depth, Budget: c.Lore.Budget,
 		Recursive: c.Lore.Recursive, WholeWords: !c.Lore.Parts, Count: c.Count,
 	}
+	scan.Trigger = c.Lore.Trigger
+	switch c.Kind {
+	case Continue:
+		scan.Trigger = "continue"
+	case Impersonate:
+		scan.Trigger = "impersonate"
+	}
+	if len(c.Cards) > 0 {
+		card := c.Cards[c.Speaker]
+		scan.Speaker = []string{card.Name, card.Called()}
+		scan.Sources = map[string]string{
+			"match_persona_description": c.Persona, "match_character_description": card.Description, "match_character_personality": card.Personality,
+			"match_character_depth_prompt": card.DepthPrompt().Text, "match_scenario": cmp.Or(c.Scenario, card.Scenario), "match_creator_notes": card.CreatorNotes,
+		}
+	}
 	if scan.Depth == 0 {
 		scan.Depth = 4
 	}

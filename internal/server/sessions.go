@@ -75,6 +75,9 @@ func (a answers) Answerer(ctx context.Context, name string) (session.Answerer, e
 			break
 		}
 	}
+	if counter, ok := t.Model.(llm.Tokenizer); ok {
+		x.Tokenizer = counter
+	}
 	return x, nil
 }
 

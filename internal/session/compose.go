@@ -60,10 +60,10 @@ func set(x Session, v Settings, who []*part) scene.Scene {
 }
 
 // compose makes a conversation of the talk that a reply answers. It depends on
-// nothing but the session as it was at the reply's base, the character's
-// revision, the reply's kind and when it was asked for: the same again gives
-// the same.
-func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (scene.Composed, error) {
+// nothing but the session as it was at the reply's base, the revisions of
+// characters and lorebooks, the reply's kind and budget, when it was asked for,
+// and how the model counts tokens: the same again gives the same.
+func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, model Answerer) (scene.Composed, error) {
 	if r.Kind == Summarise {
 		return s.task(ctx, t, at, r)
 	}
@@ -98,6 +98,10 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 		talk = append(talk, before)
 	case Impersonate:
 		sc.Kind = scene.Impersonate
+	case Answer:
+		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
+			sc.Lore.Trigger = "swipe"
+		}
 	}
 	for _, m := range talk {
 		if m.Text != "" || m.State == Complete {
@@ -107,7 +111,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 			sc.Summarised = len(sc.Messages)
 		}
 	}
-	c, err := scene.Compose(sc)
+	c, err := s.fitted(ctx, sc, settings.Fit, r, model)
 	if c.Conversation.Layout.Fit = settings.Fit; settings.Fit == chat.FitDefault {
 		c.Conversation.Layout.Fit = chat.FitDropOldest
 	}

@@ -24,6 +24,7 @@ type model struct {
 	err       error
 	name      string
 	context   int
+	words     llm.Tokenizer
 
 	mu    sync.Mutex
 	asked []chat.Conversation
@@ -34,7 +35,7 @@ func (m *model) Answerer(_ context.Context, name string) (session.Answerer, erro
 	if m.err != nil {
 		return session.Answerer{}, m.err
 	}
-	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{Context: m.context, ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m}, nil
+	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{Context: m.context, ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m, Tokenizer: m.words}, nil
 }
 
 func (m *model) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {

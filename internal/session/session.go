@@ -153,6 +153,7 @@ type Reply struct {
 	Quantisation   string          `json:"quantisation,omitempty"`
 	TemplateDigest string          `json:"template_digest,omitempty"` // SHA-256 of the model's chat template, where it is known
 	Format         string          `json:"format,omitempty"`
+	Budget         int             `json:"budget,omitempty"`        // tokens that the prompt might have, where the model said so
 	PromptDigest   string          `json:"prompt_digest,omitempty"` // SHA-256 of the prompt, where the model can show it
 	Params         json.RawMessage `json:"params,omitempty"`        // with the model's own recommendations
 	Seed           int64           `json:"seed"`

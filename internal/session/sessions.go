@@ -27,6 +27,7 @@ type Sessions struct {
 	log    *slog.Logger
 
 	everywhere []string // lorebooks, by their ids
+	counts     counts
 
 	locks     [64]sync.Mutex // for one session at a time, by its id
 	seed      maphash.Seed
@@ -59,8 +60,9 @@ type Answerer struct {
 	Model     string // its name
 	Info      llm.Info
 	Responder chat.Responder
-	Report    llm.Report // why it is this one
-	Release   func()     // called once when it is not needed any more; may be nil
+	Tokenizer llm.Tokenizer // counts its tokens; nil if it cannot
+	Report    llm.Report    // why it is this one
+	Release   func()        // called once when it is not needed any more; may be nil
 }
 
 // Files are documents that somebody else keeps, in files.
