@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"parley/chat"
@@ -21,6 +22,7 @@ type engineFlags struct {
 	Ctx     int    `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Draft   string `placeholder:"PATH" env:"PARLEY_DRAFT" help:"GGUF file of a small model with the same vocabulary, which proposes what may come next: the same answers, faster where it is often right."`
 	Threads int    `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+	KVCache string `name:"kv-cache" placeholder:"KIND" env:"PARLEY_KV_CACHE" help:"How keys and values are stored: f16, or q8_0 in half the memory."`
 }
 
 // modelFlags choose a model for conversations.
@@ -125,6 +127,12 @@ func (f *engineFlags) over(m *modelConfig, cfg *config) error {
 	}
 	if f.Threads != 0 {
 		cfg.Engine.Threads = f.Threads
+	}
+	if f.KVCache != "" {
+		if !slices.Contains(engine.KVCaches(), f.KVCache) {
+			return usageError("", "--kv-cache: %q is not one of %s", f.KVCache, strings.Join(engine.KVCaches(), ", "))
+		}
+		cfg.Engine.KVCache = f.KVCache
 	}
 	return nil
 }
@@ -237,6 +245,7 @@ func (m *modelConfig) engine(cfg config, log *slog.Logger) engine.Options {
 		Sequences:  cfg.Engine.Sequences,
 		CacheBytes: int64(cfg.Engine.Cache),
 		Draft:      m.Draft,
+		KVCache:    cfg.Engine.KVCache,
 		Sampling:   m.Sampling.params(),
 		Logger:     log,
 	}
