@@ -307,6 +307,12 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		expected:   e.expected(params.Prediction),
 		withinLine: !p.EndsLine(),
 	}
+	for _, t := range tokens {
+		r.segments = append(r.segments, t.Segment)
+	}
+	for _, s := range p.Segments {
+		r.sources = append(r.sources, s.Source)
+	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
 		held, err := e.held.ready(r.constraint)
