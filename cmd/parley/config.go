@@ -150,6 +150,7 @@ type modelConfig struct {
 	Aliases  []string       `toml:"aliases"`
 	Format   string         `toml:"format"`
 	Context  int            `toml:"context"`
+	Draft    string         `toml:"draft"`
 	Sampling samplingConfig `toml:"sampling"`
 
 	Policy string `toml:"policy"`
@@ -399,6 +400,12 @@ func (c *config) check() error {
 		}
 		if m.Path != "" {
 			m.Path = c.beside(m.Path)
+		}
+		if m.Draft != "" {
+			if started || m.Path == "" {
+				return bad(at+".draft:", "means something only with a path, and without command")
+			}
+			m.Draft = c.beside(m.Draft)
 		}
 		for _, check := range []func() (string, error){
 			func() (string, error) { return m.remoteConfig.check(started, c) },
