@@ -97,6 +97,7 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	}
 	if len(x.Settings) == 0 {
 		x.Settings = []Settings{{Since: 1, User: r.user}}
+		r.meta.settle(&x.Settings[0])
 	}
 	v := &x.Settings[len(x.Settings)-1]
 	missing := func(m Member) bool { // it may be that of another server
@@ -107,6 +108,15 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		v.Character = ""
 	}
 	v.Characters = slices.DeleteFunc(slices.Clone(v.Characters), missing)
+	v.Lorebooks = slices.DeleteFunc(slices.Clone(v.Lorebooks), func(id string) bool {
+		_, err := s.Document(ctx, Lorebooks, id, 0)
+		return err != nil
+	})
+	if r.meta.World != "" {
+		if d, err := s.world(ctx, r.meta.World); err == nil {
+			v.Lorebooks = []string{d.ID}
+		}
+	}
 	if len(r.speakers) > 1 {
 		if v.Characters, err = s.called(ctx, r.speakers); err != nil {
 			return Session{}, err

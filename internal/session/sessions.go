@@ -385,7 +385,7 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 			if _, err := s.cast(ctx, v); err != nil {
 				return Receipt{}, err
 			}
-			if err := s.checkLorebooks(ctx, v); err != nil {
+			if err := s.checkLorebooks(ctx, v, x.Now().Lorebooks...); err != nil {
 				return Receipt{}, err
 			}
 			v.Since = x.Revision
