@@ -35,9 +35,14 @@ type Options struct {
 	// same; it is for measurements.
 	Literal bool
 
+	KVCache string // how keys and values are stored: f16 (or ""), q8_0
+
 	Sampling llm.Params   // recommended sampling, before what the file recommends
 	Logger   *slog.Logger // nil: silent
 }
+
+// KVCaches are what Options.KVCache may be.
+func KVCaches() []string { return transformer.CacheTypes }
 
 const (
 	usualContext    = 8192
@@ -141,7 +146,11 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads, Context: o.Context})
+	cache, err := transformer.ParseCacheType(o.KVCache)
+	if err != nil {
+		return nil, err
+	}
+	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads, Context: o.Context, Cache: cache})
 	if err != nil {
 		return nil, err
 	}

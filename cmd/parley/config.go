@@ -19,6 +19,7 @@ import (
 
 	"parley/chat"
 	"parley/chatformat"
+	"parley/engine"
 	"parley/internal/character"
 	"parley/internal/limits"
 	"parley/internal/server"
@@ -130,6 +131,7 @@ type engineConfig struct {
 	Sequences int `toml:"sequences"`
 
 	Cache       byteSize            `toml:"cache"`
+	KVCache     string              `toml:"kv_cache"`
 	Memory      byteSize            `toml:"memory"`
 	GPUMemory   map[string]byteSize `toml:"gpu_memory"`
 	LlamaServer string              `toml:"llama_server"`
@@ -330,6 +332,7 @@ func (c *config) check() error {
 		key, value string
 		words      []string
 	}{
+		{"engine.kv_cache", c.Engine.KVCache, engine.KVCaches()},
 		{"server.log_format", c.Server.LogFormat, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
 		{"chat.names", c.Chat.Names, namesPolicies},

@@ -64,6 +64,7 @@ func TestConfigErrors(t *testing.T) {
 		{"out of range", "[engine]\ncontext = 1\n", "engine.context:"},
 		{"a quota", "[server]\ntokens_per_minute = -1\n", "server.tokens_per_minute: -1 is less than none"},
 		{"negative threads", "[engine]\nthreads = -1\n", "engine.threads:"},
+		{"an unknown cache", "[engine]\nkv_cache = \"q4_0\"\n", "engine.kv_cache:"},
 		{"a model without a path", "[[models]]\nname = \"x\"\n", "models[0] needs a path, a url or a command"},
 		{"a command without a port", "[[models]]\ncommand = [\"x\"]\n", "models[0].command: does not tell the engine where to listen"},
 		{"a command without a file", "[[models]]\ncommand = [\"x\", \"{path}\", \"{port}\"]\n", "models[0].command: has a {path}, and there is no path"},

@@ -26,6 +26,7 @@ type serveCmd struct {
 	ReqFormats   bool     `name:"request-formats" env:"PARLEY_REQUEST_FORMATS" help:"Let requests bring a chat format of their own along (chat_template, parley.format_toml)."`
 	Ctx          int      `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads      int      `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+	KVCache      string   `name:"kv-cache" placeholder:"KIND" env:"PARLEY_KV_CACHE" help:"How keys and values are stored: f16, or q8_0 in half the memory."`
 	Default      string   `placeholder:"NAME" env:"PARLEY_DEFAULT" help:"The model that answers clients which name none, or one that is not served."`
 	Strict       *bool    `negatable:"" env:"PARLEY_STRICT" help:"Refuse model names that are not served, also where there is one model, and requests with fields that mean nothing here."`
 	APIKey       []string `name:"api-key" sep:"none" placeholder:"KEY" env:"PARLEY_API_KEY" help:"Requests need this key. Other users of this machine can see command lines: prefer the variable or the file."`
@@ -231,7 +232,7 @@ func (c *serveCmd) settings(a *app) (config, error) {
 
 // overModels lays what the flags say of all models over each.
 func (c *serveCmd) overModels(cfg *config) error {
-	flags := engineFlags{Ctx: c.Ctx, Threads: c.Threads}
+	flags := engineFlags{Ctx: c.Ctx, Threads: c.Threads, KVCache: c.KVCache}
 	for i := range cfg.Models {
 		m := &cfg.Models[i]
 		if err := flags.over(m, cfg); err != nil {

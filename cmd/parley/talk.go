@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"parley/chat"
@@ -20,6 +21,7 @@ type engineFlags struct {
 	Model   string `short:"m" placeholder:"PATH" env:"PARLEY_MODEL" help:"GGUF file, or the name of a model in the configuration. Default: the configuration's first, else the built-in one."`
 	Ctx     int    `placeholder:"N" env:"PARLEY_CTX" help:"Tokens of context, prompt and reply together."`
 	Threads int    `placeholder:"N" env:"PARLEY_THREADS" help:"Threads that compute. Default: one for each core."`
+	KVCache string `name:"kv-cache" placeholder:"KIND" env:"PARLEY_KV_CACHE" help:"How keys and values are stored: f16, or q8_0 in half the memory."`
 }
 
 // modelFlags choose a model for conversations.
@@ -118,6 +120,12 @@ func (f *engineFlags) over(m *modelConfig, cfg *config) error {
 	}
 	if f.Threads != 0 {
 		cfg.Engine.Threads = f.Threads
+	}
+	if f.KVCache != "" {
+		if !slices.Contains(engine.KVCaches(), f.KVCache) {
+			return usageError("", "--kv-cache: %q is not one of %s", f.KVCache, strings.Join(engine.KVCaches(), ", "))
+		}
+		cfg.Engine.KVCache = f.KVCache
 	}
 	return nil
 }
@@ -229,6 +237,7 @@ func (m *modelConfig) engine(cfg config, log *slog.Logger) engine.Options {
 		Threads:    cfg.Engine.Threads,
 		Sequences:  cfg.Engine.Sequences,
 		CacheBytes: int64(cfg.Engine.Cache),
+		KVCache:    cfg.Engine.KVCache,
 		Sampling:   m.Sampling.params(),
 		Logger:     log,
 	}

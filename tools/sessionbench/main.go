@@ -3,7 +3,7 @@
 //
 //	go run ./tools/sessionbench [-sessions 100000] [-messages 20000] [-dir FOLDER]
 //
-// Sessions have ten messages each. The first table is of a store with that many
+// Sessions have two messages each. The first table is of a store with that many
 // of them, the second of one session among them. Everything is asked as a
 // server asks it; "cold" is the first time since the server was started. What
 // is added is on the disk when it is done.
@@ -104,7 +104,7 @@ func fill(store session.Store, from, to int) error {
 	for range 64 { // so many share a sync
 		wg.Go(func() {
 			for i := range next {
-				if err := store.Commit(context.Background(), talk(name(i), 10, began.Add(time.Duration(i)*time.Minute))); err != nil {
+				if err := store.Commit(context.Background(), talk(name(i), 2, began.Add(time.Duration(i)*time.Minute))); err != nil {
 					select {
 					case errs <- err:
 					default:
