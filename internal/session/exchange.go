@@ -43,6 +43,15 @@ type Archive struct {
 	Messages []Node  `json:"messages"`
 }
 
+// Archive is the tree as it is written.
+func (t *Tree) Archive() Archive {
+	a := Archive{Session: t.Session, Messages: []Node{}}
+	for _, n := range t.Nodes {
+		a.Messages = append(a.Messages, *n)
+	}
+	return a
+}
+
 // Export writes a session: all of it as FormatParley, else the talk up to its
 // head.
 func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, error) {
@@ -52,7 +61,7 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	}
 	switch f {
 	case FormatParley:
-		return append(wire.Encode(Archive{t.Session, t.Nodes}), '\n'), nil
+		return append(wire.Encode(t.Archive()), '\n'), nil
 	case FormatSillyTavern:
 		return toSillyTavern(t), nil
 	case FormatTextgen:
@@ -227,7 +236,8 @@ func (r *reader) archive(data []byte) error {
 	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
 		return wrong("session.head", "it is no message")
 	}
-	r.tree.Session, r.tree.Nodes = x, a.Messages
+	*r.tree = *NewTree(x, a.Messages)
+	r.tree.base, r.tree.known = 0, 0
 	return nil
 }
 
