@@ -27,6 +27,8 @@ type Model struct {
 	norm   []float32     // (dim)
 	output kernel.Matrix // (vocab, dim); the embedding where they are tied
 
+	packed []*kernel.Packed
+
 	turns []*turns // layers name theirs
 	kv    *kvLayout
 	work  buffers
@@ -59,7 +61,7 @@ type expert struct {
 }
 
 // Load makes a model of a file, which has to stay open as long as the model is
-// used: the weights are used where they lie. Every number and shape that the
+// used: some weights are used where they lie. Every number and shape that the
 // file declares is checked; the error names the key or the tensor, and what is
 // supported. Close the model to end its threads.
 func Load(f *gguf.File, o Options) (*Model, error) {
@@ -68,6 +70,10 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 		return nil, err
 	}
 	m.pool = kernel.NewPool(o.Threads)
+	if err := m.pack(f); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("transformer: %w", err)
+	}
 	return m, nil
 }
 
@@ -76,31 +82,6 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 func Check(f *gguf.File) error {
 	_, err := read(f)
 	return err
-}
-
-// SlowWeights names the types of weights for which there is no arithmetic of
-// their own (kernel.Type.Expanded), if they are enough of a model for its speed
-// to be theirs: more than one weight in thirty.
-func SlowWeights(f *gguf.File) (types []string) {
-	var slow, all uint64
-	for i := range f.Tensors {
-		t := &f.Tensors[i]
-		if len(t.Shape) < 2 {
-			continue
-		}
-		all += t.Elements()
-		if k, ok := kernelTypes[t.Type]; ok && k.Expanded() {
-			slow += t.Elements()
-			if !slices.Contains(types, t.Type.String()) {
-				types = append(types, t.Type.String())
-			}
-		}
-	}
-	if slow*30 <= all {
-		return nil
-	}
-	slices.Sort(types)
-	return types
 }
 
 // read makes a model that cannot compute yet.
@@ -118,8 +99,13 @@ func read(f *gguf.File) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the model's threads.
-func (m *Model) Close() { m.pool.Close() }
+// Close ends the model's threads, and gives its memory back.
+func (m *Model) Close() {
+	m.pool.Close()
+	for _, p := range m.packed {
+		p.Free()
+	}
+}
 
 // Config is the shape of the model.
 func (m *Model) Config() Config { return m.config }
