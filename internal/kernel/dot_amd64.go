@@ -51,24 +51,41 @@ var (
 type panelsFunc func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)
 
 // Those by type and width.
-var panelsAVX512 = [...][maxWidth + 1]panelsFunc{
-	Q8_0:   {1: panelsQ8_0x1AVX512, 2: panelsQ8_0x2AVX512, 4: panelsQ8_0x4AVX512, 8: panelsQ8_0x8AVX512, 12: panelsQ8_0x12AVX512},
-	Q4_0:   {1: panelsQ4_0x1AVX512, 2: panelsQ4_0x2AVX512, 4: panelsQ4_0x4AVX512, 8: panelsQ4_0x8AVX512, 12: panelsQ4_0x12AVX512},
-	Q4_1:   {1: panelsQ4_1x1AVX512, 2: panelsQ4_1x2AVX512, 4: panelsQ4_1x4AVX512, 8: panelsQ4_1x8AVX512, 12: panelsQ4_1x12AVX512},
-	Q5_0:   {1: panelsQ5_0x1AVX512, 2: panelsQ5_0x2AVX512, 4: panelsQ5_0x4AVX512, 8: panelsQ5_0x8AVX512, 12: panelsQ5_0x12AVX512},
-	Q5_1:   {1: panelsQ5_1x1AVX512, 2: panelsQ5_1x2AVX512, 4: panelsQ5_1x4AVX512, 8: panelsQ5_1x8AVX512, 12: panelsQ5_1x12AVX512},
-	IQ4_NL: {1: panelsIQ4_NLx1AVX512, 2: panelsIQ4_NLx2AVX512, 4: panelsIQ4_NLx4AVX512, 8: panelsIQ4_NLx8AVX512, 12: panelsIQ4_NLx12AVX512},
-	MXFP4:  {1: panelsMXFP4x1AVX512, 2: panelsMXFP4x2AVX512, 4: panelsMXFP4x4AVX512, 8: panelsMXFP4x8AVX512, 12: panelsMXFP4x12AVX512},
-	Q2_K:   {1: panelsQ2_Kx1AVX512, 2: panelsQ2_Kx2AVX512, 4: panelsQ2_Kx4AVX512, 8: panelsQ2_Kx8AVX512, 12: panelsQ2_Kx12AVX512},
-	Q3_K:   {1: panelsQ3_Kx1AVX512, 2: panelsQ3_Kx2AVX512, 4: panelsQ3_Kx4AVX512, 8: panelsQ3_Kx8AVX512, 12: panelsQ3_Kx12AVX512},
-	Q4_K:   {1: panelsQ4_Kx1AVX512, 2: panelsQ4_Kx2AVX512, 4: panelsQ4_Kx4AVX512, 8: panelsQ4_Kx8AVX512, 12: panelsQ4_Kx12AVX512},
-	Q5_K:   {1: panelsQ5_Kx1AVX512, 2: panelsQ5_Kx2AVX512, 4: panelsQ5_Kx4AVX512, 8: panelsQ5_Kx8AVX512, 12: panelsQ5_Kx12AVX512},
-	Q6_K:   {1: panelsQ6_Kx1AVX512, 2: panelsQ6_Kx2AVX512, 4: panelsQ6_Kx4AVX512, 8: panelsQ6_Kx8AVX512, 12: panelsQ6_Kx12AVX512},
-	IQ4_XS: {1: panelsIQ4_XSx1AVX512, 2: panelsIQ4_XSx2AVX512, 4: panelsIQ4_XSx4AVX512, 8: panelsIQ4_XSx8AVX512, 12: panelsIQ4_XSx12AVX512},
-}
+var (
+	panelsAVX2 = [...][maxWidth + 1]panelsFunc{
+		Q8_0:   {1: panelsQ8_0x1AVX2, 2: panelsQ8_0x2AVX2, 4: panelsQ8_0x4AVX2},
+		Q4_0:   {1: panelsQ4_0x1AVX2, 2: panelsQ4_0x2AVX2, 4: panelsQ4_0x4AVX2},
+		Q4_1:   {1: panelsQ4_1x1AVX2, 2: panelsQ4_1x2AVX2, 4: panelsQ4_1x4AVX2},
+		Q5_0:   {1: panelsQ5_0x1AVX2, 2: panelsQ5_0x2AVX2, 4: panelsQ5_0x4AVX2},
+		Q5_1:   {1: panelsQ5_1x1AVX2, 2: panelsQ5_1x2AVX2, 4: panelsQ5_1x4AVX2},
+		IQ4_NL: {1: panelsIQ4_NLx1AVX2, 2: panelsIQ4_NLx2AVX2, 4: panelsIQ4_NLx4AVX2},
+		MXFP4:  {1: panelsMXFP4x1AVX2, 2: panelsMXFP4x2AVX2, 4: panelsMXFP4x4AVX2},
+		Q2_K:   {1: panelsQ2_Kx1AVX2, 2: panelsQ2_Kx2AVX2, 4: panelsQ2_Kx4AVX2},
+		Q3_K:   {1: panelsQ3_Kx1AVX2, 2: panelsQ3_Kx2AVX2, 4: panelsQ3_Kx4AVX2},
+		Q4_K:   {1: panelsQ4_Kx1AVX2, 2: panelsQ4_Kx2AVX2, 4: panelsQ4_Kx4AVX2},
+		Q5_K:   {1: panelsQ5_Kx1AVX2, 2: panelsQ5_Kx2AVX2, 4: panelsQ5_Kx4AVX2},
+		Q6_K:   {1: panelsQ6_Kx1AVX2, 2: panelsQ6_Kx2AVX2, 4: panelsQ6_Kx4AVX2},
+		IQ4_XS: {1: panelsIQ4_XSx1AVX2, 2: panelsIQ4_XSx2AVX2, 4: panelsIQ4_XSx4AVX2},
+	}
+	panelsAVX512 = [...][maxWidth + 1]panelsFunc{
+		Q8_0:   {1: panelsQ8_0x1AVX512, 2: panelsQ8_0x2AVX512, 4: panelsQ8_0x4AVX512, 8: panelsQ8_0x8AVX512, 12: panelsQ8_0x12AVX512},
+		Q4_0:   {1: panelsQ4_0x1AVX512, 2: panelsQ4_0x2AVX512, 4: panelsQ4_0x4AVX512, 8: panelsQ4_0x8AVX512, 12: panelsQ4_0x12AVX512},
+		Q4_1:   {1: panelsQ4_1x1AVX512, 2: panelsQ4_1x2AVX512, 4: panelsQ4_1x4AVX512, 8: panelsQ4_1x8AVX512, 12: panelsQ4_1x12AVX512},
+		Q5_0:   {1: panelsQ5_0x1AVX512, 2: panelsQ5_0x2AVX512, 4: panelsQ5_0x4AVX512, 8: panelsQ5_0x8AVX512, 12: panelsQ5_0x12AVX512},
+		Q5_1:   {1: panelsQ5_1x1AVX512, 2: panelsQ5_1x2AVX512, 4: panelsQ5_1x4AVX512, 8: panelsQ5_1x8AVX512, 12: panelsQ5_1x12AVX512},
+		IQ4_NL: {1: panelsIQ4_NLx1AVX512, 2: panelsIQ4_NLx2AVX512, 4: panelsIQ4_NLx4AVX512, 8: panelsIQ4_NLx8AVX512, 12: panelsIQ4_NLx12AVX512},
+		MXFP4:  {1: panelsMXFP4x1AVX512, 2: panelsMXFP4x2AVX512, 4: panelsMXFP4x4AVX512, 8: panelsMXFP4x8AVX512, 12: panelsMXFP4x12AVX512},
+		Q2_K:   {1: panelsQ2_Kx1AVX512, 2: panelsQ2_Kx2AVX512, 4: panelsQ2_Kx4AVX512, 8: panelsQ2_Kx8AVX512, 12: panelsQ2_Kx12AVX512},
+		Q3_K:   {1: panelsQ3_Kx1AVX512, 2: panelsQ3_Kx2AVX512, 4: panelsQ3_Kx4AVX512, 8: panelsQ3_Kx8AVX512, 12: panelsQ3_Kx12AVX512},
+		Q4_K:   {1: panelsQ4_Kx1AVX512, 2: panelsQ4_Kx2AVX512, 4: panelsQ4_Kx4AVX512, 8: panelsQ4_Kx8AVX512, 12: panelsQ4_Kx12AVX512},
+		Q5_K:   {1: panelsQ5_Kx1AVX512, 2: panelsQ5_Kx2AVX512, 4: panelsQ5_Kx4AVX512, 8: panelsQ5_Kx8AVX512, 12: panelsQ5_Kx12AVX512},
+		Q6_K:   {1: panelsQ6_Kx1AVX512, 2: panelsQ6_Kx2AVX512, 4: panelsQ6_Kx4AVX512, 8: panelsQ6_Kx8AVX512, 12: panelsQ6_Kx12AVX512},
+		IQ4_XS: {1: panelsIQ4_XSx1AVX512, 2: panelsIQ4_XSx2AVX512, 4: panelsIQ4_XSx4AVX512, 8: panelsIQ4_XSx8AVX512, 12: panelsIQ4_XSx12AVX512},
+	}
+)
 
 // wantsPanels reports whether blocks are multiplied as Pack lays them out.
-func wantsPanels() bool { return chosen == avx512 }
+func wantsPanels() bool { return chosen != goOnly }
 
 // panels writes to out[token·stride + r] the products of n panels' rows with the
 // tile's tokens, those of zeros as well.
@@ -76,27 +93,32 @@ func panels(ty Type, out []float32, stride int, w []byte, n int, x *tile) {
 	_ = out[(x.width-1)*stride+n*panelRows-1]
 	chunks := (x.cols + ty.chunkCols() - 1) / ty.chunkCols()
 	_, _, _ = w[n*chunks*ty.chunkLines()*lineBytes-1], x.q[chunks*ty.chunkCols()*x.width-1], x.meta[chunks*x.width-1]
-	panelsAVX512[ty][x.width](&out[0], stride, &w[0], n, chunks, &x.q[0], &x.meta[0])
+	f := panelsAVX2[ty][x.width]
+	if chosen == avx512 {
+		f = panelsAVX512[ty][x.width]
+	}
+	f(&out[0], stride, &w[0], n, chunks, &x.q[0], &x.meta[0])
 }
 
 // tileWidth is how many tokens the next tile has, if there are so many.
 func tileWidth(a activation, tokens int) int {
-	if a != floats && chosen != goOnly {
-		for _, n := range []int{1, 2, 4, 8} {
-			if tokens <= n {
-				return n
-			}
+	widths := []int{1, 2, 4}
+	switch {
+	case chosen == avx512 && a != floats:
+		widths = []int{1, 2, 4, 8, maxWidth}
+	case chosen == avx512:
+		widths = []int{1, 2, 4, 8}
+	}
+	last := 1
+	for _, n := range widths {
+		if n >= tokens && a != floats {
+			return n
 		}
-		return maxWidth
+		if n <= tokens {
+			last = n
+		}
 	}
-	widest := 4
-	if chosen == avx512 {
-		widest = 8
-	}
-	for widest > tokens {
-		widest /= 2
-	}
-	return widest
+	return last
 }
 
 // dots is dotsGo. A row that ends in a part of a chunk is left to it.

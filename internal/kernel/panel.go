@@ -21,12 +21,23 @@ import (
 // some of their bits each: a quad. Three things differ. A scale that would put the
 // words out of step is in a line of its own: 16 halves for the first block, 16 for the second
 // (scaleFirst: the first line; scaleLast: the last one of a block, whose second half is not used).
-// Some words are changed (change). Rows and columns are filled up with zeros to whole
+// Some words are changed (change), or are in another line, so that lines are
+// first needed in their order (order); these are drawn in the file of the type. Rows and columns are filled up with zeros to whole
 // panels and chunks.
 type panel struct {
 	words  int // of a block
 	scale  scalePlace
 	change func(word int, v uint32) uint32
+	order  []uint8 // the line of each word
+}
+
+// order makes a table of a function.
+func order(words int, line func(word int) int) []uint8 {
+	t := make([]uint8, words)
+	for i := range t {
+		t[i] = uint8(line(i))
+	}
+	return t
 }
 
 type scalePlace uint8
@@ -168,6 +179,12 @@ func (p *panel) pack(lines, half, block []byte, b int) {
 	lines = lines[at:]
 	lines = lines[:lineBytes*(p.words-1)+4]
 	block = block[:4*p.words]
+	if p.order != nil {
+		for i, line := range p.order {
+			le.PutUint32(lines[lineBytes*int(line):], le.Uint32(block[4*i:]))
+		}
+		return
+	}
 	if p.change == nil {
 		for i := range p.words {
 			le.PutUint32(lines[lineBytes*i:], le.Uint32(block[4*i:]))

@@ -4,6 +4,21 @@
 
 package kernel
 
+// panelsQ8_0x1AVX2 multiplies panels of Q8_0 with tiles of 1.
+//
+//go:noescape
+func panelsQ8_0x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ8_0x2AVX2 multiplies panels of Q8_0 with tiles of 2.
+//
+//go:noescape
+func panelsQ8_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ8_0x4AVX2 multiplies panels of Q8_0 with tiles of 4.
+//
+//go:noescape
+func panelsQ8_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ8_0x1AVX512 multiplies panels of Q8_0 with tiles of 1.
 //
 //go:noescape
@@ -28,6 +43,21 @@ func panelsQ8_0x8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //
 //go:noescape
 func panelsQ8_0x12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_0x1AVX2 multiplies panels of Q4_0 with tiles of 1.
+//
+//go:noescape
+func panelsQ4_0x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_0x2AVX2 multiplies panels of Q4_0 with tiles of 2.
+//
+//go:noescape
+func panelsQ4_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_0x4AVX2 multiplies panels of Q4_0 with tiles of 4.
+//
+//go:noescape
+func panelsQ4_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ4_0x1AVX512 multiplies panels of Q4_0 with tiles of 1.
 //
@@ -54,6 +84,21 @@ func panelsQ4_0x8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //go:noescape
 func panelsQ4_0x12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ4_1x1AVX2 multiplies panels of Q4_1 with tiles of 1.
+//
+//go:noescape
+func panelsQ4_1x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_1x2AVX2 multiplies panels of Q4_1 with tiles of 2.
+//
+//go:noescape
+func panelsQ4_1x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_1x4AVX2 multiplies panels of Q4_1 with tiles of 4.
+//
+//go:noescape
+func panelsQ4_1x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ4_1x1AVX512 multiplies panels of Q4_1 with tiles of 1.
 //
 //go:noescape
@@ -78,6 +123,21 @@ func panelsQ4_1x8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //
 //go:noescape
 func panelsQ4_1x12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_0x1AVX2 multiplies panels of Q5_0 with tiles of 1.
+//
+//go:noescape
+func panelsQ5_0x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_0x2AVX2 multiplies panels of Q5_0 with tiles of 2.
+//
+//go:noescape
+func panelsQ5_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_0x4AVX2 multiplies panels of Q5_0 with tiles of 4.
+//
+//go:noescape
+func panelsQ5_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ5_0x1AVX512 multiplies panels of Q5_0 with tiles of 1.
 //
@@ -104,6 +164,21 @@ func panelsQ5_0x8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //go:noescape
 func panelsQ5_0x12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ5_1x1AVX2 multiplies panels of Q5_1 with tiles of 1.
+//
+//go:noescape
+func panelsQ5_1x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_1x2AVX2 multiplies panels of Q5_1 with tiles of 2.
+//
+//go:noescape
+func panelsQ5_1x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_1x4AVX2 multiplies panels of Q5_1 with tiles of 4.
+//
+//go:noescape
+func panelsQ5_1x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ5_1x1AVX512 multiplies panels of Q5_1 with tiles of 1.
 //
 //go:noescape
@@ -128,6 +203,21 @@ func panelsQ5_1x8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //
 //go:noescape
 func panelsQ5_1x12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_NLx1AVX2 multiplies panels of IQ4_NL with tiles of 1.
+//
+//go:noescape
+func panelsIQ4_NLx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_NLx2AVX2 multiplies panels of IQ4_NL with tiles of 2.
+//
+//go:noescape
+func panelsIQ4_NLx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_NLx4AVX2 multiplies panels of IQ4_NL with tiles of 4.
+//
+//go:noescape
+func panelsIQ4_NLx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsIQ4_NLx1AVX512 multiplies panels of IQ4_NL with tiles of 1.
 //
@@ -154,6 +244,21 @@ func panelsIQ4_NLx8AVX512(out *float32, stride int, w *byte, panels int, chunks 
 //go:noescape
 func panelsIQ4_NLx12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsMXFP4x1AVX2 multiplies panels of MXFP4 with tiles of 1.
+//
+//go:noescape
+func panelsMXFP4x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsMXFP4x2AVX2 multiplies panels of MXFP4 with tiles of 2.
+//
+//go:noescape
+func panelsMXFP4x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsMXFP4x4AVX2 multiplies panels of MXFP4 with tiles of 4.
+//
+//go:noescape
+func panelsMXFP4x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsMXFP4x1AVX512 multiplies panels of MXFP4 with tiles of 1.
 //
 //go:noescape
@@ -178,6 +283,21 @@ func panelsMXFP4x8AVX512(out *float32, stride int, w *byte, panels int, chunks i
 //
 //go:noescape
 func panelsMXFP4x12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_Kx1AVX2 multiplies panels of Q4_K with tiles of 1.
+//
+//go:noescape
+func panelsQ4_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_Kx2AVX2 multiplies panels of Q4_K with tiles of 2.
+//
+//go:noescape
+func panelsQ4_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_Kx4AVX2 multiplies panels of Q4_K with tiles of 4.
+//
+//go:noescape
+func panelsQ4_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ4_Kx1AVX512 multiplies panels of Q4_K with tiles of 1.
 //
@@ -204,6 +324,21 @@ func panelsQ4_Kx8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //go:noescape
 func panelsQ4_Kx12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ5_Kx1AVX2 multiplies panels of Q5_K with tiles of 1.
+//
+//go:noescape
+func panelsQ5_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_Kx2AVX2 multiplies panels of Q5_K with tiles of 2.
+//
+//go:noescape
+func panelsQ5_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_Kx4AVX2 multiplies panels of Q5_K with tiles of 4.
+//
+//go:noescape
+func panelsQ5_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ5_Kx1AVX512 multiplies panels of Q5_K with tiles of 1.
 //
 //go:noescape
@@ -228,6 +363,21 @@ func panelsQ5_Kx8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //
 //go:noescape
 func panelsQ5_Kx12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ6_Kx1AVX2 multiplies panels of Q6_K with tiles of 1.
+//
+//go:noescape
+func panelsQ6_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ6_Kx2AVX2 multiplies panels of Q6_K with tiles of 2.
+//
+//go:noescape
+func panelsQ6_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ6_Kx4AVX2 multiplies panels of Q6_K with tiles of 4.
+//
+//go:noescape
+func panelsQ6_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ6_Kx1AVX512 multiplies panels of Q6_K with tiles of 1.
 //
@@ -254,6 +404,21 @@ func panelsQ6_Kx8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //go:noescape
 func panelsQ6_Kx12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ3_Kx1AVX2 multiplies panels of Q3_K with tiles of 1.
+//
+//go:noescape
+func panelsQ3_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ3_Kx2AVX2 multiplies panels of Q3_K with tiles of 2.
+//
+//go:noescape
+func panelsQ3_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ3_Kx4AVX2 multiplies panels of Q3_K with tiles of 4.
+//
+//go:noescape
+func panelsQ3_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ3_Kx1AVX512 multiplies panels of Q3_K with tiles of 1.
 //
 //go:noescape
@@ -279,6 +444,21 @@ func panelsQ3_Kx8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //go:noescape
 func panelsQ3_Kx12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ2_Kx1AVX2 multiplies panels of Q2_K with tiles of 1.
+//
+//go:noescape
+func panelsQ2_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ2_Kx2AVX2 multiplies panels of Q2_K with tiles of 2.
+//
+//go:noescape
+func panelsQ2_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ2_Kx4AVX2 multiplies panels of Q2_K with tiles of 4.
+//
+//go:noescape
+func panelsQ2_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ2_Kx1AVX512 multiplies panels of Q2_K with tiles of 1.
 //
 //go:noescape
@@ -303,6 +483,21 @@ func panelsQ2_Kx8AVX512(out *float32, stride int, w *byte, panels int, chunks in
 //
 //go:noescape
 func panelsQ2_Kx12AVX512(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx1AVX2 multiplies panels of IQ4_XS with tiles of 1.
+//
+//go:noescape
+func panelsIQ4_XSx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx2AVX2 multiplies panels of IQ4_XS with tiles of 2.
+//
+//go:noescape
+func panelsIQ4_XSx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx4AVX2 multiplies panels of IQ4_XS with tiles of 4.
+//
+//go:noescape
+func panelsIQ4_XSx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsIQ4_XSx1AVX512 multiplies panels of IQ4_XS with tiles of 1.
 //

@@ -23,3 +23,17 @@ func readQ3_K(b *block256, w []byte) {
 		b.n[i] = int8(w[32+i/128*32+i%32]>>(i/32%4*2)&3|w[i%32]>>(i/32)&1<<2) - 4
 	}
 }
+
+// Lines of a panel: 0 to 2 have the scales; then high[i] and n[i] of four columns in turn, for
+// i < 32, then the rest of n.
+var orderQ3_K = order(27, func(word int) int {
+	switch {
+	case word >= 24:
+		return word - 24
+	case word >= 16:
+		return 3 + word
+	case word >= 8:
+		return 4 + 2*(word-8)
+	}
+	return 3 + 2*word
+})

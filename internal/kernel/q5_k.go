@@ -17,3 +17,15 @@ func readQ5_K(b *block256, w []byte) {
 		b.n[i] = int8(w[48+i/64*32+i%32]>>(i/32%2*4)&15 | w[16+i%32]>>(i/32)&1<<4)
 	}
 }
+
+// Lines of a panel: 0 to 3 as in the file, then high[i] and n[i] of four columns in turn,
+// for i < 32, then the rest of n.
+var orderQ5_K = order(44, func(word int) int {
+	switch {
+	case 4 <= word && word < 12:
+		return 4 + 2*(word-4)
+	case 12 <= word && word < 20:
+		return 5 + 2*(word-12)
+	}
+	return word
+})

@@ -23,3 +23,18 @@ func readQ6_K(b *block256, w []byte) {
 		b.n[i] = int8(low|high<<4) - 32
 	}
 }
+
+// Lines of a panel: 0 to 3 have scale; then for each half of 128 elements 24: high[i] and
+// low[i] of four columns in turn, then low[32+i].
+var orderQ6_K = order(52, func(word int) int {
+	switch i := word % 8; {
+	case word >= 48:
+		return word - 48
+	case word >= 32:
+		return 4 + 24*((word-32)/8) + 2*i
+	case word%16 < 8:
+		return 4 + 24*(word/16) + 2*i + 1
+	default:
+		return 4 + 24*(word/16) + 16 + i
+	}
+})

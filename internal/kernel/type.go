@@ -64,10 +64,10 @@ var types = [...]struct {
 	MXFP4:  {name: "MXFP4", size: 32, bytes: 17, activation: bytes32, block32: readMXFP4, panel: panel{words: 4, scale: scalePower}},
 
 	Q2_K:   {name: "Q2_K", size: 256, bytes: 84, activation: bytes256, block256: readQ2_K, minima: true, panel: panel{words: 21}},
-	Q3_K:   {name: "Q3_K", size: 256, bytes: 110, activation: bytes256, block256: readQ3_K, panel: panel{words: 27, scale: scaleLast}},
+	Q3_K:   {name: "Q3_K", size: 256, bytes: 110, activation: bytes256, block256: readQ3_K, panel: panel{words: 27, scale: scaleLast, order: orderQ3_K}},
 	Q4_K:   {name: "Q4_K", size: 256, bytes: 144, activation: bytes256, block256: readQ4_K, minima: true, panel: panel{words: 36}},
-	Q5_K:   {name: "Q5_K", size: 256, bytes: 176, activation: bytes256, block256: readQ5_K, minima: true, panel: panel{words: 44}},
-	Q6_K:   {name: "Q6_K", size: 256, bytes: 210, activation: bytes256, block256: readQ6_K, panel: panel{words: 52, scale: scaleLast}},
+	Q5_K:   {name: "Q5_K", size: 256, bytes: 176, activation: bytes256, block256: readQ5_K, minima: true, panel: panel{words: 44, order: orderQ5_K}},
+	Q6_K:   {name: "Q6_K", size: 256, bytes: 210, activation: bytes256, block256: readQ6_K, panel: panel{words: 52, scale: scaleLast, order: orderQ6_K}},
 	IQ4_XS: {name: "IQ4_XS", size: 256, bytes: 136, activation: bytes256, block256: readIQ4_XS, panel: panel{words: 34}},
 }
 

@@ -60,6 +60,7 @@ type kind32 struct {
 	words int // lines of a block
 	scale scaleKind
 	bias  int // of the quads
+	size  int // what a number is at most, without what bias adds where that is not 8 or 16
 	quad  func(u unpacker, line func(int) Mem, quad int) VecVirtual
 }
 
@@ -86,15 +87,15 @@ func fiveBits(u unpacker, line func(int) Mem, first, quad int) VecVirtual {
 var levelsIQ4 = [16]int8{-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}
 
 var kinds32 = []kind32{
-	{"Q8_0", 8, scaleF16, 128, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return u.plain(line(quad)) }},
-	{"Q4_0", 4, scaleF16, 8, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return nibble(u, line, 0, quad) }},
-	{"Q4_1", 5, scalePair, 0, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return nibble(u, line, 1, quad) }},
-	{"Q5_0", 5, scaleF16, 16, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return fiveBits(u, line, 0, quad) }},
-	{"Q5_1", 6, scalePair, 0, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return fiveBits(u, line, 1, quad) }},
-	{"IQ4_NL", 4, scaleF16, 128, func(u unpacker, line func(int) Mem, quad int) VecVirtual {
+	{"Q8_0", 8, scaleF16, 128, 128, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return u.plain(line(quad)) }},
+	{"Q4_0", 4, scaleF16, 8, 15, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return nibble(u, line, 0, quad) }},
+	{"Q4_1", 5, scalePair, 0, 15, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return nibble(u, line, 1, quad) }},
+	{"Q5_0", 5, scaleF16, 16, 31, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return fiveBits(u, line, 0, quad) }},
+	{"Q5_1", 6, scalePair, 0, 31, func(u unpacker, line func(int) Mem, quad int) VecVirtual { return fiveBits(u, line, 1, quad) }},
+	{"IQ4_NL", 4, scaleF16, 128, 127, func(u unpacker, line func(int) Mem, quad int) VecVirtual {
 		return u.lookUp(nibble(u, line, 0, quad), u.table("levelsIQ4", levelsIQ4))
 	}},
-	{"MXFP4", 4, scaleBF16, 128, func(u unpacker, line func(int) Mem, quad int) VecVirtual {
+	{"MXFP4", 4, scaleBF16, 128, 12, func(u unpacker, line func(int) Mem, quad int) VecVirtual {
 		return u.lookUp(nibble(u, line, 0, quad), u.table("numbersMXFP4", [16]int8{0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}))
 	}},
 }
@@ -105,10 +106,20 @@ type kind256 struct {
 	lines  int
 	group  int // columns of one scale: 16 or 32
 	bias   int
+	size   int // what a number is at most, without what bias adds where that is not 8 or 16
 	pair   int // the line that has the scale and that of the minima, or −1: a scale in the last one
 	quad   func(u unpacker, line func(int) Mem, group, quad int) VecVirtual
 	scale  func(u unpacker, line func(int) Mem, group int) VecVirtual
 	minima func(u unpacker, line func(int) Mem, pair int) VecVirtual // of two groups, in the halves of 32 bits
+	order  func(word int) int                                        // the line of a word, if another one
+}
+
+// at is the line of a word.
+func (k *kind256) at(line func(int) Mem) func(int) Mem {
+	if k.order == nil {
+		return line
+	}
+	return func(word int) Mem { return line(k.order(word)) }
 }
 
 // place is where a group of 16 is in types of two halves of four quarters, and a
@@ -117,13 +128,22 @@ func place(group, quad int) (p, k, i int) { return group / 8, group / 2 % 4, gro
 
 var kinds256 = []kind256{
 	{
-		name: "Q4_K", lines: 36, group: 32, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
+		name: "Q4_K", size: 15, lines: 36, group: 32, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			return u.bits(line(4+8*(group/2)+quad), group%2*4, 15)
 		},
 	},
 	{
-		name: "Q5_K", lines: 44, group: 32, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
+		name: "Q5_K", size: 31, lines: 44, group: 32, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
+		order: func(word int) int {
+			switch {
+			case 4 <= word && word < 12:
+				return 4 + 2*(word-4)
+			case 12 <= word && word < 20:
+				return 5 + 2*(word-12)
+			}
+			return word
+		},
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			v := u.bits(line(12+8*(group/2)+quad), group%2*4, 15)
 			u.orBits(v, line(4+quad), group-4, 0x10)
@@ -131,7 +151,19 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "Q6_K", lines: 53, group: 16, bias: 32, pair: -1,
+		name: "Q6_K", size: 32, lines: 53, group: 16, bias: 32, pair: -1,
+		order: func(word int) int {
+			switch i := word % 8; {
+			case word >= 48:
+				return word - 48
+			case word >= 32:
+				return 4 + 24*((word-32)/8) + 2*i
+			case word%16 < 8:
+				return 4 + 24*(word/16) + 2*i + 1
+			default:
+				return 4 + 24*(word/16) + 16 + i
+			}
+		},
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			p, k, i := place(group, quad)
 			v := u.bits(line(16*p+8*(k%2)+i), k/2*4, 15)
@@ -143,7 +175,18 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "Q3_K", lines: 28, group: 16, bias: 4, pair: -1,
+		name: "Q3_K", size: 4, lines: 28, group: 16, bias: 4, pair: -1,
+		order: func(word int) int {
+			switch {
+			case word >= 24:
+				return word - 24
+			case word >= 16:
+				return 3 + word
+			case word >= 8:
+				return 4 + 2*(word-8)
+			}
+			return 3 + 2*word
+		},
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			p, k, i := place(group, quad)
 			v := u.bits(line(8+8*p+i), 2*k, 3)
@@ -157,7 +200,7 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "Q2_K", lines: 21, group: 16, pair: 20,
+		name: "Q2_K", size: 3, lines: 21, group: 16, pair: 20,
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			p, k, i := place(group, quad)
 			return u.bits(line(4+8*p+i), 2*k, 3)
@@ -172,7 +215,7 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "IQ4_XS", lines: 34, group: 32, bias: 128, pair: 0,
+		name: "IQ4_XS", size: 127, lines: 34, group: 32, bias: 128, pair: 0,
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			return u.lookUp(nibble(u, line, 2+4*group, quad), u.table("levelsIQ4", levelsIQ4))
 		},

@@ -13,9 +13,12 @@ import (
 // tile (see panel.go of package kernel for what lies where):
 //
 //	for each panel: for each chunk: body; out[token·stride] … [+ 15] = the tile's sums
+//
+// Where a register holds 8 rows, a panel is gone over twice, each time for one half of its lines.
 type panelFunc struct {
 	width   int
 	w, x, m GPVirtual // weights, activations, what belongs to them: at the current chunk
+	back    GPVirtual // −16 in the second half of a panel, 0 else
 }
 
 // A panelBody is what is done with one chunk of a panel and of the tile.
@@ -24,7 +27,7 @@ type panelBody interface {
 	form() activation // of the activations
 	begin(p *panelFunc)
 	chunk(p *panelFunc)
-	end(p *panelFunc, store func(t, half int, sum VecVirtual)) // half 0 alone where a register holds 16 rows
+	end(p *panelFunc, store func(t int, sum VecVirtual))
 }
 
 // An activation is a form of activations: columns of a chunk, and words of 32 bits
@@ -43,12 +46,20 @@ func panelOf(name string, width int, set string, b panelBody) {
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s multiplies panels of %s with tiles of %d.", f, name, width))
 	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64()}
-	out, panels, chunks := GP64(), GP64(), GP64()
+	out, panels, chunks, start, size := GP64(), GP64(), GP64(), GP64(), 64
+	if set == "AVX2" {
+		size = 32
+		p.back = GP64()
+		XORQ(p.back, p.back)
+	}
 	Load(Param("w"), p.w)
 	Load(Param("out"), out)
 	Load(Param("panels"), panels)
 
 	Label("panel")
+	if p.back != nil {
+		MOVQ(p.w, start)
+	}
 	Load(Param("x"), p.x)
 	Load(Param("meta"), p.m)
 	Load(Param("chunks"), chunks)
@@ -69,13 +80,22 @@ func panelOf(name string, width int, set string, b panelBody) {
 		Load(Param("stride"), stride)
 	}
 	last := 0
-	b.end(p, func(t, half int, sum VecVirtual) {
+	b.end(p, func(t int, sum VecVirtual) {
 		for ; last < t; last++ {
 			LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
 		}
-		VMOVUPS(sum, Mem{Base: at, Disp: 32 * half})
+		VMOVUPS(sum, Mem{Base: at})
 	})
-	ADDQ(I8(64), out)
+	ADDQ(I8(int8(size)), out)
+	if p.back != nil {
+		NOTQ(p.back)
+		ANDQ(I8(-16), p.back)
+		JZ(LabelRef("whole"))
+		LEAQ(Mem{Base: start, Disp: 32}, p.w)
+		JMP(LabelRef("panel"))
+		Label("whole")
+		SUBQ(I8(32), p.w)
+	}
 	DECQ(panels)
 	JNZ(LabelRef("panel"))
 	VZEROUPPER()
@@ -92,12 +112,3 @@ func (p *panelFunc) word(i, t int) Mem { return Mem{Base: p.m, Disp: 4 * (i*p.wi
 
 // line is where line i of 64 bytes of the weights is.
 func (p *panelFunc) line(i int) Mem { return Mem{Base: p.w, Disp: 64 * i} }
-
-// ahead asks for lines of weights that are used some time later.
-func (p *panelFunc) ahead(from, to int) {
-	for i := from; i < to; i++ {
-		PREFETCHT0(Mem{Base: p.w, Disp: prefetchBytes + 64*i})
-	}
-}
-
-const prefetchBytes = 2048

@@ -181,7 +181,7 @@ func (f *floatSums512) scaled(whole, scale VecVirtual, d Mem) {
 	VMULPS(s, whole, whole)
 }
 
-func (f *floatSums512) end(p *panelFunc, store func(t, half int, sum VecVirtual)) {
+func (f *floatSums512) end(p *panelFunc, store func(t int, sum VecVirtual)) {
 	for t := range p.width {
 		v := ZMM()
 		if f.acc != nil {
@@ -189,7 +189,7 @@ func (f *floatSums512) end(p *panelFunc, store func(t, half int, sum VecVirtual)
 		} else {
 			VMOVUPS(f.local.Offset(64*t), v)
 		}
-		store(t, 0, v)
+		store(t, v)
 	}
 }
 
@@ -205,7 +205,6 @@ func (b *blocks32x512) begin(p *panelFunc) { b.floatSums512.begin(p, false) }
 
 func (b *blocks32x512) chunk(p *panelFunc) {
 	k := b.kind
-	p.ahead(0, k.bytes()/64)
 	for block := range 2 {
 		var scale, minimum VecVirtual
 		line := func(i int) Mem { return p.line(k.line(block, i)) }
@@ -264,7 +263,7 @@ func (b *blocks256x512) begin(p *panelFunc) { b.floatSums512.begin(p, p.width > 
 
 func (b *blocks256x512) chunk(p *panelFunc) {
 	k := b.kind
-	p.ahead(0, k.lines)
+	line := k.at(p.line)
 	total := registers(p.width)
 	groups := 256 / k.group
 	for g := range groups {
@@ -283,12 +282,12 @@ func (b *blocks256x512) chunk(p *panelFunc) {
 			}
 		}
 		for quad := range k.group / 4 {
-			w := k.quad(b.c, p.line, g, quad)
+			w := k.quad(b.c, line, g, quad)
 			for t := range sum {
 				vnni("VPDPBUSD", p.four(256, t, g*k.group/4+quad), w, sum[t])
 			}
 		}
-		scale := k.scale(b.c, p.line, g)
+		scale := k.scale(b.c, line, g)
 		for t, s := range sum {
 			if g == 0 {
 				VPMULLD(scale, s, total[t])
@@ -300,7 +299,7 @@ func (b *blocks256x512) chunk(p *panelFunc) {
 	}
 	d := ZMM()
 	if k.pair >= 0 {
-		d = floatsOf(p.line(k.pair), false)
+		d = floatsOf(line(k.pair), false)
 	} else {
 		VCVTPH2PS(p.line(k.lines-1), d)
 	}
@@ -318,12 +317,12 @@ func (b *blocks256x512) chunk(p *panelFunc) {
 		clearAll(l)
 	}
 	for i := range groups / 2 {
-		m := k.minima(b.c, p.line, i)
+		m := k.minima(b.c, line, i)
 		for t, l := range low {
 			vnni("VPDPWSSD", p.word(first+i, t), m, l)
 		}
 	}
-	d = floatsOf(p.line(k.pair), true)
+	d = floatsOf(line(k.pair), true)
 	for t, l := range low {
 		b.subtract(t, l, d, p.word(scaleOf256, t))
 	}
