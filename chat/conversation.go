@@ -59,6 +59,12 @@ type Layout struct {
 	// StopInReasoning says whether stop strings count inside of the model's
 	// thoughts; nil leaves it to the configuration.
 	StopInReasoning *bool
+	// NoAutoStops leaves out the stop strings that the format adds. Where a turn
+	// ends with one, the reply may go on with what others say.
+	NoAutoStops bool
+	// StopNames has a reply end where a line begins as a turn of somebody else
+	// who has a name: "Ann:".
+	StopNames bool
 }
 
 // MediaPolicy is what happens to a picture or sound that a model cannot take.

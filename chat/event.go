@@ -11,6 +11,7 @@ type Event interface{ event() }
 type Accepted struct {
 	PromptTokens int
 	Seed         int64
+	Stops        []string // those in force that the client did not send, as far as they are known
 	Report       llm.Report
 }
 

@@ -32,7 +32,7 @@ type Rendered struct {
 	Format string // name of the chat format
 	Prompt llm.Prompt
 	Tokens []llm.Token // nil where the model cannot tell
-	Stop   []string    // the stop strings that the format adds
+	Stop   []string    // the stop strings that are added: the format's, and those of names
 	// Abilities says by name what the format expresses as it is sent, and what
 	// is repaired where it occurs; nil where that is not known.
 	Abilities map[string]bool

@@ -74,7 +74,13 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			yield(nil, err)
 			return
 		}
+		if c.Layout.NoAutoStops {
+			laid.Stop = nil
+		}
 		params.Stop = union(params.Stop, laid.Stop)
+		names := NameStops(c)
+		params.StopLines = union(params.StopLines, names)
+		added := union(laid.Stop, names)
 		if params.StopAfter == "" && !r.stopsInReasoning(c.Layout) {
 			params.StopAfter, params.StopOpen = laid.StopAfter, laid.StopOpen
 		}
@@ -98,7 +104,7 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 				return
 			}
 			one.count(piece)
-			for _, e := range events(parser, piece, laid.Report) {
+			for _, e := range events(parser, piece, added, laid.Report) {
 				if one.over(e) {
 					yield(one.done(), nil)
 					return
@@ -156,13 +162,34 @@ func (r *Responder) stopsInReasoning(l chat.Layout) bool {
 	return r.options.StopInReasoning
 }
 
+// NameStops are, for a conversation that asks for them, the beginnings of lines
+// at which somebody else than the assistant speaks.
+func NameStops(c chat.Conversation) (stops []string) {
+	if !c.Layout.StopNames {
+		return nil
+	}
+	own := map[string]bool{"": true}
+	for _, m := range c.Messages {
+		if m.Role == chat.Assistant {
+			own[m.Name] = true
+		}
+	}
+	for _, m := range c.Messages {
+		if !own[m.Name] && m.Role != chat.Tool {
+			own[m.Name] = true
+			stops = append(stops, m.Name+":")
+		}
+	}
+	return stops
+}
+
 // events turns a piece into the events that it stands for.
-func events(parser Parser, p llm.Piece, report llm.Report) []chat.Event {
+func events(parser Parser, p llm.Piece, stops []string, report llm.Report) []chat.Event {
 	var list []chat.Event
 	if a := p.Accepted; a != nil {
 		merged := slices.Clone(report)
 		merged.Merge(a.Report)
-		list = append(list, chat.Accepted{PromptTokens: a.PromptTokens, Seed: a.Seed, Report: merged})
+		list = append(list, chat.Accepted{PromptTokens: a.PromptTokens, Seed: a.Seed, Stops: stops, Report: merged})
 	}
 	if p.Waiting != nil {
 		list = append(list, chat.Waiting(*p.Waiting))
@@ -190,7 +217,11 @@ func (r *Responder) Render(ctx context.Context, c chat.Conversation) (chat.Rende
 	if err != nil {
 		return chat.Rendered{}, err
 	}
-	out := chat.Rendered{Abilities: abilitiesOf(f, c), Format: f.Name(), Prompt: laid.Prompt, Stop: laid.Stop, Report: laid.Report}
+	out := chat.Rendered{Abilities: abilitiesOf(f, c), Format: f.Name(), Prompt: laid.Prompt, Report: laid.Report}
+	if !c.Layout.NoAutoStops {
+		out.Stop = laid.Stop
+	}
+	out.Stop = union(out.Stop, NameStops(c))
 	if t, ok := r.model.(llm.Tokenizer); ok {
 		if out.Tokens, err = t.Tokenize(ctx, laid.Prompt); err != nil {
 			return chat.Rendered{}, err

@@ -69,6 +69,49 @@ func TestAsManyStopsAsAClientMaySendLeaveRoomForTheFormats(t *testing.T) {
 	}
 }
 
+func TestAReplyEndsWhereSomebodyElseSpeaks(t *testing.T) {
+	say := func(role chat.Role, name, text string) chat.Message {
+		m := chat.Say(role, text)
+		m.Name = name
+		return m
+	}
+	c := chat.Conversation{Messages: []chat.Message{
+		say(chat.System, "example_user", "Hi"), say(chat.User, "Ann", "Hello"), say(chat.Assistant, "Mira", "Good day"),
+		say(chat.User, "Bob", "And me?"), say(chat.User, "Mira", "I am you"), say(chat.User, "Ann", "No"),
+	}}
+	m := llm.Script("Mira", ": Bob: told", " Ann: all\n", "Bob", "by\n", "Bo", "b: no")
+	r := chatformat.NewResponder(m, lookup(t, "chatml"), chatformat.Options{})
+	for _, o := range []struct {
+		names, noAuto bool
+		text          string
+		stops         []string
+	}{
+		{false, false, "Mira: Bob: told Ann: all\nBobby\nBob: no", []string{"<|im_end|>"}},
+		{true, false, "Mira: Bob: told Ann: all\nBobby\n", []string{"<|im_end|>", "example_user:", "Ann:", "Bob:"}},
+		{true, true, "Mira: Bob: told Ann: all\nBobby\n", []string{"example_user:", "Ann:", "Bob:"}},
+		{false, true, "Mira: Bob: told Ann: all\nBobby\nBob: no", nil},
+	} {
+		c.Layout.StopNames, c.Layout.NoAutoStops = o.names, o.noAuto
+		reply, err := chat.Collect(r.Respond(t.Context(), c, llm.Params{Stop: []string{"###"}}))
+		if err != nil || reply.Message.Text() != o.text || !slices.Equal(reply.Accepted.Stops, o.stops) {
+			t.Errorf("%+v: %q, %q, %v", o, reply.Message.Text(), reply.Accepted.Stops, err)
+		}
+		if o.names && reply.Finish.Stop != "Bob:" {
+			t.Errorf("%+v: %+v", o, reply.Finish)
+		}
+		if shown, err := r.Render(t.Context(), c); err != nil || !slices.Equal(shown.Stop, o.stops) {
+			t.Errorf("%+v: the prompt is shown with %q, %v", o, shown.Stop, err)
+		}
+	}
+	own := llm.Script("Hi", "<|im_end|>", "\n")
+	own.Control = []string{"<|im_end|>"}
+	c.Layout.NoAutoStops = true
+	reply, err := chat.Collect(chatformat.NewResponder(own, lookup(t, "chatml"), chatformat.Options{}).Respond(t.Context(), c, llm.Params{}))
+	if err != nil || reply.Message.Text() != "Hi\n" {
+		t.Errorf("without the format's stops: %q, %v", reply.Message.Text(), err)
+	}
+}
+
 func TestReasoningIsToldApartAndItsTokensStay(t *testing.T) {
 	m := llm.Script("<think>", "Hm", ".", "</think>", "\n", "Hello")
 	r := chatformat.NewResponder(m, lookup(t, "qwen3"), chatformat.Options{})

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"parley/internal/textmatch"
 	"parley/llm"
 )
 
@@ -29,9 +30,18 @@ func speak(prompt []int32, seed uint64, maxTokens int, p llm.Params) *speaker {
 		prompt: prompt, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, stopAfter: p.StopAfter, banned: p.BannedStrings,
 		ends: []int32{int32(len(words) - 1)}, words: words,
 	})
-	s.cache = &fakeCache{}
+	s.cache = &table{cache: &plainCache{}}
 	return &speaker{s, seed}
 }
+
+// A plainCache knows what was read and is shared with nobody.
+type plainCache struct {
+	cache
+	tokens []int32
+}
+
+func (c *plainCache) Len() int       { return len(c.tokens) }
+func (c *plainCache) Truncate(n int) { c.tokens = c.tokens[:n:n] }
 
 func logitsFor(seed uint64, tokens []int32) []float32 {
 	h := fnv.New64a()
@@ -47,7 +57,7 @@ func (sp *speaker) say(t *testing.T) (text string, ids []int, f *llm.Finish) {
 	t.Helper()
 	var sc scratch
 	for steps := 0; ; steps++ {
-		c := sp.s.cache.(*fakeCache)
+		c := sp.s.cache.cache.(*plainCache)
 		if !slices.Equal(c.tokens, sp.s.tokens[:len(c.tokens)]) || len(c.tokens) >= len(sp.s.tokens) && steps > 0 {
 			t.Fatalf("the cache has read %v of %v", c.tokens, sp.s.tokens)
 		}
@@ -91,7 +101,7 @@ func twin(prompt []int32, seed uint64, maxTokens int, p llm.Params) (kept []int3
 		return out
 	}
 	decoded := func(ids []int32) string { // whole characters only
-		o := newOutput(nil, "", "", nil)
+		o := newOutput(textmatch.Stops{}, nil)
 		text := ""
 		for _, s := range texts(ids) {
 			text += o.decode(s)
@@ -198,7 +208,7 @@ func TestBannedPhrasesNeverCome(t *testing.T) {
 		if f.Reason == llm.ReasonLength {
 			texts = cutRune(texts)
 		}
-		want, _ := whole(texts, nil, "", "")
+		want, _ := whole(texts, nil, nil, false, "", "")
 		if gaveUp != (f.Reason == llm.ReasonStop) {
 			// A character that was not finished may make the last phrase.
 			if last := strings.ToLower(text + "\ufffd"); gaveUp || !strings.Contains(last, f.Stop) {
@@ -271,7 +281,7 @@ func TestBansBesideStopsAndSeeds(t *testing.T) {
 		if f.Reason == llm.ReasonLength {
 			texts = cutRune(texts)
 		}
-		want, stop := whole(texts, p.Stop, p.StopAfter, p.StopOpen)
+		want, stop := whole(texts, p.Stop, nil, false, p.StopAfter, p.StopOpen)
 		if f.Report != nil || f.Reason == llm.ReasonStop && stop == "" {
 			want, stop = text, f.Stop // it had to end before a phrase
 		}
@@ -300,7 +310,7 @@ func TestBansBesideStopsAndSeeds(t *testing.T) {
 }
 
 func TestBansHoldBackFromTheTokenOn(t *testing.T) {
-	o := newOutput([]string{"\nU"}, "", "", newBans([]string{"Down her spine"}))
+	o := newOutput(textmatch.Stops{Anywhere: []string{"\nU"}}, newBans([]string{"Down her spine"}))
 	for _, c := range []struct{ token, want string }{
 		{"It ran", "It ran"}, {" DOWN", ""}, {" her", ""}, {" back", " DOWN her back"}, {".\n", "."}, {"x", "\nx"}, {"a do", ""}, {"\n", "a do"}, {"b", "\nb"},
 	} {
@@ -371,10 +381,10 @@ func TestWhereNothingElseIsLeftTheOutputEnds(t *testing.T) {
 		{BannedStrings: []string{"a", "b"}},
 	} {
 		s := newSequence(&request{prompt: []int32{0}, maxTokens: 9, settings: settle(p), banned: p.BannedStrings, words: words})
-		s.cache = &fakeCache{}
+		s.cache = &table{cache: &plainCache{}}
 		inf := float32(math.Inf(-1))
 		for range 9 {
-			s.cache.(*fakeCache).tokens = slices.Clone(s.tokens)
+			s.cache.cache.(*plainCache).tokens = slices.Clone(s.tokens)
 			if ended, err := s.next([]float32{2, 1, inf}, new(scratch)); err != nil {
 				t.Fatal(err)
 			} else if ended {

@@ -2,7 +2,7 @@ package engine
 
 import (
 	"context"
-	"time"
+	"slices"
 
 	"parley/internal/kernel"
 	"parley/llm"
@@ -10,102 +10,141 @@ import (
 
 // BenchOptions say what to measure.
 type BenchOptions struct {
-	Prompt    int // tokens of each sequence's prompt, at least 1
-	Generate  int // tokens generated for each, at least 1
-	Sequences int // sequences at a time, at least 1
+	Prompt    int   // tokens of the prompt of each sequence, at least 1
+	Generate  int   // tokens that each of them generates, at least 1
+	Sequences []int // so many at a time, in rising order, at least one number
+	Contexts  []int // lengths of context behind which one sequence generates, in rising order
+	Turns     int   // of a chat that grows
+	Beside    int   // tokens of a prompt that is read beside a sequence that generates; 0: none
+
+	// Progress is told how much of the work is done, from 0 to 1, and what comes
+	// next; nil: nobody watches.
+	Progress func(done float64, next string)
 }
 
-// BenchResult is what was measured. Speeds are over all sequences.
+// BenchResult is what was measured.
 type BenchResult struct {
-	Model     string `json:"model"`
-	Type      string `json:"type"`
-	Threads   int    `json:"threads"`
-	Kernels   string `json:"kernels"`
-	Prompt    int    `json:"prompt"`
-	Generate  int    `json:"generate"`
-	Sequences int    `json:"sequences"`
+	Model   string `json:"model"`
+	Type    string `json:"type"`
+	Bytes   int64  `json:"bytes"` // of the weights
+	Threads int    `json:"threads"`
+	Kernels string `json:"kernels"`
 
-	PrefillTPS float64 `json:"prefill_tps"` // tokens of prompts read in a second
-	DecodeTPS  float64 `json:"decode_tps"`  // tokens generated in a second
-	ReadGBPS   float64 `json:"read_gbps"`   // 10⁹ bytes of memory read in a second by as many threads
-	// DecodeCeilingTPS is how many tokens of one sequence could be generated in
-	// a second if reading the weights were all.
-	DecodeCeilingTPS float64 `json:"decode_ceiling_tps"`
+	// The ceilings, by as many threads: 10⁹ bytes of memory read in a second, 10⁹
+	// operations on int8 (0: not known), and what they come to: tokens of one
+	// sequence generated in a second if reading the weights were all, tokens of
+	// prompts read if multiplying with them were (0: not known).
+	ReadGBPS          float64 `json:"read_gbps"`
+	Int8GOPS          float64 `json:"int8_gops"`
+	DecodeCeilingTPS  float64 `json:"decode_ceiling_tps"`
+	PrefillCeilingTPS float64 `json:"prefill_ceiling_tps"`
+
+	Prompt     int     `json:"prompt"`
+	Generate   int     `json:"generate"`
+	PrefillTPS float64 `json:"prefill_tps"` // tokens of the prompt read in a second
+	DecodeTPS  float64 `json:"decode_tps"`  // of the first of Sequences
+
+	Sequences []BenchSequences `json:"sequences"`
+	Contexts  []BenchContext   `json:"contexts,omitempty"`
+	Turns     []BenchTurn      `json:"turns,omitempty"`
+	Beside    *BenchBeside     `json:"beside,omitempty"`
 }
 
-// Bench measures the speed of the model. Requests wait meanwhile.
+// BenchSequences is how fast so many sequences generate at a time.
+type BenchSequences struct {
+	Sequences int     `json:"sequences"`
+	DecodeTPS float64 `json:"decode_tps"` // of all together
+}
+
+// BenchContext is how fast one sequence is behind so many tokens.
+type BenchContext struct {
+	Context    int     `json:"context"`
+	PrefillTPS float64 `json:"prefill_tps"` // of the tokens behind the context before
+	DecodeTPS  float64 `json:"decode_tps"`
+	// CeilingTPS counts the keys and values of the context as read, too.
+	CeilingTPS float64 `json:"decode_ceiling_tps"`
+}
+
+// BenchTurn is a turn of a chat: what is new is read, the rest is cached.
+type BenchTurn struct {
+	Prompt  int     `json:"prompt"` // tokens
+	Cached  int     `json:"cached"`
+	FirstMS float64 `json:"first_ms"` // until the first token
+}
+
+// BenchBeside is the time between two tokens of a stream, in milliseconds:
+// alone, and while a long prompt is read.
+type BenchBeside struct {
+	Prompt      int     `json:"prompt"`
+	AloneP50MS  float64 `json:"alone_p50_ms"`
+	AloneP99MS  float64 `json:"alone_p99_ms"`
+	BesideP50MS float64 `json:"beside_p50_ms"`
+	BesideP99MS float64 `json:"beside_p99_ms"`
+}
+
+// Bench measures the speed of the model. Requests of others make the figures
+// wrong, and wait for the greater part of it.
 func (e *Engine) Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
-	switch {
-	case o.Prompt < 1 || o.Generate < 1 || o.Sequences < 1:
-		return BenchResult{}, llm.Errorf(llm.Invalid, "", "prompt, generate and sequences are at least 1")
-	case o.Prompt+o.Generate > e.info.Context:
-		return BenchResult{}, llm.TooLongError(o.Prompt+o.Generate, e.info.Context)
-	case int64(o.Sequences)*e.model.KVBytes(o.Prompt+o.Generate) > e.loop.budget:
-		return BenchResult{}, llm.Errorf(llm.Invalid, "", "%d sequences do not fit the cache", o.Sequences)
-	}
-	r := BenchResult{
-		Model: e.info.Name, Type: e.info.Quantisation, Threads: e.Threads(), Kernels: e.Kernels(),
-		Prompt: o.Prompt, Generate: o.Generate, Sequences: o.Sequences,
-	}
-	var failed error
-	err := e.loop.do(ctx, func() {
-		r.ReadGBPS = kernel.ReadBandwidth(e.Threads()) / 1e9
-		r.DecodeCeilingTPS = r.ReadGBPS * 1e9 / float64(e.BytesPerToken())
-		failed = e.measure(ctx, o, &r)
-	})
-	if err != nil {
+	if err := e.checkBench(o); err != nil {
 		return BenchResult{}, err
 	}
-	return r, failed
+	b := newBenching(e, o)
+	var failed error
+	err := e.loop.do(ctx, func() {
+		b.ceilings()
+		if failed = b.sequences(ctx); failed == nil {
+			failed = b.contexts(ctx)
+		}
+	})
+	for _, part := range []func(context.Context) error{b.turns, b.beside} {
+		if err == nil && failed == nil {
+			err = part(ctx)
+		}
+	}
+	if err != nil || failed != nil {
+		return BenchResult{}, firstError(err, failed)
+	}
+	return b.result, nil
 }
 
-// benchChunk is how many tokens one call of Forward reads.
-const benchChunk = 512
+func firstError(errs ...error) error {
+	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+	return errs[i]
+}
 
-func (e *Engine) measure(ctx context.Context, o BenchOptions, r *BenchResult) error {
-	m, size := e.loop.model, int32(e.words.Size())
-	prompt := make([]int32, o.Prompt)
-	x := uint32(1)
-	for i := range prompt {
-		x = x*1664525 + 1013904223 // any tokens do
-		prompt[i] = int32(x>>8) % size
+func (e *Engine) checkBench(o BenchOptions) error {
+	switch {
+	case o.Prompt < 1 || o.Generate < 1 || len(o.Sequences) == 0 || slices.Min(o.Sequences) < 1:
+		return llm.Errorf(llm.Invalid, "", "prompt, generate and sequences are at least 1")
+	case !slices.IsSorted(o.Sequences) || !slices.IsSorted(o.Contexts):
+		return llm.Errorf(llm.Invalid, "", "sequences and contexts are measured in rising order")
+	case len(o.Contexts) > 0 && o.Contexts[0] < 1 || o.Turns < 0 || o.Beside < 0:
+		return llm.Errorf(llm.Invalid, "", "contexts, turns and beside are not less than none")
 	}
-	// Once for nothing: the weights are paged in.
-	if err := m.Forward([]step{{cache: m.NewCache(), tokens: prompt[:1]}}); err != nil {
-		return err
+	longest := max(o.Prompt+o.Generate, o.Beside+1)
+	if n := len(o.Contexts); n > 0 {
+		longest = max(longest, o.Contexts[n-1]+o.Generate)
 	}
-	batch := make([]step, o.Sequences)
-	next := make([]int32, o.Sequences)
-	begun := time.Now()
-	for i := range batch {
-		c := m.NewCache()
-		batch[i] = step{cache: c, want: true}
-		for at := 0; at < o.Prompt && ctx.Err() == nil; at += benchChunk {
-			one := []step{{cache: c, tokens: prompt[at:min(at+benchChunk, o.Prompt)], want: at+benchChunk >= o.Prompt}}
-			if err := m.Forward(one); err != nil {
-				return err
-			}
-			if one[0].want {
-				next[i] = argmax(one[0].logits).id
-			}
-		}
+	if o.Turns > 0 {
+		longest = max(longest, o.Prompt+o.Turns*(benchMessage+o.Generate))
 	}
-	r.PrefillTPS = float64(o.Prompt*o.Sequences) / time.Since(begun).Seconds()
-	begun = time.Now()
-	for range o.Generate {
-		for i := range batch {
-			batch[i].tokens = next[i : i+1]
-		}
-		if ctx.Err() != nil {
-			return nil // do reports why
-		}
-		if err := m.Forward(batch); err != nil {
-			return err
-		}
-		for i := range batch {
-			next[i] = argmax(batch[i].logits).id
-		}
+	most := o.Sequences[len(o.Sequences)-1]
+	switch {
+	case longest > e.info.Context:
+		return llm.TooLongError(longest, e.info.Context)
+	case int64(most)*e.model.KVBytes(o.Prompt+o.Generate) > e.loop.budget:
+		return llm.Errorf(llm.Invalid, "", "%d sequences do not fit the cache", most)
 	}
-	r.DecodeTPS = float64(o.Generate*o.Sequences) / time.Since(begun).Seconds()
 	return nil
+}
+
+// ceilings measures what the machine could do at best.
+func (b *benching) ceilings() {
+	b.tell("ceilings")
+	r, threads := &b.result, b.e.Threads()
+	read, int8s := kernel.ReadBandwidth(threads), kernel.Arithmetic(threads)
+	r.ReadGBPS, r.Int8GOPS = read/1e9, int8s/1e9
+	r.DecodeCeilingTPS = read / float64(b.e.BytesPerToken())
+	r.PrefillCeilingTPS = int8s / float64(b.e.model.OperationsPerToken())
+	b.work(benchCeilings)
 }

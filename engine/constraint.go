@@ -65,7 +65,13 @@ func compile(x *llm.Constraint, report *llm.Report) (*grammar.Grammar, error) {
 	case llm.ConstrainJSON:
 		return grammar.JSON()
 	case llm.ConstrainSchema:
-		return grammar.Schema([]byte(x.Source))
+		g, err := grammar.Schema([]byte(x.Source))
+		if err == nil {
+			for _, word := range g.Ignored {
+				report.Add(llm.CodeSchemaWord, word, "no keyword of JSON schema: nothing depends on it")
+			}
+		}
+		return g, err
 	case llm.ConstrainGBNF:
 		return grammar.GBNF(x.Source)
 	case llm.ConstrainRegexp:

@@ -43,10 +43,10 @@ func hold(t *testing.T, seed uint64, maxTokens int, p llm.Params) (text string, 
 		prompt: []int32{1}, maxTokens: maxTokens, settings: settle(p), stop: p.Stop, stopAfter: p.StopAfter, stopOpen: p.StopOpen,
 		banned: p.BannedStrings, masker: held.masker, constraint: p.Constraint, ends: []int32{int32(len(words) - 1)}, words: words,
 	})
-	s.cache = &fakeCache{}
+	s.cache = &table{cache: &plainCache{}}
 	var sc scratch
 	for {
-		s.cache.(*fakeCache).tokens = append([]int32(nil), s.tokens...)
+		s.cache.cache.(*plainCache).tokens = append([]int32(nil), s.tokens...)
 		logits := randomLogits(seed<<20+uint64(len(s.tokens)), len(words), 3)
 		ended, err := s.next(logits, &sc)
 		if err != nil {
@@ -154,6 +154,21 @@ func TestConstraintsThatCannotBeNameTheirField(t *testing.T) {
 		for _, err := range e.Complete(t.Context(), llm.Text("the cat"), llm.Params{Constraint: &c}) {
 			if x := llm.AsError(err); err == nil || x.Code != llm.Invalid || x.Field != c.Field {
 				t.Errorf("%s: %v", c.Kind, err)
+			}
+		}
+	}
+}
+
+func TestWordsOfASchemaThatSayNothingAreReported(t *testing.T) {
+	e := tiny{}.open(t, Options{Threads: 1})
+	c := llm.Constraint{Kind: llm.ConstrainSchema, Source: `{"type":"null","minLenght":3}`}
+	for range 2 { // the second time the schema is known
+		for piece, err := range e.Complete(t.Context(), llm.Text("the cat"), llm.Params{Constraint: &c}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a := piece.Accepted; a != nil && a.Report.Header() != "schema_word_ignored=minLenght" {
+				t.Errorf("the report is %q", a.Report.Header())
 			}
 		}
 	}

@@ -8,7 +8,8 @@
 //
 // A request comes in through engine.go, where segments become tokens, and
 // stream.go (the caller's side of a stream). Inside, scheduler.go decides
-// what is read next and loop.go does it: one goroutine owns the model, the
-// caches (prefix.go) and the sequences (sequence.go), each of which has a
+// what is read next, speculate.go what is read ahead, and loop.go does it: one
+// goroutine owns the model, the prefix cache (prefix.go) and the sequences
+// (sequence.go), each of which has a table of what it has read (table.go), a
 // sampler and an output.
 package engine

@@ -6,6 +6,7 @@ import (
 	"iter"
 	"log/slog"
 	"runtime"
+	"sort"
 	"strconv"
 	"sync"
 
@@ -25,9 +26,13 @@ type Options struct {
 	Sequences int    // requests worked on at a time; 0: 8
 
 	// CacheBytes bounds the memory for keys and values, of running requests
-	// and of ended ones kept for their prefixes. At least one request of full
-	// length always fits. 0: all sequences at full length, at most 2 GiB.
+	// and of ended ones kept for their prefixes. The context is cut to what
+	// fits. 0: all sequences at full length, at most 2 GiB, or else one.
 	CacheBytes int64
+
+	// Literal has each token chosen before the next is read. Answers are the
+	// same; it is for measurements.
+	Literal bool
 
 	Sampling llm.Params   // recommended sampling, before what the file recommends
 	Logger   *slog.Logger // nil: silent
@@ -120,7 +125,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads})
+	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads, Context: o.Context})
 	if err != nil {
 		return nil, err
 	}
@@ -143,20 +148,34 @@ func (e *Engine) setUp(o Options) error {
 	if err != nil {
 		return err
 	}
-	e.describe(o, contextSize)
 	e.loop = &loop{
-		model: &transformerModel{Model: e.model, size: size},
-		slots: o.Sequences,
-		log:   o.Logger,
+		model:  &transformerModel{Model: e.model, size: size},
+		slots:  o.Sequences,
+		log:    o.Logger,
+		budget: o.CacheBytes,
 	}
+	e.loop.guesser.off = o.Literal
 	one := e.model.KVBytes(contextSize)
-	e.loop.budget = o.CacheBytes
 	if o.CacheBytes <= 0 {
-		e.loop.budget = min(int64(o.Sequences)*one, usualCacheBytes)
+		e.loop.budget = max(one, min(int64(o.Sequences)*one, usualCacheBytes))
 	}
-	e.loop.budget = max(e.loop.budget, one)
+	if one > e.loop.budget {
+		fits := e.fits(e.loop.budget, contextSize)
+		if fits == 0 {
+			return fmt.Errorf("the cache may have %d bytes, and keys and values of %d tokens take %d", o.CacheBytes, blockTokens, e.model.KVBytes(blockTokens))
+		}
+		o.Logger.Warn("the context is cut to what fits the cache", "asked", contextSize, "fits", fits, "bytes", o.CacheBytes)
+		contextSize = fits
+	}
+	e.describe(o, contextSize)
 	e.loop.start()
 	return nil
+}
+
+// fits is how many tokens, fewer than most, have room for their keys and values:
+// whole blocks.
+func (e *Engine) fits(bytes int64, most int) int {
+	return blockTokens * sort.Search((most-1)/blockTokens, func(blocks int) bool { return e.model.KVBytes((blocks+1)*blockTokens) > bytes })
 }
 
 func chooseContext(o Options, trained int) (int, error) {
@@ -232,16 +251,19 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 	}
 	params = params.WithDefaults(e.info.Sampling)
 	r := &request{
-		prompt:    ids(tokens),
-		settings:  settle(params),
-		stop:      params.Stop,
-		stopAfter: params.StopAfter,
-		stopOpen:  params.StopOpen,
-		banned:    params.BannedStrings,
-		ends:      narrow(e.words.Ends()),
-		closers:   narrow(e.words.Closers(params.Stop)),
-		words:     newView(e.words, p.Marks),
-		scope:     params.CacheScope,
+		prompt:     ids(tokens),
+		settings:   settle(params),
+		stop:       params.Stop,
+		stopLines:  params.StopLines,
+		stopAfter:  params.StopAfter,
+		stopOpen:   params.StopOpen,
+		banned:     params.BannedStrings,
+		ends:       narrow(e.words.Ends()),
+		closers:    narrow(e.words.Closers(params.Stop)),
+		words:      newView(e.words, p.Marks),
+		scope:      params.CacheScope,
+		expected:   e.expected(params.Prediction),
+		withinLine: !p.EndsLine(),
 	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
@@ -266,6 +288,15 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 	}
 	r.need = e.model.KVBytes(len(r.prompt) + len(r.rest) + r.maxTokens)
 	return r, report, nil
+}
+
+// expected are the tokens of a prediction, as far as they could come.
+func (e *Engine) expected(prediction string) []int32 {
+	if prediction == "" || e.loop.guesser.off {
+		return nil
+	}
+	tokens := narrow(e.words.EncodeText(prediction, false))
+	return tokens[:min(len(tokens), e.info.Context)]
 }
 
 func ids(tokens []llm.Token) []int32 {

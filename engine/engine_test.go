@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -521,23 +520,5 @@ func TestCheckSaysWhatOpenWouldSay(t *testing.T) {
 	}
 	if err := Check(filepath.Join(t.TempDir(), "none.gguf")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no file: %v", err)
-	}
-}
-
-func TestBench(t *testing.T) {
-	e := tiny{}.open(t, Options{Threads: 1, Sequences: 2})
-	var r BenchResult
-	if err := e.measure(t.Context(), BenchOptions{Prompt: 20, Generate: 5, Sequences: 2}, &r); err != nil || r.PrefillTPS <= 0 || r.DecodeTPS <= 0 {
-		t.Errorf("%+v, %v", r, err)
-	}
-	for _, o := range []BenchOptions{{}, {Prompt: 600, Generate: 1, Sequences: 1}, {Prompt: 400, Generate: 20, Sequences: 50}} {
-		if _, err := e.Bench(t.Context(), o); err == nil {
-			t.Errorf("%+v was done", o)
-		}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := e.Bench(ctx, BenchOptions{Prompt: 1, Generate: 1, Sequences: 1}); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
 	}
 }

@@ -20,19 +20,109 @@ type fakeModel struct {
 	before func(batch []step)        // called by each Forward
 	cost   time.Duration             // of each token, under a synctest clock
 	reads  int                       // tokens read
+	blocks int                       // in use
+	most   int                       // of them at a time
 	faults int                       // panics of NewCache to come
 	bad    func(tokens []int32) bool // where the logits are NaN
 }
 
-const fakeBytes = 10 // of a cache, per token
+const fakeBytes = 10 // of a token's keys and values
 
-type fakeCache struct{ tokens []int32 }
+// A fakeBlock tells when it is used after its release, or behind other tokens
+// than those behind which it was computed.
+type fakeBlock struct {
+	model  *fakeModel
+	before []int32
+	tokens []int32
+	users  int
+}
 
-func (c *fakeCache) Len() int       { return len(c.tokens) }
-func (c *fakeCache) Truncate(n int) { c.tokens = c.tokens[:n:n] }
-func (c *fakeCache) Bytes() int64   { return int64(fakeBytes * len(c.tokens)) }
-func (c *fakeCache) CopyPrefix(from cache, n int) {
-	c.tokens = slices.Clone(from.(*fakeCache).tokens[:n])
+func (b *fakeBlock) use() *fakeBlock {
+	if b.users < 1 {
+		panic("a block is used that was released")
+	}
+	b.users++
+	return b
+}
+
+func (b *fakeBlock) Release() {
+	if b.users--; b.users < 0 {
+		panic("a block is released twice")
+	}
+	if b.users == 0 {
+		b.model.blocks--
+		b.tokens = nil
+	}
+}
+
+func (m *fakeModel) block(before, tokens []int32) *fakeBlock {
+	m.blocks++
+	m.most = max(m.most, m.blocks)
+	return &fakeBlock{m, before, slices.Clone(tokens), 1}
+}
+
+// A fakeCache shares blocks as the keys and values of a transformer do.
+type fakeCache struct {
+	model  *fakeModel
+	blocks []*fakeBlock
+	length int
+}
+
+func (c *fakeCache) Len() int { return c.length }
+
+func (c *fakeCache) Truncate(n int) {
+	c.length = min(c.length, n)
+	for len(c.blocks)*blockTokens >= c.length+blockTokens {
+		c.blocks[len(c.blocks)-1].Release()
+		c.blocks = c.blocks[:len(c.blocks)-1]
+	}
+}
+
+func (c *fakeCache) Release() { c.Truncate(0) }
+
+func (c *fakeCache) Block(i int) block { return c.blocks[i].use() }
+
+func (c *fakeCache) Adopt(i int, b block) {
+	if i*blockTokens == c.length {
+		c.blocks = append(c.blocks, b.(*fakeBlock).use())
+		c.length += blockTokens
+		return
+	}
+	c.blocks[i].Release()
+	c.blocks[i] = b.(*fakeBlock).use()
+}
+
+func (c *fakeCache) Copy(b block, n int) {
+	from := b.(*fakeBlock).use()
+	c.blocks = append(c.blocks, c.model.block(from.before, from.tokens[:n]))
+	from.Release()
+	c.length += n
+}
+
+func (c *fakeCache) read(tokens []int32) {
+	for _, t := range tokens {
+		i, at := c.length/blockTokens, c.length%blockTokens
+		if at == 0 {
+			c.blocks = append(c.blocks, c.model.block(c.tokens(), nil))
+		} else if old := c.blocks[i]; old.users > 1 {
+			c.blocks[i] = c.model.block(old.before, old.tokens)
+			old.Release()
+		}
+		b := c.blocks[i]
+		b.tokens = append(b.tokens[:at], t)
+		c.length++
+	}
+}
+
+// tokens are all that it has read.
+func (c *fakeCache) tokens() (all []int32) {
+	for i, b := range c.blocks {
+		if b.users < 1 || !slices.Equal(b.before, all) {
+			panic("a block is not what it should be")
+		}
+		all = append(all, b.tokens[:min(blockTokens, c.length-i*blockTokens)]...)
+	}
+	return all
 }
 
 func (m *fakeModel) NewCache() cache {
@@ -40,10 +130,14 @@ func (m *fakeModel) NewCache() cache {
 		m.faults--
 		panic("out of memory")
 	}
-	return &fakeCache{}
+	return &fakeCache{model: m}
 }
 
-func (m *fakeModel) CacheBytes(tokens int) int64 { return int64(fakeBytes * tokens) }
+func (m *fakeModel) CacheBytes(tokens int) int64 {
+	return int64((tokens + blockTokens - 1) / blockTokens * blockTokens * fakeBytes)
+}
+
+func (m *fakeModel) CacheUsed() int64 { return m.CacheBytes(m.blocks * blockTokens) }
 
 func (m *fakeModel) Forward(steps []step) error {
 	if m.before != nil {
@@ -52,13 +146,19 @@ func (m *fakeModel) Forward(steps []step) error {
 	for i := range steps {
 		s := &steps[i]
 		c := s.cache.(*fakeCache)
-		c.tokens = append(c.tokens, s.tokens...)
+		c.read(s.tokens)
 		m.reads += len(s.tokens)
 		if m.cost > 0 {
 			time.Sleep(m.cost * time.Duration(len(s.tokens)))
 		}
+		all := c.tokens()
 		if s.want {
-			s.logits = m.logits(c.tokens)
+			s.logits = m.logits(all)
+		}
+		for j := range s.tokens {
+			if s.all {
+				s.rows = append(s.rows, m.logits(all[:len(all)-len(s.tokens)+1+j]))
+			}
 		}
 	}
 	return nil
@@ -106,6 +206,7 @@ func newFake(t *testing.T, change func(*loop, *fakeModel)) (*loop, *fakeModel) {
 		model: m,
 		slots: 8, budget: 1 << 40, log: slog.New(slog.DiscardHandler),
 	}
+	l.guesser.off = true // what is read is counted
 	if change != nil {
 		change(l, m)
 	}

@@ -19,11 +19,13 @@ type model interface {
 	NewCache() cache
 	// CacheBytes is what a cache of so many tokens takes.
 	CacheBytes(tokens int) int64
+	// CacheUsed is what all caches and blocks take, with what is shared once.
+	CacheUsed() int64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
-	// next call. A step that sees is shown what its tokens make, one after the
-	// other: the logits behind each, or else its state.
-	//
+	// next call. Where it wants all, rows are those behind each of its tokens. A
+	// step that sees is shown what its tokens make, one after the other: the
+	// logits behind each, or else its state.
 	Forward(steps []step) error
 }
 
@@ -31,8 +33,10 @@ type model interface {
 type cache interface {
 	Len() int // tokens that it has read
 	Truncate(n int)
-	CopyPrefix(from cache, n int)
-	Bytes() int64
+	Block(i int) block    // its i-th, which stays as it is
+	Adopt(i int, b block) // its i-th is b from now on, or the one behind its last, then whole, is
+	Copy(b block, n int)  // it goes on, behind whole blocks, with a copy of the first n tokens of b
+	Release()             // the memory of one that is used no more
 }
 
 // A step is the part of one sequence in a call of Forward.
@@ -41,6 +45,8 @@ type step struct {
 	tokens []int32
 	want   bool
 	logits []float32
+	all    bool // it wants those behind all its tokens
+	rows   [][]float32
 	see    func(x []float32) // nil: nobody wants to
 	scores bool              // it sees logits
 }
@@ -73,6 +79,7 @@ type loop struct {
 	running  []*sequence // in the order in which they were begun
 	prefixes prefixes
 	pacer    pacer
+	guesser  guesser
 	scratch  scratch
 	total    Stats
 }
@@ -81,24 +88,22 @@ type loop struct {
 type Stats struct {
 	Running int // sequences being worked on
 	Queued  int // requests that have not begun
-	Kept    int // caches of sequences that have ended
+	Kept    int // blocks of sequences that have ended
 
 	CacheBytes int64 // memory of all caches after the last step
 
 	PromptTokens    uint64 // since the start: tokens of prompts, those found in a cache included
 	CachedTokens    uint64 // those of them found in a cache
 	GeneratedTokens uint64
+	DraftedTokens   uint64 // that were read because they were proposed, before they were chosen
+	AcceptedTokens  uint64 // those of them that were chosen
 	Steps           uint64
 }
-
-// maxKept bounds how many ended sequences are compared with each new prompt.
-const maxKept = 64
 
 // start runs the loop's goroutine.
 func (l *loop) start() {
 	l.wake = make(chan struct{}, 1)
 	l.stopped = make(chan struct{})
-	l.prefixes.most = maxKept
 	if l.maxQueue == 0 {
 		l.maxQueue = limits.Queue.Int()
 	}
@@ -156,7 +161,13 @@ func (l *loop) turn() (worked, closed bool) {
 func (l *loop) guarded() (worked bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			l.prefixes.kept = nil
+			for _, s := range l.running {
+				if s.cache != nil {
+					s.cache.Release()
+					s.cache = nil
+				}
+			}
+			l.prefixes.clear()
 			l.drop(slices.Clone(l.running), fmt.Errorf("panic: %v\n%s", p, debug.Stack()))
 			worked = true
 		}
@@ -175,10 +186,10 @@ func (l *loop) sweep() {
 	})
 }
 
-// retire keeps the cache of a sequence that has ended.
+// retire leaves what a sequence that has ended has read in the prefix cache.
 func (l *loop) retire(s *sequence) {
-	if s.cache != nil && (s.see == nil || s.scores) {
-		l.prefixes.keep(s.cache, s.scope, s.tokens[:s.cache.Len()])
+	if s.cache != nil {
+		s.cache.end(s.tokens)
 	}
 	s.cache = nil
 }
@@ -188,7 +199,7 @@ func (l *loop) abandon(queue []*sequence) {
 		s.fail(errClosed())
 	}
 	l.running = nil
-	l.prefixes = prefixes{}
+	l.prefixes = prefixes{} // the model goes too
 }
 
 func errClosed() error {
@@ -197,13 +208,17 @@ func errClosed() error {
 
 // begin takes requests from the queue. The caller holds mu.
 func (l *loop) begin() {
-	free := l.budget
-	for _, s := range l.running {
-		free -= s.need
+	if len(l.queue) == 0 || len(l.running) >= l.slots {
+		return
 	}
+	free := l.budget - l.promised()
 	waiting := make([]int64, 0, l.slots)
-	for _, r := range l.queue[:min(len(l.queue), l.slots)] {
-		waiting = append(waiting, r.need)
+	for _, s := range l.queue[:min(len(l.queue), l.slots-len(l.running))] {
+		need := s.need
+		if need > free {
+			need -= int64(l.prefixes.settled(s.scope, s.reusable())) * l.model.CacheBytes(1)
+		}
+		waiting = append(waiting, need)
 	}
 	n := admit(waiting, len(l.running), l.slots, free)
 	for _, s := range l.queue[:n] {
@@ -213,33 +228,45 @@ func (l *loop) begin() {
 	l.queue = slices.Delete(l.queue, 0, n)
 }
 
+// promised is the memory that the running sequences have or may come to need,
+// with what they share once. All else can be evicted.
+func (l *loop) promised() int64 {
+	blocks, rest := l.prefixes.fixed, int64(0)
+	for _, s := range l.running {
+		rest += s.need
+		if s.cache != nil {
+			blocks -= s.cache.settled()
+		}
+	}
+	return rest + int64(blocks)*l.model.CacheBytes(1)
+}
+
 // step lets the model read once and every sequence whose prompt has been read
 // choose a token. It reports whether there was anything to do.
 func (l *loop) step() bool {
 	jobs := make([]job, len(l.running))
 	mixed := false
 	for i, s := range l.running {
+		l.open(s)
 		jobs[i] = l.job(i)
 		mixed = mixed || !s.reading()
 	}
 	tokens := share(jobs, l.pacer.chunk(mixed))
 	var batch []*sequence
 	var steps []step
-	total, prompts := 0, false
+	total, blocks, prompts := 0, 0, false
 	for i, s := range l.running {
 		n := tokens[i]
 		if n == 0 {
 			continue
 		}
-		if s.cache == nil {
-			l.open(s)
-			n = min(n, s.left())
-		}
+		l.copy(i)
+		n = min(n, s.left())
 		if s.scores {
 			n = min(n, mostScored)
 		}
 		at := s.cache.Len()
-		steps = append(steps, step{cache: s.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
+		steps = append(steps, step{cache: s.cache.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
 		batch = append(batch, s)
 		total += n
 		prompts = prompts || n > 1
@@ -247,15 +274,27 @@ func (l *loop) step() bool {
 	if len(batch) == 0 {
 		return false
 	}
+	total += l.guess(batch, steps, total, prompts)
+	for i, s := range batch {
+		blocks += s.cache.blocks(len(steps[i].tokens))
+	}
+	l.makeRoom(blocks)
 	before := time.Now()
 	if err := l.forward(steps); err != nil {
 		l.drop(batch, err)
 		return true
 	}
-	if prompts {
-		l.pacer.observe(total, time.Since(before))
+	if took := time.Since(before); prompts {
+		l.pacer.observe(total, took)
+	} else {
+		l.guesser.costs.observe(total, took)
 	}
 	l.advance(batch, steps)
+	for _, s := range batch {
+		if s.cache != nil {
+			s.cache.settle(s.tokens)
+		}
+	}
 	l.publish()
 	return true
 }
@@ -264,36 +303,9 @@ func (l *loop) step() bool {
 // step: those of one token may take a megabyte.
 const mostScored = 32
 
-// worthWaiting is how many tokens must be saved for a sequence to wait for
-// another that is reading the same beginning.
-const worthWaiting = 8
-
-// job tells the scheduler of a sequence. One that has not begun had better
-// wait if an older one is about to read the beginning that both have: the
-// choices of one request, or a burst of chats with the same system message.
-func (l *loop) job(i int) job {
-	s := l.running[i]
-	if s.cache != nil {
-		return job{left: s.left()}
-	}
-	_, have := l.prefixes.find(s.scope, s.reusable())
-	soon := 0
-	for _, older := range l.running[:i] {
-		if older.scope != s.scope {
-			continue
-		}
-		n := shared(older.tokens, s.reusable())
-		have = max(have, min(n, older.length()))
-		if n > older.length() {
-			soon = max(soon, n)
-		}
-	}
-	return job{left: s.left() - have, wait: soon >= have+worthWaiting}
-}
-
-// reusable is the part of the prompt that may come from a cache: all but the
-// last token, which must be read for its logits. What is seen of tokens is in no
-// cache.
+// reusable is the part of the prompt that may come from the prefix cache: all but
+// the last token, which must be read for its logits. What is seen of tokens is in
+// no cache.
 func (s *sequence) reusable() []int32 {
 	if s.see != nil {
 		return nil
@@ -301,50 +313,120 @@ func (s *sequence) reusable() []int32 {
 	return s.prompt[:len(s.prompt)-1]
 }
 
-// open gives a sequence its cache, with as much of its prompt as is in memory.
-//
-// A conversation that goes on takes over the cache of its earlier turn. Where
-// less is shared than would be lost, as with a common system message, it is
-// copied, if there is memory for both.
-func (l *loop) open(s *sequence) {
-	source, n := l.prefixes.find(s.scope, s.reusable())
-	var other *sequence
-	for _, r := range l.running {
-		if r == s || r.cache == nil || r.scope != s.scope {
-			continue
-		}
-		if m := shared(r.tokens[:r.cache.Len()], s.reusable()); m > n {
-			source, other, n = nil, r, m
-		}
+// settledTokens is how many tokens a sequence will never take back.
+func (s *sequence) settledTokens() int {
+	if s.asked != nil {
+		return min(shared(s.request.prompt, s.asked), len(s.asked)-1, len(s.request.prompt)-1)
 	}
-	if source != nil && (len(source.tokens)-n <= n || !l.makeRoom(source)) {
-		l.prefixes.take(source)
-		s.cache = source.cache
-		s.cache.Truncate(n)
-	} else {
-		s.cache = l.model.NewCache()
-		switch {
-		case source != nil:
-			s.cache.CopyPrefix(source.cache, n)
-			l.prefixes.touch(source)
-		case other != nil:
-			s.cache.CopyPrefix(other.cache, n)
-		}
-	}
-	l.makeRoom(nil)
-	s.cached = n
-	s.read.Store(int64(n))
+	return len(s.prompt) - 1
 }
 
-// makeRoom evicts kept caches until all that is promised fits, and reports
-// whether it does while the spared one is kept.
-func (l *loop) makeRoom(spared *kept) bool {
-	promised := int64(0)
-	for _, s := range l.running {
-		promised += s.need
+// open gives a sequence its memory and takes over the whole blocks of its prompt
+// that are in the prefix cache by now, be it that another one has just read them.
+func (l *loop) open(s *sequence) {
+	if s.cache == nil {
+		c := l.model.NewCache()
+		if s.see != nil && !s.scores {
+			s.cache = &table{cache: c}
+			return
+		}
+		s.cache = l.prefixes.newTable(c, s.scope, s.settledTokens())
 	}
-	for promised+l.prefixes.bytes() > l.budget {
-		if !l.prefixes.evict(spared) {
+	if s.reading() {
+		s.cached += s.cache.adopt(s.reusable())
+		s.read.Store(int64(s.cache.Len()))
+	}
+}
+
+// worthWaiting is how many tokens must be saved for a sequence to wait for
+// another that is reading the same beginning.
+const worthWaiting = 8
+
+// job tells the scheduler of a sequence. One had better wait if an older one is
+// about to read what it would read next: the choices of one request, or a burst
+// of chats with the same system message.
+func (l *loop) job(i int) job {
+	s := l.running[i]
+	if !s.reading() || !s.cache.even() {
+		return job{left: s.left()}
+	}
+	at := s.cache.Len()
+	next := s.ahead()
+	_, have := s.cache.last().nearest(next)
+	soon := 0
+	for _, older := range l.running[:i] {
+		if !older.beside(s) {
+			continue
+		}
+		n := shared(older.tokens[at:], next)
+		have = max(have, min(n, older.cache.Len()-at))
+		if at+n > older.cache.Len() {
+			soon = max(soon, n)
+		}
+	}
+	return job{left: s.left() - have, wait: soon >= have+worthWaiting}
+}
+
+// beside reports whether a sequence has read what another one has and is in the
+// block behind it.
+func (s *sequence) beside(other *sequence) bool {
+	return s.cache != nil && s.cache.prefixes != nil && s.cache.last() == other.cache.last()
+}
+
+// ahead is what of the reusable tokens is not read, two blocks at most.
+func (s *sequence) ahead() []int32 {
+	t := s.reusable()
+	t = t[min(s.cache.Len(), len(t)):]
+	return t[:min(len(t), 2*blockTokens)]
+}
+
+// copy gives a sequence that is about to read a block what others have of its
+// beginning.
+func (l *loop) copy(i int) {
+	s := l.running[i]
+	if !s.reading() || !s.cache.even() {
+		return
+	}
+	at, next := s.cache.Len(), s.ahead()
+	node, n := s.cache.last().nearest(next)
+	var other *sequence
+	for _, r := range l.running {
+		if r == s || !r.beside(s) {
+			continue
+		}
+		if m := shared(r.tokens[at:r.cache.Len()], next); m > n {
+			other, n = r, m
+		}
+	}
+	switch {
+	case n == 0:
+		return
+	case other != nil:
+		l.makeRoom(1)
+		b := other.cache.Block(at / blockTokens)
+		s.cache.Copy(b, n)
+		b.Release()
+	default:
+		l.prefixes.hold(node, false)
+		room := l.makeRoom(1)
+		if room {
+			s.cache.Copy(node.block, n)
+		}
+		l.prefixes.unhold(node, false)
+		if !room { // for both of them: it is read anew
+			return
+		}
+	}
+	s.cached += n
+	s.read.Store(int64(s.cache.Len()))
+}
+
+// makeRoom evicts what nobody uses until there is memory for so many blocks more,
+// and reports whether there is.
+func (l *loop) makeRoom(blocks int) bool {
+	most := l.budget - int64(blocks)*l.model.CacheBytes(1)
+	for l.model.CacheUsed() > most {
+		if !l.prefixes.evict() {
 			return false
 		}
 	}
@@ -365,7 +447,10 @@ func (l *loop) forward(steps []step) (err error) {
 func (l *loop) drop(batch []*sequence, err error) {
 	l.log.Error("a step of the model failed", "sequences", len(batch), "err", err)
 	for _, s := range batch {
-		s.cache = nil
+		if s.cache != nil {
+			s.cache.abandon()
+			s.cache = nil
+		}
 		s.fail(&llm.Error{Code: llm.Broken, Message: "the engine failed while working on this request", Err: err})
 	}
 	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })
@@ -378,7 +463,7 @@ func (l *loop) advance(batch []*sequence, steps []step) {
 	for i, s := range batch {
 		s.read.Store(int64(min(s.cache.Len(), len(s.request.prompt))))
 		seen := s.see != nil && s.left() == 0
-		if !steps[i].want && !seen {
+		if !steps[i].want && !steps[i].all && !seen {
 			continue
 		}
 		if s.promptRead.IsZero() {
@@ -392,8 +477,7 @@ func (l *loop) advance(batch []*sequence, steps []step) {
 			ended = append(ended, s)
 			continue
 		}
-		l.total.GeneratedTokens++
-		done, err := l.choose(s, steps[i].logits)
+		done, err := l.chooseAll(s, &steps[i])
 		if err != nil {
 			l.log.Error("a sequence failed", "err", err)
 			s.fail(err)
@@ -424,13 +508,8 @@ func (l *loop) choose(s *sequence, logits []float32) (ended bool, err error) {
 // publish makes the counts known.
 func (l *loop) publish() {
 	l.total.Steps++
-	l.total.Running, l.total.Kept = len(l.running), len(l.prefixes.kept)
-	l.total.CacheBytes = l.prefixes.bytes()
-	for _, s := range l.running {
-		if s.cache != nil {
-			l.total.CacheBytes += s.cache.Bytes()
-		}
-	}
+	l.total.Running, l.total.Kept = len(l.running), l.prefixes.kept
+	l.total.CacheBytes = l.model.CacheUsed()
 	l.mu.Lock()
 	l.stats = l.total
 	l.mu.Unlock()
@@ -451,6 +530,12 @@ func (l *loop) submit(s *sequence) error {
 	defer l.mu.Unlock()
 	if l.closed {
 		return errClosed()
+	}
+	if s.need > l.budget {
+		return &llm.Error{
+			Code: llm.Unsupported, Hint: "shorten the prompt, ask for fewer tokens, or give the cache more memory",
+			Message: fmt.Sprintf("this request may need %d bytes for keys and values, and all that there is are %d", s.need, l.budget),
+		}
 	}
 	if len(l.queue) >= l.maxQueue {
 		return &llm.Error{

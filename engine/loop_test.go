@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -279,36 +278,33 @@ func TestTheQueueIsBounded(t *testing.T) {
 }
 
 func TestMemoryIsNeverPromisedTwice(t *testing.T) {
-	const budget = 300 * fakeBytes
-	peak, together := int64(0), 0
+	const blocks = 9
+	together := 0
 	var l *loop
-	l, _ = newFake(t, func(l *loop, m *fakeModel) {
-		l.budget = budget
+	l, m := newFake(t, func(l *loop, m *fakeModel) {
+		l.budget = m.CacheBytes(blocks * blockTokens)
 		m.before = func(batch []step) {
 			for together == 0 && len(l.running)+l.counts().Queued < 12 {
 				runtime.Gosched() // until all the others are there
 			}
-			used := l.prefixes.bytes()
-			for _, s := range l.running {
-				if s.cache != nil {
-					used += s.need
-				}
+			if p := l.promised(); p > l.budget {
+				t.Errorf("%d bytes are promised of %d", p, l.budget)
 			}
-			peak, together = max(peak, used), max(together, len(l.running))
+			together = max(together, len(l.running))
 		}
 	})
 	var wg sync.WaitGroup
 	for i := range 12 {
 		wg.Go(func() {
-			ask := l.ask(prompt(60+i, int32(i%5)), 20, llm.Params{IgnoreEOS: true})
+			ask := l.ask(prompt(60+i, int32(i%5)), 70, llm.Params{IgnoreEOS: true})
 			if r := l.collect(t.Context(), ask, nil); r.err != nil {
 				t.Error(r.err)
 			}
 		})
 	}
 	wg.Wait()
-	if peak > budget || peak == 0 || together < 2 {
-		t.Errorf("%d bytes of %d in use, %d sequences together", peak, budget, together)
+	if m.most > blocks || together < 2 {
+		t.Errorf("%d blocks of %d in use, %d sequences together", m.most, blocks, together)
 	}
 }
 
@@ -452,28 +448,50 @@ func TestTasksRunBetweenSteps(t *testing.T) {
 	}
 }
 
-func TestEvictionForgetsTheOldest(t *testing.T) {
-	p := prefixes{most: 3}
+// What happens to a chat reads new tokens only.
+func TestOnlyNewTokensAreRead(t *testing.T) {
+	l, m := newFake(t, nil)
+	p := llm.Params{Seed: new(int64(3)), IgnoreEOS: true}
+	read := func(what string, tokens []int32, want int) []int32 {
+		t.Helper()
+		before := m.reads
+		r := l.collect(t.Context(), l.ask(tokens, 10, p), nil)
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		u := r.finish.Usage
+		if n := m.reads - before; n != want+9 || u.CachedTokens != len(tokens)-want || u.PromptTokens != len(tokens) {
+			t.Errorf("%s: %d tokens of %d read, %d of them new in truth; %+v", what, n-9, len(tokens), want, u)
+		}
+		reply := slices.Clone(tokens)
+		for _, id := range r.ids {
+			reply = append(reply, int32(id))
+		}
+		return reply
+	}
+	system := prompt(300, 1)
+	first := slices.Concat(system, prompt(40, 2))
+	reply := read("a chat begins", first, 340)
+	p.Choice = 1
+	read("a swipe", first, 1)
+	p.Choice = 0
+	read("the same again", first, 1)
+	second := slices.Concat(reply, prompt(25, 3))
+	// The last token of a reply was never read.
+	reply = read("the chat goes on", second, 26)
 	for i := range int32(5) {
-		p.keep(&fakeCache{prompt(10, i)}, "", prompt(10, i))
+		read("another character with the same system prompt", slices.Concat(system, prompt(70, 10+i)), 70)
 	}
-	if len(p.kept) != 3 {
-		t.Fatalf("%d kept", len(p.kept))
+	third := slices.Concat(reply, prompt(9, 4))
+	read("the chat goes on after others", third, 10)
+	edited := slices.Clone(second)
+	edited[320]++
+	read("an edit", edited, len(edited)-320)
+	read("the edit is taken back", third, 1)
+	for i := range int32(3) {
+		read("a fork", slices.Concat(third[:345], prompt(30, 20+i)), 30)
 	}
-	if _, n := p.find("", prompt(10, 1)); n == 10 {
-		t.Error("the oldest is still there")
-	}
-	if _, n := p.find("", prompt(10, 4)); n != 10 {
-		t.Error("the newest is gone")
-	}
-	longer := append(prompt(10, 4), 1, 2)
-	p.keep(&fakeCache{longer}, "", longer)
-	if k, n := p.find("", longer); n != 12 || len(p.kept) != 3 {
-		t.Errorf("after its continuation: %d shared, %d kept", n, len(p.kept))
-	} else if p.keep(&fakeCache{longer[:11]}, "", longer[:11]); len(p.kept) != 3 || !slices.Contains(p.kept, k) {
-		t.Error("a beginning took the place of the whole")
-	}
-	if fmt.Sprint(p.bytes()) != fmt.Sprint((10+10+12)*fakeBytes) {
-		t.Errorf("%d bytes", p.bytes())
+	if err := l.do(t.Context(), func() { checkTree(t, &l.prefixes) }); err != nil {
+		t.Error(err)
 	}
 }

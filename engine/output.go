@@ -52,24 +52,14 @@ func (r *reading) clone() *reading {
 	return &c
 }
 
-// newOutput prepares to find stops and banned phrases. Stops count once the
-// text has had the marker after, if that is set; if open is, too, after holds
-// only for a text that begins with it.
-func newOutput(stops []string, after, open string, banned *bans) *output {
+// newOutput prepares to find stops and banned phrases.
+func newOutput(stops textmatch.Stops, banned *bans) *output {
 	o := &output{banned: banned}
 	if banned != nil {
 		o.bans = banned.set.NewScanner()
 	}
-	o.stops = textmatch.NewCutter(stops, after, opening(open))
+	o.stops = textmatch.NewCutter(stops)
 	return o
-}
-
-// opening tells whether a text begins with the marker; nil: there is none.
-func opening(marker string) func(text string) (opens, known bool) {
-	if marker == "" {
-		return nil
-	}
-	return llm.Params{StopOpen: marker}.Opens
 }
 
 func valid(strs []string) (ok []string) {

@@ -2,15 +2,17 @@ package engine
 
 import (
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"unicode/utf8"
 
+	"parley/internal/textmatch"
 	"parley/llm"
 )
 
 // whole is the slow twin of output: it looks at the whole text.
-func whole(tokens []string, stops []string, after, open string) (text, stop string) {
+func whole(tokens []string, stops, lines []string, within bool, after, open string) (text, stop string) {
 	text = strings.ToValidUTF8(strings.Join(tokens, ""), "\ufffd")
 	from := 0
 	if after != "" && strings.HasPrefix(strings.TrimSpace(text), open) {
@@ -18,10 +20,14 @@ func whole(tokens []string, stops []string, after, open string) (text, stop stri
 		if i < 0 {
 			return text, ""
 		}
-		from = i + len(after)
+		from, within = i+len(after), false
 	}
 	for at := from; at < len(text); at++ {
-		for _, s := range stops {
+		may := stops
+		if at == from && !within || at > from && text[at-1] == '\n' {
+			may = slices.Concat(stops, lines)
+		}
+		for _, s := range may {
 			if s != "" && strings.HasPrefix(text[at:], s) && len(s) > len(stop) {
 				stop = s
 			}
@@ -48,9 +54,9 @@ func cutRune(tokens []string) []string {
 }
 
 // play pushes tokens and checks each piece.
-func play(t *testing.T, tokens, stops []string, after, open string) (text, stop string, ids []int) {
+func play(t *testing.T, tokens, stops, lines []string, within bool, after, open string) (text, stop string, ids []int) {
 	t.Helper()
-	o := newOutput(stops, after, open, nil)
+	o := newOutput((&request{stop: stops, stopLines: lines, withinLine: within, stopAfter: after, stopOpen: open}).stops(), nil)
 	add := func(p llm.Piece) {
 		if !utf8.ValidString(p.Text) {
 			t.Fatalf("tokens %q: piece %q is not UTF-8", tokens, p.Text)
@@ -74,7 +80,7 @@ func play(t *testing.T, tokens, stops []string, after, open string) (text, stop 
 
 func TestACutOutputEndsBeforeAnUnfinishedRune(t *testing.T) {
 	for said, want := range map[string]string{"a\xf0\x9f\x8d": "a", "\xff\xc3": "\ufffd", "ü\xbc": "ü\ufffd", "ü": "ü", "\xe2": ""} {
-		o := newOutput([]string{"\ufffd\ufffd"}, "", "", nil)
+		o := newOutput(textmatch.Stops{Anywhere: []string{"\ufffd\ufffd"}}, nil)
 		first, _ := o.push(llm.Token{Text: said})
 		rest, stop := o.finish(true)
 		if got := first.Text + rest.Text; got != want || stop != "" || len(first.Tokens)+len(rest.Tokens) != 1 {
@@ -84,7 +90,7 @@ func TestACutOutputEndsBeforeAnUnfinishedRune(t *testing.T) {
 }
 
 func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
-	alphabet := []string{"a", "a", "b", "ü", "\xc3", "\xbc", "\xff", "🍏", "\xf0\x9f", "", " "}
+	alphabet := []string{"a", "a", "b", "ü", "\xc3", "\xbc", "\xff", "🍏", "\xf0\x9f", "", " ", "\n"}
 	for i := range uint64(30000) {
 		r := rand.New(rand.NewPCG(i, 3))
 		word := func(n int) (s string) {
@@ -93,13 +99,17 @@ func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
 			}
 			return s
 		}
-		var tokens, stops []string
+		var tokens, stops, lines []string
 		for range r.IntN(12) {
 			tokens = append(tokens, word(r.IntN(4)))
 		}
 		for range r.IntN(4) {
 			stops = append(stops, strings.ToValidUTF8(word(r.IntN(4)), "a"))
 		}
+		for range r.IntN(3) * r.IntN(2) {
+			lines = append(lines, strings.ToValidUTF8(word(r.IntN(4)), "a"))
+		}
+		within := r.IntN(2) == 0
 		after := ""
 		if r.IntN(3) == 0 {
 			after = strings.ToValidUTF8(word(2), "")
@@ -108,10 +118,10 @@ func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
 		if r.IntN(2) == 0 {
 			open = strings.TrimSpace(strings.ToValidUTF8(word(r.IntN(3)), ""))
 		}
-		wantText, wantStop := whole(tokens, stops, after, open)
-		text, stop, ids := play(t, tokens, stops, after, open)
+		wantText, wantStop := whole(tokens, stops, lines, within, after, open)
+		text, stop, ids := play(t, tokens, stops, lines, within, after, open)
 		if text != wantText || stop != wantStop {
-			t.Fatalf("tokens %q, stops %q after %q opened by %q:\n got %q, %q\nwant %q, %q", tokens, stops, after, open, text, stop, wantText, wantStop)
+			t.Fatalf("tokens %q, stops %q, at lines %q (within one: %v) after %q opened by %q:\n got %q, %q\nwant %q, %q", tokens, stops, lines, within, after, open, text, stop, wantText, wantStop)
 		}
 		for k, id := range ids {
 			if k != id {
@@ -125,7 +135,7 @@ func TestOutputEndsWhereTheWholeTextDoes(t *testing.T) {
 }
 
 func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
-	o := newOutput([]string{"\nUser:"}, "", "", nil)
+	o := newOutput(textmatch.Stops{Anywhere: []string{"\nUser:"}}, nil)
 	for _, c := range []struct{ token, want string }{
 		{"Hi", "Hi"}, {"\n", ""}, {"\n", "\n"}, {"Use", ""}, {" it", "\nUse it"}, {"\xf0\x9f", ""}, {"\x8d\x8f!", "🍏!"},
 	} {
@@ -139,8 +149,22 @@ func TestOutputHoldsBackOnlyWhatItMust(t *testing.T) {
 	}
 }
 
+func TestALineIsHeldBackOnlyWhereItMayBeAStop(t *testing.T) {
+	o := newOutput(textmatch.Stops{Lines: []string{"User:"}}, nil)
+	for _, c := range []struct{ token, want string }{
+		{"Use", ""}, {"d User:", "Used User:"}, {"\n", "\n"}, {"\nUse", "\n"}, {"d\n", "Used\n"}, {"User", ""},
+	} {
+		if p, stop := o.push(llm.Token{Text: c.token}); p.Text != c.want || stop != "" {
+			t.Errorf("after %q: %q %q, want %q", c.token, p.Text, stop, c.want)
+		}
+	}
+	if p, stop := o.push(llm.Token{Text: ": y"}); p.Text != "" || stop != "User:" {
+		t.Errorf("got %q, %q", p.Text, stop)
+	}
+}
+
 func TestTokensStandWhereTheirTextBegins(t *testing.T) {
-	o := newOutput([]string{"END"}, "", "", nil)
+	o := newOutput(textmatch.Stops{Anywhere: []string{"END"}}, nil)
 	o.push(llm.Token{ID: 1, Text: "a"})
 	o.push(llm.Token{ID: 2, Text: "E"})
 	o.push(llm.Token{ID: 3, Text: "<ctl>", Control: true})
@@ -155,7 +179,7 @@ func TestTokensStandWhereTheirTextBegins(t *testing.T) {
 }
 
 func TestAStopThatMightGrowIsDecidedAtTheEnd(t *testing.T) {
-	if text, stop, _ := play(t, []string{"x", "ab"}, []string{"ab", "abc"}, "", ""); text != "x" || stop != "ab" {
+	if text, stop, _ := play(t, []string{"x", "ab"}, []string{"ab", "abc"}, nil, false, "", ""); text != "x" || stop != "ab" {
 		t.Errorf("got %q, %q", text, stop)
 	}
 }

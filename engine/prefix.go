@@ -1,34 +1,111 @@
 package engine
 
-import "slices"
+import (
+	"slices"
 
-// A kept cache holds the keys and values of a sequence that has ended, for
-// another that begins in the same way.
-type kept struct {
-	cache  cache
-	tokens []int32 // what the cache has read
-	scope  string
-	used   uint64 // grows with each use
+	"parley/internal/transformer"
+)
+
+// The prefix cache is a tree. A path from its root spells tokens that some
+// sequence has read, and its nodes hold their keys and values: a block of
+// blockTokens each, and fewer at the end of a path. All requests share it. What
+// holds at any time:
+//
+//  1. A node's keys and values are those of its tokens behind the tokens of the
+//     nodes above it, to the bit, whoever computed them. Nobody changes them.
+//  2. A node with fewer than blockTokens tokens has no children.
+//  3. Children of a node are in the order of their tokens, and the tokens of
+//     none begin those of another: nothing is there twice.
+//  4. A node is held by the running sequences that have its tokens read, and
+//     whoever holds a node holds those above it. Nodes with fewer than
+//     blockTokens tokens are not held beyond a call.
+//  5. Nodes that nobody holds are in a list, parents before their children, else
+//     those used last first. So the last one has no children and may go.
+//  6. No block is released while it is in the tree, and each is when it leaves.
+//  7. Each scope has a tree of its own, which exists as long as it has nodes or
+//     somebody uses it.
+//
+// Only the loop's goroutine touches it.
+
+// blockTokens is the number of tokens whose keys and values are kept together.
+const blockTokens = transformer.BlockTokens
+
+// A block holds keys and values of up to blockTokens tokens.
+type block interface {
+	Release() // ends the use of it
 }
 
-// prefixes are the caches that nobody works on at present.
+// A node is a block of a tree.
+type node struct {
+	scope    string // of a root, which has no parent, no tokens and no block
+	parent   *node
+	tokens   []int32
+	block    block
+	children []*node
+	held     int // by how many running sequences
+	fixed    int // by how many of them in a part that they will not take back
+
+	newer, older *node // neighbours in the list of those not held
+}
+
+// prefixes is the prefix cache. The zero value is an empty one.
 type prefixes struct {
-	kept  []*kept
-	clock uint64
-	most  int // how many are kept at most
+	roots map[string]*node
+	list  node // its older is the first of the list, its newer the last
+	nodes int
+	kept  int // nodes not held
+	fixed int // nodes with fixed > 0
 }
 
-// find gives the cache that has read the most of the beginning of tokens.
-func (p *prefixes) find(scope string, tokens []int32) (best *kept, n int) {
-	for _, k := range p.kept {
-		if k.scope != scope {
-			continue
+// root gives the tree of a scope.
+func (p *prefixes) root(scope string) *node {
+	n := p.roots[scope]
+	if n == nil {
+		if p.roots == nil {
+			p.roots = map[string]*node{}
+			p.list.newer, p.list.older = &p.list, &p.list
 		}
-		if m := shared(k.tokens, tokens); m > n || m == n && best != nil && len(k.tokens) < len(best.tokens) {
-			best, n = k, m
+		n = &node{scope: scope}
+		p.roots[scope] = n
+	}
+	return n
+}
+
+// leave forgets a root that is of no use.
+func (p *prefixes) leave(n *node) {
+	if n.parent == nil && n.held == 0 && len(n.children) == 0 {
+		delete(p.roots, n.scope)
+	}
+}
+
+// place is where tokens, at most blockTokens, are or would be among the children
+// of a node.
+func (n *node) place(tokens []int32) (i int, found bool) {
+	return slices.BinarySearchFunc(n.children, tokens, func(c *node, t []int32) int { return slices.Compare(c.tokens, t) })
+}
+
+// child gives the child that has exactly the first blockTokens of tokens; nil if
+// there is none.
+func (n *node) child(tokens []int32) *node {
+	if len(tokens) >= blockTokens {
+		if i, ok := n.place(tokens[:blockTokens]); ok {
+			return n.children[i]
 		}
 	}
-	return best, n
+	return nil
+}
+
+// nearest gives the child that shares the most of the beginning of tokens, and
+// how much. In an ordered list it is one of the two neighbours of their place.
+func (n *node) nearest(tokens []int32) (best *node, m int) {
+	tokens = tokens[:min(len(tokens), blockTokens)]
+	i, _ := n.place(tokens)
+	for _, c := range n.children[max(0, i-1):min(len(n.children), i+1)] {
+		if k := shared(c.tokens, tokens); k > m {
+			best, m = c, k
+		}
+	}
+	return best, m
 }
 
 // shared is the length of the longest common prefix.
@@ -42,55 +119,125 @@ func shared(a, b []int32) int {
 	return n
 }
 
-// keep adds a cache. One that is the beginning of another is of no use.
-func (p *prefixes) keep(c cache, scope string, tokens []int32) {
-	if len(tokens) == 0 {
-		return
+// settled is how many whole blocks of the beginning of tokens are there and
+// counted as fixed.
+func (p *prefixes) settled(scope string, tokens []int32) (blocks int) {
+	for n := p.roots[scope]; n != nil; blocks++ {
+		if n = n.child(tokens); n == nil || n.fixed == 0 {
+			break
+		}
+		tokens = tokens[blockTokens:]
 	}
-	k := &kept{cache: c, tokens: tokens, scope: scope}
-	if longer, n := p.find(scope, tokens); n == len(tokens) {
-		p.touch(longer)
-		return
-	}
-	p.kept = slices.DeleteFunc(p.kept, func(old *kept) bool {
-		return old.scope == scope && shared(old.tokens, tokens) == len(old.tokens)
-	})
-	p.touch(k)
-	p.kept = append(p.kept, k)
-	if len(p.kept) > p.most {
-		p.evict(nil)
-	}
+	return blocks
 }
 
-func (p *prefixes) touch(k *kept) {
-	p.clock++
-	k.used = p.clock
-}
-
-// take removes a cache, for a sequence that goes on with it.
-func (p *prefixes) take(k *kept) {
-	p.kept = slices.DeleteFunc(p.kept, func(x *kept) bool { return x == k })
-}
-
-// evict drops the cache that has been of no use for the longest time, but not
-// the one spared, and reports whether there was one.
-func (p *prefixes) evict(spared *kept) bool {
-	var oldest *kept
-	for _, k := range p.kept {
-		if k != spared && (oldest == nil || k.used < oldest.used) {
-			oldest = k
+// insert puts tokens, at most blockTokens, below a node that is held, with a
+// block that is the cache's from now on. It gives the node that has them: another
+// one if they were there.
+func (p *prefixes) insert(parent *node, tokens []int32, b block) *node {
+	i, _ := parent.place(tokens)
+	if i < len(parent.children) {
+		if c := parent.children[i]; shared(c.tokens, tokens) == len(tokens) {
+			b.Release()
+			p.touch(c)
+			return c
 		}
 	}
-	if oldest == nil {
+	n := &node{parent: parent, tokens: slices.Clone(tokens), block: b}
+	if i > 0 && shared(parent.children[i-1].tokens, tokens) == len(parent.children[i-1].tokens) {
+		i--
+		p.remove(parent.children[i])
+	}
+	parent.children = slices.Insert(parent.children, i, n)
+	p.nodes++
+	p.link(n)
+	return n
+}
+
+// link puts a node at the head of the list.
+func (p *prefixes) link(n *node) {
+	n.newer, n.older = &p.list, p.list.older
+	n.newer.older, n.older.newer = n, n
+	p.kept++
+}
+
+func (p *prefixes) unlink(n *node) {
+	n.newer.older, n.older.newer = n.older, n.newer
+	n.newer, n.older = nil, nil
+	p.kept--
+}
+
+// touch marks a node as used whose parent is held.
+func (p *prefixes) touch(n *node) {
+	if n.held == 0 {
+		p.unlink(n)
+		p.link(n)
+	}
+}
+
+// hold keeps a node whose parent is held.
+func (p *prefixes) hold(n *node, fixed bool) {
+	if n.held++; n.held == 1 && n.parent != nil {
+		p.unlink(n)
+	}
+	if fixed {
+		if n.fixed++; n.fixed == 1 {
+			p.fixed++
+		}
+	}
+}
+
+// unhold is called once for each hold, on the nodes of a path from its end.
+func (p *prefixes) unhold(n *node, fixed bool) {
+	if fixed {
+		if n.fixed--; n.fixed == 0 {
+			p.fixed--
+		}
+	}
+	if n.held--; n.held > 0 {
+		return
+	}
+	if n.parent != nil {
+		p.link(n)
+	} else {
+		p.leave(n)
+	}
+}
+
+// evict removes the node that has been of no use for the longest time, and
+// reports whether there was one.
+func (p *prefixes) evict() bool {
+	n := p.list.newer
+	if n == nil || n == &p.list {
 		return false
 	}
-	p.take(oldest)
+	p.remove(n)
 	return true
 }
 
-func (p *prefixes) bytes() (n int64) {
-	for _, k := range p.kept {
-		n += k.cache.Bytes()
+// remove takes a node without children out of the tree.
+func (p *prefixes) remove(n *node) {
+	i, _ := n.parent.place(n.tokens)
+	n.parent.children = slices.Delete(n.parent.children, i, i+1)
+	p.unlink(n)
+	p.nodes--
+	n.block.Release()
+	p.leave(n.parent)
+}
+
+// clear removes everything, whoever holds it.
+func (p *prefixes) clear() {
+	var release func(*node)
+	release = func(n *node) {
+		if n.block != nil {
+			n.block.Release()
+		}
+		for _, c := range n.children {
+			release(c)
+		}
 	}
-	return n
+	for _, r := range p.roots {
+		release(r)
+	}
+	*p = prefixes{}
 }

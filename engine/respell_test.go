@@ -14,7 +14,7 @@ func respeak(prompt []int32, rest string, asked []int32, seed uint64, maxTokens 
 	r := sp.s.request
 	r.rest, r.asked = rest, asked
 	sp.s = newSequence(r)
-	sp.s.cache = &fakeCache{}
+	sp.s.cache = &table{cache: &plainCache{}}
 	return sp
 }
 
@@ -39,7 +39,7 @@ func TestAnyBytesAreSpelledAsTheyWere(t *testing.T) {
 				t.Fatalf("seed %d, behind %q: tokens %v, want %v", seed, raw[:at], sp.s.tokens, all)
 			}
 			behind := cutRune([]string{bytesOf(sp.s.tokens[1:])[at:]})
-			if want, _ := whole(behind, nil, "", ""); text != want || len(ids) != n {
+			if want, _ := whole(behind, nil, nil, false, "", ""); text != want || len(ids) != n {
 				t.Fatalf("seed %d, behind %q: %q with %d tokens, want %q", seed, raw[:at], text, len(ids), want)
 			}
 			if f.Usage.PromptTokens != len(asked) || f.Usage.CompletionTokens != n {

@@ -24,6 +24,7 @@ func (s *sequence) takeBack(n int) (ended bool) {
 	}
 	s.tried[at] = append(s.tried[at], s.tokens[at])
 	s.tokens = s.tokens[:at]
+	s.guesses.rewind(at)
 	s.sampler.rewind(s.tokens[len(s.prompt):])
 	if s.held != nil {
 		s.held.rewind(s.generated())

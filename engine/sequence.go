@@ -22,6 +22,8 @@ type request struct {
 	maxTokens  int               // at least 1; fits the context behind the prompt
 	settings   settings
 	stop       []string
+	stopLines  []string // of which only those that begin a line of the output count
+	withinLine bool     // the prompt ends within a line
 	stopAfter  string
 	stopOpen   string
 	banned     []string
@@ -31,7 +33,8 @@ type request struct {
 	closers    []int32 // control tokens that are stop strings
 	words      vocabulary
 	scope      string
-	need       int64 // memory for all its tokens
+	expected   []int32 // tokens that the output may begin with, or nil
+	need       int64   // memory for all its tokens
 
 	submitted time.Time
 	gone      atomic.Bool  // the caller has left
@@ -42,6 +45,15 @@ type request struct {
 	err    error
 	ended  bool
 	ready  chan struct{} // capacity 1: something is new
+}
+
+// stops are the strings that end the output.
+func (r *request) stops() textmatch.Stops {
+	s := textmatch.Stops{Anywhere: r.stop, Lines: r.stopLines, Within: r.withinLine, After: r.stopAfter}
+	if r.stopOpen != "" {
+		s.Opens = llm.Params{StopOpen: r.stopOpen}.Opens
+	}
+	return s
 }
 
 // promptTokens is how many tokens the prompt counts as.
@@ -94,11 +106,12 @@ type sequence struct {
 	prompt  []int32 // of the request, and the tokens that spell its rest
 	rest    string  // of the request, as far as it is not in prompt
 	tokens  []int32 // the prompt and what was generated
-	cache   cache   // nil: not begun; it has read the beginning of tokens
+	cache   *table  // nil: not begun; it has read the beginning of tokens
 	sampler *sampler
 	output  *output
 	held    *holder // nil: there is no constraint
 	never   []int32 // tokens that contain a banned phrase
+	guesses guesses
 	guard   textmatch.LoopGuard
 	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
 	rewound int             // how often tokens were taken back
@@ -117,7 +130,7 @@ func newSequence(r *request) *sequence {
 		prompt:  r.prompt,
 		rest:    r.rest,
 		tokens:  slices.Clone(r.prompt),
-		output:  newOutput(r.stop, r.stopAfter, r.stopOpen, banned),
+		output:  newOutput(r.stops(), banned),
 		guard:   textmatch.LoopGuard{Bound: r.settings.loopGuard},
 	}
 	if r.masker != nil {
@@ -304,6 +317,8 @@ func (s *sequence) end(why llm.Reason, by string) *llm.Finish {
 			PromptTokens:     s.promptTokens(),
 			CachedTokens:     s.cached,
 			CompletionTokens: s.generated(),
+			DraftedTokens:    s.guesses.drafted,
+			AcceptedTokens:   s.guesses.accepted,
 			Queued:           s.begunAt.Sub(s.submitted),
 			Prefill:          s.promptRead.Sub(s.begunAt),
 			Decode:           time.Since(s.promptRead),

@@ -14,13 +14,14 @@ type transformerModel struct {
 
 func (m *transformerModel) NewCache() cache             { return &kvCache{m.NewKV()} }
 func (m *transformerModel) CacheBytes(tokens int) int64 { return m.KVBytes(tokens) }
+func (m *transformerModel) CacheUsed() int64            { return m.KVUsed() }
 
 func (m *transformerModel) Forward(steps []step) error {
 	m.steps = m.steps[:0]
 	for _, s := range steps {
 		want := transformer.None
 		switch {
-		case s.scores:
+		case s.scores, s.all:
 			want = transformer.All
 		case s.see != nil:
 			want = transformer.States
@@ -43,6 +44,12 @@ func (m *transformerModel) Forward(steps []step) error {
 				s.see(x)
 			}
 			rows = rows[len(s.tokens):]
+		case s.all:
+			s.rows = s.rows[:0]
+			for _, x := range rows[:len(s.tokens)] {
+				s.rows = append(s.rows, x[:m.size])
+			}
+			rows = rows[len(s.tokens):]
 		case s.want:
 			s.logits, rows = rows[0][:m.size], rows[1:]
 		}
@@ -52,4 +59,6 @@ func (m *transformerModel) Forward(steps []step) error {
 
 type kvCache struct{ *transformer.KV }
 
-func (c *kvCache) CopyPrefix(from cache, n int) { c.KV.CopyPrefix(from.(*kvCache).KV, n) }
+func (c *kvCache) Block(i int) block    { return c.KV.Block(i) }
+func (c *kvCache) Adopt(i int, b block) { c.KV.Adopt(i, b.(*transformer.Block)) }
+func (c *kvCache) Copy(b block, n int)  { c.KV.Copy(b.(*transformer.Block), n) }

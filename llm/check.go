@@ -59,6 +59,7 @@ func (p Params) Check() error {
 		strings     []string
 	}{
 		{"stop", limits.AllStops, limits.StopBytes, p.Stop},
+		{"stop", limits.AllStops, limits.StopBytes, p.StopLines},
 		{"dry_sequence_breakers", limits.DRYBreakers, limits.DRYBreakerBytes, p.DRYBreakers},
 		{"banned_strings", limits.BannedStrings, limits.BannedStringBytes, p.BannedStrings},
 	} {

@@ -40,6 +40,10 @@ type Call struct {
 	Schema string // of the arguments, in JSON
 }
 
+// CodeSchemaWord is the code of the note that a schema has a word that is no
+// keyword of any draft and says nothing; its value is the word.
+const CodeSchemaWord = "schema_word_ignored"
+
 // CodeArgumentsUnheld is the code of the note that a call's arguments need not
 // be valid under the function's schema; its value is the function's name.
 const CodeArgumentsUnheld = "arguments_unheld"

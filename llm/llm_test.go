@@ -14,12 +14,15 @@ func TestScriptKeepsTheContract(t *testing.T) {
 	for name, tokens := range map[string][]string{
 		"words":         {"Once", " upon", " a", " time", " there", " was", " a", " mouse", "."},
 		"divided runes": {"gr", "\xc3", "\xbc", "n", "e", " \xf0\x9f", "\x8d", "\x8f", " und", " mehr"},
+		"lines":         {"One\n", "\nTwo", "\nOne", " more\n", "Two\n", "", "three"},
 		"no UTF-8":      {"a", "\xff", "b", "\xfe\xfe", "c", "d", "e", "f", "\xc3"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := llm.Script(append(tokens, "<mark>", " end")...)
 			m.Control = []string{"<mark>"}
-			llmtest.Run(t, llmtest.Subject{Model: m, Prompt: llm.Text("Tell me a story."), Mark: "<mark>", MarkID: len(tokens)})
+			for _, prompt := range []string{"Tell me a story.", "Tell me a story.\n"} {
+				llmtest.Run(t, llmtest.Subject{Model: m, Prompt: llm.Text(prompt), Mark: "<mark>", MarkID: len(tokens)})
+			}
 		})
 	}
 }

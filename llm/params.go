@@ -79,7 +79,11 @@ type Params struct {
 	// Stop ends the output exactly before the earliest occurrence of one of
 	// these strings in the decoded text; at the same place the longest counts.
 	Stop []string
-	// StopAfter is a marker after whose first occurrence Stop begins to apply;
+	// StopLines end the output as Stop does, but only where they begin a line of
+	// it. Its first one begins with it unless the prompt ends within a line:
+	// see [Prompt.EndsLine].
+	StopLines []string
+	// StopAfter is a marker after whose first occurrence both begin to apply;
 	// empty: at once. A format sets it to the end of the model's reasoning.
 	StopAfter string
 	// StopOpen, where it is set, makes StopAfter hold only for outputs that
@@ -126,6 +130,11 @@ type Params struct {
 	// token and of the so many most likely ones (0: of the token alone);
 	// nil asks for none.
 	LogProbs *int
+
+	// Prediction is what the output is likely to be, or to hold in long parts: a
+	// text that is to be corrected, a file with a few lines to change. An engine
+	// that knows how is faster for it; the output is the same.
+	Prediction string
 
 	// CacheScope keeps the prompt cache apart: a prompt reuses only what was
 	// computed under the same scope.

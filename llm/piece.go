@@ -91,6 +91,8 @@ type Usage struct {
 	CachedTokens     int  // those of them that did not have to be read again
 	CacheUntold      bool // CachedTokens is 0 because the engine does not tell it
 	CompletionTokens int  // tokens generated, the one that ended the output included, those taken back not
+	DraftedTokens    int  // tokens that were read before they were chosen, because a draft proposed them
+	AcceptedTokens   int  // those of them that were chosen
 
 	Queued  time.Duration // from acceptance to the first work on it
 	Prefill time.Duration // reading the prompt

@@ -1,6 +1,9 @@
 package llm
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // A Prompt is what a model continues. Its segments stand in reading order and
 // are laid side by side without separators: what is tokenised between two
@@ -126,6 +129,21 @@ func (p Prompt) String() string {
 		b.WriteString(s.Text)
 	}
 	return b.String()
+}
+
+// EndsLine reports whether what continues the prompt begins a line: behind a
+// line feed and behind the format's own text it does, behind other text and
+// token ids it does not.
+func (p Prompt) EndsLine() bool {
+	for _, s := range slices.Backward(p.Segments) {
+		switch {
+		case s.Trust == TrustFormat && (s.Text != "" || len(s.Tokens) > 0), s.Media != nil:
+			return true
+		case s.Text != "" || len(s.Tokens) > 0:
+			return strings.HasSuffix(s.Text, "\n")
+		}
+	}
+	return true
 }
 
 // Empty reports whether the prompt has nothing in it to continue.

@@ -36,7 +36,7 @@ func (s *Scripted) Complete(ctx context.Context, p Prompt, params Params) iter.S
 			yield(Piece{}, err)
 			return
 		}
-		play := performance{script: s, params: params, prompt: len(s.read(p)), marks: p.Marks}
+		play := performance{script: s, params: params, prompt: len(s.read(p)), marks: p.Marks, line: p.EndsLine()}
 		if params.Seed != nil {
 			play.seed = *params.Seed
 		}
@@ -101,6 +101,7 @@ type performance struct {
 	params Params
 	prompt int
 	marks  Marks
+	line   bool // the output begins a line
 	seed   int64
 
 	said    string  // all text of the tokens so far
@@ -192,7 +193,23 @@ func (w *performance) match() (at int, stop string) {
 			at, stop = i, s
 		}
 	}
+	for i := w.armed; i < len(w.said); i++ {
+		for _, s := range w.params.StopLines {
+			if w.begins(i) && strings.HasPrefix(w.said[i:], s) && (at < 0 || i < at || i == at && len(s) > len(stop)) {
+				at, stop = i, s
+			}
+		}
+	}
 	return at, stop
+}
+
+// begins reports whether a line begins at a place.
+func (w *performance) begins(at int) bool {
+	switch {
+	case at > 0 && w.said[at-1] == '\n', at > 0 && at == w.armed:
+		return true
+	}
+	return at == 0 && w.line
 }
 
 // arm finds from where on stop strings count, and reports whether it is known.
@@ -229,9 +246,9 @@ func (w *performance) safe() int {
 		}
 		return end
 	}
-	for _, s := range w.params.Stop {
+	for i, s := range slices.Concat(w.params.Stop, w.params.StopLines) {
 		for n := min(len(s)-1, len(w.said)-w.armed); n > 0; n-- {
-			if strings.HasSuffix(w.said, s[:n]) {
+			if strings.HasSuffix(w.said, s[:n]) && (i < len(w.params.Stop) || w.begins(len(w.said)-n)) {
 				end = min(end, len(w.said)-n)
 				break
 			}

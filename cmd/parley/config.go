@@ -129,6 +129,7 @@ type engineConfig struct {
 	Threads   int `toml:"threads"`
 	Sequences int `toml:"sequences"`
 
+	Cache       byteSize            `toml:"cache"`
 	Memory      byteSize            `toml:"memory"`
 	GPUMemory   map[string]byteSize `toml:"gpu_memory"`
 	LlamaServer string              `toml:"llama_server"`
@@ -303,6 +304,9 @@ func (c *config) check() error {
 	}
 	if n := c.Engine.Sequences; n != 0 && limits.Sequences.CheckInt(n) != nil {
 		return bad("engine.sequences:", "%v", limits.Sequences.CheckInt(n))
+	}
+	if c.Engine.Cache < 0 {
+		return bad("engine.cache:", "%d is less than none", c.Engine.Cache)
 	}
 	if c.Engine.Memory < 0 {
 		return bad("engine.memory:", "%d is less than none", c.Engine.Memory)

@@ -74,6 +74,7 @@ func TestConfigErrors(t *testing.T) {
 		{"no time", "[[models]]\npath = \"a\"\nidle = \"10 minutes\"\n", `"10 minutes" is not a time, as 90s`},
 		{"a time below zero", "[[models]]\npath = \"a\"\nidle = \"-1s\"\n", `"-1s" is not a time`},
 		{"a time without a unit", "[[models]]\npath = \"a\"\nidle = 600\n", `"600" is not a time, as 90s`},
+		{"cache", "[engine]\ncache = -1\n", "engine.cache: -1 is less than none"},
 		{"memory", "[engine]\nmemory = -1\n", "engine.memory: -1 is less than none"},
 		{"memory of a GPU", "[engine]\ngpu_memory = { 0 = -1 }\n", "engine.gpu_memory.0: -1 is less than none"},
 		{"memory of a model", "[[models]]\npath = \"a\"\nmemory = -1\n", "models[0].memory: -1 is less than none"},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -80,18 +79,8 @@ func serveSessions(dir string, o session.Options) (*session.Sessions, func() err
 
 // lookAt opens the sessions of a folder to read and to add some, also while a
 // server serves them.
-func lookAt(dir string) (*session.Sessions, func() error, error) {
-	if dir == "" {
-		var err error
-		if dir, err = dataDir(); err != nil {
-			return nil, nil, err
-		}
-	}
-	path := filepath.Join(dir, dataFile)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, &userError{Message: "there are no sessions in " + dir, Hint: "parley serve --data " + quoted(dir) + " begins to keep some"}
-	}
-	store, err := sqlite.Open(context.Background(), path)
+func (f *dataFlag) lookAt() (*session.Sessions, func() error, error) {
+	store, _, err := f.open()
 	if err != nil {
 		return nil, nil, err
 	}

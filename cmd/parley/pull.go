@@ -122,13 +122,11 @@ func (p *pullProgress) tell(s hub.Progress) {
 		return
 	}
 	p.shown = now
-	const width = 24
-	filled := width
+	share := 1.0
 	if s.Total > 0 {
-		filled = int(s.Done * width / s.Total)
+		share = float64(s.Done) / float64(s.Total)
 	}
-	line := fmt.Sprintf("%s%s %3d %%  %s of %s", p.style.green(strings.Repeat("━", filled)), p.style.dim(strings.Repeat("━", width-filled)),
-		s.Done*100/max(s.Total, 1), size(s.Done), size(s.Total))
+	line := fmt.Sprintf("%s  %s of %s", p.style.bar(share), size(s.Done), size(s.Total))
 	if s.Checking {
 		p.past = nil
 		line += "  checking what is there"

@@ -18,6 +18,10 @@ type sessionCmd struct {
 	Show   sessionShowCmd   `cmd:"" help:"Show what was talked in a session."`
 	Export sessionExportCmd `cmd:"" help:"Write a session to standard output."`
 	Import sessionImportCmd `cmd:"" help:"Make sessions of files: Parley's exports, chats of SillyTavern, histories of text-generation-webui."`
+
+	Backup  sessionBackupCmd  `cmd:"" help:"Copy all sessions and characters into a file, also while a server keeps them."`
+	Restore sessionRestoreCmd `cmd:"" help:"Bring a backup back. What is there now is moved aside."`
+	Check   sessionCheckCmd   `cmd:"" help:"Look whether everything is there and sound."`
 }
 
 // dataFlag says whose sessions are meant.
@@ -38,7 +42,7 @@ func (*sessionListCmd) Help() string {
 }
 
 func (c *sessionListCmd) Run(a *app) (err error) {
-	s, done, err := lookAt(c.Data)
+	s, done, err := c.lookAt()
 	if err != nil {
 		return err
 	}
@@ -88,7 +92,7 @@ func (*sessionShowCmd) Help() string {
 }
 
 func (c *sessionShowCmd) Run(a *app) (err error) {
-	s, done, err := lookAt(c.Data)
+	s, done, err := c.lookAt()
 	if err != nil {
 		return err
 	}
@@ -141,7 +145,7 @@ func (*sessionExportCmd) Help() string {
 }
 
 func (c *sessionExportCmd) Run(a *app) (err error) {
-	s, done, err := lookAt(c.Data)
+	s, done, err := c.lookAt()
 	if err != nil {
 		return err
 	}
@@ -167,7 +171,7 @@ func (*sessionImportCmd) Help() string {
 }
 
 func (c *sessionImportCmd) Run(a *app) (err error) {
-	s, done, err := lookAt(c.Data)
+	s, done, err := c.lookAt()
 	if err != nil {
 		return err
 	}

@@ -224,11 +224,12 @@ func (m *modelConfig) engine(cfg config, log *slog.Logger) engine.Options {
 		context = cfg.Engine.Context
 	}
 	return engine.Options{
-		Name:      m.name(),
-		Context:   context,
-		Threads:   cfg.Engine.Threads,
-		Sequences: cfg.Engine.Sequences,
-		Sampling:  m.Sampling.params(),
-		Logger:    log,
+		Name:       m.name(),
+		Context:    context,
+		Threads:    cfg.Engine.Threads,
+		Sequences:  cfg.Engine.Sequences,
+		CacheBytes: int64(cfg.Engine.Cache),
+		Sampling:   m.Sampling.params(),
+		Logger:     log,
 	}
 }

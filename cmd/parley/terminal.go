@@ -1,8 +1,10 @@
 package main
 
 import (
+	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"golang.org/x/term"
 )
@@ -23,6 +25,13 @@ func (s style) red(t string) string    { return s.wrap("1;31", t) }
 func (s style) green(t string) string  { return s.wrap("32", t) }
 func (s style) yellow(t string) string { return s.wrap("33", t) }
 func (s style) cyan(t string) string   { return s.wrap("36", t) }
+
+// bar shows how much of something is done, from 0 to 1.
+func (s style) bar(share float64) string {
+	const width = 24
+	filled := int(share * width)
+	return fmt.Sprintf("%s%s %3d %%", s.green(strings.Repeat("━", filled)), s.dim(strings.Repeat("━", width-filled)), int(share*100))
+}
 
 // styleFor decides whether a stream shows colours: a terminal does, unless
 // NO_COLOR (no-color.org) is set or it calls itself dumb.

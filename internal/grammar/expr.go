@@ -134,3 +134,51 @@ func (d *definition) define(name string, e expr) ref {
 	d.rules[r] = e
 	return r
 }
+
+// extent is how many characters the texts of an expression without rules have,
+// at least and at most; -1 is any number.
+func extent(e expr) (least, most int) {
+	switch e := e.(type) {
+	case class:
+		return 1, 1
+	case seq:
+		for _, x := range e {
+			a, b := extent(x)
+			least = min(least+a, mostExtent)
+			if most >= 0 {
+				most = min(most+b, mostExtent)
+			}
+			if b < 0 {
+				most = -1
+			}
+		}
+	case alt:
+		for i, x := range e {
+			a, b := extent(x)
+			if i == 0 {
+				least, most = a, b
+				continue
+			}
+			least = min(least, a)
+			if most >= 0 && b >= 0 {
+				most = max(most, b)
+			} else {
+				most = -1
+			}
+		}
+	case repeat:
+		a, b := extent(e.of)
+		least = min(a*e.min, mostExtent)
+		switch {
+		case b == 0:
+		case e.max < 0 || b < 0:
+			most = -1
+		default:
+			most = min(b*e.max, mostExtent)
+		}
+	}
+	return least, most
+}
+
+// mostExtent is more than any text has.
+const mostExtent = 1 << 30

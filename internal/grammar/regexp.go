@@ -2,7 +2,10 @@ package grammar
 
 import (
 	"fmt"
+	"regexp"
 	"regexp/syntax"
+	"strconv"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -151,3 +154,37 @@ func fromSyntax(re *syntax.Regexp) (expr, error) {
 	}
 	return nil, fmt.Errorf("%s is not supported here: anchors may stand at the ends of the expression only", re)
 }
+
+// mostRepeats is how often a part of an expression may be repeated in RE2's
+// syntax.
+const mostRepeats = 1000
+
+// shortRepeats is an expression in which nothing may be repeated more often than
+// RE2 counts: of the texts of the expression it has all but those with more.
+func shortRepeats(source string) string {
+	var b strings.Builder
+	class := false
+	for i := 0; i < len(source); i++ {
+		switch c := source[i]; {
+		case c == '\\' && i+1 < len(source):
+			b.WriteByte(c)
+			i++
+		case c == '[':
+			class = true
+		case c == ']':
+			class = false
+		case c == '{' && !class:
+			if m := upperBound.FindStringSubmatch(source[i:]); m != nil {
+				if most, err := strconv.Atoi(m[2]); err != nil || most > mostRepeats {
+					b.WriteString("{" + m[1] + "," + strconv.Itoa(mostRepeats) + "}")
+					i += len(m[0]) - 1
+					continue
+				}
+			}
+		}
+		b.WriteByte(source[i])
+	}
+	return b.String()
+}
+
+var upperBound = regexp.MustCompile(`^\{(\d+),(\d+)\}`)

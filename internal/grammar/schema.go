@@ -26,7 +26,8 @@ import (
 //
 // Everything in the language is valid under the schema. A keyword that is not
 // supported, and a combination that is not, is an error that names it and its
-// place as a JSON pointer.
+// place as a JSON pointer. Words that no draft knows say nothing, as the
+// specification has it; the grammar lists them.
 func Schema(source []byte) (*Grammar, error) {
 	if err := limits.GrammarBytes.CheckInt(len(source)); err != nil {
 		return nil, err
@@ -49,10 +50,11 @@ type schema struct {
 	common map[string]ref // rules by name
 	chain  []string       // references being followed
 	spaces ref
+	words  *[]string // that no draft knows
 }
 
 func newSchema(root *value, d *definition) *schema {
-	s := &schema{root: root, d: d, known: map[string]ref{}, common: map[string]ref{}}
+	s := &schema{root: root, d: d, known: map[string]ref{}, common: map[string]ref{}, words: new([]string)}
 	s.spaces = s.d.define("space", alt{nothing, text(" "), seq{text("\n"), repeat{alt{text(" "), text("\t")}, 0, 40}}})
 	return s
 }
@@ -62,7 +64,11 @@ func (s *schema) grammar(v *value) (*Grammar, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.d.compile(s.document(r))
+	g, err := s.d.compile(s.document(r))
+	if err == nil {
+		g.Ignored = *s.words
+	}
+	return g, err
 }
 
 // document is a whole text, with the white space that may stand before it.
@@ -163,8 +169,15 @@ func product(a, b []*way) ([]*way, error) {
 
 // ignored are keywords that say nothing of what is valid.
 var ignored = []string{
-	"$schema", "$id", "$anchor", "$comment", "$defs", "definitions", "$vocabulary", "title", "description", "default",
-	"examples", "example", "readOnly", "writeOnly", "deprecated", "contentEncoding", "contentMediaType", "contentSchema",
+	"$schema", "$id", "id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$comment", "$defs", "definitions", "$vocabulary",
+	"title", "description", "default", "examples", "example", "readOnly", "writeOnly", "deprecated", "contentEncoding",
+	"contentMediaType", "contentSchema",
+}
+
+// unsupported are keywords that say something that a text is not held to.
+var unsupported = []string{
+	"not", "if", "patternProperties", "propertyNames", "contains", "minContains", "maxContains", "unevaluatedItems",
+	"unevaluatedProperties", "dependentSchemas", "$dynamicRef", "$recursiveRef", "extends", "disallow", "divisibleBy",
 }
 
 // expand gives the alternatives of one schema.
@@ -205,21 +218,57 @@ func (s *schema) expand(v *value) ([]*way, error) {
 // it stands for.
 func (s *schema) keyword(own *way, v *value, m member) (*[]*way, error) {
 	switch m.name {
-	case "$ref", "$dynamicRef", "$recursiveRef":
+	case "$ref":
 		return s.follow(m)
 	case "allOf", "anyOf", "oneOf":
 		return s.combine(m)
+	case "dependentRequired", "dependencies":
+		return s.depend(m)
 	}
-	if slices.Contains(ignored, m.name) || strings.HasPrefix(m.name, "x-") {
+	if slices.Contains(ignored, m.name) {
 		return nil, nil
 	}
-	return nil, own.take(m)
+	if slices.Contains(unsupported, m.name) {
+		return nil, fmt.Errorf("the keyword %q is not supported", m.name)
+	}
+	known, err := own.take(m, v)
+	if !known && !slices.Contains(*s.words, m.name) && len(*s.words) < limits.IgnoredFields.Int() {
+		*s.words = append(*s.words, m.name)
+	}
+	return nil, err
+}
+
+// depend gives the alternatives of properties that others have to stand
+// beside: each is not there, or they are there, too.
+func (s *schema) depend(m member) (*[]*way, error) {
+	if m.value.kind != '{' {
+		return nil, fmt.Errorf("%s is an object", m.name)
+	}
+	out := []*way{anything()}
+	for _, d := range m.value.members {
+		if d.value.kind != '[' {
+			return nil, under(d.name, fmt.Errorf("only lists of names are supported"))
+		}
+		without, with := anything(), anything()
+		never := &value{kind: 'b'}
+		without.properties = []property{{d.name, schemas{never}}}
+		if err := with.takeRequired(&value{kind: '[', items: append([]*value{{kind: 's', text: d.name}}, d.value.items...)}); err != nil {
+			return nil, under(d.name, err)
+		}
+		for _, name := range with.required {
+			with.properties = append(with.properties, property{name: name})
+		}
+		other := anything()
+		other.types &^= typeObject
+		var err error
+		if out, err = product(out, []*way{without, with, other}); err != nil {
+			return nil, err
+		}
+	}
+	return &out, nil
 }
 
 func (s *schema) follow(m member) (*[]*way, error) {
-	if m.name != "$ref" {
-		return nil, fmt.Errorf("%s is not supported", m.name)
-	}
 	if m.value.kind != 's' {
 		return nil, fmt.Errorf("a reference is a string")
 	}

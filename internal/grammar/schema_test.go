@@ -42,6 +42,13 @@ func TestSchemas(t *testing.T) {
 		"a reference to the whole":             {`{"type":"array","items":{"$ref":"#"}}`, []string{`[]`, `[[],[[]]]`}, []string{`[1]`}},
 		"a reference with something beside it": {`{"$ref":"#/$defs/a","maximum":5,"$defs":{"a":{"type":"integer"}}}`, []string{`5`}, []string{`6`, `"a"`}},
 		"an anchor":                            {`{"items":{"$ref":"#it"},"type":"array","$defs":{"x":{"$anchor":"it","type":"null"}}}`, []string{`[null]`}, []string{`[1]`}},
+		"a length that a format keeps":         {`{"type":"string","format":"email","minLength":3,"maxLength":255}`, []string{`"a@b.c"`}, []string{`"abcd"`}},
+		"constants of a format":                {`{"enum":["abc","2024-01-31"],"format":"date"}`, []string{`"2024-01-31"`}, []string{`"abc"`}},
+		"a length that a pattern keeps":        {`{"type":"string","pattern":"^(a|bc){1,2}$","minLength":1,"maxLength":4}`, []string{`"a"`, `"bcbc"`}, []string{`""`, `"bcbca"`}},
+		"bounds as in draft 4":                 {`{"type":"integer","minimum":1,"exclusiveMinimum":true,"maximum":9,"exclusiveMaximum":false}`, []string{`2`, `9`}, []string{`1`, `10`}},
+		"repetitions beyond RE2's":             {`{"type":"string","pattern":"^[a{2,3000}]x{1,2000}$"}`, []string{`"ax"`, `"{xx"`}, []string{`"a"`, `"bx"`}},
+		"properties beside others":             {`{"dependentRequired":{"a":["b"]}}`, []string{`{}`, `{"b":1}`, `{"a":1,"b":2}`, `{"c":1}`, `3`}, []string{`{"a":1}`, `{"a":1,"c":2}`}},
+		"the same in draft 7, closed":          {`{"type":"object","properties":{"a":{},"c":{}},"additionalProperties":false,"dependencies":{"a":["b"],"c":["a"]}}`, []string{`{}`}, []string{`{"a":1}`, `{"c":1}`, `{"a":1,"b":1}`}},
 		"any of":                               {`{"anyOf":[{"type":"integer"},{"type":"string","maxLength":2}]}`, []string{`1`, `"ab"`}, []string{`"abc"`, `null`}},
 		"one of, by type":                      {`{"oneOf":[{"type":"integer"},{"type":"string"}]}`, []string{`1`, `"ab"`}, []string{`null`}},
 		"one of, by a constant":                {`{"oneOf":[{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k","x"]},{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]}`, []string{`{"k":"a","x":1}`, `{"k":"b"}`}, []string{`{"k":"a"}`, `{"k":"c"}`}},
@@ -75,8 +82,14 @@ func TestSchemasThatCannotBeHeldToAreRefused(t *testing.T) {
 		`{"uniqueItems":true}`:                             "uniqueItems is not supported",
 		`{"multipleOf":2}`:                                 "multipleOf is not supported",
 		`{"patternProperties":{}}`:                         "patternProperties",
-		`{"minLenght":3}`:                                  `"minLenght"`,
 		`{"pattern":"a","maxLength":3}`:                    "pattern together with",
+		`{"pattern":"^a{1,4}$","maxLength":3}`:             "pattern together with",
+		`{"format":"email","maxLength":20}`:                "format together with",
+		`{"format":"email","minLength":9}`:                 "format together with",
+		`{"dependencies":{"a":{"required":["b"]}}}`:        "only lists of names",
+		`{"propertyNames":{"maxLength":3}}`:                `"propertyNames" is not supported`,
+		`{"format":"date","pattern":"1$"}`:                 "several patterns and formats",
+		`{"format":"date","allOf":[{"format":"email"}]}`:   "several patterns and formats",
 		`{"pattern":"(?=a)"}`:                              "invalid",
 		`{"oneOf":[{"type":"integer"},{"type":"number"}]}`: "schema 0 and schema 1",
 		`{"$ref":"http://example.org/x"}`:                  "leads out of the schema",
@@ -97,5 +110,15 @@ func TestSchemasThatCannotBeHeldToAreRefused(t *testing.T) {
 		if _, err := Schema([]byte(schema)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.80s: got %v, want %q", schema, err, want)
 		}
+	}
+}
+
+func TestWordsThatNoDraftKnowsAreListed(t *testing.T) {
+	g, err := Schema([]byte(`{"minLenght":3,"id":"x","title":"t","type":"object","properties":{"a":{"javaType":"B","minLenght":1}},"x-y":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(g.Ignored, " "); got != "minLenght x-y javaType" {
+		t.Errorf("got %q", got)
 	}
 }

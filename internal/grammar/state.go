@@ -10,6 +10,10 @@ import (
 
 // A Grammar is a language. It may be used by many goroutines at once.
 type Grammar struct {
+	// Ignored are words of a JSON schema that no draft knows. Nothing depends on
+	// them.
+	Ignored []string
+
 	*automaton
 	tail []bool // behind this place the rule has nothing more
 

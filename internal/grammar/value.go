@@ -100,6 +100,8 @@ func (v *value) get(name string) *value {
 	return nil
 }
 
+func (v *value) isTrue() bool { return v != nil && v.kind == 'b' && v.truth }
+
 // rat is the exact number, or false where it has a thousand digits.
 func (v *value) rat() (*big.Rat, bool) {
 	if v.kind != '#' {

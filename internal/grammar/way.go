@@ -42,7 +42,7 @@ type way struct {
 
 	minLength, maxLength int // -1: none
 	patterns             []string
-	format               string
+	formats              []string // those that are held to
 
 	prefix             []schemas
 	items              schemas // behind prefix
@@ -68,86 +68,75 @@ func anything() *way {
 	return &way{types: typeAny, maxLength: -1, maxItems: -1, maxProps: -1}
 }
 
-// take reads one keyword.
-func (w *way) take(m member) (err error) {
+// take reads one keyword of a schema and reports whether it is one.
+func (w *way) take(m member, of *value) (known bool, err error) {
 	v := m.value
 	switch m.name {
 	case "type":
-		return w.takeType(v)
+		err = w.takeType(v)
 	case "enum":
 		if v.kind != '[' {
-			return fmt.Errorf("enum is a list")
+			return true, fmt.Errorf("enum is a list")
 		}
 		if err := limits.GrammarChoices.CheckInt(len(v.items)); err != nil {
-			return err
+			return true, err
 		}
 		w.limited, w.constant = true, v.items
 	case "const":
 		w.limited, w.constant = true, []*value{v}
 	case "minimum":
-		w.lo, err = w.takeBound(w.lo, v, false, 1)
+		w.lo, err = w.takeBound(w.lo, v, of.get("exclusiveMinimum").isTrue(), 1)
 	case "exclusiveMinimum":
-		w.lo, err = w.takeBound(w.lo, v, true, 1)
+		if v.kind != 'b' { // the form of draft 4
+			w.lo, err = w.takeBound(w.lo, v, true, 1)
+		}
 	case "maximum":
-		w.hi, err = w.takeBound(w.hi, v, false, -1)
+		w.hi, err = w.takeBound(w.hi, v, of.get("exclusiveMaximum").isTrue(), -1)
 	case "exclusiveMaximum":
-		w.hi, err = w.takeBound(w.hi, v, true, -1)
+		if v.kind != 'b' {
+			w.hi, err = w.takeBound(w.hi, v, true, -1)
+		}
 	case "multipleOf":
-		r, ok := v.rat()
-		if !ok || r.Sign() <= 0 {
-			return fmt.Errorf("it is a number above 0")
-		}
-		if r.Cmp(big.NewRat(1, 1)) != 0 {
-			return fmt.Errorf("multipleOf is not supported, except 1")
-		}
-		w.types &^= typeFraction
+		err = w.takeMultiple(v)
 	case "minLength":
 		w.minLength, err = count(v)
 	case "maxLength":
 		w.maxLength, err = count(v)
 	case "pattern":
 		if v.kind != 's' {
-			return fmt.Errorf("a pattern is a string")
+			return true, fmt.Errorf("a pattern is a string")
 		}
 		w.patterns = []string{v.text}
 	case "format":
-		if v.kind == 's' {
-			w.format = v.text
+		if v.kind == 's' && formats[v.text] != "" {
+			w.formats = []string{v.text}
 		}
 	case "items":
 		if v.kind == '[' { // draft 7
-			return w.takePrefix(v)
+			return true, w.takePrefix(v)
 		}
 		w.items, w.itemsGiven = schemas{v}, true
 	case "prefixItems":
-		return w.takePrefix(v)
-	case "additionalItems": // settle gives it its meaning
+		err = w.takePrefix(v)
+	case "additionalItems", "then", "else": // settle gives the one its meaning, "if" the others
 	case "minItems":
 		w.minItems, err = count(v)
 	case "maxItems":
 		w.maxItems, err = count(v)
 	case "uniqueItems":
-		if v.kind == 'b' && v.truth {
-			return fmt.Errorf("uniqueItems is not supported")
+		if v.isTrue() {
+			err = fmt.Errorf("uniqueItems is not supported")
 		}
 	case "properties":
 		if v.kind != '{' {
-			return fmt.Errorf("properties are an object")
+			return true, fmt.Errorf("properties are an object")
 		}
 		w.declared = len(v.members) > 0
 		for _, p := range v.members {
 			w.properties = append(w.properties, property{p.name, schemas{p.value}})
 		}
 	case "required":
-		if v.kind != '[' {
-			return fmt.Errorf("required is a list of names")
-		}
-		for _, x := range v.items {
-			if x.kind != 's' {
-				return fmt.Errorf("required is a list of names")
-			}
-			w.required = append(w.required, x.text)
-		}
+		err = w.takeRequired(v)
 	case "additionalProperties":
 		w.additional, w.additionalGiven = schemas{v}, true
 	case "minProperties":
@@ -155,9 +144,36 @@ func (w *way) take(m member) (err error) {
 	case "maxProperties":
 		w.maxProps, err = count(v)
 	default:
-		return fmt.Errorf("the keyword %q is not supported", m.name)
+		return false, nil
 	}
-	return err
+	return true, err
+}
+
+func (w *way) takeMultiple(v *value) error {
+	r, ok := v.rat()
+	if !ok || r.Sign() <= 0 {
+		return fmt.Errorf("it is a number above 0")
+	}
+	if r.Cmp(big.NewRat(1, 1)) != 0 {
+		return fmt.Errorf("multipleOf is not supported, except 1")
+	}
+	w.types &^= typeFraction
+	return nil
+}
+
+func (w *way) takeRequired(v *value) error {
+	if v.kind != '[' {
+		return fmt.Errorf("required is a list of names")
+	}
+	for _, x := range v.items {
+		if x.kind != 's' {
+			return fmt.Errorf("required is a list of names")
+		}
+		if !slices.Contains(w.required, x.text) {
+			w.required = append(w.required, x.text)
+		}
+	}
+	return nil
 }
 
 func (w *way) takeType(v *value) error {
@@ -178,9 +194,6 @@ func (w *way) takeType(v *value) error {
 }
 
 func (w *way) takeBound(have *bound, v *value, strict bool, side int) (*bound, error) {
-	if v.kind == 'b' {
-		return nil, fmt.Errorf("the form of draft 4 is not supported (write the number itself)")
-	}
 	r, ok := v.rat()
 	if !ok {
 		return nil, fmt.Errorf("it is a number, and %s is none or too long", v)
@@ -259,9 +272,7 @@ func join(a, b *way) *way {
 	w.lo, w.hi = tighter(a.lo, b.lo, 1), tighter(a.hi, b.hi, -1)
 	w.minLength, w.maxLength = max(a.minLength, b.minLength), least(a.maxLength, b.maxLength)
 	w.patterns = distinct(a.patterns, b.patterns)
-	if w.format == "" {
-		w.format = b.format
-	}
+	w.formats = distinct(a.formats, b.formats)
 	w.joinArrays(a, b)
 	w.joinObjects(a, b)
 	return &w

@@ -67,7 +67,7 @@ func (s *schema) constants(w *way) (expr, error) {
 
 // plain reports whether a way says nothing but types.
 func plain(w *way) bool {
-	return w.lo == nil && w.hi == nil && w.minLength == 0 && w.maxLength < 0 && len(w.patterns) == 0 &&
+	return w.lo == nil && w.hi == nil && w.minLength == 0 && w.maxLength < 0 && len(w.patterns) == 0 && len(w.formats) == 0 &&
 		len(w.prefix) == 0 && !w.itemsGiven && w.minItems == 0 && w.maxItems < 0 &&
 		len(w.properties) == 0 && !w.additionalGiven && w.minProps == 0 && w.maxProps < 0
 }
@@ -353,27 +353,30 @@ func (s *schema) str(w *way) (expr, error) {
 	switch {
 	case w.maxLength >= 0 && w.maxLength < w.minLength:
 		return alt{}, nil
-	case len(w.patterns) > 1:
-		return nil, fmt.Errorf("several patterns for one string are not supported")
-	case len(w.patterns) == 1 && long:
-		return nil, fmt.Errorf("pattern together with minLength or maxLength is not supported (write the length into the pattern)")
+	case len(w.patterns)+len(w.formats) > 1:
+		return nil, fmt.Errorf("several patterns and formats for one string are not supported")
 	case len(w.patterns) == 1:
-		e, err := parseRegexp(w.patterns[0], star(class{{0, utf8.MaxRune}}))
-		if err != nil {
-			return nil, under("pattern", err)
-		}
-		return seq{text(`"`), inString(e), text(`"`)}, nil
-	case formats[w.format] != "" && !long:
-		e, err := parseRegexp(formats[w.format], nothing)
-		if err != nil {
-			return nil, under("format", err)
-		}
-		return seq{text(`"`), inString(e), text(`"`)}, nil
+		return w.written("pattern", shortRepeats(w.patterns[0]), star(class{{0, utf8.MaxRune}}))
+	case len(w.formats) == 1:
+		return w.written("format", formats[w.formats[0]], nothing)
 	}
 	if !long {
 		return s.shared("string", seq{text(`"`), star(anyChar), text(`"`)}), nil
 	}
 	return seq{text(`"`), repeat{anyChar, w.minLength, w.maxLength}, text(`"`)}, nil
+}
+
+// written is the string that an expression describes. Lengths may stand beside
+// it where no text of it is shorter or longer.
+func (w *way) written(keyword, source string, around expr) (expr, error) {
+	e, err := parseRegexp(source, around)
+	if err != nil {
+		return nil, under(keyword, err)
+	}
+	if least, most := extent(e); least < w.minLength || w.maxLength >= 0 && (most < 0 || most > w.maxLength) {
+		return nil, fmt.Errorf("%s together with a minLength or maxLength that it does not keep itself is not supported (write the length into a pattern)", keyword)
+	}
+	return seq{text(`"`), inString(e), text(`"`)}, nil
 }
 
 // shared is the rule for an expression that occurs again and again.

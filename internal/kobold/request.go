@@ -174,7 +174,7 @@ func (q *Request) Placeholders() bool {
 	if !q.placeholders {
 		return false
 	}
-	for _, s := range append([]string{q.Memory, q.Prompt}, q.Params.Stop...) {
+	for _, s := range slices.Concat([]string{q.Memory, q.Prompt}, q.Params.Stop, q.Params.StopLines) {
 		if strings.Contains(s, "{{[") {
 			return true
 		}
@@ -193,13 +193,15 @@ func (q *Request) Fill(d Delimiters) {
 		q.Prompt = before + d.Last
 	}
 	q.Memory, q.Prompt = replace(q.Memory), replace(q.Prompt)
-	var stops []string
-	for _, s := range q.Params.Stop {
-		if s = replace(s); s != "" && !slices.Contains(stops, s) {
-			stops = append(stops, s)
+	for _, list := range []*[]string{&q.Params.Stop, &q.Params.StopLines} {
+		var stops []string
+		for _, s := range *list {
+			if s = replace(s); s != "" && !slices.Contains(stops, s) {
+				stops = append(stops, s)
+			}
 		}
+		*list = stops
 	}
-	q.Params.Stop = stops
 }
 
 // A Count asks for the tokens of a text.

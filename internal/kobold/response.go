@@ -33,7 +33,7 @@ func reasonOf(f llm.Finish) string {
 
 // kept is the stop string that the answer is to end with.
 func (q *Request) kept(f llm.Finish) string {
-	if q.KeepStop && f.Reason == llm.ReasonStop && slices.Contains(q.Params.Stop, f.Stop) {
+	if q.KeepStop && f.Reason == llm.ReasonStop && (slices.Contains(q.Params.Stop, f.Stop) || slices.Contains(q.Params.StopLines, f.Stop)) {
 		return f.Stop
 	}
 	return ""

@@ -61,12 +61,17 @@ type timings struct {
 	PredictedMS  float64 `json:"predicted_ms"`
 	PredictedOne float64 `json:"predicted_per_token_ms"`
 	Rate         float64 `json:"predicted_per_second"`
+	DraftN       int     `json:"draft_n,omitempty"`
+	DraftRight   *int    `json:"draft_n_accepted,omitempty"` // where anything was drafted
 }
 
 func timingsOf(u llm.Usage) *timings {
 	t := &timings{CacheN: u.CachedTokens, PromptN: u.PromptTokens - u.CachedTokens, PredictedN: u.CompletionTokens}
 	t.PromptMS, t.PromptEach, t.PromptRate = rates(u.Prefill, t.PromptN)
 	t.PredictedMS, t.PredictedOne, t.Rate = rates(u.Decode, t.PredictedN)
+	if t.DraftN = u.DraftedTokens; t.DraftN > 0 {
+		t.DraftRight = &u.AcceptedTokens
+	}
 	return t
 }
 

@@ -36,6 +36,7 @@ type Request struct {
 	Prompts      []llm.Prompt      // of a completion
 	Echo         bool              // of a completion: the text begins with the prompt
 	Session      string            // of a chat completion: the id of the session in which it is the next message
+	Speaker      string            // and who of a company answers, by id or name
 	Suffix       string            // of a completion: what follows the gap behind the prompt; "": there is no gap
 }
 
@@ -56,10 +57,38 @@ func ParseChat(body []byte) (*Request, error) {
 		readLayout(o, q)
 		q.Setting = o.Roleplay(roleplay.Instruct)
 		q.Params.LogProbs = o.ChatLogProbs()
+		q.Params.Prediction = readPrediction(o)
 		if q.BestOf != q.Choices {
 			o.Unsupported("best_of", "a reply is not chosen from several", "ask for n answers and choose among them")
 		}
 	})
+}
+
+// readPrediction reads what a client expects the output to be.
+func readPrediction(o *wire.Object) string {
+	v, ok := o.Take("prediction")
+	if !ok || v.Kind() == 'n' {
+		return ""
+	}
+	path := o.At("prediction")
+	p := o.Object(path, v)
+	if kind := p.Text("type"); kind != "content" {
+		p.Invalid(p.At("type"), "%q is not content, the one kind of prediction", kind)
+		return ""
+	}
+	content, ok := p.Take("content")
+	if !ok {
+		p.Invalid(p.At("content"), "the prediction has no content")
+		return ""
+	}
+	var text strings.Builder
+	for _, part := range readContent(o.Reader, p.At("content"), content) {
+		if part.Media != nil {
+			p.Invalid(p.At("content"), "a prediction is text")
+		}
+		text.WriteString(part.Text)
+	}
+	return text.String()
 }
 
 // ParseCompletion reads the body of a completion.
@@ -248,6 +277,9 @@ func readOwn(o *wire.Object, q *Request, v wire.Value) {
 		q.WantReport = *report
 	}
 	q.Session = p.Bounded("session", limits.ExternalIDBytes)
+	if q.Speaker = p.Bounded("speaker", limits.NameBytes); q.Speaker != "" && q.Session == "" {
+		o.Invalid("parley.speaker", "only in a session there is somebody to choose")
+	}
 	layout := &q.Conversation.Layout
 	layout.Format = p.Bounded("format", limits.NameBytes)
 	layout.Markup = p.Text("format_toml")
@@ -279,8 +311,12 @@ func readOwn(o *wire.Object, q *Request, v wire.Value) {
 		o.Invalid("parley.fit", "%q is none of refuse, drop_oldest", wire.Short(string(fit)))
 	}
 	layout.StopInReasoning = p.Flag("stop_in_reasoning")
+	if auto := p.Flag("auto_stops"); auto != nil {
+		layout.NoAutoStops = !*auto
+	}
+	layout.StopNames = p.IsSet("stop_names")
 	p.Rest(func(name string, _ wire.Value) {
-		o.Invalid(p.At(wire.Short(name)), "there is no such field; there are report, session, format, format_toml, policy, names, note, media, fit and stop_in_reasoning")
+		o.Invalid(p.At(wire.Short(name)), "there is no such field; there are report, session, speaker, format, format_toml, policy, names, note, media, fit, stop_in_reasoning, auto_stops and stop_names")
 	})
 }
 

@@ -82,13 +82,16 @@ type promptDetails struct {
 }
 
 type completionDetails struct {
-	ReasoningTokens int `json:"reasoning_tokens"`
+	ReasoningTokens int  `json:"reasoning_tokens"`
+	Accepted        *int `json:"accepted_prediction_tokens,omitempty"` // where there is a prediction
+	Rejected        *int `json:"rejected_prediction_tokens,omitempty"`
 }
 
 // details are what Parley says beyond OpenAI's contract, for those who ask.
 type details struct {
 	Seed       int64      `json:"seed"` // of the first choice, as are the others
 	StopReason llm.Reason `json:"stop_reason"`
+	AutoStops  []string   `json:"auto_stops,omitempty"` // stop strings that the client did not send
 	Report     llm.Report `json:"report"`
 	Timings    timings    `json:"timings"`
 }
@@ -99,19 +102,20 @@ type timings struct {
 	DecodeMS  float64 `json:"decode_ms"`
 }
 
-func detailsOf(f llm.Finish, report llm.Report) *details {
+func detailsOf(f llm.Finish, stops []string, report llm.Report) *details {
 	if report == nil {
 		report = llm.Report{}
 	}
-	return &details{Seed: f.Seed, StopReason: f.Reason, Report: report, Timings: timings{
+	return &details{Seed: f.Seed, StopReason: f.Reason, AutoStops: stops, Report: report, Timings: timings{
 		QueuedMS:  f.Usage.Queued.Seconds() * 1000,
 		PrefillMS: f.Usage.Prefill.Seconds() * 1000,
 		DecodeMS:  f.Usage.Decode.Seconds() * 1000,
 	}}
 }
 
-// add counts one choice. The prompt is counted once for all its choices.
-func (u *usage) add(one llm.Usage, reasoning int, newPrompt bool) {
+// add counts one choice. The prompt is counted once for all its choices, and
+// tokens that were drafted where the client predicted the output.
+func (u *usage) add(one llm.Usage, reasoning int, newPrompt, predicted bool) {
 	if newPrompt {
 		u.PromptTokens += one.PromptTokens
 		if !one.CacheUntold {
@@ -123,11 +127,18 @@ func (u *usage) add(one llm.Usage, reasoning int, newPrompt bool) {
 	}
 	u.CompletionTokens += one.CompletionTokens
 	u.TotalTokens = u.PromptTokens + u.CompletionTokens
+	if (reasoning > 0 || predicted) && u.Completion == nil {
+		u.Completion = &completionDetails{}
+	}
 	if reasoning > 0 {
-		if u.Completion == nil {
-			u.Completion = &completionDetails{}
-		}
 		u.Completion.ReasoningTokens += reasoning
+	}
+	if d := u.Completion; predicted {
+		if d.Accepted == nil {
+			d.Accepted, d.Rejected = new(0), new(0)
+		}
+		*d.Accepted += one.AcceptedTokens
+		*d.Rejected += one.DraftedTokens - one.AcceptedTokens
 	}
 }
 
@@ -191,11 +202,11 @@ func whole(h Head, q *Request, object string, replies []chat.Reply, report llm.R
 		fill(&c, r)
 		c.finish(r.Finish, len(r.Message.ToolCalls) > 0)
 		a.Choices = append(a.Choices, c)
-		u.add(r.Finish.Usage, len(r.Message.Tokens)-len(r.Tokens), i%q.Choices == 0)
+		u.add(r.Finish.Usage, len(r.Message.Tokens)-len(r.Tokens), i%q.Choices == 0, q.Params.Prediction != "")
 	}
 	a.Usage = &u
 	if q.WantReport {
-		a.Parley = detailsOf(replies[0].Finish, report)
+		a.Parley = detailsOf(replies[0].Finish, replies[0].Accepted.Stops, report)
 	}
 	return wire.Encode(a)
 }

@@ -208,11 +208,11 @@ func (p *ResponseRequest) ended(h ResponseHead, output []outputItem, f llm.Finis
 	u := f.Usage
 	r.Usage = &responseUsage{
 		Input: u.PromptTokens, InputDetails: promptDetails{u.CachedTokens},
-		Output: u.CompletionTokens, OutputDetail: completionDetails{reasoning},
+		Output: u.CompletionTokens, OutputDetail: completionDetails{ReasoningTokens: reasoning},
 		Total: u.PromptTokens + u.CompletionTokens,
 	}
 	if p.WantReport {
-		r.Parley = detailsOf(f, report)
+		r.Parley = detailsOf(f, nil, report)
 	}
 	return r
 }

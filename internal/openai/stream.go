@@ -21,6 +21,7 @@ type Stream struct {
 	moulds  map[mouldOf]mould
 	usage   usage
 	first   llm.Finish // of choice 0
+	stops   []string   // that the client did not send
 }
 
 // progress is what has to be remembered of one choice.
@@ -50,6 +51,9 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	if w, ok := e.(chat.Waiting); ok {
 		return s.waiting(w)
 	}
+	if a, ok := e.(chat.Accepted); ok {
+		s.stops = a.Stops
+	}
 	c := choice{Index: i}
 	var say bool
 	if s.object == "text_completion" {
@@ -60,7 +64,7 @@ func (s *Stream) Event(i int, e chat.Event) []byte {
 	if done, ok := e.(chat.Done); ok {
 		say = true
 		c.finish(done.Finish, s.choices[i].calls > 0)
-		s.usage.add(done.Finish.Usage, s.choices[i].reasoning, i%s.q.Choices == 0)
+		s.usage.add(done.Finish.Usage, s.choices[i].reasoning, i%s.q.Choices == 0, s.q.Params.Prediction != "")
 		if i == 0 {
 			s.first = done.Finish
 		}
@@ -207,7 +211,7 @@ func (s *Stream) End(report llm.Report) []byte {
 	}
 	var d *details
 	if s.q.WantReport {
-		d = detailsOf(s.first, report)
+		d = detailsOf(s.first, s.stops, report)
 	}
 	a := s.answer([]choice{})
 	a.Parley = d

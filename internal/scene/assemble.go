@@ -87,7 +87,13 @@ func (b *builder) examples() {
 }
 
 func (c *composer) examplesHead() string {
-	return "First come examples of how " + strings.Join(c.people.chars, ", ") + " would speak. They are not part of the conversation."
+	var who []string
+	for i, name := range c.people.chars {
+		if c.shows(i) {
+			who = append(who, name)
+		}
+	}
+	return "First come examples of how " + strings.Join(who, ", ") + " would speak. They are not part of the conversation."
 }
 
 // talk adds the history with what stands among it. Before is called where the
@@ -213,6 +219,14 @@ func (c *composer) assemble() Composed {
 	case ChatInstruct:
 		c.instruct(&out.Conversation)
 		out.Stop = c.people.stops("")
+	}
+	if len(c.Cards) > 0 {
+		c.report.Speaker = c.speaker()
+	}
+	for i, name := range c.people.chars {
+		if len(c.Cards) > 1 {
+			c.report.Company = append(c.report.Company, Player{name, c.shows(i)})
+		}
 	}
 	out.Report = c.report
 	return out

@@ -19,9 +19,12 @@ func (c *composer) fit() error {
 	c.measure()
 	n := len(c.Messages)
 	c.kept = make([]bool, n)
+	if c.Summarised = min(c.Summarised, max(n-1, 0)); c.Summarised > 0 {
+		c.report.Notes.Add("summarised", strconv.Itoa(c.Summarised), "the first "+strconv.Itoa(c.Summarised)+" messages are told by the summary")
+	}
 	if c.Budget <= 0 {
-		for i := range c.kept {
-			c.kept[i] = true
+		for i, m := range c.Messages {
+			c.kept[i] = i >= c.Summarised || m.Pinned
 		}
 		c.shown = len(c.blocks)
 		return nil
@@ -37,24 +40,24 @@ func (c *composer) fit() error {
 		return c.tooLong(must)
 	}
 	left, first := c.fill(c.Budget - must)
-	if first > 0 {
+	if first > c.Summarised {
 		for _, e := range c.entries(func(p piece) bool { return p.yields }) {
 			must -= c.drop(e)
 		}
 		left, first = c.fill(c.Budget - must)
 	}
-	if first > 0 {
+	if first > c.Summarised {
 		// Dropping one message for each that comes would make an engine read
 		// all of the history again each time: it goes in steps.
 		step := stepOf(n - first)
 		first = min((first+step-1)/step*step, n-1)
 	}
 	for i := range c.kept {
-		if c.kept[i] = c.kept[i] || i >= first; !c.kept[i] {
+		if c.kept[i] = c.kept[i] || i >= first; !c.kept[i] && i >= c.Summarised {
 			c.report.Dropped = append(c.report.Dropped, Dropped{History, c.history[i].id, c.history[i].tokens})
 		}
 	}
-	c.fitExamples(left, first == 0)
+	c.fitExamples(left, first == c.Summarised)
 	return nil
 }
 
@@ -86,7 +89,7 @@ func (c *composer) must() int {
 // fill finds the first message from which on all fit.
 func (c *composer) fill(room int) (left, first int) {
 	left = room
-	for first = len(c.Messages); first > 0; first-- {
+	for first = len(c.Messages); first > c.Summarised; first-- {
 		if c.kept[first-1] {
 			continue // counted already
 		}

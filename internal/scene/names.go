@@ -185,19 +185,21 @@ func splitFold(text, mark string) (parts []string) {
 	}
 }
 
-// mentions reports whether a text names a character: by one word of its name
-// or nickname that can be told from any other.
-func mentions(text string, card character.Card) bool {
+// mentioned is where a text first names a character, as the number of a word:
+// by one word of its name or nickname that can be told from any other; -1 if
+// it does not.
+func mentioned(text string, card character.Card) int {
 	inName := func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !inName(r) })
+	first := -1
 	for _, name := range []string{card.Name, card.Nickname} {
 		parts := strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !inName(r) })
 		for _, part := range parts {
 			common := len(parts) > 1 && (utf8.RuneCountInString(part) < 3 || part == "the" || part == "and")
-			if !common && slices.Contains(words, part) {
-				return true
+			if at := slices.Index(words, part); !common && at >= 0 && (first < 0 || at < first) {
+				first = at
 			}
 		}
 	}
-	return false
+	return first
 }

@@ -75,6 +75,7 @@ const (
 type Scene struct {
 	Cards   []character.Card // who is there; several are a company
 	Speaker int              // which of them speaks next
+	Shown   []bool           // by card: whose texts the prompt has; nil is everyone's
 	User    string           // the user's name; "User" if it is empty
 	Persona string           // who the user is, with macros
 
@@ -82,6 +83,7 @@ type Scene struct {
 	PostHistory string // instructions behind the history; a card's replace them
 	Scenario    string // replaces the cards', if not empty
 	Summary     string // of what happened before the history; text, without macros
+	Summarised  int    // messages at the beginning for which the summary stands: they are left out, but for those that are pinned
 	Notes       []Note // among the last messages
 	Prefill     string // how the reply begins; text, without macros
 	Command     string // of style chat-instruct, with macros; "" is a usual one
@@ -152,7 +154,9 @@ type Composed struct {
 
 // A Report says what stands where, and what does not and why.
 type Report struct {
-	Slots   []Placed           `json:"slots"` // in the order of the prompt
+	Speaker string             `json:"speaker,omitempty"` // who speaks, by the name that the model sees
+	Company []Player           `json:"company,omitempty"` // everyone, if there is more than one character
+	Slots   []Placed           `json:"slots"`             // in the order of the prompt
 	Dropped []Dropped          `json:"dropped,omitempty"`
 	Lore    []lorebook.Verdict `json:"lore,omitempty"`
 	Draws   []Draw             `json:"draws,omitempty"`
@@ -162,6 +166,12 @@ type Report struct {
 	Budget  int                `json:"budget,omitempty"`
 	// State is what lorebooks remember for the next turn.
 	State lorebook.State `json:"-"`
+}
+
+// A Player is a character of a company.
+type Player struct {
+	Name  string `json:"name"`
+	Shown bool   `json:"shown"` // whether the prompt has its texts
 }
 
 // Placed is where a text stands.
@@ -219,6 +229,9 @@ func (s *Scene) check() error {
 	if len(s.Cards) > 0 && (s.Speaker < 0 || s.Speaker >= len(s.Cards)) {
 		return llm.Errorf(llm.Invalid, "speaker", "there are %d characters, and none has the number %d", len(s.Cards), s.Speaker)
 	}
+	if s.Shown != nil && len(s.Shown) != len(s.Cards) {
+		return llm.Errorf(llm.Invalid, "shown", "there are %d characters, and it is said of %d whether they are shown", len(s.Cards), len(s.Shown))
+	}
 	for i, m := range s.Messages {
 		if m.Role != chat.User && m.Role != chat.Assistant && m.Role != chat.System {
 			return llm.Errorf(llm.Invalid, "messages", "message %d is neither a user's nor a character's nor the system's", i)
@@ -249,6 +262,20 @@ func (s *Scene) check() error {
 		return llm.Errorf(llm.Invalid, "order", "the slot history is missing")
 	}
 	return nil
+}
+
+// shows reports whether the prompt has the texts of a card.
+func (s *Scene) shows(card int) bool { return s.Shown == nil || s.Shown[card] }
+
+// alone reports whether the prompt has the texts of the speaker and of nobody
+// else: then the card's own words count as if there were no others.
+func (s *Scene) alone() bool {
+	for i := range s.Cards {
+		if s.shows(i) != (i == s.Speaker) {
+			return false
+		}
+	}
+	return len(s.Cards) > 0
 }
 
 // A composer composes one scene.

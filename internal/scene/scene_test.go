@@ -507,27 +507,38 @@ func TestWhoSpeaks(t *testing.T) {
 		how      Turn
 		messages []Message
 		want     []int
+		muted    []bool
+		self     bool
 	}{
-		"all of a list":            {TurnList, user("x"), []int{0, 1, 2}},
-		"first of a round":         {TurnRoundRobin, user("x"), []int{0}},
-		"next of a round":          {TurnRoundRobin, append([]Message{said(chat.Assistant, "Bob", "x")}, user("y")...), []int{2}},
-		"around":                   {TurnRoundRobin, []Message{said(chat.Assistant, "The Dr. Zed", "x")}, []int{0}},
-		"who likes to":             {TurnNatural, user("x"), []int{0}},
-		"who is named, first":      {TurnNatural, user("What says bob?"), []int{1, 0}},
-		"by one word of a name":    {TurnNatural, user("Zed!"), []int{2, 0}},
-		"not by a word of all":     {TurnNatural, user("the dr"), []int{0}},
-		"not by a part of a word":  {TurnNatural, user("bobsled"), []int{0}},
-		"nobody answers himself":   {TurnNatural, []Message{said(chat.Assistant, "Ada", "I am Ada, Bob.")}, []int{1}},
-		"who likes to and is last": {TurnNatural, append([]Message{said(chat.Assistant, "Ada", "x")}, user("y")...), []int{0}},
+		"all of a list":               {how: TurnList, messages: user("x"), want: []int{0, 1, 2}},
+		"first of a round":            {how: TurnRoundRobin, messages: user("x"), want: []int{0}},
+		"next of a round":             {how: TurnRoundRobin, messages: append([]Message{said(chat.Assistant, "Bob", "x")}, user("y")...), want: []int{2}},
+		"around":                      {how: TurnRoundRobin, messages: []Message{said(chat.Assistant, "The Dr. Zed", "x")}, want: []int{0}},
+		"who likes to":                {how: TurnNatural, messages: user("x"), want: []int{0}},
+		"who is named, first":         {how: TurnNatural, messages: user("What says bob?"), want: []int{1, 0}},
+		"by one word of a name":       {how: TurnNatural, messages: user("Zed!"), want: []int{2, 0}},
+		"not by a word of all":        {how: TurnNatural, messages: user("the dr"), want: []int{0}},
+		"not by a part of a word":     {how: TurnNatural, messages: user("bobsled"), want: []int{0}},
+		"nobody answers himself":      {how: TurnNatural, messages: []Message{said(chat.Assistant, "Ada", "I am Ada, Bob.")}, want: []int{1}},
+		"as they are named":           {how: TurnNatural, messages: user("Zed, and Bob?"), want: []int{2, 1, 0}},
+		"himself where he may":        {how: TurnNatural, messages: []Message{said(chat.Assistant, "Ada", "Well, Bob.")}, want: []int{1, 0}, self: true},
+		"none who is muted":           {how: TurnNatural, messages: user("Bob?"), want: []int{2}, muted: []bool{true, true, false}},
+		"all who are not muted":       {how: TurnList, messages: user("x"), want: []int{0, 2}, muted: []bool{false, true, false}},
+		"next who is not muted":       {how: TurnRoundRobin, messages: []Message{said(chat.Assistant, "Ada", "x")}, want: []int{2}, muted: []bool{false, true, false}},
+		"nobody if all are muted":     {how: TurnNatural, messages: user("x"), muted: []bool{true, true, true}},
+		"nobody who is not told":      {how: TurnManual, messages: user("Ada?")},
+		"of a pool, who has not yet":  {how: TurnPooled, messages: append(user("x"), said(chat.Assistant, "Ada", "y"), said(chat.Assistant, "Bob", "z")), want: []int{2}},
+		"of an empty pool, not again": {how: TurnPooled, messages: append(user("x"), said(chat.Assistant, "Ada", "y"), said(chat.Assistant, "Bob", "z")), want: []int{0}, muted: []bool{false, false, true}},
+		"who likes to and is last":    {how: TurnNatural, messages: append([]Message{said(chat.Assistant, "Ada", "x")}, user("y")...), want: []int{0}},
 	} {
-		got, err := Speakers(c.how, cards, c.messages, 1)
+		got, err := Choice{How: c.how, Cards: cards, Messages: c.messages, Muted: c.muted, Self: c.self, Seed: 1}.Speakers()
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %v, %v, want %v", name, got, err, c.want)
 		}
 	}
 	seen := map[int]bool{}
 	for seed := range uint64(50) {
-		got, err := Speakers(TurnNatural, cards[1:], user("x"), seed)
+		got, err := Choice{How: TurnNatural, Cards: cards[1:], Messages: user("x"), Seed: seed}.Speakers()
 		if err != nil || len(got) != 1 {
 			t.Fatal(got, err)
 		}
@@ -537,7 +548,7 @@ func TestWhoSpeaks(t *testing.T) {
 		t.Errorf("where nobody feels like it, any speaks: %v", seen)
 	}
 	for _, how := range []Turn{"", "x"} {
-		if _, err := Speakers(how, cards, nil, 1); llm.AsError(err).Code != llm.Invalid {
+		if _, err := (Choice{How: how, Cards: cards}).Speakers(); llm.AsError(err).Code != llm.Invalid {
 			t.Error(err)
 		}
 	}

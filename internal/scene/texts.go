@@ -32,9 +32,10 @@ func (c *composer) values(card int) macro.Values {
 }
 
 // shared are the values of what stands before the history for all characters:
-// it must not change with who speaks, so in company {{char}} stands for all.
+// it must not change with who speaks, so in company {{char}} stands for all,
+// unless the prompt has one card only.
 func (c *composer) shared(v macro.Values) macro.Values {
-	if v.Group != "" {
+	if v.Group != "" && !c.alone() {
 		v.Char = v.Group
 	}
 	return v
@@ -85,8 +86,11 @@ func (c *composer) texts() (err error) {
 	persona := expand("persona", c.Persona, c.shared(speaker))
 	add(Persona, "", "About "+c.people.user+": ", persona)
 	add(Summary, "", "What happened so far: ", strings.TrimSpace(c.Summary))
-	company := len(c.Cards) > 1
+	company := len(c.Cards) > 1 && !c.alone()
 	for i, card := range c.Cards {
+		if !c.shows(i) {
+			continue
+		}
 		v, name, place := c.values(i), c.people.chars[i], "card "+strconv.Itoa(i)+" "
 		v.Persona = persona
 		v.Description = expand(place+"description", card.Description, v)
@@ -131,23 +135,24 @@ type (
 )
 
 // main is what the model is to do: the card's own words if it has any, as its
-// specification demands, else the scene's. In company no card speaks for all.
+// specification demands, else the scene's. Where the prompt has several cards,
+// none speaks for all.
 func (c *composer) main(expand expander, add adder, v macro.Values) {
 	text := c.Main
 	switch {
 	case text != "" || c.Style != Turns: // a script tells itself
-	case len(c.Cards) > 1:
-		text = usualCompany
-	case len(c.Cards) == 1:
+	case c.alone():
 		text = usualMain
+	case len(c.Cards) > 0:
+		text = usualCompany
 	}
 	main := expand("main", text, v)
-	if len(c.Cards) == 1 && strings.TrimSpace(c.Cards[0].SystemPrompt) != "" {
+	if c.alone() && strings.TrimSpace(c.Cards[c.Speaker].SystemPrompt) != "" {
 		v.Original = main
-		main = expand("card 0 system_prompt", c.Cards[0].SystemPrompt, v)
+		main = expand("card "+strconv.Itoa(c.Speaker)+" system_prompt", c.Cards[c.Speaker].SystemPrompt, v)
 	}
-	for _, card := range c.Cards {
-		if len(c.Cards) > 1 && strings.TrimSpace(card.SystemPrompt) != "" {
+	for i, card := range c.Cards {
+		if c.shows(i) && !c.alone() && strings.TrimSpace(card.SystemPrompt) != "" {
 			c.report.Notes.Add("ignored", "system_prompt", "in company no character's own system prompt holds")
 		}
 	}
@@ -190,7 +195,7 @@ func (c *composer) lore() error {
 	scan.Books = slices.Clone(c.Books)
 	owner := map[string]int{}
 	for i, card := range c.Cards {
-		if card.Book != nil {
+		if card.Book != nil && c.shows(i) {
 			name := "card " + strconv.Itoa(i)
 			owner[name] = i
 			scan.Books = append(scan.Books, lorebook.Book{Name: name, Book: card.Book})

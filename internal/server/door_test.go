@@ -104,11 +104,15 @@ chat    POST   /parley/v1/sessions/*/fork
 chat    GET    /parley/v1/sessions/*/export
 chat    GET    /parley/v1/search
 chat    POST   /parley/v1/sessions/*/send
+chat    POST   /parley/v1/sessions/*/answer
 chat    POST   /parley/v1/sessions/*/regenerate
 chat    POST   /parley/v1/sessions/*/continue
 chat    POST   /parley/v1/sessions/*/impersonate
 chat    POST   /parley/v1/sessions/*/undo
 chat    POST   /parley/v1/sessions/*/stop
+chat    GET    /parley/v1/sessions/*/summary
+chat    PUT    /parley/v1/sessions/*/summary
+chat    POST   /parley/v1/sessions/*/summary
 chat    GET    /parley/v1/sessions/*/messages
 chat    PATCH  /parley/v1/sessions/*/messages/*
 chat    DELETE /parley/v1/sessions/*/messages/*

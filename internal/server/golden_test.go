@@ -250,6 +250,9 @@ func showConversation(c chat.Conversation) string {
 	if c.Continue {
 		b.WriteString("continue\n")
 	}
+	if c.Layout.NoAutoStops || c.Layout.StopNames {
+		fmt.Fprintf(&b, "stops: no automatic ones %v, names %v\n", c.Layout.NoAutoStops, c.Layout.StopNames)
+	}
 	return b.String()
 }
 
@@ -286,6 +289,9 @@ func showParams(p llm.Params) string {
 	}
 	if p.Stop != nil {
 		put("stop", fmt.Sprintf("%q", p.Stop))
+	}
+	if p.StopLines != nil {
+		put("stop_lines", fmt.Sprintf("%q", p.StopLines))
 	}
 	if p.Choice != 0 {
 		put("choice", p.Choice)

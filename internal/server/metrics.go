@@ -29,7 +29,7 @@ type metrics struct {
 
 	wait, first, between, speed *prometheus.HistogramVec
 
-	prompt, completion *prometheus.CounterVec
+	prompt, completion, drafted *prometheus.CounterVec
 }
 
 // What became of the tokens of a prompt.
@@ -77,6 +77,8 @@ func newMetrics(models Models) *metrics {
 	m.prompt = counter("parley_prompt_tokens_total",
 		"Tokens of prompts: read by the model, cached from an earlier request, or unknown where the engine does not tell which of both.", "model", "source")
 	m.completion = counter("parley_completion_tokens_total", "Tokens that were generated.", "model")
+	m.drafted = counter("parley_draft_tokens_total",
+		"Tokens that were read before they were chosen, because they were likely to come: accepted or rejected.", "model", "result")
 
 	m.registry.MustRegister(m.running, m.making, &modelStates{models},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -133,6 +135,10 @@ func (m *metrics) count(rec *recorder, took time.Duration) {
 		u := a.usage()
 		m.answers.WithLabelValues(rec.model, string(r.dialect), string(rec.ended(a))).Inc()
 		add(m.completion.WithLabelValues(rec.model), u.CompletionTokens)
+		if u.DraftedTokens > 0 {
+			add(m.drafted.WithLabelValues(rec.model, "accepted"), u.AcceptedTokens)
+			add(m.drafted.WithLabelValues(rec.model, "rejected"), u.DraftedTokens-u.AcceptedTokens)
+		}
 		if u.CacheUntold {
 			add(m.prompt.WithLabelValues(rec.model, tokensUnknown), u.PromptTokens)
 		} else {

@@ -89,7 +89,7 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 				}
 			}
 			yield(chat.Done{Finish: llm.Finish{Reason: llm.ReasonLength, Usage: llm.Usage{
-				PromptTokens: 40, CachedTokens: 30, CompletionTokens: 20, Queued: 250 * time.Millisecond, Decode: 2 * time.Second}}}, nil)
+				PromptTokens: 40, CachedTokens: 30, CompletionTokens: 20, DraftedTokens: 9, AcceptedTokens: 6, Queued: 250 * time.Millisecond, Decode: 2 * time.Second}}}, nil)
 		})
 		onStage(t, one("tiny", say, nil), Options{}, func(st *stage) {
 			st.ask(whole)
@@ -115,6 +115,8 @@ func TestMetricsTellWhatHappened(t *testing.T) {
 				{60, "parley_prompt_tokens_total", []string{"model", "tiny", "source", "cached"}},
 				{20, "parley_prompt_tokens_total", []string{"model", "tiny", "source", "read"}},
 				{40, "parley_completion_tokens_total", []string{"model", "tiny"}},
+				{12, "parley_draft_tokens_total", []string{"model", "tiny", "result", "accepted"}},
+				{6, "parley_draft_tokens_total", []string{"model", "tiny", "result", "rejected"}},
 				{2, "parley_time_to_first_token_seconds", []string{"model", "tiny"}},
 				{4, "parley_time_between_tokens_seconds", []string{"model", "tiny"}},
 				{0.5, "parley_queue_seconds", []string{"model", "tiny"}},
@@ -209,7 +211,7 @@ func TestAModelMayHaveAnyName(t *testing.T) {
 // The table of docs/observability.md says what is served.
 func TestTheDocumentationOfMetricsIsWhatIsServed(t *testing.T) {
 	m := one("tiny", chat.Script(chat.TextDelta{Text: "a"}, chat.TextDelta{Text: "b"},
-		chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd, Usage: llm.Usage{PromptTokens: 1, CompletionTokens: 2, Decode: time.Second}}}), nil)
+		chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd, Usage: llm.Usage{PromptTokens: 1, CompletionTokens: 2, DraftedTokens: 1, Decode: time.Second}}}), nil)
 	s := New(loaded{m}, Options{})
 	srv := httptest.NewServer(s.Handler(Own))
 	defer srv.Close()

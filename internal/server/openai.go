@@ -229,7 +229,7 @@ func asEvents(pieces iter.Seq2[llm.Piece, error]) iter.Seq2[chat.Event, error] {
 				yield(nil, err)
 				return
 			case p.Accepted != nil:
-				if !yield(chat.Accepted(*p.Accepted), nil) {
+				if !yield(chat.Accepted{PromptTokens: p.Accepted.PromptTokens, Seed: p.Accepted.Seed, Report: p.Accepted.Report}, nil) {
 					return
 				}
 			case p.Waiting != nil:

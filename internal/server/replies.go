@@ -30,6 +30,10 @@ func (s *Server) ask(c *call, r *http.Request) (a session.Ask, w wish) {
 		a.Params, a.Report, c.body.Err = session.ParseParams([]byte(p))
 	}
 	a.Params.CacheScope = s.cacheScope(r)
+	a.Speaker, a.Round = c.body.Text("speaker"), c.body.IsSet("round")
+	if n, _ := c.body.Integer(limits.RoundReplies, "replies"); n != nil {
+		a.Replies = *n
+	}
 	w.wait = true
 	if f := c.body.Flag("wait"); f != nil {
 		w.wait = *f
@@ -74,6 +78,16 @@ func (s *Server) regenerate(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// answer begins a reply behind the head, of whoever is to speak next.
+func (s *Server) answer(w http.ResponseWriter, r *http.Request) error {
+	return s.generate(w, r, func(c *call, message int, a session.Ask) (session.Receipt, error) {
+		if message != 0 {
+			return session.Receipt{}, llm.Errorf(llm.Invalid, "message", "an answer stands at the head")
+		}
+		return c.Answer(r.Context(), c.id, c.write, a)
+	})
+}
+
 func (s *Server) continueReply(w http.ResponseWriter, r *http.Request) error {
 	return s.generate(w, r, func(c *call, message int, a session.Ask) (session.Receipt, error) {
 		return c.Continue(r.Context(), c.id, c.write, message, a)
@@ -110,6 +124,7 @@ type wireReply struct {
 	Run     string `json:"run"`
 	Sent    int    `json:"sent,omitempty"` // the message that it answers, if that was sent with it
 	session.Outcome
+	Then []wireReply `json:"then,omitempty"` // what others of the company said behind it
 }
 
 // tell gives a client the reply that it asked for.
@@ -120,6 +135,9 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, c *call, how wish,
 	if err != nil {
 		return err
 	}
+	if receipt.Run == "" { // nobody of the company is to answer
+		return c.receipt(w, r)(receipt, nil)
+	}
 	w.Header().Set("Location", "/parley/v1/runs/"+receipt.Run)
 	run, err := c.Run(r.Context(), receipt.Run)
 	if err != nil {
@@ -128,11 +146,22 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, c *call, how wish,
 	ctx, cancel := s.work(r)
 	defer cancel()
 	if how.leave {
-		defer context.AfterFunc(r.Context(), run.Stop)()
+		defer context.AfterFunc(r.Context(), func() {
+			for run := run; run != nil; run = c.Following(context.WithoutCancel(ctx), run) {
+				run.Stop()
+			}
+		})()
 	}
 	switch {
 	case how.stream:
-		return s.watch(ctx, w, r, run, 0)
+		out := newEvents(w, r)
+		out.begin(nil)
+		for ; run != nil; run = c.Following(ctx, run) {
+			if err := s.watch(ctx, out, r, run, 0); err != nil {
+				return err
+			}
+		}
+		return nil
 	case !how.wait:
 		setETag(w, receipt.Revision)
 		receipt.Key, receipt.Digest = "", ""
@@ -146,16 +175,23 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, c *call, how wish,
 	if err != nil {
 		return err
 	}
-	noteModel(w, out.Message.Reply.Model)
-	setReport(w.Header(), out.Message.Reply.Report)
+	reply := wireReply{Session: c.id, Run: run.ID, Sent: receipt.Message, Outcome: out}
+	for run = c.Following(ctx, run); run != nil; run = c.Following(ctx, run) {
+		more, err := run.Wait(ctx)
+		if err != nil && more.Error == nil {
+			return err
+		}
+		reply.Then = append(reply.Then, wireReply{Session: c.id, Run: run.ID, Outcome: more})
+		out.Revision = more.Revision
+	}
+	noteModel(w, reply.Message.Reply.Model)
+	setReport(w.Header(), reply.Message.Reply.Report)
 	setETag(w, out.Revision)
-	return writeValue(w, r, wireReply{Session: c.id, Run: run.ID, Sent: receipt.Message, Outcome: out})
+	return writeValue(w, r, reply)
 }
 
 // watch sends the events of a run behind one of them, until it is over.
-func (s *Server) watch(ctx context.Context, w http.ResponseWriter, r *http.Request, run *session.Run, last int) error {
-	out := newEvents(w, r)
-	out.begin(nil)
+func (s *Server) watch(ctx context.Context, out *events, r *http.Request, run *session.Run, last int) error {
 	if err := out.write(nil); err != nil {
 		return err
 	}
@@ -243,7 +279,9 @@ func (s *Server) watchRun(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
-	return s.watch(ctx, w, r, run, last)
+	out := newEvents(w, r)
+	out.begin(nil)
+	return s.watch(ctx, out, r, run, last)
 }
 
 // stopRun stops a run and answers when it is over.
@@ -395,9 +433,12 @@ func (s *Server) inSession(ctx context.Context, w http.ResponseWriter, r *http.R
 		}
 		id = x.ID
 	}
-	receipt, err := sessions.Send(ctx, id, session.Write{}, m, session.Ask{Model: q.Model, Params: q.Params, Report: q.Report})
+	receipt, err := sessions.Send(ctx, id, session.Write{}, m, session.Ask{Model: q.Model, Params: q.Params, Report: q.Report, Speaker: q.Speaker})
 	if running, ok := errors.AsType[*session.RunningError](err); ok {
 		w.Header().Set("Location", "/parley/v1/runs/"+running.Run)
+	}
+	if err == nil && receipt.Run == "" {
+		err = session.ErrNobody
 	}
 	if err != nil {
 		return err

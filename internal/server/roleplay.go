@@ -69,7 +69,9 @@ type staging struct {
 func (t talking) stage(ctx context.Context, target Target, params llm.Params, report *llm.Report) (staging, error) {
 	if t.setting.Mode != roleplay.Instruct {
 		t.turns = t.scene.Begin(t.turns)
-		t.stops = t.scene.Stops(t.turns)
+		if !t.layout.NoAutoStops {
+			t.stops = t.scene.Stops(t.turns)
+		}
 		if err := limits.AllStops.CheckInt(len(t.stops) + len(params.Stop)); err != nil {
 			return staging{}, llm.Errorf(llm.Invalid, "messages", "every name in the talk is a stop string, and there are too many: %v", err)
 		}
@@ -272,9 +274,27 @@ func (st staging) ask(ctx context.Context, params llm.Params) iter.Seq2[chat.Eve
 		events = asEvents(st.target.Model.Complete(ctx, st.prompt, params))
 	}
 	if st.flush {
-		return flush(events)
+		events = flush(events)
 	}
-	return events
+	return withStops(events, st.stops)
+}
+
+// withStops is an answer that says which stop strings were added.
+func withStops(events iter.Seq2[chat.Event, error], stops []string) iter.Seq2[chat.Event, error] {
+	if len(stops) == 0 {
+		return events
+	}
+	return func(yield func(chat.Event, error) bool) {
+		for e, err := range events {
+			if a, ok := e.(chat.Accepted); ok {
+				a.Stops = append(a.Stops[:len(a.Stops):len(a.Stops)], stops...)
+				e = a
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
 }
 
 // layoutIn is a layout with the chat format that a setting asks for.

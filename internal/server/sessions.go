@@ -31,11 +31,15 @@ var sessionRoutes = []route{
 	{Native, "GET", "/parley/v1/search", forChat, false, (*Server).searchSessions},
 
 	{Native, "POST", "/parley/v1/sessions/*/send", forChat, true, (*Server).sendMessage},
+	{Native, "POST", "/parley/v1/sessions/*/answer", forChat, true, (*Server).answer},
 	{Native, "POST", "/parley/v1/sessions/*/regenerate", forChat, true, (*Server).regenerate},
 	{Native, "POST", "/parley/v1/sessions/*/continue", forChat, true, (*Server).continueReply},
 	{Native, "POST", "/parley/v1/sessions/*/impersonate", forChat, true, (*Server).impersonate},
 	{Native, "POST", "/parley/v1/sessions/*/undo", forChat, false, (*Server).undo},
 	{Native, "POST", "/parley/v1/sessions/*/stop", forChat, false, (*Server).stopSession},
+	{Native, "GET", "/parley/v1/sessions/*/summary", forChat, false, (*Server).readSummary},
+	{Native, "PUT", "/parley/v1/sessions/*/summary", forChat, false, (*Server).putSummary},
+	{Native, "POST", "/parley/v1/sessions/*/summary", forChat, true, (*Server).makeSummary},
 	{Native, "GET", "/parley/v1/sessions/*/messages", forChat, false, (*Server).wholeTree},
 	{Native, "PATCH", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).editMessage},
 	{Native, "DELETE", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).deleteMessage},
@@ -260,19 +264,34 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
 // settings reads the settings of a session over those that hold, and reports
 // whether there were any.
 func (c *call) settings(v session.Settings) (session.Settings, bool) {
-	any := false
+	any, one := false, c.body.Has("character")
 	for _, f := range []struct {
 		name string
 		to   *string
 	}{{"model", &v.Model}, {"character", &v.Character}, {"user", &v.User}, {"persona", &v.Persona}, {"system", &v.System}, {"note", &v.Note},
-		{"scenario", &v.Scenario}, {"summary", &v.Summary}, {"fit", (*string)(&v.Fit)}, {"style", (*string)(&v.Style)}, {"names", (*string)(&v.Names)}} {
+		{"scenario", &v.Scenario}, {"summary", &v.Summary}, {"fit", (*string)(&v.Fit)}, {"style", (*string)(&v.Style)}, {"names", (*string)(&v.Names)},
+		{"turn", (*string)(&v.Turn)}, {"cards", (*string)(&v.Cards)}} {
 		if c.body.Has(f.name) {
 			any = true
 			*f.to = c.body.Text(f.name)
 		}
 	}
+	if c.body.Has("characters") {
+		v.Characters, any = c.members(), true
+		if !one && len(v.Characters) > 0 {
+			v.Character = ""
+		}
+	} else if one && v.Character != "" {
+		v.Characters = nil
+	}
+	if f := c.body.Flag("self_answers"); f != nil {
+		v.SelfAnswers, any = *f, true
+	}
 	if depth, _ := c.body.Integer(limits.NoteDepth, "note_depth"); depth != nil {
 		v.NoteDepth, any = *depth, true
+	}
+	if m, ok := c.memory(); ok {
+		v.Memory, any = m, true
 	}
 	if c.body.Has("params") {
 		any = true
@@ -282,6 +301,26 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 		}
 	}
 	return v, any
+}
+
+// members takes who is in a company: ids, or objects that say more.
+func (c *call) members() (all []session.Member) {
+	v, ok := c.body.Take("characters")
+	if !ok {
+		return nil
+	}
+	c.body.List("characters", v, limits.Company, func(path string, v wire.Value) {
+		if v.Kind() == '"' {
+			all = append(all, session.Member{ID: v.Text()})
+			return
+		}
+		o := c.body.Object(path, v)
+		all = append(all, session.Member{ID: o.Text("id"), Muted: o.IsSet("muted")})
+		o.Rest(func(name string, _ wire.Value) {
+			o.Invalid(o.At(wire.Short(name)), "there is no such field; there are id and muted")
+		})
+	})
+	return all
 }
 
 func (c *call) tags() *[]string {

@@ -228,6 +228,83 @@ func TestCharactersHaveRevisions(t *testing.T) {
 	k.answer(404, "POST", "/sessions", `{"character":"`+c.ID+`"}`)
 }
 
+func TestACompanyIsTalkedWithOverTheAPI(t *testing.T) {
+	k := keeps(t, nil)
+	for _, name := range []string{"ada", "bob"} {
+		k.answer(201, "PUT", "/characters/"+name, "name: "+strings.ToUpper(name[:1])+name[1:]+"\n")
+	}
+	x := k.answer(201, "POST", "/sessions", `{"characters":["ada",{"id":"bob","muted":true}],"turn":"list","user":"Tom"}`)
+	if x.Title != "Ada, Bob" {
+		t.Errorf("got %+v", x)
+	}
+	at := "/sessions/" + x.ID
+	type reply struct {
+		Run     string
+		Message session.Message
+		Then    []reply
+	}
+	send := func(path, body string) (all []string) {
+		t.Helper()
+		resp := k.do("POST", at+path, body)
+		defer resp.Body.Close()
+		var r reply
+		if err := json.NewDecoder(resp.Body).Decode(&r); err != nil || resp.StatusCode != 200 {
+			t.Fatal(resp.Status, err)
+		}
+		for _, one := range append([]reply{r}, r.Then...) {
+			all = append(all, one.Message.Author.ID)
+		}
+		return all
+	}
+	who := func(path, body, want string) {
+		t.Helper()
+		if got := strings.Join(send(path, body), " "); got != want {
+			t.Errorf("%s %s: %q spoke, want %q", path, body, got, want)
+		}
+	}
+	who("/send", `{"text":"Hi","round":true}`, "ada")
+	k.answer(200, "PATCH", at, `{"characters":["bob","ada"]}`)
+	who("/send", `{"text":"Hi","round":true}`, "bob ada")
+	who("/send", `{"text":"Hi"}`, "bob")
+	who("/regenerate", `{}`, "bob")
+	who("/answer", `{"speaker":"Ada"}`, "ada")
+	who("/answer", `{"replies":3}`, "bob ada bob")
+	streamed := k.do("POST", at+"/send", `{"text":"Hi","round":true,"stream":true}`)
+	if got := read(t, streamed.Body, ""); !reflect.DeepEqual(got, []string{"1 started ", "2 text Hel", "3 text lo", "4 done ", "1 started ", "2 text Hel", "3 text lo", "4 done "}) {
+		t.Errorf("got %q", got)
+	}
+	streamed.Body.Close()
+	for path, body := range map[string]string{
+		"/send?1": `{"text":"Hi","speaker":"eve"}`, "/send?2": `{"text":"Hi","replies":0}`, "/answer": `{"message":1}`, "/impersonate": `{"speaker":"ada"}`,
+	} {
+		k.answer(400, "POST", at+path, body)
+	}
+	k.answer(400, "PATCH", at, `{"characters":[{"id":"ada","loud":true}]}`)
+	k.answer(200, "PATCH", at, `{"turn":"manual"}`)
+	if got := k.answer(200, "POST", at+"/send", `{"text":"Alone?"}`); got.Run != "" {
+		t.Errorf("somebody answered: %+v", got)
+	}
+	if got := k.answer(200, "GET", "/sessions?character=bob", ""); len(got.Sessions) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	completions := func(body string, status int) {
+		t.Helper()
+		resp, err := http.Post(strings.TrimSuffix(k.url, "/parley/v1")+"/v1/chat/completions", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if data, _ := io.ReadAll(resp.Body); resp.StatusCode != status {
+			t.Errorf("%s: %s %s", body, resp.Status, data)
+		}
+	}
+	completions(`{"parley":{"session":"`+x.ID+`","speaker":"bob"},"messages":[{"role":"user","content":"You?"}]}`, 200)
+	completions(`{"parley":{"session":"`+x.ID+`"},"messages":[{"role":"user","content":"You?"}]}`, 400)
+	completions(`{"parley":{"speaker":"bob"},"messages":[{"role":"user","content":"You?"}]}`, 400)
+	k.answer(200, "PATCH", at, `{"character":"ada"}`)
+	who("/send", `{"text":"Hi"}`, "")
+}
+
 func TestAnExternalIDFindsItsSessionAgain(t *testing.T) {
 	k := keeps(t, nil)
 	x := k.answer(201, "POST", "/sessions", `{"external_id":"channel 7"}`)
@@ -482,4 +559,24 @@ func TestPromptsOfASessionAreShownThere(t *testing.T) {
 			t.Errorf("%s without it: %d %s", path, rec.Code, rec.Body)
 		}
 	}
+}
+
+func TestASummaryIsWrittenMadeAndRead(t *testing.T) {
+	k := keeps(t, nil)
+	id := k.answer(201, "POST", "/sessions", `{"memory":{"auto":"full","keep":1,"params":{"temperature":0}}}`).ID
+	k.answer(200, "POST", "/sessions/"+id+"/send", `{"text":"Hi"}`)
+	if got := k.answer(200, "PUT", "/sessions/"+id+"/summary", `{"text":"They met.","until":1}`); got.Text != "They met." {
+		t.Errorf("got %+v", got)
+	}
+	if got := k.answer(200, "POST", "/sessions/"+id+"/summary", `{"until":2}`); !strings.Contains(string(got.Message), `"text":"Hello"`) {
+		t.Errorf("got %s", got.Message)
+	}
+	if got := k.answer(200, "GET", "/sessions/"+id+"/summary", ""); got.Text != "Hello" || got.ETag == "" {
+		t.Errorf("got %+v", got)
+	}
+	if got := k.answer(200, "GET", "/sessions/"+id+"/summary?message=1", ""); got.Text != "They met." {
+		t.Errorf("of the talk before it is %+v", got)
+	}
+	k.answer(400, "POST", "/sessions/"+id+"/summary", `{"until":9}`)
+	k.answer(400, "PATCH", "/sessions/"+id, `{"memory":{"auto":"always"}}`)
 }

@@ -45,13 +45,13 @@ func draw(session string, at ...int64) uint64 {
 }
 
 // set is a session without its messages, as a scene.
-func set(x Session, v Settings, who *part) scene.Scene {
+func set(x Session, v Settings, who []*part) scene.Scene {
 	sc := scene.Scene{
 		User: v.User, Persona: v.Persona, Main: v.System, Scenario: v.Scenario, Summary: v.Summary, Style: v.Style, Names: v.Names,
 		Started: x.Created, Chat: draw(x.ID), Lore: scene.LoreSettings{Greeting: -1},
 	}
-	if who != nil {
-		sc.Cards = []character.Card{who.card}
+	for _, p := range who {
+		sc.Cards = append(sc.Cards, p.card)
 	}
 	if v.Note != "" {
 		sc.Notes = []scene.Note{{Text: v.Note, Depth: v.NoteDepth}}
@@ -64,16 +64,19 @@ func set(x Session, v Settings, who *part) scene.Scene {
 // revision, the reply's kind and when it was asked for: the same again gives
 // the same.
 func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (scene.Composed, error) {
+	if r.Kind == Summarise {
+		return s.task(ctx, t, at, r)
+	}
 	settings := t.Session.At(r.Base)
 	n := &t.Nodes[at.Message-1]
-	var who *part
-	if r.Character.ID != "" {
-		var err error
-		if who, err = s.part(ctx, r.Character.ID, r.Character.Revision); err != nil {
-			return scene.Composed{}, err
-		}
+	cast, speaker, err := s.recast(ctx, r)
+	if err != nil {
+		return scene.Composed{}, err
 	}
-	sc := set(t.Session, settings, who)
+	sc := set(t.Session, settings, cast)
+	if sc.Speaker = speaker; len(cast) > 1 {
+		sc.Shown = settings.shown(speaker)
+	}
 	sc.Now, sc.Seed = r.Asked, draw(t.Session.ID, r.Base, int64(at.Message))
 	talk := t.Messages(n.Parent, r.Base)
 	for _, m := range talk {
@@ -82,6 +85,8 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 		}
 	}
 	sc.Lore.Greeting = t.greeting(n.Parent)
+	var until int
+	sc.Summary, until = t.recall(r.Summary, settings)
 	switch r.Kind {
 	case Continue:
 		sc.Kind = scene.Continue
@@ -94,6 +99,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	for _, m := range talk {
 		if m.Text != "" || m.State == Complete {
 			sc.Messages = append(sc.Messages, said(m, r.Model))
+		}
+		if m.ID == until {
+			sc.Summarised = len(sc.Messages)
 		}
 	}
 	c, err := scene.Compose(sc)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -85,7 +86,8 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	t := NewTree(Session{}, nil)
 	t.Session.Revision = 1
 	r := reader{tree: t, now: s.now()}
-	if err := r.read(data); err != nil {
+	err := r.read(data)
+	if err != nil {
 		return Session{}, err
 	}
 	x := &t.Session
@@ -96,9 +98,18 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	if len(x.Settings) == 0 {
 		x.Settings = []Settings{{Since: 1, User: r.user}}
 	}
-	if v := &x.Settings[len(x.Settings)-1]; v.Character != "" { // it may be that of another server
-		if _, err := s.part(ctx, v.Character, 0); err != nil {
-			v.Character = ""
+	v := &x.Settings[len(x.Settings)-1]
+	missing := func(m Member) bool { // it may be that of another server
+		_, err := s.part(ctx, m.ID, 0)
+		return err != nil
+	}
+	if v.Character != "" && missing(Member{ID: v.Character}) {
+		v.Character = ""
+	}
+	v.Characters = slices.DeleteFunc(slices.Clone(v.Characters), missing)
+	if len(r.speakers) > 1 {
+		if v.Characters, err = s.called(ctx, r.speakers); err != nil {
+			return Session{}, err
 		}
 	}
 	if x.Title == "" {
@@ -119,6 +130,23 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		return Session{}, err
 	}
 	return *x, nil
+}
+
+// called finds characters by what they are called; those that are not here are
+// left out.
+func (s *Sessions) called(ctx context.Context, names []string) (all []Member, err error) {
+	here, err := s.Characters(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		i := slices.IndexFunc(here, func(c Character) bool { return strings.EqualFold(c.Name, name) })
+		if i >= 0 && len(all) < limits.Company.Int() {
+			all = append(all, Member{ID: here[i].ID})
+			here = slices.Delete(here, i, i+1)
+		}
+	}
+	return all, nil
 }
 
 var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
@@ -178,9 +206,16 @@ func (r *reader) archive(data []byte) error {
 		}
 	}
 	for i := range a.Messages {
-		if err := a.Messages[i].check(i, x.Revision); err != nil {
+		n := &a.Messages[i]
+		if err := n.check(i, x.Revision); err != nil {
 			return err
 		}
+		if n.Parent > 0 && a.Messages[n.Parent-1].Role == summaryRole {
+			return wrong(fmt.Sprintf("messages[%d].parent", i), "it is no message")
+		}
+	}
+	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
+		return wrong("session.head", "it is no message")
 	}
 	r.tree.Session, r.tree.Nodes = x, a.Messages
 	return nil
@@ -192,7 +227,11 @@ func (n *Node) check(i int, revision int64) error {
 	if n.ID != i+1 || n.Parent < 0 || n.Parent > i || len(n.Versions) == 0 {
 		return llm.Errorf(llm.Unreadable, path, "its id, parent or number of versions cannot be")
 	}
-	if err := (Send{Text: "-", Author: n.Author, Role: n.Role}).check(); err != nil || n.Role == "" {
+	role := n.Role
+	if role == summaryRole {
+		role = chat.System
+	}
+	if err := (Send{Text: "-", Author: n.Author, Role: role}).check(); err != nil || n.Role == "" {
 		return llm.Errorf(llm.Unreadable, path, "its role or author cannot be")
 	}
 	since := int64(1)

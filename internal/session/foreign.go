@@ -20,6 +20,8 @@ type reader struct {
 	tree *Tree
 	now  time.Time
 	user string // what the person is called
+
+	speakers []string // who of a group speaks, by name
 }
 
 // add adds a message behind the head.
@@ -56,6 +58,8 @@ type stLine struct {
 	Extra    stExtra         `json:"extra"`
 	Swipes   []string        `json:"swipes,omitempty"`
 	SwipeID  int             `json:"swipe_id,omitempty"`
+
+	OriginalAvatar string `json:"original_avatar,omitempty"` // in a group: the picture of who speaks, which tells characters apart
 }
 
 type stExtra struct {
@@ -118,6 +122,9 @@ func (r *reader) stMessage(m stLine) error {
 		}
 	case m.Extra.Type == "narrator":
 		role, author = chat.System, Author{}
+	}
+	if m.OriginalAvatar != "" && role == chat.Assistant && !slices.Contains(r.speakers, m.Name) {
+		r.speakers = append(r.speakers, m.Name)
 	}
 	texts, chosen := m.Swipes, m.SwipeID
 	if len(texts) == 0 || chosen < 0 || chosen >= len(texts) {
@@ -191,6 +198,9 @@ func toSillyTavern(t *Tree) []byte {
 		}
 		if m.Reply != nil {
 			line.Extra.Model = m.Reply.Model
+		}
+		if len(v.Characters) > 0 && m.Role == chat.Assistant {
+			line.OriginalAvatar = line.Name + ".png"
 		}
 		for _, id := range m.Alternatives {
 			if id == m.ID {

@@ -21,6 +21,7 @@ type kept struct {
 	session  Session
 	nodes    []Node
 	receipts map[string]Receipt
+	media    map[string][]byte
 }
 
 // NewMemory makes an empty store.
@@ -36,6 +37,11 @@ func NoSession(id string) error {
 // NoCharacter is the error for an id that no character has.
 func NoCharacter(id string) error {
 	return llm.Errorf(llm.NotFound, "character", "there is no character %q", id)
+}
+
+// NoMedia is the error for a digest that nothing has that a session shows.
+func NoMedia(digest string) error {
+	return llm.Errorf(llm.NotFound, "digest", "there is no picture %q in this session", digest)
 }
 
 // NoReceipt is the error for a key that was not used.
@@ -88,6 +94,18 @@ func (m *Memory) Nodes(_ context.Context, session string) ([]Node, error) {
 	return all, nil
 }
 
+// Media implements Store.
+func (m *Memory) Media(_ context.Context, session, digest string) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if k := m.sessions[session]; k != nil {
+		if data, ok := k.media[digest]; ok {
+			return slices.Clone(data), nil
+		}
+	}
+	return nil, NoMedia(digest)
+}
+
 // later orders sessions as they are listed.
 func later(a, b *Session) int {
 	return cmp.Or(b.Updated.Compare(a.Updated), cmp.Compare(a.ID, b.ID))
@@ -101,7 +119,7 @@ func (m *Memory) List(_ context.Context, q Query) ([]Session, error) {
 	for _, k := range m.sessions {
 		s := &k.session
 		if (s.Deleted != nil) == q.Deleted && (q.Tag == "" || slices.Contains(s.Tags, q.Tag)) &&
-			(q.Character == "" || s.Now().Character == q.Character) && (q.After == nil || later(q.After, s) < 0) {
+			(q.Character == "" || slices.ContainsFunc(s.Now().Members(), func(m Member) bool { return m.ID == q.Character })) && (q.After == nil || later(q.After, s) < 0) {
 			all = append(all, s.clone())
 		}
 	}
@@ -164,7 +182,7 @@ func (m *Memory) Commit(_ context.Context, c Change) error {
 		}
 	}
 	if k == nil {
-		k = &kept{receipts: map[string]Receipt{}}
+		k = &kept{receipts: map[string]Receipt{}, media: map[string][]byte{}}
 		m.sessions[c.Session.ID] = k
 	}
 	k.session = c.Session.clone()
@@ -178,6 +196,9 @@ func (m *Memory) Commit(_ context.Context, c Change) error {
 		} else {
 			n.Versions[w.Version] = w.Value
 		}
+	}
+	for _, f := range c.Media {
+		k.media[f.Digest] = slices.Clone(f.Data)
 	}
 	if c.Receipt != nil {
 		k.receipts[c.Receipt.Key] = *c.Receipt

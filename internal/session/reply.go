@@ -21,72 +21,98 @@ type Ask struct {
 	Model  string
 	Params llm.Params
 	Report llm.Report // of what was asked and is not carried out
+
+	// Of a company.
+	Speaker string // who speaks, by id or name; "": who is chosen
+	Round   bool   // all who are chosen speak, one behind the other
+	Replies int    // so many replies behind each other, whoever is chosen; 0: one, or a round
 }
 
 func (a Ask) check() error {
 	if err := limits.NameBytes.CheckInt(len(a.Model)); err != nil {
 		return llm.Errorf(llm.Invalid, "model", "%v", err)
 	}
+	if err := limits.NameBytes.CheckInt(len(a.Speaker)); err != nil {
+		return llm.Errorf(llm.Invalid, "speaker", "%v", err)
+	}
+	if a.Replies != 0 {
+		if err := limits.RoundReplies.CheckInt(a.Replies); err != nil {
+			return llm.Errorf(llm.Invalid, "replies", "%v", err)
+		}
+	}
 	return a.Params.Check()
 }
 
-// Send adds a message and begins a reply to it.
+// Send adds a message and begins a reply to it. Where nobody of a company is to
+// answer, the receipt has no run.
 func (s *Sessions) Send(ctx context.Context, id string, w Write, m Send, a Ask) (Receipt, error) {
 	if err := m.check(); err != nil {
 		return Receipt{}, err
 	}
-	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
+	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
 		said := m.put(s, t)
-		n := s.place(t, said, chat.Assistant)
-		return n, Reply{Kind: Answer}, said, nil
+		return job{new: chat.Assistant, after: said, reply: Reply{Kind: Answer}, said: said}, nil
 	})
 }
 
-// Regenerate begins another reply in the place of one, or a first one behind
-// a message that is not the assistant's; 0 is the head.
+// Regenerate begins another reply in the place of one, by the same speaker, or
+// a first one behind a message that is not the assistant's; 0 is the head.
 func (s *Sessions) Regenerate(ctx context.Context, id string, w Write, message int, a Ask) (Receipt, error) {
-	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
-		parent := 0
+	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
+		j := job{new: chat.Assistant, reply: Reply{Kind: Answer}}
 		if message != 0 || t.Session.Head != 0 {
 			n, err := t.at(message)
 			if err != nil {
-				return nil, Reply{}, 0, err
+				return job{}, err
 			}
-			if parent = n.ID; n.Role == chat.Assistant {
-				parent = n.Parent
+			if j.after = n.ID; n.Role == chat.Assistant {
+				j.after, j.keep = n.Parent, n
 			}
 		}
-		return s.place(t, parent, chat.Assistant), Reply{Kind: Answer}, 0, nil
+		return j, nil
+	})
+}
+
+// Answer begins a reply behind the head, whoever has spoken there.
+func (s *Sessions) Answer(ctx context.Context, id string, w Write, a Ask) (Receipt, error) {
+	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
+		return job{new: chat.Assistant, after: t.Session.Head, reply: Reply{Kind: Answer}}, nil
 	})
 }
 
 // Impersonate begins a message of the user's.
 func (s *Sessions) Impersonate(ctx context.Context, id string, w Write, a Ask) (Receipt, error) {
-	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
-		return s.place(t, t.Session.Head, chat.User), Reply{Kind: Impersonate}, 0, nil
+	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
+		j := job{new: chat.User, after: t.Session.Head, reply: Reply{Kind: Impersonate}}
+		for _, id := range slices.Backward(t.Path(j.after)) { // the notes of who spoke last count
+			if j.keep = &t.Nodes[id-1]; j.keep.Role == chat.Assistant {
+				break
+			}
+		}
+		return j, nil
 	})
 }
 
 // Continue begins the rest of an assistant's message; 0 is the head.
 func (s *Sessions) Continue(ctx context.Context, id string, w Write, message int, a Ask) (Receipt, error) {
-	return s.begin(ctx, id, w, a, func(t *Tree) (*Node, Reply, int, error) {
+	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
 		n, err := t.at(message)
 		if err != nil {
-			return nil, Reply{}, 0, err
+			return job{}, err
 		}
 		before := n.last()
 		switch {
 		case n.Role != chat.Assistant:
-			return nil, Reply{}, 0, &llm.Error{Code: llm.Invalid, Field: "message", Message: "only a message of the assistant can be continued", Hint: "regenerate, to get one"}
+			return job{}, &llm.Error{Code: llm.Invalid, Field: "message", Message: "only a message of the assistant can be continued", Hint: "regenerate, to get one"}
 		case before.Deleted:
-			return nil, Reply{}, 0, deleted(n.ID)
+			return job{}, deleted(n.ID)
 		case before.Text == "":
-			return nil, Reply{}, 0, &llm.Error{Code: llm.Invalid, Field: "message", Message: "the message has no text yet that could go on", Hint: "regenerate it"}
+			return job{}, &llm.Error{Code: llm.Invalid, Field: "message", Message: "the message has no text yet that could go on", Hint: "regenerate it"}
 		}
 		r := Reply{Kind: Continue, Continued: len(n.Versions) - 1}
 		t.Write(n, Version{Created: s.now(), Text: before.Text, Reasoning: before.Reasoning, State: Running})
 		t.Session.Head = n.ID
-		return n, r, 0, nil
+		return job{node: n, after: n.Parent, reply: r, keep: n}, nil
 	})
 }
 
@@ -101,20 +127,9 @@ func (t *Tree) at(message int) (*Node, error) {
 	return t.Node(message)
 }
 
-// place adds a message that is going to be generated.
-func (s *Sessions) place(t *Tree, parent int, role chat.Role) *Node {
-	v := t.Session.Now()
-	author := Author{Name: v.User}
-	if role == chat.Assistant {
-		author = Author{}
-	}
-	id := t.Add(parent, role, author, Version{Created: s.now(), State: Running})
-	return &t.Nodes[id-1]
-}
-
 // begin commits a message that is to be generated, and what else f does, and
 // starts the run.
-func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(*Tree) (n *Node, r Reply, said int, err error)) (Receipt, error) {
+func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(*Tree) (job, error)) (Receipt, error) {
 	if err := a.check(); err != nil {
 		return Receipt{}, err
 	}
@@ -128,46 +143,36 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 		if err := s.open(t); err != nil {
 			return Receipt{}, err
 		}
-		n, r, said, err := f(t)
+		j, err := f(t)
 		if err != nil {
 			return Receipt{}, err
 		}
-		settings := t.Session.Now()
-		r.Base, r.Asked, r.Wanted = t.Session.Revision, s.now(), a.Model
-		if r.Wanted == "" {
-			r.Wanted = settings.Model
-		}
-		if settings.Character != "" {
-			who, err := s.part(ctx, settings.Character, 0)
-			if err != nil {
-				return Receipt{}, err
-			}
-			r.Character = who.cast
-			if n.Role == chat.Assistant && r.Kind != Continue {
-				n.Author = Author{Name: who.name()}
-			}
-		}
-		place := Place{id, n.ID, len(n.Versions) - 1}
-		v := n.Versions[place.Version]
-		v.Reply = &r
-		if n.Versions[place.Version] = v; n.ID <= t.known {
-			t.wrote[len(t.wrote)-1].Value = v
-		}
-		run = newRun(place, r)
-		run.text.WriteString(v.Text)
-		run.thoughts.WriteString(v.Reasoning)
-		run.outcome.Message.Version.Created = v.Created
-		run.tell(EventStarted, Started{run.ID, id, n.ID, n.Parent, r.Kind})
-		if err := s.claim(run); err != nil {
-			run = nil
+		j.ask = a
+		cast, err := s.cast(ctx, t.Session.Now())
+		if err != nil {
 			return Receipt{}, err
 		}
-		return Receipt{Message: said, Reply: n.ID, Run: run.ID}, nil
+		speaker, more, err := s.speaker(t, &j, cast)
+		if err != nil {
+			return Receipt{}, err
+		}
+		if speaker < 0 {
+			if j.said == 0 {
+				return Receipt{}, ErrNobody
+			}
+			return Receipt{Message: j.said}, nil
+		}
+		begun, err := s.put(t, &j, cast, speaker, more)
+		if err != nil {
+			return Receipt{}, err
+		}
+		run = begun
+		return Receipt{Message: j.said, Reply: run.Place.Message, Run: run.ID}, nil
 	})
 	if err != nil || run == nil {
 		return receipt, err
 	}
-	s.start(run, a)
+	s.start(run)
 	run = nil
 	return receipt, nil
 }
@@ -221,6 +226,7 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	}
 	r.mu.Lock()
 	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.context = model.Info.Context
 	r.mu.Unlock()
 	sc, err := s.compose(ctx, t, r.Place, &r.reply)
 	if err != nil {
@@ -376,7 +382,7 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	if err != nil {
 		return Inspection{}, err
 	}
-	n, err := t.Node(at.Message)
+	n, err := t.any(at.Message)
 	if err != nil {
 		return Inspection{}, err
 	}

@@ -21,6 +21,8 @@ type Run struct {
 	ID      string // that of the session, of the message and the version
 	Session string
 	Place   Place
+	ask     Ask
+	round   round // what comes behind it
 
 	ctx  context.Context
 	stop context.CancelCauseFunc // nil where it is over from the beginning
@@ -34,6 +36,7 @@ type Run struct {
 	thoughts strings.Builder
 	dirty    bool // there is more than was stored
 	reply    Reply
+	context  int // tokens that the model has room for; 0: it does not say
 	outcome  Outcome
 	failure  error // why it failed, or ended early
 }
@@ -67,6 +70,7 @@ type Started struct {
 	Message int    `json:"message"`
 	Parent  int    `json:"parent"`
 	Kind    Kind   `json:"kind"`
+	Author  Author `json:"author,omitzero"` // who speaks
 }
 
 // Text is more of a text.
@@ -92,6 +96,7 @@ type Outcome struct {
 	Message  Message     `json:"message"`
 	Revision int64       `json:"revision"` // of the session, with the message in it
 	Error    *ReplyError `json:"error,omitempty"`
+	Next     string      `json:"next,omitempty"` // the run of the next one in the round
 }
 
 func runID(p Place) string { return fmt.Sprintf("%s.%d.%d", p.Session, p.Message, p.Version) }
@@ -168,7 +173,7 @@ func (s *Sessions) Run(ctx context.Context, id string) (*Run, error) {
 	if err != nil {
 		return nil, missing
 	}
-	n, err := t.Node(p.Message)
+	n, err := t.any(p.Message)
 	if err != nil || p.Version < 0 || p.Version >= len(n.Versions) || n.Versions[p.Version].Reply == nil {
 		return nil, missing
 	}
@@ -177,7 +182,7 @@ func (s *Sessions) Run(ctx context.Context, id string) (*Run, error) {
 		v.State = Interrupted
 	}
 	r = newRun(p, *v.Reply)
-	r.tell(EventStarted, Started{id, p.Session, p.Message, n.Parent, v.Reply.Kind})
+	r.tell(EventStarted, Started{id, p.Session, p.Message, n.Parent, v.Reply.Kind, n.Author})
 	r.tell(EventSnapshot, Snapshot{v.Text, v.Reasoning})
 	m := t.Seen(p.Message)
 	m.Version, m.Number = v, p.Version
@@ -288,7 +293,7 @@ func (r *Run) Wait(ctx context.Context) (Outcome, error) {
 }
 
 // start lets a run go that was claimed and is stored.
-func (s *Sessions) start(r *Run, a Ask) {
+func (s *Sessions) start(r *Run) {
 	ctx, cancelTime := context.WithTimeoutCause(r.ctx, time.Duration(limits.RequestTimeout.Max)*time.Second,
 		&llm.Error{Code: llm.Unavailable, Message: "the reply took longer than any may"})
 	go func() {
@@ -299,7 +304,7 @@ func (s *Sessions) start(r *Run, a Ask) {
 		var flushing sync.WaitGroup
 		flushed, done := context.WithCancel(context.Background())
 		flushing.Go(func() { s.flush(flushed, r) })
-		err := s.generate(ctx, r, a)
+		err := s.generate(ctx, r, r.ask)
 		if cause := context.Cause(ctx); err != nil && cause != nil {
 			err = cause
 		}
@@ -356,8 +361,13 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 	r.reply.Usage.Total = took.Seconds()
 	v := r.version(state)
 	r.mu.Unlock()
+	if r.reply.Kind == Summarise {
+		s.finishSummary(r, v)
+		return
+	}
 
 	out := Outcome{Error: v.Reply.Error}
+	var next, summary *Run
 	_, stored := s.change(context.Background(), r.Session, Write{}, func(t *Tree) (Receipt, error) {
 		n, err := t.Node(r.Place.Message)
 		if err != nil {
@@ -368,7 +378,13 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 			t.Session.Head = n.Parent // there is nothing to see of it
 		}
 		t.Rewrite(n, r.Place.Version, v)
-		out.Message, out.Revision = t.Seen(n.ID), t.Session.Revision
+		if state == Complete {
+			next = s.next(context.Background(), t, r)
+		}
+		if next == nil {
+			summary = s.due(t, r, v)
+		}
+		out.Message, out.Revision = t.Seen(r.Place.Message), t.Session.Revision
 		return Receipt{}, nil
 	})
 	if stored != nil {
@@ -376,9 +392,33 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		e := llm.AsError(stored)
 		out.Error = &ReplyError{e.Code, e.Field, e.Message, e.Hint}
 		out.Message = Message{ID: r.Place.Message, Version: v, Number: r.Place.Version}
+		if next != nil {
+			s.forget(next)
+		}
+		if summary != nil {
+			s.forgetSummary(summary)
+		}
+		next, summary = nil, nil
 	}
 	s.mu.Lock()
-	delete(s.active, r.Session)
+	if next == nil {
+		delete(s.active, r.Session)
+	} else {
+		out.Next = next.ID
+	}
+	s.over(r)
+	s.mu.Unlock()
+	r.end(out)
+	for _, behind := range []*Run{next, summary} {
+		if behind != nil {
+			s.start(behind)
+		}
+	}
+}
+
+// over remembers a run that has ended, and forgets those that ended long ago.
+// s.mu must be held.
+func (s *Sessions) over(r *Run) {
 	s.ended = append(s.ended, r.ID)
 	if more := len(s.ended) - limits.EndedRuns.Int(); more > 0 {
 		for _, id := range s.ended[:more] {
@@ -386,8 +426,20 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 		}
 		s.ended = slices.Delete(s.ended, 0, more)
 	}
-	s.mu.Unlock()
-	r.end(out)
+}
+
+// Following gives the run of the reply behind one, if the round goes on; nil if
+// it does not. It waits until the one is over.
+func (s *Sessions) Following(ctx context.Context, r *Run) *Run {
+	out, err := r.Wait(ctx)
+	if err != nil || out.Next == "" {
+		return nil
+	}
+	next, err := s.Run(ctx, out.Next)
+	if err != nil {
+		return nil
+	}
+	return next
 }
 
 // opening takes a name off the beginning of a reply: models that see names

@@ -23,6 +23,7 @@ type model struct {
 	responder chat.Responder
 	err       error
 	name      string
+	context   int
 
 	mu    sync.Mutex
 	asked []chat.Conversation
@@ -33,7 +34,7 @@ func (m *model) Answerer(_ context.Context, name string) (session.Answerer, erro
 	if m.err != nil {
 		return session.Answerer{}, m.err
 	}
-	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m}, nil
+	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{Context: m.context, ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m}, nil
 }
 
 func (m *model) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {

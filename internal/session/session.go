@@ -36,7 +36,7 @@ type Settings struct {
 	Since int64 `json:"since,omitempty"` // the revision from which on they hold
 
 	Model     string          `json:"model,omitempty"`      // "": the server's choice
-	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular
+	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular, or a company
 	User      string          `json:"user,omitempty"`       // what the person is called who talks
 	Persona   string          `json:"persona,omitempty"`    // who that is
 	System    string          `json:"system,omitempty"`     // instructions at the beginning
@@ -48,6 +48,14 @@ type Settings struct {
 	Style     scene.Style     `json:"style,omitempty"`
 	Names     scene.Names     `json:"names,omitempty"`
 	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
+
+	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
+
+	// Of a company.
+	Characters  []Member   `json:"characters,omitempty"`   // in their order
+	Turn        scene.Turn `json:"turn,omitempty"`         // who answers; "": natural
+	Cards       Cards      `json:"cards,omitempty"`        // whose texts the prompt has
+	SelfAnswers bool       `json:"self_answers,omitempty"` // one who spoke last may be chosen to go on
 }
 
 // At gives the settings as they were at a revision.
@@ -127,11 +135,13 @@ const (
 // says what it says.
 type Reply struct {
 	Kind      Kind      `json:"kind"`
-	Base      int64     `json:"base"`                // the revision of the session that it answers
-	Continued int       `json:"continued,omitempty"` // of Continue: the version whose text it begins with
-	Asked     time.Time `json:"asked"`               // when, for macros and lorebooks
-	Character Cast      `json:"character,omitzero"`
+	Base      int64     `json:"base"`                   // the revision of the session that it answers
+	Continued int       `json:"continued,omitempty"`    // of Continue: the version whose text it begins with
+	Asked     time.Time `json:"asked"`                  // when, for macros and lorebooks
+	Character Cast      `json:"character,omitzero"`     // who speaks
+	Company   []Cast    `json:"company,omitempty"`      // everyone who was there, if there were several
 	Wanted    string    `json:"wanted_model,omitempty"` // the name by which a model was asked for
+	Summary   *Place    `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
 
 	Model          string          `json:"model,omitempty"`
 	Architecture   string          `json:"architecture,omitempty"`

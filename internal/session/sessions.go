@@ -34,11 +34,12 @@ type Sessions struct {
 	cancel  context.CancelCauseFunc
 	running sync.WaitGroup
 
-	mu     sync.Mutex
-	active map[string]*Run // by the id of the session
-	runs   map[string]*Run // by their own ids; those that ended last included
-	ended  []string
-	closed bool
+	mu        sync.Mutex
+	active    map[string]*Run // by the id of the session
+	runs      map[string]*Run // by their own ids; those that ended last included
+	summaries map[string]*Run // that are being made, by the id of the session
+	ended     []string
+	closed    bool
 
 	now   func() time.Time
 	newID func() string
@@ -80,7 +81,7 @@ type Options struct {
 func Open(store Store, o Options) *Sessions {
 	s := &Sessions{
 		store: store, models: o.Models, files: o.Files, log: o.Logger, seed: maphash.MakeSeed(),
-		active: map[string]*Run{}, runs: map[string]*Run{},
+		active: map[string]*Run{}, runs: map[string]*Run{}, summaries: map[string]*Run{},
 		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		newID: func() string { return strings.ToLower(rand.Text()[:16]) },
 	}
@@ -231,33 +232,52 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 	n.Settings.Since = 1
 	t := NewTree(Session{ID: s.newID(), ExternalID: n.ExternalID, Title: n.Title, Tags: n.Tags, Created: now, Settings: []Settings{n.Settings}}, nil)
 	t.Begin(now)
-	if n.Settings.Character != "" {
-		p, err := s.part(ctx, n.Settings.Character, 0)
-		if err != nil {
-			return Session{}, false, err
-		}
-		sc := set(t.Session, n.Settings, p)
-		greetings, err := sc.Greetings(0)
-		if err != nil {
-			return Session{}, false, err
-		}
-		if n.Greeting < 0 || n.Greeting > 0 && n.Greeting >= len(greetings) {
-			return Session{}, false, llm.Errorf(llm.Invalid, "greeting", "the character has %d greetings, counted from 0", len(greetings))
-		}
-		for _, g := range greetings {
-			t.Add(0, chat.Assistant, Author{Name: p.name()}, Version{Created: now, Text: g, State: Complete})
-		}
-		if len(greetings) > 0 {
-			t.Session.Head = 1 + n.Greeting
-		}
-		if t.Session.Title == "" {
-			t.Session.Title = p.name()
-		}
+	cast, err := s.cast(ctx, n.Settings)
+	if err != nil {
+		return Session{}, false, err
+	}
+	if err := s.greet(t, n, cast); err != nil {
+		return Session{}, false, err
 	}
 	if err := s.store.Commit(context.WithoutCancel(ctx), t.Change()); err != nil {
 		return Session{}, false, err
 	}
 	return t.Session, true, nil
+}
+
+// greet begins the talk: with the greetings of the first character as each
+// other's alternatives, and of a company with those of the others behind it.
+func (s *Sessions) greet(t *Tree, n New, cast []*part) error {
+	sc := set(t.Session, n.Settings, cast)
+	var names []string
+	for i, p := range cast {
+		names = append(names, p.name())
+		author := Author{Name: p.name()}
+		if len(n.Settings.Characters) > 0 {
+			author.ID = p.cast.ID
+		}
+		greetings, err := sc.Greetings(i)
+		if err != nil {
+			return err
+		}
+		chosen := 0
+		if i == 0 {
+			if chosen = n.Greeting; chosen < 0 || chosen > 0 && chosen >= len(greetings) {
+				return llm.Errorf(llm.Invalid, "greeting", "the character has %d greetings, counted from 0", len(greetings))
+			}
+		}
+		after, first := t.Session.Head, len(t.Nodes)+1
+		for _, g := range greetings {
+			t.Add(after, chat.Assistant, author, Version{Created: t.Session.Created, Text: g, State: Complete})
+		}
+		if len(greetings) > 0 {
+			t.Session.Head = first + chosen
+		}
+	}
+	if t.Session.Title == "" {
+		t.Session.Title = titleOf(strings.Join(names, ", "))
+	}
+	return nil
 }
 
 func (n New) check() error {
@@ -310,6 +330,12 @@ func (v Settings) check() error {
 	if !slices.Contains([]scene.Names{scene.NamesIfMany, scene.NamesAlways, scene.NamesNever}, v.Names) {
 		return llm.Errorf(llm.Invalid, "names", "there is no %q; there are always and never", v.Names)
 	}
+	if err := v.Memory.check(); err != nil {
+		return err
+	}
+	if err := v.checkCompany(); err != nil {
+		return err
+	}
 	_, _, err := ParseParams(v.Params)
 	return err
 }
@@ -338,10 +364,11 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 		}
 		if p.Settings != nil {
 			v := *p.Settings
-			if v.Character != "" {
-				if _, err := s.part(ctx, v.Character, 0); err != nil {
-					return Receipt{}, err
-				}
+			if err := v.check(); err != nil {
+				return Receipt{}, err
+			}
+			if _, err := s.cast(ctx, v); err != nil {
+				return Receipt{}, err
 			}
 			v.Since = x.Revision
 			x.Settings = append(x.Settings, v)
@@ -402,6 +429,7 @@ func (s *Sessions) Search(ctx context.Context, text string, limit int) ([]Hit, e
 // external id is free for another one.
 func (s *Sessions) Delete(ctx context.Context, id string, w Write) (Receipt, error) {
 	s.Stop(id)
+	s.stopSummary(id)
 	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
 		t.Session.Deleted = new(s.now())
 		t.Session.ExternalID = ""
@@ -424,6 +452,7 @@ func (s *Sessions) Purge(ctx context.Context, id string) error {
 			return err
 		}
 	}
+	s.stopSummary(id)
 	defer s.lock(id)()
 	return s.store.Purge(context.WithoutCancel(ctx), id)
 }
@@ -460,6 +489,7 @@ func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, e
 			n.Origin = &Place{old.ID, m.ID, m.Number}
 		}
 	}
+	f.takeSummary(t, message)
 	if err := s.store.Commit(context.WithoutCancel(ctx), f.Change()); err != nil {
 		return Session{}, err
 	}

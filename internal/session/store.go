@@ -25,6 +25,9 @@ type Store interface {
 	// sessions are left out.
 	Search(ctx context.Context, words []string, limit int) ([]Hit, error)
 
+	// Media gives a picture that a message of a session shows, by its digest.
+	Media(ctx context.Context, session, digest string) ([]byte, error)
+
 	// Commit makes a change as a whole or not at all. If the session has
 	// another revision than Change.Base, or there is another of its id or
 	// external id, it is refused with ErrStale.
@@ -59,8 +62,16 @@ type Change struct {
 
 	Nodes    []Node    // new ones
 	Versions []Written // new, or in the place of what is there
+	Media    []Media   // that they show; those that are there already may be there again
 
 	Receipt *Receipt // remembered with the change
+}
+
+// Media is a picture or another file that messages show. The same one is kept
+// once, whoever shows it.
+type Media struct {
+	Digest string // SHA-256 of the data, in hex
+	Data   []byte
 }
 
 // Written is a version and where it goes.
@@ -85,7 +96,7 @@ type Receipt struct {
 // A Query says which sessions to list.
 type Query struct {
 	Tag       string // those with the tag; "": all
-	Character string // those with the character; "": all
+	Character string // those in which the character is; "": all
 	Deleted   bool   // the deleted ones instead of the others
 	Limit     int
 	After     *Session // those behind this one

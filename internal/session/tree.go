@@ -41,6 +41,15 @@ func (t *Tree) Begin(now time.Time) {
 
 // Node finds a message, deleted ones included.
 func (t *Tree) Node(id int) (*Node, error) {
+	n, err := t.any(id)
+	if err == nil && n.Role == summaryRole {
+		return nil, llm.Errorf(llm.NotFound, "message", "%d is no message of this session, but a summary", id)
+	}
+	return n, err
+}
+
+// any finds a node, summaries included.
+func (t *Tree) any(id int) (*Node, error) {
 	if id < 1 || id > len(t.Nodes) {
 		return nil, llm.Errorf(llm.NotFound, "message", "there is no message %d in this session", id)
 	}
@@ -80,7 +89,7 @@ func (t *Tree) Path(to int) []int {
 func (t *Tree) behind() map[int][]int {
 	all := map[int][]int{}
 	for i := range t.Nodes {
-		if n := &t.Nodes[i]; !n.last().Deleted {
+		if n := &t.Nodes[i]; !n.last().Deleted && n.Role != summaryRole {
 			all[n.Parent] = append(all[n.Parent], n.ID)
 		}
 	}
@@ -109,6 +118,13 @@ func (t *Tree) Add(parent int, role chat.Role, author Author, v Version) int {
 	t.Session.Messages = id
 	t.Session.Head = id
 	return id
+}
+
+// takeBack undoes the Add that was done last.
+func (t *Tree) takeBack() {
+	last := t.Nodes[len(t.Nodes)-1]
+	t.Nodes = t.Nodes[:len(t.Nodes)-1]
+	t.Session.Messages, t.Session.Head = len(t.Nodes), last.Parent
 }
 
 // Write adds a version to a message and gives its number.
@@ -208,7 +224,7 @@ func (t *Tree) message(id int, revision int64, behind map[int][]int) (Message, b
 		return Message{}, false
 	}
 	m := Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *v, Number: number, Versions: len(n.Versions), Origin: n.Origin}
-	if others := behind[n.Parent]; len(others) > 1 {
+	if others := behind[n.Parent]; len(others) > 1 && n.Role != summaryRole {
 		m.Alternatives = others
 	}
 	return m, true

@@ -61,11 +61,21 @@ var migrations = []string{
 	CREATE TRIGGER message_gone AFTER DELETE ON message BEGIN
 		DELETE FROM words WHERE rowid = old.row;
 	END;`,
+	`CREATE TABLE media (
+		digest TEXT PRIMARY KEY, -- SHA-256, in hex
+		data   BLOB NOT NULL
+	) STRICT;
+	CREATE TABLE shown ( -- which media a session has
+		session TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+		digest  TEXT NOT NULL REFERENCES media (digest),
+		PRIMARY KEY (session, digest)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX shown_digest ON shown (digest);`,
 }
 
 // migrate brings a file to the newest version, each step as a whole or not at
-// all.
-func migrate(ctx context.Context, db *sql.Conn) error {
+// all. With save it is copied into a file beside it before the first step.
+func migrate(ctx context.Context, db *sql.Conn, path string, save bool) error {
 	var have int
 	if err := db.QueryRowContext(ctx, "PRAGMA user_version").Scan(&have); err != nil {
 		return err
@@ -74,11 +84,23 @@ func migrate(ctx context.Context, db *sql.Conn) error {
 		return &llm.Error{Code: llm.Broken, Message: fmt.Sprintf("the sessions were kept by a newer Parley (version %d of the file, and this one knows %d)", have, len(migrations)),
 			Hint: "use the newer Parley"}
 	}
+	saved := ""
+	if save && have > 0 && have < len(migrations) {
+		saved = unused(fmt.Sprintf("%s.version-%d", path, have))
+		if err := backup(ctx, db, saved); err != nil {
+			return err
+		}
+	}
 	for ; have < len(migrations); have++ {
 		step := fmt.Sprintf("BEGIN IMMEDIATE; %s PRAGMA user_version = %d; COMMIT", migrations[have], have+1)
 		if _, err := db.ExecContext(ctx, step); err != nil {
 			db.ExecContext(context.WithoutCancel(ctx), "ROLLBACK")
-			return fmt.Errorf("bring the file of sessions to version %d: %w", have+1, err)
+			err = fmt.Errorf("bring the file of sessions to version %d: %w", have+1, err)
+			if saved == "" {
+				return err
+			}
+			e := llm.AsError(explain("bring the sessions to the newest version", err))
+			return &llm.Error{Code: e.Code, Message: e.Message, Hint: "they are as they were; a copy is in " + saved + ", and parley session restore brings it back", Err: err}
 		}
 	}
 	return nil

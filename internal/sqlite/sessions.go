@@ -82,6 +82,18 @@ func (s *Store) nodes(ctx context.Context, id string) ([]session.Node, error) {
 	return all, rows.Err()
 }
 
+// Media implements session.Store.
+func (s *Store) Media(ctx context.Context, id, digest string) (data []byte, err error) {
+	err = s.read.QueryRowContext(ctx, "SELECT m.data FROM shown s JOIN media m ON m.digest = s.digest WHERE s.session = ? AND s.digest = ?", id, digest).Scan(&data)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, session.NoMedia(digest)
+	}
+	if err != nil {
+		return nil, explain("read a picture", err)
+	}
+	return data, nil
+}
+
 // List implements session.Store.
 func (s *Store) List(ctx context.Context, q session.Query) ([]session.Session, error) {
 	where, args := []string{"deleted = ?"}, []any{q.Deleted}
@@ -89,7 +101,7 @@ func (s *Store) List(ctx context.Context, q session.Query) ([]session.Session, e
 		where, args = append(where, "id IN (SELECT session FROM tag WHERE tag = ?)"), append(args, q.Tag)
 	}
 	if q.Character != "" {
-		where, args = append(where, "who = ?"), append(args, q.Character)
+		where, args = append(where, "(who = ? OR instr(who, ?))"), append(args, q.Character, "\n"+q.Character+"\n")
 	}
 	if q.After != nil {
 		at := q.After.Updated.UnixMilli()

@@ -91,6 +91,7 @@ func write(path string) {
 	}
 	var wg sync.WaitGroup
 	var out sync.Mutex
+	wg.Go(func() { reply(ctx, s) })
 	for w := range writers {
 		wg.Go(func() {
 			id := fmt.Sprint("s", w)
@@ -110,6 +111,56 @@ func write(path string) {
 		})
 	}
 	wg.Wait()
+}
+
+// whole is what a reply says when it is whole.
+var whole = strings.Repeat("more ", 20)
+
+// reply generates replies in a session of its own, a word at a time.
+func reply(ctx context.Context, s *Store) {
+	x, err := s.Session(ctx, "replies")
+	if err != nil {
+		x = session.Session{ID: "replies"}
+	}
+	for {
+		c := message(&x, "")
+		v := &c.Nodes[0].Versions[0]
+		v.State = session.Running
+		if err := s.Commit(ctx, c); err != nil {
+			panic(err)
+		}
+		for place := (session.Place{Session: x.ID, Message: x.Messages}); v.State == session.Running; {
+			if v.Text += "more "; v.Text == whole {
+				v.State = session.Complete
+			}
+			if err := s.Grow(ctx, place, *v); err != nil {
+				panic(err)
+			}
+		}
+	}
+}
+
+// halves looks at the replies that a kill left: what is not whole does not say
+// that it is, before a server recovers the file and after.
+func halves(t *testing.T, s *Store) {
+	t.Helper()
+	for range 2 {
+		nodes, err := s.Nodes(t.Context(), "replies")
+		if err != nil {
+			return // it was killed before there was any
+		}
+		for _, n := range nodes {
+			if v := n.Versions[0]; (v.State == session.Complete) != (v.Text == whole) || !strings.HasPrefix(whole, v.Text) {
+				t.Fatalf("a reply is %s and says %q", v.State, v.Text)
+			}
+		}
+		if err := session.Open(s, session.Options{}).Recover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left, err := s.Unfinished(t.Context()); err != nil || len(left) > 0 {
+			t.Fatalf("unfinished are %v (%v)", left, err)
+		}
+	}
 }
 
 func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
@@ -162,6 +213,7 @@ func TestWhatWasAcknowledgedSurvivesAKill(t *testing.T) {
 			}
 			acknowledged[id] = len(nodes)
 		}
+		halves(t, s)
 		var sound string
 		if err := s.read.QueryRow("PRAGMA quick_check").Scan(&sound); err != nil || sound != "ok" {
 			t.Fatalf("the file is %q (%v)", sound, err)

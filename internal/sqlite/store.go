@@ -37,16 +37,17 @@ type job struct {
 }
 
 // Open opens a file, or makes it. A file that is none of ours is refused and
-// left as it is.
+// left as it is; one of an older version is brought to the newest, and how it
+// was is kept in a file beside it.
 func Open(ctx context.Context, path string) (*Store, error) {
-	s, err := open(ctx, path)
+	s, err := open(ctx, path, true)
 	if err != nil {
 		return nil, explain("open the sessions in "+path, err)
 	}
 	return s, nil
 }
 
-func open(ctx context.Context, path string) (_ *Store, err error) {
+func open(ctx context.Context, path string, save bool) (_ *Store, err error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -71,7 +72,7 @@ func open(ctx context.Context, path string) (_ *Store, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := migrate(ctx, write); err != nil {
+	if err := migrate(ctx, write, abs, save); err != nil {
 		return nil, err
 	}
 	s := &Store{read: db, write: write, jobs: make(chan job, 64)}

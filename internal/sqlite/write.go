@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"strings"
 
 	"parley/internal/session"
 )
@@ -56,7 +57,7 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 			return
 		}
 		external := sql.NullString{String: x.ExternalID, Valid: x.ExternalID != ""}
-		args := []any{external, x.Revision, x.Updated.UnixMilli(), x.Deleted != nil, x.Now().Character, c.json(x), x.ID}
+		args := []any{external, x.Revision, x.Updated.UnixMilli(), x.Deleted != nil, who(x.Now()), c.json(x), x.ID}
 		var rows int64
 		if ch.Base == 0 {
 			rows = c.exec("INSERT INTO session (external, revision, updated, deleted, who, data, id) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", args...)
@@ -79,10 +80,27 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 			c.version(row, w.Version, w.Value)
 			c.index(row, w.Value)
 		}
+		for _, m := range ch.Media {
+			c.exec("INSERT OR IGNORE INTO media VALUES (?, ?)", m.Digest, m.Data)
+			c.exec("INSERT OR IGNORE INTO shown VALUES (?, ?)", x.ID, m.Digest)
+		}
 		if r := ch.Receipt; r != nil {
 			c.exec("INSERT INTO receipt VALUES (?, ?, ?)", x.ID, r.Key, c.json(r))
 		}
 	})
+}
+
+// who says which characters are in a session: one by its id, a company by their
+// ids, each on a line between two others. No id has a line's end in it.
+func who(v session.Settings) string {
+	if len(v.Characters) == 0 {
+		return v.Character
+	}
+	var b strings.Builder
+	for _, m := range v.Characters {
+		b.WriteString("\n" + m.ID)
+	}
+	return b.String() + "\n"
 }
 
 func (c *changer) node(id string, n session.Node) {
@@ -140,6 +158,7 @@ func (s *Store) Purge(ctx context.Context, id string) error {
 		if c.exec("DELETE FROM session WHERE id = ?", id) == 0 && c.err == nil {
 			c.err = session.NoSession(id)
 		}
+		c.exec("DELETE FROM media WHERE NOT EXISTS (SELECT 1 FROM shown WHERE shown.digest = media.digest)")
 	})
 }
 

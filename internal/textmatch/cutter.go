@@ -2,10 +2,26 @@ package textmatch
 
 import "unicode/utf8"
 
+// Stops are strings that end a text before them. Those that are no UTF-8 are
+// left out: they cannot occur in a text, and looking for them might divide a
+// rune.
+type Stops struct {
+	Anywhere []string
+	Lines    []string // where a line begins with them
+	Within   bool     // the text begins within a line
+
+	// They count once the text has had the marker After, if that is not empty;
+	// behind it a line begins. Where Opens is not nil it says whether After holds
+	// for this text at all, or that the text is too short to tell.
+	After string
+	Opens func(text string) (opens, known bool)
+}
+
 // A Cutter passes a text on up to the first of several strings. It holds back
-// what may become one of them, and nothing else.
+// what may become one of them, and nothing else. Texts are UTF-8.
 type Cutter struct {
 	stops *Scanner // nil: there are none
+	lines *lines   // nil: none that only begin lines
 	after *Scanner // finds the marker behind which they count; nil: they count
 
 	opens func(text string) (opens, known bool) // nil: that is known
@@ -13,34 +29,41 @@ type Cutter struct {
 }
 
 // NewCutter begins a text that ends before the earliest of stops; of those that
-// begin at one place the longest counts. They count once the text has had the
-// marker after, if that is not empty. Where opens is not nil it says whether
-// after holds for this text at all, or that the text is too short to tell.
-//
-// Stops that are no UTF-8 are left out: they cannot occur in a text, and
-// looking for them might divide a rune.
-func NewCutter(stops []string, after string, opens func(text string) (opens, known bool)) *Cutter {
-	var valid []string
-	for _, s := range stops {
-		if utf8.ValidString(s) {
-			valid = append(valid, s)
-		}
+// begin at one place the longest counts.
+func NewCutter(s Stops) *Cutter {
+	anywhere, begin := valid(s.Anywhere), valid(s.Lines)
+	c := &Cutter{}
+	set := New(anywhere...)
+	if len(begin) > 0 {
+		c.lines = &lines{within: s.Within}
+		set = c.lines.set(anywhere, begin)
 	}
-	set := New(valid...)
 	if set.Empty() {
 		return &Cutter{}
 	}
-	c := &Cutter{stops: set.NewScanner()}
-	if after != "" {
-		c.after = New(after).NewScanner()
-		c.opens = opens
+	c.stops = set.NewScanner()
+	if s.After != "" {
+		c.after = New(s.After).NewScanner()
+		c.opens = s.Opens
 	}
 	return c
+}
+
+func valid(strs []string) (ok []string) {
+	for _, s := range strs {
+		if s != "" && utf8.ValidString(s) {
+			ok = append(ok, s)
+		}
+	}
+	return ok
 }
 
 // Clone makes a cutter that goes on from the same place.
 func (c *Cutter) Clone() *Cutter {
 	n := *c
+	if c.lines != nil {
+		n.lines = new(*c.lines)
+	}
 	for _, s := range []**Scanner{&n.stops, &n.after} {
 		if *s != nil {
 			*s = (*s).Clone()
@@ -75,11 +98,12 @@ func (c *Cutter) Feed(text string) (clear, stop string) {
 		// holds is the text behind it.
 		n := len(text) - c.after.Held()
 		clear, text, c.after = text[:n], text[n:], nil
+		if c.lines != nil {
+			c.lines.within = false
+		}
 	}
-	safe, m := c.stops.Feed(text)
-	if m != nil {
-		stop = m.Text
-	}
+	safe, m := c.stops.Feed(c.lines.mark(text))
+	safe, stop = c.lines.unmark(safe, m)
 	return clear + safe, stop
 }
 
@@ -105,9 +129,6 @@ func (c *Cutter) Flush() (clear, stop string) {
 	if c.stops == nil || c.after != nil {
 		return clear, ""
 	}
-	rest, m := c.stops.Flush()
-	if m != nil {
-		stop = m.Text
-	}
+	rest, stop := c.lines.unmark(c.stops.Flush())
 	return clear + rest, stop
 }

@@ -11,6 +11,44 @@ import (
 // into one spec for each layer when a model is loaded: the code that computes
 // asks the spec, never the architecture's name.
 
+// A layerSpec is the shape of one layer.
+type layerSpec struct {
+	traits
+	heads, kvHeads   int        // query heads; key and value heads, each serving heads/kvHeads of them
+	keyDim, valueDim int        // of a head, as cached
+	latent           latentSpec // how keys and values are compressed, if they are
+	ffn              int        // inner width of the feed-forward part, or of each expert
+	routing          routing    // between experts; of none where there is one feed-forward part for all
+	shared           int        // inner width of the expert that sees every token, or 0
+
+	rotated int // leading elements of each head that are rotated, even
+	turns   int // which of the model's frequencies, or -1: not rotated
+
+	window int     // positions that a token sees, with its own; 0: all
+	scale  float32 // of the products of queries and keys
+	cap    float32 // they are bent to stay below it, 0: not
+	clamp  float32 // queries, keys and values are cut to it, 0: not
+	growth growth
+}
+
+// Traits are what the layers of an architecture have in common.
+type traits struct {
+	pairing     pairing
+	centred     bool // norms are LayerNorm, not RMSNorm
+	weightless  bool // norms have no weights
+	noPreNorms  bool // what attention and feed-forward get is the stream itself
+	postNorms   bool // what they give is normalised
+	qkNorm      norming
+	qkNormLate  bool // after rotation, not before
+	qkNormMaybe bool // where the file has its weights
+	parallel    parallelism
+	activation  activation
+	sinks       bool   // each head may see what is no token
+	fusedGate   bool   // gate and up lie in one tensor, ffn_up
+	attnNorm    string // the name of the norm before attention, if not attn_norm
+	ffnNorm     string // of that before the feed-forward part, if not ffn_norm
+}
+
 // pairing says which elements of a head are rotated together.
 type pairing uint8
 
@@ -19,70 +57,111 @@ const (
 	halves                    // i and i+n/2, as GPT-NeoX
 )
 
-// A layerSpec is the shape of one layer.
-type layerSpec struct {
-	heads, kvHeads   int // query heads; key and value heads, each serving heads/kvHeads of them
-	keyDim, valueDim int // of a head
-	ffn              int // inner width of the feed-forward part, or of each expert
-	experts, used    int // experts, and how many of them see a token; 0: one for all
-	pairing          pairing
-	rotated          int // leading elements of each head that are rotated, even
-	turns            int // which of the model's frequencies, or -1: not rotated
-
-	window    int     // positions that a token sees, with its own; 0: all
-	scale     float32 // of the products of queries and keys
-	cap       float32 // they are bent to stay below it, 0: not
-	gelu      bool    // GELU in place of SiLU
-	normUsed  bool    // the weights of the experts used are made to add up to one
-	preNorms  bool    // what attention and feed-forward get is normalised
-	postNorms bool    // what they give is
-	qkNorm    norming
-	fusedGate bool // gate and up lie in one tensor, ffn_up
-}
-
 // norming says over what queries and keys are normalised before they are rotated.
 type norming uint8
 
 const (
 	notNormed  norming = iota
 	eachHead           // Qwen 3, Gemma 3
+	headsOwn           // each head by weights of its own: Command R+
 	allOfToken         // OLMo 2
+)
+
+// parallelism says whether the feed-forward part reads what attention reads, or
+// the stream with what attention gave.
+type parallelism uint8
+
+const (
+	sequential   parallelism = iota
+	parallel                 // both read the stream, each by its norm, or by the one that there is
+	unlessNormed             // parallel where the feed-forward part has no norm: StableLM
+	asFileSays               // use_parallel_residual: GPT-NeoX
 )
 
 // An architecture is what general.architecture may name.
 type architecture struct {
-	pairing     pairing
-	qkNorm      norming
-	noPreNorms  bool
-	postNorms   bool
-	gelu        bool
-	fusedGate   bool
+	traits
 	rootOfDim   bool       // embeddings are multiplied by √dim
 	multipliers bool       // Granite's: of embeddings, residuals, attention and logits, in the metadata
+	logitScale  bool       // logits are multiplied by what the metadata says
 	caps        [2]float64 // soft caps of attention and of logits, where the metadata is silent; 0: none
+	tied        bool       // the embedding is the output, whatever else is there
 
-	window      int  // where the metadata is silent
-	global      int  // with windows: every so-many-th layer sees all
-	localBase   bool // and the others have a frequency of their own
-	wide        int  // layers of the one model of the family whose scale is 1/√(dim/heads)
-	notRotated  int  // every so-many-th layer
-	expertsSum1 bool
+	window      int     // where the metadata is silent
+	global      int     // with windows: every so-many-th layer sees all
+	localBase   bool    // and the others have a frequency of their own
+	localTurns  bool    // and only they are rotated
+	windowed    int     // layers of the one model of the family that has windows; 0: all have
+	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
+	notRotated  int     // every so-many-th layer
+	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
+	sections    bool    // pictures are rotated by several positions, text by one
+	stretched   bool    // frequencies may be lower by rope.scaling.alpha
+	latent      bool    // keys and values may be compressed
+	growing     bool    // queries grow with their position where the metadata says so
+	clamped     bool    // queries, keys and values are cut where the metadata says so
+	yarnLogMul  float64 // what rope.scaling.yarn_log_multiplier is multiplied by; 0: it is not read
+	expertsSum1 bool    // the weights of the experts used are made to add up to one, where the metadata is silent
+	gating      gating
 	experts     bool // there may be some
+	sharedFFN   bool // one more sees every token, as wide as a feed-forward part where the metadata is silent
+	sharedEach  bool // and expert_shared_feed_forward_length is of each
 }
 
 var architectures = map[string]architecture{
-	"llama":    {pairing: neighbours, experts: true, expertsSum1: true},
-	"qwen2":    {pairing: halves},
-	"qwen3":    {pairing: halves, qkNorm: eachHead},
-	"qwen3moe": {pairing: halves, qkNorm: eachHead, experts: true, expertsSum1: true},
-	"gemma":    {pairing: halves, gelu: true, rootOfDim: true},
-	"gemma2":   {pairing: halves, gelu: true, rootOfDim: true, postNorms: true, caps: [2]float64{50, 30}, window: 4096, global: 2, wide: 46},
-	"gemma3":   {pairing: halves, gelu: true, rootOfDim: true, postNorms: true, qkNorm: eachHead, global: 6, localBase: true, wide: 62},
-	"phi3":     {pairing: halves, fusedGate: true},
-	"olmo2":    {pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true},
-	"glm4":     {pairing: neighbours, fusedGate: true, postNorms: true},
-	"granite":  {pairing: neighbours, multipliers: true},
-	"smollm3":  {pairing: neighbours, notRotated: 4},
+	"llama":    {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true},
+	"qwen2":    {traits: traits{pairing: halves}},
+	"qwen3":    {traits: traits{pairing: halves, qkNorm: eachHead}},
+	"qwen3moe": {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true, expertsSum1: true},
+	"gemma":    {traits: traits{pairing: halves, activation: geGLU}, rootOfDim: true},
+	"gemma2":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true}, rootOfDim: true, caps: [2]float64{50, 30}, window: 4096, global: 2, wide: 46},
+	"gemma3":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead}, rootOfDim: true, global: 6, localBase: true, wide: 62},
+	"phi3":     {traits: traits{pairing: halves, fusedGate: true}},
+	"olmo2":    {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}},
+	"glm4":     {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}, sections: true},
+	"granite":  {traits: traits{pairing: neighbours}, multipliers: true},
+	"smollm3":  {traits: traits{pairing: neighbours}, notRotated: 4},
+	"gpt-oss": {traits: traits{pairing: halves, activation: swiGLUClamped, sinks: true, ffnNorm: "post_attention_norm"},
+		experts: true, gating: softmaxOfUsed, global: 2},
+	"mistral3":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true, growing: true, yarnLogMul: 1},
+	"command-r": {traits: traits{pairing: neighbours, centred: true, parallel: parallel, qkNorm: headsOwn, qkNormMaybe: true}, tied: true, logitScale: true},
+	"cohere2":   {traits: traits{pairing: neighbours, centred: true, parallel: parallel}, tied: true, logitScale: true, global: 4, localTurns: true},
+
+	"qwen2moe":      {traits: traits{pairing: halves}, experts: true, sharedFFN: true},
+	"qwen2vl":       {traits: traits{pairing: halves}, sections: true},
+	"qwen3vl":       {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true},
+	"qwen3vlmoe":    {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
+	"granitemoe":    {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
+	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
+	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
+	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
+	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
+	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},
+	"olmoe":         {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true},
+	"starcoder2":    {traits: traits{pairing: halves, centred: true, activation: gelu}},
+	"stablelm":      {traits: traits{pairing: halves, centred: true, parallel: unlessNormed, qkNorm: headsOwn, qkNormMaybe: true}},
+	"phi2":          {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu}},
+	"phimoe":        {traits: traits{pairing: halves}, experts: true, expertsSum1: true},
+	"gptneox":       {traits: traits{pairing: halves, centred: true, parallel: asFileSays, activation: gelu}},
+	"falcon":        {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu, attnNorm: "attn_norm_2", ffnNorm: "attn_norm"}},
+	"baichuan":      {traits: traits{pairing: neighbours}, alibi: 40},
+	"internlm2":     {traits: traits{pairing: neighbours}},
+	"xverse":        {traits: traits{pairing: neighbours}},
+	"orion":         {traits: traits{pairing: halves, centred: true}},
+	"minicpm":       {traits: traits{pairing: neighbours}, multipliers: true},
+	"nemotron":      {traits: traits{pairing: halves, centred: true, activation: squaredReLU}},
+	"arcee":         {traits: traits{pairing: neighbours, activation: squaredReLU}},
+	"exaone":        {traits: traits{pairing: halves}},
+	"exaone4":       {traits: traits{pairing: halves, qkNorm: eachHead, noPreNorms: true, postNorms: true}, window: 4096, global: 4, localTurns: true, windowed: 64},
+	"bailingmoe":    {traits: traits{pairing: neighbours}, experts: true},
+	"bailingmoe2":   {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true, sharedEach: true},
+	"ernie4_5":      {traits: traits{pairing: neighbours}},
+	"ernie4_5-moe":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true},
+	"hunyuan-dense": {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, stretched: true},
+	"hunyuan-moe":   {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, experts: true, expertsSum1: true, sharedFFN: true},
+	"seed_oss":      {traits: traits{pairing: halves, ffnNorm: "post_attention_norm"}},
+	"dots1":         {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true},
+	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 
 func findArchitecture(name string) (architecture, error) {

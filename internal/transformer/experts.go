@@ -1,9 +1,118 @@
 package transformer
 
-import "parley/internal/kernel"
+import (
+	"math"
+
+	"parley/internal/kernel"
+)
 
 // Mixtures of experts (Shazeer et al. 2017): a router says which few of many
 // feed-forward parts see a token, and with what weight.
+
+// A routing says how experts are chosen.
+type routing struct {
+	experts, used int // how many there are, and how many see a token
+	gating        gating
+	normed        bool    // the weights of those used are made to add up to one
+	scale         float32 // and multiplied by this
+	groups        int     // experts are in so many groups of neighbours; 0: in none
+	groupsUsed    int     // of which those are open whose two best are best
+}
+
+// gating says what makes weights of the router's logits.
+type gating uint8
+
+const (
+	softmax       gating = iota // over all experts
+	sigmoid                     // of each by itself
+	softmaxOfUsed               // over those used
+)
+
+// A mixtureSpec is what metadata says of a model's experts.
+type mixtureSpec struct {
+	routing
+	first, every int // the first layer with experts, and how many layers from one to the next
+	sharedCount  int
+	sharedFFN    int // of all of them, or 0
+}
+
+// in says whether layer i has experts.
+func (m *mixtureSpec) in(i int) bool {
+	return m.experts > 0 && i >= m.first && (i+1)%m.every == 0
+}
+
+// shared is the inner width of the experts that see every token, which are as one;
+// ffn is that of one of the others.
+func (m *mixtureSpec) shared(ffn int) int {
+	if m.sharedFFN > 0 {
+		return m.sharedFFN
+	}
+	return m.sharedCount * ffn
+}
+
+func (r *reader) readMixture(arch architecture) mixtureSpec {
+	m := mixtureSpec{every: 1}
+	m.experts = r.optional("expert_count", 0)
+	if m.experts == 0 || m.experts == 1 && !arch.experts { // some files of models without any say one
+		m.experts = 0
+		return m
+	}
+	if !arch.experts {
+		r.fail("expert_count", "is %d: mixtures of experts are not supported in this architecture", m.experts)
+	}
+	if m.used = r.count("expert_used_count", -1); m.used > m.experts {
+		r.fail("expert_used_count", "is %d of %d experts", m.used, m.experts)
+	}
+	m.first = r.optional("leading_dense_block_count", 0)
+	m.every = r.count("interleave_moe_layer_step", 1)
+	m.gating = arch.gating
+	switch kind := r.optional("expert_gating_func", 0); kind {
+	case 0:
+	case 1:
+		m.gating = softmax
+	case 2:
+		m.gating = sigmoid
+	case 3:
+		m.gating = softmaxOfUsed
+	default:
+		r.fail("expert_gating_func", "is %d, which is not supported; supported: 1 (softmax), 2 (sigmoid), 3 (softmax of those used)", kind)
+	}
+	m.normed = r.flag("expert_weights_norm", arch.expertsSum1)
+	if m.scale = float32(r.number("expert_weights_scale", 1, 0, 1e6)); m.scale == 0 {
+		m.scale = 1
+	}
+	m.readGroups(r)
+	m.sharedCount = r.optional("expert_shared_count", 0)
+	if m.sharedCount > 1024 {
+		r.fail("expert_shared_count", "is %d: up to 1024 is supported", m.sharedCount)
+	}
+	m.sharedFFN = r.optional("expert_shared_feed_forward_length", 0)
+	if arch.sharedEach {
+		m.sharedFFN *= m.sharedCount
+	}
+	if arch.sharedFFN && m.sharedFFN == 0 {
+		m.sharedFFN = r.count("feed_forward_length", -1)
+	}
+	return m
+}
+
+func (m *mixtureSpec) readGroups(r *reader) {
+	if m.groups = r.optional("expert_group_count", 0); m.groups <= 1 {
+		m.groups = 0
+		return
+	}
+	m.groupsUsed = r.count("expert_group_used_count", -1)
+	if r.err != nil {
+		return
+	}
+	size := m.experts / m.groups
+	switch {
+	case m.experts%m.groups != 0 || size < 2:
+		r.fail("expert_group_count", "is %d for %d experts: each group has to have the same number, at least two", m.groups, m.experts)
+	case m.groupsUsed > m.groups || m.used > m.groupsUsed*size:
+		r.fail("expert_group_used_count", "is %d of %d groups of %d experts, of which %d are used", m.groupsUsed, m.groups, size, m.used)
+	}
+}
 
 // A choice is one expert of one token.
 type choice struct {
@@ -11,32 +120,44 @@ type choice struct {
 	weight float32
 }
 
-// mixture makes y of the input. What a token's experts give is added in the order
-// of the experts, whichever tokens share them.
+// mixture makes y of the input, which is xn. What a token's experts give is added in
+// the order of the experts, whichever tokens share them; the one that all tokens
+// share comes first.
 func (m *Model) mixture(l *layer, n int) {
 	w, s, dim := &m.work, &l.spec, m.config.Dim
-	w.route = grown(w.route, n*s.experts)
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.router, Out: w.route})
-	w.chosen = grown(w.chosen, n*s.used)
+	r := &s.routing
+	w.route = grown(w.route, n*r.experts)
+	products := []kernel.Product{{W: &l.router, Out: w.route}}
+	if l.sharedGate.Rows > 0 {
+		w.shareGates = grown(w.shareGates, n)
+		products = append(products, kernel.Product{W: &l.sharedGate, Out: w.shareGates})
+	}
+	kernel.Multiply(m.pool, &w.in, products...)
+	w.chosen, w.rank = grown(w.chosen, n*r.used), grown(w.rank, n*r.experts)
 	m.pool.Run(n, func(i int) {
-		choose(w.chosen[i*s.used:][:s.used], w.route[i*s.experts:][:s.experts], s.normUsed)
+		logits := w.route[i*r.experts:][:r.experts]
+		addBias(logits, l.routerBias)
+		r.choose(w.chosen[i*r.used:][:r.used], logits, l.choiceBias, w.rank[i*r.experts:][:r.experts])
 	})
 	w.mixed = grown(w.mixed, n*dim)
 	clear(w.mixed)
+	if l.shared != nil {
+		m.share(l, n)
+	}
 	w.packed = grown(w.packed, n*dim)
 	for e := range l.experts {
 		w.members, w.weights = w.members[:0], w.weights[:0]
 		for i, c := range w.chosen {
 			if c.expert == e {
-				copy(w.packed[len(w.members)*dim:][:dim], w.xn[i/s.used*dim:][:dim])
-				w.members, w.weights = append(w.members, i/s.used), append(w.weights, c.weight)
+				copy(w.packed[len(w.members)*dim:][:dim], w.xn[i/r.used*dim:][:dim])
+				w.members, w.weights = append(w.members, i/r.used), append(w.weights, c.weight)
 			}
 		}
 		if len(w.members) == 0 {
 			continue
 		}
 		w.in.Set(w.packed, len(w.members), dim)
-		m.ask(&l.experts[e], s, len(w.members))
+		m.ask(&l.experts[e], s.activation, len(w.members))
 		for i, token := range w.members {
 			y := w.y[i*dim:][:dim]
 			kernel.Scale(y, w.weights[i])
@@ -46,31 +167,106 @@ func (m *Model) mixture(l *layer, n int) {
 	copy(w.y, w.mixed)
 }
 
-// choose takes the experts of the greatest probability, of equal ones the first.
-// It overwrites the router's logits.
-func choose(out []choice, logits []float32, normed bool) {
-	kernel.Softmax(logits, 1)
+// share adds what the expert that sees every token gives, times the sigmoid of what
+// its gate says, if it has one.
+func (m *Model) share(l *layer, n int) {
+	w, dim := &m.work, m.config.Dim
+	m.ask(l.shared, l.spec.activation, n)
+	copy(w.mixed, w.y)
+	if l.sharedGate.Rows > 0 {
+		kernel.Sigmoid(w.shareGates)
+		for i, g := range w.shareGates {
+			kernel.Scale(w.mixed[i*dim:][:dim], g)
+		}
+	}
+}
+
+// choose takes the experts of the greatest probability plus bias, if there is one; of
+// equal ones the first. It overwrites the router's logits, and rank, which is as long.
+func (r *routing) choose(out []choice, logits, bias, rank []float32) {
+	switch r.gating {
+	case softmax:
+		kernel.Softmax(logits, 1)
+	case sigmoid:
+		kernel.Sigmoid(logits)
+	}
+	copy(rank, logits)
+	addBias(rank, bias)
+	if r.groups > 0 {
+		r.closeGroups(rank)
+	}
+	none := float32(math.Inf(-1))
 	for i := range out {
 		best := -1
-		for e, p := range logits {
-			if p >= 0 && (best < 0 || p > logits[best]) {
+		for e, p := range rank {
+			if p > none && (best < 0 || p > rank[best]) {
 				best = e
 			}
 		}
 		if best < 0 { // no number among them: what follows is no number either
-			out[i] = choice{i, logits[i]}
+			out[i] = choice{i, float32(math.NaN())}
 			continue
 		}
 		out[i] = choice{best, logits[best]}
-		logits[best] = -1
+		rank[best] = none
 	}
-	if normed {
+	r.weigh(out)
+}
+
+// closeGroups leaves only the experts of the groups whose two best are best, of equal
+// ones the first.
+func (r *routing) closeGroups(rank []float32) {
+	none := float32(math.Inf(-1))
+	size := r.experts / r.groups
+	sums := make([]float32, r.groups)
+	for g := range sums {
+		first, second := none, none
+		for _, p := range rank[g*size:][:size] {
+			first, second = max(first, p), max(second, min(first, p))
+		}
+		sums[g] = first + second
+	}
+	open := make([]bool, r.groups)
+	for range r.groupsUsed {
+		best := -1
+		for g, sum := range sums {
+			if !open[g] && (best < 0 || sum > sums[best]) {
+				best = g
+			}
+		}
+		open[best] = true
+	}
+	for e := range rank {
+		if !open[e/size] {
+			rank[e] = none
+		}
+	}
+}
+
+// weigh makes the weights of those chosen what they are to be in the end.
+func (r *routing) weigh(out []choice) {
+	if r.gating == softmaxOfUsed {
+		weights := make([]float32, len(out))
+		for i, c := range out {
+			weights[i] = c.weight
+		}
+		kernel.Softmax(weights, 1)
+		for i := range out {
+			out[i].weight = weights[i]
+		}
+	}
+	if r.normed {
 		var sum float32
 		for _, c := range out {
 			sum += c.weight
 		}
 		for i := range out {
 			out[i].weight /= max(sum, 0x1p-14)
+		}
+	}
+	if r.scale != 1 {
+		for i := range out {
+			out[i].weight *= r.scale
 		}
 	}
 }

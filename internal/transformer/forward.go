@@ -44,17 +44,26 @@ type buffers struct {
 	x, xn, y      []float32 // (dim)
 	q, k, v, seen []float32 // (heads·keyDim), (kvHeads·keyDim), (kvHeads·valueDim), (heads·valueDim)
 	gate, up      []float32 // (ffn)
+	full          []float32 // (heads·(plain+rotated)) or (heads·value), where keys and values are compressed
+	heads         []headWork
 	angles        []float32 // (turns, rotated)
-	route         []float32 // (experts)
+	route, rank   []float32 // (experts)
+	shareGates    []float32 // (1)
 	mixed         []float32 // (dim), what experts give, added up
 	packed        []float32 // (dim), the input of one expert
-	chosen        []choice  // of each token, spec.used of them, the likeliest first
+	chosen        []choice  // of each token, routing.used of them, the likeliest first
 	members       []int     // tokens of one expert
 	weights       []float32 // and its weight for each
 	in            kernel.Input
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise
 	results       [][]float32
+}
+
+// A headWork is one head's part of a batch.
+type headWork struct {
+	in   kernel.Input
+	x, y []float32
 }
 
 // Forward appends each step's tokens to its KV, and returns what was asked for,
@@ -149,108 +158,147 @@ func (m *Model) batch() {
 		}
 	}
 	for i := range m.layers {
+		l := &m.layers[i]
+		m.normalise(l.attnNorm, n)
 		m.attention(i, n)
-		m.feedForward(&m.layers[i], n)
+		if l.spec.parallel == parallel {
+			if l.ffnNorm != nil {
+				m.normalise(l.ffnNorm, n) // otherwise xn is what attention read
+			}
+			m.addToStream(l.ob, l.attnPost, n)
+			w.in.Set(w.xn, n, dim)
+		} else {
+			m.addToStream(l.ob, l.attnPost, n)
+			m.normalise(l.ffnNorm, n)
+		}
+		if l.spec.routing.experts > 0 {
+			m.mixture(l, n)
+		} else {
+			m.ask(&l.experts[0], l.spec.activation, n)
+		}
+		m.addToStream(nil, l.ffnPost, n)
 	}
 	m.results()
 	w.rows = w.rows[:0]
 }
 
-// attention adds to x what the tokens see of those before them.
+// attention makes y of the input: what the tokens see of those before them.
 func (m *Model) attention(index, n int) {
 	w, l := &m.work, &m.layers[index]
 	s := &l.spec
-	qn, kn, vn, on := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim, s.heads*s.valueDim
-	w.q, w.k, w.v, w.seen = grown(w.q, n*qn), grown(w.k, n*kn), grown(w.v, n*vn), grown(w.seen, n*on)
-	m.normalise(l.attnNorm, n)
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
-
-	pairs := 2 * len(m.turns[0].frequency)
-	m.pool.Run(n, func(i int) {
-		q, k, v := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn]
-		addBias(q, l.qb)
-		addBias(k, l.kb)
-		addBias(v, l.vb)
-		m.normaliseHeads(q, l.qNorm)
-		m.normaliseHeads(k, l.kNorm)
-		if s.turns >= 0 {
-			angles := w.angles[(s.turns*n+i)*pairs:][:pairs]
-			rotate(q, s.keyDim, s.pairing, angles)
-			rotate(k, s.keyDim, s.pairing, angles)
-		}
-		w.rows[i].kv.put(index, w.rows[i].position, k, v)
-	})
+	qn, on := s.heads*s.keyDim, s.heads*s.valueDim
+	w.q, w.seen = grown(w.q, n*qn), grown(w.seen, n*on)
+	if l.latent != nil {
+		m.latentQueries(index, n)
+	} else {
+		m.project(index, n)
+	}
 	m.pool.Run(n*s.kvHeads, func(i int) {
 		token, head := i/s.kvHeads, i%s.kvHeads
 		m.attend(index, &w.rows[token], head, w.q[token*qn:][:qn], w.seen[token*on:][:on])
 	})
-	w.in.Set(w.seen, n, on)
+	if l.latent != nil {
+		m.latentValues(l, n)
+		w.in.Set(w.full, n, s.heads*s.headOut())
+	} else {
+		w.in.Set(w.seen, n, on)
+	}
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.o, Out: w.y})
-	m.addToStream(l.ob, l.attnPost, n)
 }
 
-// feedForward adds to x what each token makes of itself.
-func (m *Model) feedForward(l *layer, n int) {
-	m.normalise(l.ffnNorm, n)
-	if l.spec.experts > 0 {
-		m.mixture(l, n)
-	} else {
-		m.ask(&l.experts[0], &l.spec, n)
-	}
-	m.addToStream(nil, l.ffnPost, n)
+// project makes q of the input, and keeps the tokens' keys and values.
+func (m *Model) project(index, n int) {
+	w, l := &m.work, &m.layers[index]
+	s := &l.spec
+	qn, kn, vn := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
+	w.k, w.v = grown(w.k, n*kn), grown(w.v, n*vn)
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
+	m.pool.Run(n, func(i int) {
+		q, k, v, r := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn], &w.rows[i]
+		addBias(q, l.qb)
+		addBias(k, l.kb)
+		addBias(v, l.vb)
+		if s.clamp > 0 {
+			kernel.Clamp(q, s.clamp)
+			kernel.Clamp(k, s.clamp)
+			kernel.Clamp(v, s.clamp)
+		}
+		if l.qNorm != nil && !s.qkNormLate {
+			l.qNorm.apply(q, q)
+			l.kNorm.apply(k, k)
+		}
+		if s.turns >= 0 {
+			angles := m.angles(s, i, n)
+			rotate(q, s.keyDim, s.pairing, angles)
+			rotate(k, s.keyDim, s.pairing, angles)
+		}
+		if l.qNorm != nil && s.qkNormLate {
+			l.qNorm.apply(q, q)
+			l.kNorm.apply(k, k)
+		}
+		kernel.Scale(q, s.growth.at(r.position))
+		r.kv.put(index, r.position, k, v)
+	})
+}
+
+// angles are those of row i of n for a layer that is rotated.
+func (m *Model) angles(s *layerSpec, i, n int) []float32 {
+	pairs := 2 * len(m.turns[0].frequency)
+	return m.work.angles[(s.turns*n+i)*pairs:][:pairs]
 }
 
 // ask makes y of the input by one expert.
-func (m *Model) ask(e *expert, s *layerSpec, n int) {
-	w, ffn := &m.work, s.ffn
-	w.gate, w.up = grown(w.gate, n*ffn), grown(w.up, n*ffn)
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.gate, Out: w.gate}, kernel.Product{W: &e.up, Out: w.up})
-	gated := kernel.SwiGLU
-	if s.gelu {
-		gated = kernel.GeGLU
+func (m *Model) ask(e *expert, a activation, n int) {
+	w, ffn := &m.work, e.up.Rows
+	w.up = grown(w.up, n*ffn)
+	if a.gated() {
+		w.gate = grown(w.gate, n*ffn)
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.gate, Out: w.gate}, kernel.Product{W: &e.up, Out: w.up})
+	} else {
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.up, Out: w.up})
 	}
+	addBiases(w.gate, e.gateBias, n)
+	addBiases(w.up, e.upBias, n)
 	const part = 2048
 	parts := (n*ffn + part - 1) / part
 	m.pool.Run(parts, func(i int) {
 		from, to := i*part, min((i+1)*part, n*ffn)
-		gated(w.gate[from:to], w.up[from:to])
+		if a.gated() {
+			a.gate(w.gate[from:to], w.up[from:to])
+		} else {
+			a.bend(w.up[from:to])
+		}
 	})
-	w.in.Set(w.gate, n, ffn)
+	inner := w.up
+	if a.gated() {
+		inner = w.gate
+	}
+	w.in.Set(inner, n, ffn)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.down, Out: w.y})
+	addBiases(w.y, e.downBias, n)
 }
 
-// normalise makes the stream, normalised where there is a weight, the input of what
+// normalise makes the stream, normalised if there is a norm, the input of what
 // follows.
-func (m *Model) normalise(weight []float32, n int) {
+func (m *Model) normalise(by *norm, n int) {
 	w, dim := &m.work, m.config.Dim
-	if weight == nil {
+	if by == nil {
 		copy(w.xn, w.x)
-		w.in.Set(w.xn, n, dim)
-		return
+	} else {
+		m.pool.Run(n, func(i int) { by.apply(w.xn[i*dim:][:dim], w.x[i*dim:][:dim]) })
 	}
-	m.pool.Run(n, func(i int) {
-		kernel.RMSNorm(w.xn[i*dim:][:dim], w.x[i*dim:][:dim], weight, m.config.Eps)
-	})
 	w.in.Set(w.xn, n, dim)
 }
 
-// normaliseHeads normalises x in groups as long as the weight: heads, or all of it.
-func (m *Model) normaliseHeads(x, weight []float32) {
-	if weight == nil {
-		return
-	}
-	for n := len(weight); len(x) >= n; x = x[n:] {
-		kernel.RMSNorm(x[:n], x[:n], weight, m.config.Eps)
-	}
-}
-
-// addToStream adds y to x, normalised where there is a weight.
-func (m *Model) addToStream(bias, weight []float32, n int) {
+// addToStream adds y to x, normalised if there is a norm.
+func (m *Model) addToStream(bias []float32, by *norm, n int) {
 	w, dim := &m.work, m.config.Dim
 	m.pool.Run(n, func(i int) {
 		y := w.y[i*dim:][:dim]
 		addBias(y, bias)
-		m.normaliseHeads(y, weight)
+		if by != nil {
+			by.apply(y, y)
+		}
 		kernel.Scale(y, m.config.residualScale)
 		kernel.Add(w.x[i*dim:][:dim], y)
 	})
@@ -262,6 +310,16 @@ func addBias(x, bias []float32) {
 	}
 }
 
+// addBiases adds the bias, if there is one, to each of n rows.
+func addBiases(x, bias []float32, n int) {
+	if bias == nil {
+		return
+	}
+	for i := range n {
+		kernel.Add(x[i*len(bias):][:len(bias)], bias)
+	}
+}
+
 // results makes the states and logits that were asked for. Those of a batch are
 // neighbours, in order.
 func (m *Model) results() {
@@ -269,7 +327,7 @@ func (m *Model) results() {
 	n, first := 0, 0
 	for i, r := range w.rows {
 		if r.state >= 0 {
-			kernel.RMSNorm(w.states[r.state*dim:][:dim], w.x[i*dim:][:dim], m.norm, m.config.Eps)
+			m.norm.apply(w.states[r.state*dim:][:dim], w.x[i*dim:][:dim])
 		}
 		if r.logits < 0 {
 			continue
@@ -277,13 +335,14 @@ func (m *Model) results() {
 		if n == 0 {
 			first = r.logits
 		}
-		kernel.RMSNorm(w.xn[n*dim:][:dim], w.x[i*dim:][:dim], m.norm, m.config.Eps)
+		m.norm.apply(w.xn[n*dim:][:dim], w.x[i*dim:][:dim])
 		n++
 	}
 	if n > 0 {
 		w.in.Set(w.xn, n, dim)
 		out := w.logits[first*m.config.Vocab:][:n*m.config.Vocab]
 		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &m.output, Out: out})
+		addBiases(out, m.outputBias, n)
 		kernel.Scale(out, m.config.logitScale)
 		if m.config.logitCap > 0 {
 			kernel.SoftCap(out, 1, m.config.logitCap)

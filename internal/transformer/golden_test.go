@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,7 +48,7 @@ var recipes = func() []tiny {
 	for _, ty := range []gguf.Type{gguf.Q4_1, gguf.Q5_0, gguf.Q5_1, gguf.Q2_K, gguf.Q3_K, gguf.Q5_K, gguf.IQ4_NL, gguf.IQ4_XS, gguf.MXFP4} {
 		list = append(list, recipe(strings.ToLower(ty.String()), ty))
 	}
-	return append(list, families()...)
+	return append(append(list, families()...), moreFamilies()...)
 }()
 
 // families are models of other architectures, each with what is its own.
@@ -151,7 +152,9 @@ func TestLikeLlamaCpp(t *testing.T) {
 				// llama.cpp rounds activations to eight bits here, and is itself so
 				// far from the exact result; we keep float32.
 				limit = 1e-2
-			case r.matrices.BlockSize() > 1:
+			case r.layers > 16: // what keys and values are rounded to adds up
+				limit, exactLimit = 5e-3, 5e-3
+			case r.matrices.BlockSize() > 1 || len(r.types) > 0:
 				limit, exactLimit = 5e-2, 5e-2
 			}
 			e, oursOff, theirsOff := distance(ours, theirs), distance(ours, exact), distance(theirs, exact)
@@ -188,7 +191,11 @@ func ask(t *testing.T, r tiny) {
 	if err := os.WriteFile(path, r.file(t), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ids := strings.Trim(strings.ReplaceAll(fmt.Sprint(goldenIDs), " ", ","), "[]")
+	all := slices.Clone(goldenIDs)
+	for i := range all {
+		all[i] %= int32(r.vocab)
+	}
+	ids := strings.Trim(strings.ReplaceAll(fmt.Sprint(all), " ", ","), "[]")
 	out, err := exec.Command("python3", *oracle, *bins, path, "logits", ids).Output()
 	if err != nil {
 		t.Fatalf("%v: %s", err, err.(*exec.ExitError).Stderr)
@@ -203,7 +210,7 @@ func ask(t *testing.T, r tiny) {
 			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(v))
 		}
 	}
-	text, _ := json.Marshal(golden{goldenIDs, base64.StdEncoding.EncodeToString(b)})
+	text, _ := json.Marshal(golden{all, base64.StdEncoding.EncodeToString(b)})
 	if err := os.MkdirAll("testdata", 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 	}{
 		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
 		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
-		{"unknown architecture", meta("general.architecture", "mamba"), nil, `"mamba", which is not supported; supported: gemma, gemma2`},
+		{"unknown architecture", meta("general.architecture", "mamba"), nil, `"mamba", which is not supported; supported: arcee, baichuan`},
 		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
 		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
 		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
@@ -81,7 +81,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 		{"epsilon zero", meta("llama.attention.layer_norm_rms_epsilon", float32(0)), nil, "layer_norm_rms_epsilon is 0"},
 		{"frequency base infinite", meta("llama.rope.freq_base", float32(math.Inf(1))), nil, "llama.rope.freq_base is +Inf"},
 		{"frequency base negative", meta("llama.rope.freq_base", float32(-1)), nil, "llama.rope.freq_base is -1"},
-		{"scaling of another kind", meta("llama.rope.scaling.type", "yarn"), nil, `"yarn", which is not supported; supported: none, linear`},
+		{"scaling of another kind", meta("llama.rope.scaling.type", "dynamic"), nil, `"dynamic", which is not supported; supported: none, linear, yarn`},
 		{"scaling factor NaN", meta("llama.rope.scaling.factor", float32(math.NaN())), nil, "llama.rope.scaling.factor is NaN"},
 		{"odd rotation", meta("llama.rope.dimension_count", uint32(63)), nil, "rope.dimension_count is 63"},
 		{"rotation wider than a head", meta("llama.rope.dimension_count", uint32(128)), nil, "rope.dimension_count is 128"},
@@ -145,6 +145,10 @@ func TestHostileTensorsAreRefusedByName(t *testing.T) {
 
 func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 	count := func(key string, v uint32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	number := func(key string, v float32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	pattern := func(v ...bool) gguf.KV {
+		return gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf(v)}
+	}
 	named := func(name string) tiny {
 		for _, r := range recipes {
 			if r.name == name {
@@ -156,9 +160,14 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 	with := func(name string, change func(string, *gguf.TensorSource) bool, more ...gguf.KV) tiny {
 		r := named(name)
 		r.layers, r.vocab = 2, 32
+		if r.layout != "" {
+			r.dim, r.ffn = min(r.dim, 128), min(r.ffn, 192)
+		}
 		r.change, r.meta = change, append(slices.Clone(r.meta), more...)
 		return r
 	}
+	alibi := named("baichuan")
+	alibi.layers = 40
 	for _, c := range []struct {
 		model tiny
 		want  string
@@ -175,6 +184,39 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{with("phi3", reshaped("blk.0.attn_qkv.weight", 256, 513)), "blk.0.attn_qkv.weight has shape [256 513]"},
 		{with("phi3", reshaped("blk.1.ffn_up.weight", 256, 512)), "blk.1.ffn_up.weight has shape [256 512]"},
 		{with("granite", nil, gguf.KV{Key: "llama.logit_scale", Value: gguf.ValueOf(float32(0))}), "granite.logit_scale is 0"},
+		{with("gpt-oss", without("blk.1.attn_sinks.weight")), "blk.1.attn_sinks.weight is missing"},
+		{with("gpt-oss", reshaped("blk.0.attn_sinks.weight", 5)), "blk.0.attn_sinks.weight has shape [5]"},
+		{with("gpt-oss", reshaped("blk.0.ffn_up_exps.bias", 96, 5)), "blk.0.ffn_up_exps.bias has shape [96 5]"},
+		{with("gpt-oss", nil, pattern(true)), "sliding_window_pattern has 1 elements, but there are 2 layers"},
+		{with("gpt-oss", nil, gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]string{"a", "b"})}), "gpt-oss.attention.sliding_window_pattern"},
+		{with("gpt-oss", nil, number("rope.freq_base", 1)), "gpt-oss.rope.freq_base is 1: more than 1 is needed for YaRN"},
+		{with("gpt-oss", nil, number("rope.scaling.yarn_beta_fast", 0)), "gpt-oss.rope.scaling.yarn_beta_fast is 0"},
+		{with("gpt-oss", nil, count("rope.scaling.original_context_length", 0)), "gpt-oss.rope.scaling.original_context_length is 0"},
+		{with("gpt-oss", nil, count("expert_gating_func", 4)), "gpt-oss.expert_gating_func is 4, which is not supported"},
+		{with("gpt-oss", nil, number("expert_weights_scale", float32(math.Inf(1)))), "gpt-oss.expert_weights_scale is +Inf"},
+		{with("phi3-long", reshaped("rope_factors_long.weight", 15)), "rope_factors_long.weight has shape [15]"},
+		{with("phi3-long", nil, number("rope.scaling.attn_factor", 0)), "phi3.rope.scaling.attn_factor is 0"},
+		{with("mistral3", nil, count("attention.temperature_length", 0)), "mistral3.attention.temperature_length is 0"},
+		{with("command-r", nil, number("attention.layer_norm_epsilon", 0)), "command-r.attention.layer_norm_epsilon is 0"},
+		{with("qwen2moe", without("blk.0.ffn_down_shexp.weight")), "blk.0.ffn_down_shexp.weight is missing"},
+		{with("bailingmoe", nil, count("expert_shared_count", 1<<20)), "bailingmoe.expert_shared_count is 1048576"},
+		{with("deepseek2", nil, count("attention.kv_lora_rank", 0)), "deepseek2.attention.kv_lora_rank is 0"},
+		{with("deepseek2", nil, count("rope.dimension_count", 48)), "deepseek2.rope.dimension_count is 48 of a head's 48"},
+		{with("deepseek2", nil, count("rope.dimension_count", 15)), "deepseek2.rope.dimension_count is 15, but has to be even"},
+		{with("deepseek2", nil, count("attention.value_length_mla", 0)), "deepseek2.attention.value_length_mla is 0"},
+		{with("deepseek2", nil, count("attention.q_lora_rank", 0)), "blk.0.attn_q.weight is missing"},
+		{with("deepseek2", reshaped("blk.1.attn_k_b.weight", 64, 32, 4)), "blk.1.attn_k_b.weight has shape [64 32 4]"},
+		{with("deepseek2", without("blk.0.attn_v_b.weight")), "blk.0.attn_v_b.weight is missing"},
+		{with("deepseek2-lite", reshaped("blk.0.attn_kv_b.weight", 64, 319)), "blk.0.attn_kv_b.weight has shape [64 319]"},
+		{with("deepseek2", nil, count("expert_group_count", 4)), "deepseek2.expert_group_count is 4 for 6 experts"},
+		{with("deepseek2", nil, count("expert_group_count", 6)), "deepseek2.expert_group_count is 6 for 6 experts"},
+		{with("deepseek2", nil, count("expert_group_used_count", 4)), "deepseek2.expert_group_used_count is 4 of 3"},
+		{with("deepseek2", nil, count("expert_group_used_count", 1), count("expert_used_count", 3)), "deepseek2.expert_group_used_count is 1 of 3 groups of 2"},
+		{with("deepseek2", nil, count("nextn_predict_layers", 2)), "deepseek2.nextn_predict_layers is 2 of 2 layers"},
+		{with("falcon-two-norms", without("blk.1.attn_norm.weight")), "blk.1.attn_norm.bias is not one"},
+		{with("qwen3vl", nil, gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 4, 4, 4})}), "qwen3vl.rope.dimension_sections has a fourth section"},
+		{with("ernie4_5-moe", nil, count("interleave_moe_layer_step", 0)), "ernie4_5-moe.interleave_moe_layer_step is 0"},
+		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
 		f, err := gguf.Parse(c.model.file(t))
@@ -198,6 +240,13 @@ func FuzzLoad(f *testing.F) {
 			r.meta = append(meta("llama.expert_count", uint32(3)), meta("llama.expert_used_count", uint32(2))...)
 		}
 		files = append(files, r.file(f))
+	}
+	for _, r := range recipes {
+		switch r.name {
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel":
+			r.dim, r.layers, r.ffn, r.vocab, r.matrices = 32, 2, 32, 32, gguf.F16
+			files = append(files, r.file(f))
+		}
 	}
 	f.Add(uint8(0), uint32(30), []byte{1})
 	f.Add(uint8(0), uint32(400), []byte{0xff, 0xff, 0xff, 0xff})

@@ -1,19 +1,19 @@
 package transformer
 
 import (
+	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 
 	"parley/internal/gguf"
 	"parley/internal/kernel"
-	"parley/internal/limits"
 )
 
 // Options are what a caller decides of a model.
 type Options struct {
 	Threads int // that compute; less than one is one
+	Context int // tokens of the longest sequence to come, as far as it decides on frequencies (longrope); 0: the model's
 }
 
 // A Model is the weights of one file, ready to compute. Its methods are for one
@@ -21,43 +21,53 @@ type Options struct {
 type Model struct {
 	config Config
 	pool   *kernel.Pool
+	single *kernel.Pool // of one thread, for products within a Run
 
-	embed  kernel.Matrix // (vocab, dim)
-	layers []layer
-	norm   []float32     // (dim)
-	output kernel.Matrix // (vocab, dim); the embedding where they are tied
+	embed      kernel.Matrix // (vocab, dim)
+	layers     []layer
+	norm       *norm
+	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
+	outputBias []float32     // (vocab)
 
 	packed []*kernel.Packed
 
-	turns []*turns // layers name theirs
-	kv    *kvLayout
-	work  buffers
-	score sync.Pool // *[]float32, one for each thread at work
+	turns  []*turns // layers name theirs
+	kv     *kvLayout
+	memory memory
+	work   buffers
+	score  sync.Pool // *[]float32, one for each thread at work
 }
 
-// A layer is the weights of one layer; vectors that a file may lack are nil.
+// A layer is the weights of one layer; what a file may lack is nil.
 type layer struct {
 	spec layerSpec
 
-	attnNorm       []float32     // (dim); nil where there is none
+	attnNorm       *norm
 	q              kernel.Matrix // (heads·keyDim, dim)
 	k              kernel.Matrix // (kvHeads·keyDim, dim)
 	v              kernel.Matrix // (kvHeads·valueDim, dim)
 	o              kernel.Matrix // (dim, heads·valueDim)
 	qb, kb, vb, ob []float32     // biases of the four
-	qNorm, kNorm   []float32     // (keyDim), or (heads·keyDim), (kvHeads·keyDim)
-	attnPost       []float32     // (dim)
+	qNorm, kNorm   *norm
+	latent         *latent   // in place of q, k and v
+	sinks          []float32 // (heads), what each head may see that is no token
+	attnPost       *norm
 
-	ffnNorm []float32     // (dim)
-	ffnPost []float32     // (dim)
-	router  kernel.Matrix // (experts, dim)
-	experts []expert      // one where there is no router
+	ffnNorm    *norm
+	ffnPost    *norm
+	router     kernel.Matrix // (experts, dim)
+	routerBias []float32     // (experts), of its logits
+	choiceBias []float32     // (experts), added to what experts are chosen by
+	experts    []expert      // one where there is no router
+	shared     *expert       // that sees every token
+	sharedGate kernel.Matrix // (1, dim), how much of it is taken
 }
 
 // An expert is the weights of one feed-forward part.
 type expert struct {
-	gate, up kernel.Matrix // (ffn, dim)
-	down     kernel.Matrix // (dim, ffn)
+	gate, up                   kernel.Matrix // (ffn, dim); no gate where the activation has none
+	down                       kernel.Matrix // (dim, ffn)
+	gateBias, upBias, downBias []float32
 }
 
 // Load makes a model of a file, which has to stay open as long as the model is
@@ -65,11 +75,16 @@ type expert struct {
 // file declares is checked; the error names the key or the tensor, and what is
 // supported. Close the model to end its threads.
 func Load(f *gguf.File, o Options) (*Model, error) {
-	m, err := read(f)
+	m, err := read(f, o)
 	if err != nil {
 		return nil, err
 	}
-	m.pool = kernel.NewPool(o.Threads)
+	for i := range m.layers {
+		if x := m.layers[i].latent; x != nil {
+			x.turnKeys()
+		}
+	}
+	m.pool, m.single = kernel.NewPool(o.Threads), kernel.NewPool(1)
 	if err := m.pack(f); err != nil {
 		m.Close()
 		return nil, fmt.Errorf("transformer: %w", err)
@@ -80,18 +95,19 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 // Check gives the error that Load would give. It reads what describes a model,
 // and no weights but the few that are vectors.
 func Check(f *gguf.File) error {
-	_, err := read(f)
+	_, err := read(f, Options{})
 	return err
 }
 
 // read makes a model that cannot compute yet.
-func read(f *gguf.File) (*Model, error) {
+func read(f *gguf.File, o Options) (*Model, error) {
 	c, err := readConfig(f)
 	if err != nil {
 		return nil, fmt.Errorf("transformer: %w", err)
 	}
-	l := &loader{f: f, used: map[string]bool{}}
+	l := &loader{f: f, used: map[string]bool{}, eps: c.Eps}
 	m := &Model{config: *c}
+	l.context = cmp.Or(o.Context, c.Context)
 	l.model(m)
 	if l.err != nil {
 		return nil, fmt.Errorf("transformer: %w", l.err)
@@ -116,33 +132,42 @@ func (m *Model) Threads() int { return m.pool.Threads() }
 // BytesPerToken is how much of the weights is read to compute one token alone;
 // keys and values come on top.
 func (m *Model) BytesPerToken() int64 {
-	n := m.output.Bytes()
+	return int64(m.output.Bytes()) + m.perToken((*kernel.Matrix).Bytes)
+}
+
+// OperationsPerToken is how many operations on weights, two for each
+// multiply-add, read a token whose logits nobody wants.
+func (m *Model) OperationsPerToken() int64 {
+	return m.perToken(func(w *kernel.Matrix) int { return 2 * w.Rows * w.Cols })
+}
+
+// perToken adds something up over the matrices of all layers that a token meets.
+func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
-			n += w.Bytes()
+			n += int64(of(w))
+		}
+		if l.latent != nil {
+			l.latent.each(func(w *kernel.Matrix) { n += int64(of(w)) })
+		}
+		if l.shared != nil {
+			n += int64(of(&l.shared.gate) + of(&l.shared.up) + of(&l.shared.down))
 		}
 		e := &l.experts[0] // all are of one size
-		n += (e.gate.Bytes() + e.up.Bytes() + e.down.Bytes()) * max(1, l.spec.used)
+		n += int64((of(&e.gate) + of(&e.up) + of(&e.down)) * max(1, l.spec.routing.used))
 	}
-	return int64(n)
-}
-
-// A loader finds tensors and keeps the first error.
-type loader struct {
-	f    *gguf.File
-	used map[string]bool
-	err  error
+	return n
 }
 
 func (l *loader) model(m *Model) {
 	c := &m.config
 	m.embed = l.embedding("token_embd.weight", c.Dim)
 	c.Vocab = m.embed.Rows
-	m.norm = l.vector("output_norm.weight", c.Dim)
+	m.norm = l.norm("output_norm", c.arch.traits, c.Dim)
 	m.output = m.embed
-	if _, ok := l.f.Tensor("output.weight"); ok {
-		m.output = l.matrix("output.weight", c.Vocab, c.Dim)
+	if l.has("output.weight") && !c.arch.tied {
+		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
 	}
 	for i := range c.layers {
 		if l.err != nil {
@@ -151,57 +176,135 @@ func (l *loader) model(m *Model) {
 		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
 	}
 	m.kv = newKVLayout(c.layers)
+	m.memory.sizes = m.kv.sizes
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
 		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
 		divisors = nil // they are of the first alone
 	}
 	for i := range l.f.Tensors {
-		if name := l.f.Tensors[i].Name; l.err == nil && !l.used[name] {
+		if name := l.f.Tensors[i].Name; l.err == nil && !l.used[name] && !c.guesses(name) {
 			l.err = fmt.Errorf("tensor %s is not one that this program knows of architecture %s: without it the answers would be wrong", name, c.Architecture)
 		}
 	}
 }
 
+// guesses says whether a tensor is of the blocks that guess at tokens beyond the next:
+// they have no part in logits.
+func (c *Config) guesses(tensor string) bool {
+	var block int
+	if _, err := fmt.Sscanf(tensor, "blk.%d.", &block); err != nil {
+		return false
+	}
+	return block >= c.Layers && block < c.blocks
+}
+
 func (l *loader) layer(p string, dim int, s layerSpec) layer {
 	w := layer{spec: s}
-	if s.preNorms {
-		w.attnNorm = l.vector(p+"attn_norm.weight", dim)
-		w.ffnNorm = l.vector(p+"ffn_norm.weight", dim)
+	l.norms(&w, p, dim)
+	if s.latent.rank > 0 {
+		w.latent = l.latent(p, dim, &s)
+	} else {
+		l.projections(&w, p, dim)
+	}
+	if s.sinks {
+		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
+	}
+	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())
+	if s.routing.experts > 0 {
+		l.mixture(&w, p, dim)
+	} else {
+		w.experts = []expert{l.expert(p, "", s.ffn, dim, &s)}
+	}
+	return w
+}
+
+// norms reads the norms of a layer.
+func (l *loader) norms(w *layer, p string, dim int) {
+	s := &w.spec
+	attn, ffn := p+cmp.Or(s.attnNorm, "attn_norm"), p+cmp.Or(s.ffnNorm, "ffn_norm")
+	if s.attnNorm != "" && !l.has(attn+".weight") { // then there is one for both
+		attn, ffn = ffn, attn
+	}
+	if s.parallel == unlessNormed {
+		s.parallel = sequential
+		if !l.has(ffn + ".weight") {
+			s.parallel = parallel
+		}
+	}
+	if !s.noPreNorms {
+		w.attnNorm = l.norm(attn, s.traits, dim)
+		if s.parallel == sequential || l.has(ffn+".weight") {
+			w.ffnNorm = l.norm(ffn, s.traits, dim)
+		}
 	}
 	if s.postNorms {
-		w.attnPost = l.vector(p+"post_attention_norm.weight", dim)
-		w.ffnPost = l.vector(p+"post_ffw_norm.weight", dim)
+		w.attnPost = l.norm(p+"post_attention_norm", s.traits, dim)
+		w.ffnPost = l.norm(p+"post_ffw_norm", s.traits, dim)
+	}
+	if s.qkNormMaybe && !l.has(p+"attn_q_norm.weight") {
+		return
 	}
 	switch s.qkNorm {
 	case eachHead:
-		w.qNorm, w.kNorm = l.vector(p+"attn_q_norm.weight", s.keyDim), l.vector(p+"attn_k_norm.weight", s.keyDim)
+		w.qNorm, w.kNorm = l.norm(p+"attn_q_norm", s.traits, s.keyDim), l.norm(p+"attn_k_norm", s.traits, s.keyDim)
+	case headsOwn:
+		w.qNorm, w.kNorm = l.headsNorm(p+"attn_q_norm", s.heads, s), l.headsNorm(p+"attn_k_norm", s.kvHeads, s)
 	case allOfToken:
-		w.qNorm, w.kNorm = l.vector(p+"attn_q_norm.weight", s.heads*s.keyDim), l.vector(p+"attn_k_norm.weight", s.kvHeads*s.keyDim)
+		w.qNorm, w.kNorm = l.norm(p+"attn_q_norm", s.traits, s.heads*s.keyDim), l.norm(p+"attn_k_norm", s.traits, s.kvHeads*s.keyDim)
 	}
-	l.projections(&w, p, dim)
-	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.valueDim)
-	switch {
-	case s.experts > 0:
-		w.router = l.matrix(p+"ffn_gate_inp.weight", s.experts, dim)
-		w.experts = make([]expert, s.experts)
-		l.stack(p+"ffn_gate_exps.weight", s.ffn, dim, w.experts, func(e *expert) *kernel.Matrix { return &e.gate })
-		l.stack(p+"ffn_up_exps.weight", s.ffn, dim, w.experts, func(e *expert) *kernel.Matrix { return &e.up })
-		l.stack(p+"ffn_down_exps.weight", dim, s.ffn, w.experts, func(e *expert) *kernel.Matrix { return &e.down })
-	case s.fusedGate:
-		both := l.matrix(p+"ffn_up.weight", 2*s.ffn, dim)
-		down := l.matrix(p+"ffn_down.weight", dim, s.ffn)
-		if l.err == nil {
-			w.experts = []expert{{both.Slice(0, s.ffn), both.Slice(s.ffn, 2*s.ffn), down}}
+}
+
+// mixture reads experts and what chooses them.
+func (l *loader) mixture(w *layer, p string, dim int) {
+	s := &w.spec
+	r := &s.routing
+	w.router, w.routerBias = l.linear(p+"ffn_gate_inp", r.experts, dim)
+	if l.has(p + "exp_probs_b.bias") {
+		w.choiceBias = l.vector(p+"exp_probs_b.bias", r.experts)
+	}
+	if l.err != nil {
+		return // before a hostile count of experts takes memory
+	}
+	w.experts = make([]expert, r.experts)
+	if s.activation.gated() {
+		for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, dim) {
+			w.experts[i].gate, w.experts[i].gateBias = x.w, x.bias
 		}
-	default:
-		w.experts = []expert{{
-			gate: l.matrix(p+"ffn_gate.weight", s.ffn, dim),
-			up:   l.matrix(p+"ffn_up.weight", s.ffn, dim),
-			down: l.matrix(p+"ffn_down.weight", dim, s.ffn),
-		}}
 	}
-	return w
+	for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, dim) {
+		w.experts[i].up, w.experts[i].upBias = x.w, x.bias
+	}
+	for i, x := range l.linears(p+"ffn_down_exps", r.experts, dim, s.ffn) {
+		w.experts[i].down, w.experts[i].downBias = x.w, x.bias
+	}
+	if s.shared > 0 {
+		w.shared = new(l.expert(p, "_shexp", s.shared, dim, s))
+		if l.has(p + "ffn_gate_inp_shexp.weight") {
+			w.sharedGate = l.matrix(p+"ffn_gate_inp_shexp.weight", 1, dim)
+		}
+	}
+}
+
+// expert reads a feed-forward part that is not one of a stack.
+func (l *loader) expert(p, suffix string, ffn, dim int, s *layerSpec) (e expert) {
+	switch {
+	case s.fusedGate && suffix == "":
+		both, bias := l.linear(p+"ffn_up", 2*ffn, dim)
+		if l.err == nil {
+			e.gate, e.up = both.Slice(0, ffn), both.Slice(ffn, 2*ffn)
+			if bias != nil {
+				e.gateBias, e.upBias = bias[:ffn], bias[ffn:]
+			}
+		}
+	case s.activation.gated():
+		e.gate, e.gateBias = l.linear(p+"ffn_gate"+suffix, ffn, dim)
+		e.up, e.upBias = l.linear(p+"ffn_up"+suffix, ffn, dim)
+	default:
+		e.up, e.upBias = l.linear(p+"ffn_up"+suffix, ffn, dim)
+	}
+	e.down, e.downBias = l.linear(p+"ffn_down"+suffix, dim, ffn)
+	return e
 }
 
 // projections are those of queries, keys and values: three matrices, or one
@@ -209,7 +312,7 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 func (l *loader) projections(w *layer, p string, dim int) {
 	s := &w.spec
 	q, k, v := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
-	if _, ok := l.f.Tensor(p + "attn_qkv.weight"); !ok {
+	if !l.has(p + "attn_qkv.weight") {
 		w.q, w.qb = l.linear(p+"attn_q", q, dim)
 		w.k, w.kb = l.linear(p+"attn_k", k, dim)
 		w.v, w.vb = l.linear(p+"attn_v", v, dim)
@@ -222,42 +325,23 @@ func (l *loader) projections(w *layer, p string, dim int) {
 	w.q, w.k, w.v = all.Slice(0, q), all.Slice(q, q+k), all.Slice(q+k, q+k+v)
 	if bias != nil {
 		w.qb, w.kb, w.vb = bias[:q], bias[q:q+k], bias[q+k:]
+		return
 	}
+	w.qb, w.kb, w.vb = l.bias(p+"attn_q", q), l.bias(p+"attn_k", k), l.bias(p+"attn_v", v)
 }
 
-// stack reads the matrices of all experts, which lie one after the other.
-func (l *loader) stack(name string, rows, cols int, experts []expert, part func(*expert) *kernel.Matrix) {
-	t, ok := l.f.Tensor(name)
-	if !ok {
-		l.fail("tensor %s is missing", name)
-		return
-	}
-	l.used[name] = true
-	if !slices.Equal(t.Shape, []uint64{uint64(cols), uint64(rows), uint64(len(experts))}) {
-		l.fail("tensor %s has shape %v, but the metadata asks for [%d %d %d]", name, t.Shape, cols, rows, len(experts))
-		return
-	}
-	kind, err := kernelType(t)
-	if err != nil {
-		l.fail("%w", err)
-		return
-	}
-	size := len(t.Data) / len(experts)
-	for i := range experts {
-		m, err := kernel.NewMatrix(kind, rows, cols, t.Data[i*size:(i+1)*size])
-		if err != nil {
-			l.fail("tensor %s: %w", name, err)
-			return
-		}
-		*part(&experts[i]) = m
-	}
-}
-
-// ropeFreqs are the divisors of the frequencies: one vector for the model, or
-// nil.
+// ropeFreqs are the divisors of the frequencies: one vector for the model, or nil. Some
+// files have two, for contexts that are longer than the original one and for others.
 func (l *loader) ropeFreqs(c *Config) []float32 {
-	const name = "rope_freqs.weight"
-	if _, ok := l.f.Tensor(name); !ok || l.err != nil {
+	name := "rope_freqs.weight"
+	const short, long = "rope_factors_short.weight", "rope_factors_long.weight"
+	if !l.has(name) {
+		l.used[short], l.used[long] = true, true
+		if name = short; l.context > c.turns[0].original {
+			name = long
+		}
+	}
+	if !l.has(name) || l.err != nil {
 		return nil
 	}
 	divisors := l.vector(name, c.layers[0].rotated/2)
@@ -267,89 +351,4 @@ func (l *loader) ropeFreqs(c *Config) []float32 {
 		}
 	}
 	return divisors
-}
-
-func (l *loader) fail(format string, args ...any) {
-	if l.err == nil {
-		l.err = fmt.Errorf(format, args...)
-	}
-}
-
-// linear is a matrix and, if there is one, its bias.
-func (l *loader) linear(name string, rows, cols int) (kernel.Matrix, []float32) {
-	w := l.matrix(name+".weight", rows, cols)
-	if _, ok := l.f.Tensor(name + ".bias"); !ok {
-		return w, nil
-	}
-	return w, l.vector(name+".bias", rows)
-}
-
-// embedding is a matrix whose number of rows the file decides.
-func (l *loader) embedding(name string, cols int) kernel.Matrix {
-	t, ok := l.f.Tensor(name)
-	if !ok {
-		l.fail("tensor %s is missing", name)
-		return kernel.Matrix{}
-	}
-	if len(t.Shape) != 2 || limits.ModelWidth.Check(float64(t.Shape[1])) != nil {
-		l.fail("tensor %s has shape %v, not [%d vocabulary]", name, t.Shape, cols)
-		return kernel.Matrix{}
-	}
-	return l.matrix(name, int(t.Shape[1]), cols)
-}
-
-func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
-	t, ok := l.f.Tensor(name)
-	if !ok {
-		l.fail("tensor %s is missing", name)
-		return kernel.Matrix{}
-	}
-	l.used[name] = true
-	if len(t.Shape) < 1 || t.Shape[0] != uint64(cols) || t.Elements() != uint64(rows)*uint64(cols) || len(t.Shape) > 1 && t.Shape[1] != uint64(rows) {
-		l.fail("tensor %s has shape %v, but the metadata asks for [%d %d]", name, t.Shape, cols, rows)
-		return kernel.Matrix{}
-	}
-	kind, err := kernelType(t)
-	if err != nil {
-		l.fail("%w", err)
-		return kernel.Matrix{}
-	}
-	m, err := kernel.NewMatrix(kind, rows, cols, t.Data)
-	if err != nil {
-		l.fail("tensor %s: %w", name, err)
-	}
-	return m
-}
-
-// vector is a row of floats, copied.
-func (l *loader) vector(name string, n int) []float32 {
-	m := l.matrix(name, 1, n)
-	if l.err != nil {
-		return nil
-	}
-	v := make([]float32, n)
-	m.Row(v, 0)
-	return v
-}
-
-var kernelTypes = map[gguf.Type]kernel.Type{
-	gguf.F32: kernel.F32, gguf.F16: kernel.F16, gguf.BF16: kernel.BF16,
-	gguf.Q8_0: kernel.Q8_0, gguf.Q4_0: kernel.Q4_0, gguf.Q4_K: kernel.Q4_K, gguf.Q6_K: kernel.Q6_K,
-	gguf.Q4_1: kernel.Q4_1, gguf.Q5_0: kernel.Q5_0, gguf.Q5_1: kernel.Q5_1,
-	gguf.Q2_K: kernel.Q2_K, gguf.Q3_K: kernel.Q3_K, gguf.Q5_K: kernel.Q5_K,
-	gguf.IQ4_NL: kernel.IQ4_NL, gguf.IQ4_XS: kernel.IQ4_XS, gguf.MXFP4: kernel.MXFP4,
-}
-
-func kernelType(t *gguf.Tensor) (kernel.Type, error) {
-	if k, ok := kernelTypes[t.Type]; ok {
-		return k, nil
-	}
-	supported := ""
-	for i, k := range kernel.Types {
-		if i > 0 {
-			supported += ", "
-		}
-		supported += k.String()
-	}
-	return 0, fmt.Errorf("tensor %s is stored as %s, which is not supported; supported: %s (llama-quantize of llama.cpp converts)", t.Name, t.Type, supported)
 }

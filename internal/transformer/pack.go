@@ -26,13 +26,16 @@ func (m *Model) pack(f *gguf.File) error {
 
 // matrices are all of a layer that are multiplied.
 func (l *layer) matrices() []*kernel.Matrix {
-	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o}
-	if l.spec.experts > 0 {
-		list = append(list, &l.router)
+	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router, &l.sharedGate}
+	if l.latent != nil {
+		l.latent.each(func(w *kernel.Matrix) { list = append(list, w) })
 	}
+	ask := func(e *expert) { list = append(list, &e.gate, &e.up, &e.down) }
 	for i := range l.experts {
-		e := &l.experts[i]
-		list = append(list, &e.gate, &e.up, &e.down)
+		ask(&l.experts[i])
+	}
+	if l.shared != nil {
+		ask(l.shared)
 	}
 	return list
 }

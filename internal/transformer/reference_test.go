@@ -2,6 +2,7 @@ package transformer
 
 import (
 	"math"
+	"slices"
 
 	"parley/internal/kernel"
 )
@@ -22,18 +23,27 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 	for i := range m.layers {
 		l := &m.layers[i]
 		s := &l.spec
-		q, k, v := make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids))
-		for p := range ids {
-			n := referenceNorm(x[p], l.attnNorm, c.Eps)
-			q[p], k[p], v[p] = referenceMul(&l.q, n, l.qb), referenceMul(&l.k, n, l.kb), referenceMul(&l.v, n, l.vb)
-			q[p], k[p] = referenceHeads(q[p], l.qNorm, c.Eps), referenceHeads(k[p], l.kNorm, c.Eps)
-			referenceRotate(m, s, q[p], p)
-			referenceRotate(m, s, k[p], p)
+		q, k, v, reads := make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids))
+		kvHeads, keyDim := s.kvHeads, s.keyDim
+		if l.latent != nil {
+			kvHeads, keyDim = s.heads, s.latent.plain+s.rotated
 		}
 		for p := range ids {
-			seen := make([]float64, s.heads*s.valueDim)
+			reads[p] = referenceNorm(x[p], l.attnNorm)
+			if l.latent != nil {
+				q[p], k[p], v[p] = referenceLatent(m, l, reads[p], p)
+			} else {
+				q[p], k[p], v[p] = referenceProjections(m, l, reads[p], p)
+			}
+			for d := range q[p] {
+				q[p][d] *= 1 + s.growth.scale*math.Log(1+math.Floor(float64(p)/float64(max(1, s.growth.every))))
+			}
+		}
+		valueDim := s.headOut()
+		for p := range ids {
+			seen := make([]float64, s.heads*valueDim)
 			for h := range s.heads {
-				kh := h / (s.heads / s.kvHeads)
+				kh := h / (s.heads / kvHeads)
 				var weights []float64
 				var sum float64
 				first := 0
@@ -42,8 +52,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				}
 				for o := first; o <= p; o++ {
 					var dot float64
-					for d := range s.keyDim {
-						dot += q[p][h*s.keyDim+d] * k[o][kh*s.keyDim+d]
+					for d := range keyDim {
+						dot += q[p][h*keyDim+d] * k[o][kh*keyDim+d]
 					}
 					dot *= float64(s.scale)
 					if s.cap > 0 {
@@ -52,52 +62,38 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					w := math.Exp(dot)
 					weights, sum = append(weights, w), sum+w
 				}
+				if l.sinks != nil {
+					sum += math.Exp(float64(l.sinks[h]))
+				}
 				for o, w := range weights {
-					for d := range s.valueDim {
-						seen[h*s.valueDim+d] += w / sum * v[first+o][kh*s.valueDim+d]
+					for d := range valueDim {
+						seen[h*valueDim+d] += w / sum * v[first+o][kh*valueDim+d]
 					}
 				}
 			}
-			add := func(y []float64, post []float32) {
-				for d, y := range referenceHeads(y, post, c.Eps) {
-					x[p][d] += y * float64(c.residualScale)
+			add := func(y []float64, post *norm) {
+				for d, y := range referenceNorm(y, post) {
+					x[p][d] += y * float64(m.config.residualScale)
 				}
+			}
+			n := reads[p]
+			if s.parallel == parallel && l.ffnNorm != nil {
+				n = referenceNorm(x[p], l.ffnNorm)
 			}
 			add(referenceMul(&l.o, seen, l.ob), l.attnPost)
-			n := referenceNorm(x[p], l.ffnNorm, c.Eps)
-			if s.experts == 0 {
+			if s.parallel != parallel {
+				n = referenceNorm(x[p], l.ffnNorm)
+			}
+			if s.routing.experts == 0 {
 				add(referenceExpert(&l.experts[0], s, n), l.ffnPost)
-				continue
+			} else {
+				add(referenceMixture(l, n), l.ffnPost)
 			}
-			y, chosen, sum := make([]float64, c.Dim), map[int]float64{}, 0.0
-			route, all := referenceMul(&l.router, n, nil), 0.0
-			for _, v := range route {
-				all += math.Exp(v)
-			}
-			for range s.used {
-				best := -1
-				for e, v := range route {
-					if _, taken := chosen[e]; !taken && (best < 0 || v > route[best]) {
-						best = e
-					}
-				}
-				chosen[best] = math.Exp(route[best]) / all
-				sum += chosen[best]
-			}
-			for e, weight := range chosen {
-				if s.normUsed {
-					weight /= sum
-				}
-				for d, v := range referenceExpert(&l.experts[e], s, n) {
-					y[d] += weight * v
-				}
-			}
-			add(y, l.ffnPost)
 		}
 	}
 	var out []float64
 	for p := range ids {
-		for _, v := range referenceMul(&m.output, referenceNorm(x[p], m.norm, c.Eps), nil) {
+		for _, v := range referenceMul(&m.output, referenceNorm(x[p], m.norm), m.outputBias) {
 			v *= float64(c.logitScale)
 			if c.logitCap > 0 {
 				v = float64(c.logitCap) * math.Tanh(v/float64(c.logitCap))
@@ -108,28 +104,155 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 	return out
 }
 
-func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
-	gate, up := referenceMul(&e.gate, n, nil), referenceMul(&e.up, n, nil)
-	for d, g := range gate {
-		if s.gelu {
-			gate[d] = g / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(g+0.044715*g*g*g))) * up[d]
-		} else {
-			gate[d] = g / (1 + math.Exp(-g)) * up[d]
+func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
+	s := &l.spec
+	q, k, v = referenceMul(&l.q, n, l.qb), referenceMul(&l.k, n, l.kb), referenceMul(&l.v, n, l.vb)
+	for _, x := range [][]float64{q, k, v} {
+		for d := range x {
+			if s.clamp > 0 {
+				x[d] = min(max(x[d], -float64(s.clamp)), float64(s.clamp))
+			}
 		}
 	}
-	return referenceMul(&e.down, gate, nil)
+	if !s.qkNormLate {
+		q, k = referenceNorm(q, l.qNorm), referenceNorm(k, l.kNorm)
+	}
+	for h := 0; h < len(q); h += s.keyDim {
+		referenceRotate(m, s, q[h:], p)
+	}
+	for h := 0; h < len(k); h += s.keyDim {
+		referenceRotate(m, s, k[h:], p)
+	}
+	if s.qkNormLate {
+		q, k = referenceNorm(q, l.qNorm), referenceNorm(k, l.kNorm)
+	}
+	return q, k, v
 }
 
-// referenceHeads normalises x in groups as long as w, if there is one.
-func referenceHeads(x []float64, w []float32, eps float32) []float64 {
-	if w == nil {
-		return x
+// referenceLatent makes the keys and values of all heads, as the model was trained.
+func referenceLatent(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
+	s, x := &l.spec, l.latent
+	from := n
+	if x.queryNorm != nil {
+		from = referenceNorm(referenceMul(&x.queryDown, n, nil), x.queryNorm)
 	}
-	var out []float64
-	for ; len(x) > 0; x = x[len(w):] {
-		out = append(out, referenceNorm(x[:len(w)], w, eps)...)
+	q = referenceMul(&x.query, from, nil)
+	down := referenceMul(&x.down, n, nil)
+	row := referenceNorm(down[:s.latent.rank], x.norm)
+	shared := down[s.latent.rank:]
+	referenceRotate(m, s, shared, p)
+	for h := range s.heads {
+		referenceRotate(m, s, q[h*(s.latent.plain+s.rotated)+s.latent.plain:], p)
+		plain := make([]float64, s.latent.plain)
+		for r, y := range row {
+			for d, w := range matrixRow(&x.keys[h], r) {
+				plain[d] += w * y
+			}
+		}
+		k = append(append(k, plain...), shared...)
+		v = append(v, referenceMul(&x.values[h], row, nil)...)
 	}
-	return out
+	return q, k, v
+}
+
+func referenceMixture(l *layer, n []float64) []float64 {
+	s := &l.spec
+	r := &s.routing
+	y := make([]float64, len(n))
+	if l.shared != nil {
+		gate := 1.0
+		if l.sharedGate.Rows > 0 {
+			gate = 1 / (1 + math.Exp(-referenceMul(&l.sharedGate, n, nil)[0]))
+		}
+		for d, v := range referenceExpert(l.shared, s, n) {
+			y[d] += gate * v
+		}
+	}
+	route := referenceMul(&l.router, n, l.routerBias)
+	probability, all := make([]float64, len(route)), 0.0
+	for _, v := range route {
+		all += math.Exp(v)
+	}
+	for e, v := range route {
+		switch r.gating {
+		case softmax:
+			probability[e] = math.Exp(v) / all
+		case sigmoid:
+			probability[e] = 1 / (1 + math.Exp(-v))
+		case softmaxOfUsed:
+			probability[e] = math.Exp(v) // made to add up to one below
+		}
+	}
+	rank := func(e int) float64 {
+		if l.choiceBias != nil {
+			return probability[e] + float64(l.choiceBias[e])
+		}
+		return probability[e]
+	}
+	open := map[int]bool{}
+	for range r.groupsUsed {
+		best, most := -1, 0.0
+		for g := range r.groups {
+			var ranks []float64
+			for e := range r.experts / r.groups {
+				ranks = append(ranks, rank(g*r.experts/r.groups+e))
+			}
+			slices.Sort(ranks)
+			if sum := ranks[len(ranks)-1] + ranks[len(ranks)-2]; !open[g] && (best < 0 || sum > most) {
+				best, most = g, sum
+			}
+		}
+		open[best] = true
+	}
+	chosen, sum := map[int]float64{}, 0.0
+	for range r.used {
+		best := -1
+		for e := range route {
+			if r.groups > 0 && !open[e/(r.experts/r.groups)] {
+				continue
+			}
+			if _, taken := chosen[e]; !taken && (best < 0 || rank(e) > rank(best)) {
+				best = e
+			}
+		}
+		chosen[best] = probability[best]
+		sum += chosen[best]
+	}
+	for e, weight := range chosen {
+		if r.normed || r.gating == softmaxOfUsed {
+			weight /= sum
+		}
+		for d, v := range referenceExpert(&l.experts[e], s, n) {
+			y[d] += weight * float64(r.scale) * v
+		}
+	}
+	return y
+}
+
+func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
+	up := referenceMul(&e.up, n, e.upBias)
+	gate := up
+	if e.gate.Rows > 0 {
+		gate = referenceMul(&e.gate, n, e.gateBias)
+	}
+	out := make([]float64, len(up))
+	for d, g := range gate {
+		asGELU := g / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(g+0.044715*g*g*g)))
+		switch s.activation {
+		case swiGLU:
+			out[d] = g / (1 + math.Exp(-g)) * up[d]
+		case geGLU:
+			out[d] = asGELU * up[d]
+		case swiGLUClamped:
+			g = min(g, 7)
+			out[d] = g / (1 + math.Exp(-1.702*g)) * (min(max(up[d], -7), 7) + 1)
+		case gelu:
+			out[d] = asGELU
+		case squaredReLU:
+			out[d] = max(g, 0) * max(g, 0)
+		}
+	}
+	return referenceMul(&e.down, out, e.downBias)
 }
 
 func matrixRow(m *kernel.Matrix, r int) []float64 {
@@ -155,33 +278,49 @@ func referenceMul(m *kernel.Matrix, x []float64, bias []float32) []float64 {
 	return out
 }
 
-func referenceNorm(x []float64, w []float32, eps float32) []float64 {
-	if w == nil {
+func referenceNorm(x []float64, n *norm) []float64 {
+	if n == nil {
 		return x
 	}
-	var sum float64
-	for _, v := range x {
-		sum += v * v
-	}
 	out := make([]float64, len(x))
-	for i, v := range x {
-		out[i] = v / math.Sqrt(sum/float64(len(x))+float64(eps)) * float64(w[i])
+	for from := 0; from < len(x); from += n.group {
+		var mean, sum float64
+		group := x[from : from+n.group]
+		for _, v := range group {
+			mean += v / float64(n.group)
+		}
+		if !n.centred {
+			mean = 0
+		}
+		for _, v := range group {
+			sum += (v - mean) * (v - mean) / float64(n.group)
+		}
+		for i, v := range group {
+			v = (v - mean) / math.Sqrt(sum+float64(n.eps))
+			if n.weight != nil {
+				v *= float64(n.weight[(from+i)%len(n.weight)])
+			}
+			if n.bias != nil {
+				v += float64(n.bias[(from+i)%len(n.bias)])
+			}
+			out[from+i] = v
+		}
 	}
 	return out
 }
 
+// referenceRotate rotates the leading elements of x.
 func referenceRotate(m *Model, s *layerSpec, x []float64, position int) {
 	if s.turns < 0 {
 		return
 	}
-	for h := 0; h < len(x); h += s.keyDim {
-		for i := range s.rotated / 2 {
-			a, b := h+2*i, h+2*i+1
-			if s.pairing == halves {
-				a, b = h+i, h+i+s.rotated/2
-			}
-			sin, cos := math.Sincos(float64(position) * m.turns[s.turns].frequency[i])
-			x[a], x[b] = x[a]*cos-x[b]*sin, x[a]*sin+x[b]*cos
+	for i := range s.rotated / 2 {
+		a, b := 2*i, 2*i+1
+		if s.pairing == halves {
+			a, b = i, i+s.rotated/2
 		}
+		sin, cos := math.Sincos(float64(position) * m.turns[s.turns].frequency[i])
+		sin, cos = sin*m.turns[s.turns].length, cos*m.turns[s.turns].length
+		x[a], x[b] = x[a]*cos-x[b]*sin, x[a]*sin+x[b]*cos
 	}
 }

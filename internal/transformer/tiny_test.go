@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -27,6 +29,8 @@ type tiny struct {
 	architecture                                     string // llama where empty
 	headDim                                          int    // dim/heads where 0
 	experts                                          int
+	layout                                           string                                       // of the tensors, line by line; the usual one of the architecture where empty
+	sizes                                            map[string]int                               // letters in it, beyond the usual
 	change                                           func(name string, s *gguf.TensorSource) bool // for hostile ones; false drops the tensor
 }
 
@@ -106,6 +110,10 @@ func (m tiny) tensors() []gguf.TensorSource {
 		}
 		add(name, gguf.F32, b, uint64(n))
 	}
+	if m.layout != "" {
+		m.laidOut(r, add)
+		return list
+	}
 	hd := cmp.Or(m.headDim, m.dim/m.heads)
 	a := architectures[cmp.Or(m.architecture, "llama")]
 	matrix("", "token_embd.weight", m.vocab, m.dim)
@@ -170,6 +178,83 @@ func (m tiny) tensors() []gguf.TensorSource {
 		}
 	}
 	return list
+}
+
+// laidOut makes the tensors of the layout. A line is a tensor's name and its shape, the
+// length of rows first: numbers and letters, added and multiplied; d is the width of
+// the stream, v the vocabulary, f the feed-forward part, h a head, q the heads of
+// queries, k those of keys, e the experts. "0:" is of the first layer alone, "-1:" of
+// the last, "1:" of all but the first, "/" of none.
+func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64)) {
+	h := cmp.Or(m.headDim, m.dim/m.heads)
+	sizes := map[string]int{"d": m.dim, "v": m.vocab, "f": m.ffn, "h": h, "q": m.heads * h, "k": m.kvHeads * h, "H": m.heads, "K": m.kvHeads, "e": m.experts}
+	maps.Copy(sizes, m.sizes)
+	size := func(expression string) (sum uint64) {
+		for term := range strings.SplitSeq(expression, "+") {
+			product := 1
+			for factor := range strings.SplitSeq(term, "*") {
+				n, ok := sizes[factor]
+				if !ok {
+					n, _ = strconv.Atoi(factor)
+				}
+				product *= n
+			}
+			sum += uint64(product)
+		}
+		return sum
+	}
+	tensor := func(prefix string, fields []string) {
+		name := fields[0]
+		var shape []uint64
+		n := 1
+		for _, f := range fields[1:] {
+			shape = append(shape, size(f))
+			n *= int(shape[len(shape)-1])
+		}
+		t := m.matrices
+		if other, ok := m.types[name]; ok {
+			t = other
+		}
+		mean, spread := 0.0, 0.5
+		switch {
+		case strings.HasSuffix(name, "norm.weight") || strings.HasSuffix(name, "norm_2.weight"):
+			mean = 1
+		case strings.HasPrefix(name, "rope_f"):
+			mean, spread = 4.5, 3.5
+		case !strings.HasSuffix(name, ".bias") && name != "attn_sinks.weight":
+			if len(shape) == 1 {
+				t = gguf.F32
+			}
+			add(prefix+name, t, r.matrix(t, n/int(shape[0]), int(shape[0])), shape...)
+			return
+		}
+		var b []byte
+		for range n {
+			b = binary.LittleEndian.AppendUint32(b, math.Float32bits(float32(mean+spread*(2*r.float()-1))))
+		}
+		add(prefix+name, gguf.F32, b, shape...)
+	}
+	for line := range strings.Lines(m.layout) {
+		fields := strings.Fields(line)
+		if len(fields) == 0 {
+			continue
+		}
+		which, name, ok := strings.Cut(fields[0], ":")
+		if ok {
+			fields[0] = name
+		} else if name, ok = strings.CutPrefix(which, "/"); ok {
+			fields[0] = name
+			tensor("", fields)
+			continue
+		} else {
+			which = ""
+		}
+		for i := range m.layers {
+			if which == "" || which == "0" && i == 0 || which == "1" && i > 0 || which == "-1" && i == m.layers-1 {
+				tensor(fmt.Sprintf("blk.%d.", i), fields)
+			}
+		}
+	}
 }
 
 // random is SplitMix64 (Steele, Lea, Flood 2014).

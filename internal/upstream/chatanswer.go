@@ -16,8 +16,9 @@ import (
 // caller.
 type chatAnswer struct {
 	*responder
-	call *call
-	seed int64
+	call  *call
+	seed  int64
+	names []string // stop strings that are added
 
 	parser   chatformat.Parser // finds thoughts in the text; nil: the engine keeps them apart
 	repeated string            // of the conversation, with which the answer begins; "" once it is gone
@@ -100,7 +101,7 @@ func (a *chatAnswer) accept(yield func(chat.Event, error) bool) bool {
 		return true
 	}
 	a.accepted = true
-	return yield(chat.Accepted{Seed: a.seed, Report: slices.Clone(a.call.report)}, nil)
+	return yield(chat.Accepted{Seed: a.seed, Stops: a.names, Report: slices.Clone(a.call.report)}, nil)
 }
 
 // see takes note of what is counted.

@@ -69,7 +69,7 @@ func (m *model) Complete(ctx context.Context, p llm.Prompt, params llm.Params) i
 			yield(llm.Piece{}, err)
 			return
 		}
-		a := &answer{model: m, call: c, count: count, began: time.Now()}
+		a := &answer{model: m, call: c, count: count, within: !p.EndsLine(), began: time.Now()}
 		a.params = params.WithDefaults(m.info.Sampling)
 		if a.params.LogProbs != nil {
 			a.alternatives = *a.params.LogProbs
@@ -209,7 +209,8 @@ type answer struct {
 	model  *model
 	call   *call
 	params llm.Params
-	count  int // tokens of the prompt; 0: not known
+	count  int  // tokens of the prompt; 0: not known
+	within bool // the prompt ends within a line
 	seed   int64
 
 	end          string // text of the token that ended the output
@@ -231,7 +232,7 @@ func (a *answer) accepted() llm.Piece {
 // stream yields the pieces of the answer. At a stop string it breaks the
 // engine's work off.
 func (a *answer) stream(ctx context.Context, yield func(llm.Piece, error) bool) {
-	a.output = newOutput(a.params)
+	a.output = newOutput(a.params, a.within)
 	var ended *chunk
 	for c, err := range a.model.engine.generate(ctx, a.model.engine.kind.complete, a.call) {
 		switch {

@@ -311,6 +311,9 @@ func layoutOf(l chat.Layout) map[string]any {
 	if l.StopInReasoning != nil {
 		own["stop_in_reasoning"] = *l.StopInReasoning
 	}
+	if l.NoAutoStops {
+		own["auto_stops"] = false
+	}
 	return own
 }
 

@@ -33,12 +33,13 @@ type placed struct {
 	start int
 }
 
-func newOutput(p llm.Params) *output {
-	var opens func(string) (bool, bool)
+// newOutput begins a text, within a line or at the beginning of one.
+func newOutput(p llm.Params, within bool) *output {
+	stops := textmatch.Stops{Anywhere: p.Stop, Lines: p.StopLines, Within: within, After: p.StopAfter}
 	if p.StopOpen != "" {
-		opens = p.Opens
+		stops.Opens = p.Opens
 	}
-	o := &output{stops: textmatch.NewCutter(p.Stop, p.StopAfter, opens)}
+	o := &output{stops: textmatch.NewCutter(stops)}
 	switch {
 	case p.LoopGuard != nil:
 		o.guard.Bound = *p.LoopGuard

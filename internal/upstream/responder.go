@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"regexp"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"parley/chat"
@@ -180,6 +181,8 @@ func (r *responder) call(c chat.Conversation, params llm.Params, rung chatformat
 // answer prepares a call and the reading of its answer.
 func (r *responder) answer(c chat.Conversation, params llm.Params, rung chatformat.Rung, at int) (*chatAnswer, error) {
 	params = params.WithDefaults(r.info.Sampling)
+	names := chatformat.NameStops(c)
+	params.StopLines = append(params.StopLines[:len(params.StopLines):len(params.StopLines)], names...)
 	asked := params
 	if params.Seed == nil && r.route.words.has("Seed") {
 		params.Seed = new(rand.Int64N(1 << 31))
@@ -195,17 +198,17 @@ func (r *responder) answer(c chat.Conversation, params llm.Params, rung chatform
 	if demands {
 		call.report.Add("max_tokens", strconv.Itoa(r.route.demands), "the engine wants a number, and none was given")
 	}
-	a := &chatAnswer{responder: r, call: call}
+	a := &chatAnswer{responder: r, call: call, names: names}
 	if params.Seed != nil {
 		a.seed = *params.Seed
 	}
 	inThoughts := asked
 	if s := c.Layout.StopInReasoning; s == nil || !*s {
-		inThoughts.Stop = nil
+		inThoughts.Stop, inThoughts.StopLines = nil, nil
 	}
-	a.text, a.thoughts = newOutput(asked), newOutput(inThoughts)
 	last := call.conversation.Messages[len(call.conversation.Messages)-1]
 	continues := call.conversation.Continue || r.found.prefill.always() && last.Role == chat.Assistant
+	a.text, a.thoughts = newOutput(asked, continues && !strings.HasSuffix(last.Text(), "\n")), newOutput(inThoughts, false)
 	if continues && r.route.repeats {
 		a.repeated = last.Text()
 	}

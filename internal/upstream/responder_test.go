@@ -348,6 +348,26 @@ func TestThoughtsComeApart(t *testing.T) {
 	}
 }
 
+func TestAnAnswerEndsWhereALineBeginsAsAnothersTurn(t *testing.T) {
+	stream := ""
+	for _, text := range []string{"Ann: so Ann: is", " it\\nA", "nn: hello"} {
+		stream += `data: {"choices":[{"delta":{"content":"` + text + `"}}]}` + "\n\n"
+	}
+	opened, _ := picky(t, func(string) (int, string) { return 0, "" }, stream+"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"length\"}]}\n\ndata: [DONE]\n\n")
+	user := say(chat.User, "Well?")
+	user.Name = "Ann"
+	for text, c := range map[string]chat.Conversation{
+		"":                     {Messages: []chat.Message{user}},
+		"Ann: so Ann: is it\n": {Messages: []chat.Message{user, say(chat.Assistant, "I said")}, Continue: true},
+	} {
+		c.Layout.StopNames = true
+		r := respond(t, opened, c, llm.Params{})
+		if r.Message.Text() != text || r.Finish.Stop != "Ann:" || !slices.Equal(r.Accepted.Stops, []string{"Ann:"}) {
+			t.Errorf("got %q, %q, %+v; want %q", r.Message.Text(), r.Accepted.Stops, r.Finish, text)
+		}
+	}
+}
+
 func TestToolCallsAreRead(t *testing.T) {
 	stream := ""
 	for _, line := range []string{

@@ -52,6 +52,7 @@ var parameters = []parameter{
 	{field: "Seed", name: "seed"},
 	{field: "Choice", name: "n", ours: true}, // a seed of its own, and a request of its own
 	{field: "Stop", name: "stop", ours: true},
+	{field: "StopLines", name: "stop_at_line_start", ours: true},
 	{field: "StopAfter", name: "stop_after", ours: true},
 	{field: "StopOpen", name: "stop_open", ours: true},
 	{field: "BannedStrings", name: "banned_strings"},
@@ -63,6 +64,7 @@ var parameters = []parameter{
 	{field: "TokenHealing", name: "token_healing", neutral: false},
 	{field: "Constraint", name: "response_format", apart: true},
 	{field: "LogProbs", name: "logprobs"},
+	{field: "Prediction", name: "prediction", ours: true}, // the output is the same without it
 	{field: "CacheScope", name: "cache_scope"},
 }
 

@@ -26,7 +26,7 @@ func unusual() llm.Params {
 			llm.SampleTypicalP, llm.SampleMinP, llm.SampleXTC},
 		Seed: new(int64(42)), Choice: 1, Stop: []string{"x"}, StopAfter: "a", StopOpen: "b", BannedStrings: []string{"never"},
 		LogitBias: map[int]float64{5: 1.5}, WordBias: map[string]float64{"yes": 2}, MinTokens: new(9), IgnoreEOS: true, LoopGuard: new(50), TokenHealing: new(true),
-		Constraint: &llm.Constraint{Kind: llm.ConstrainJSON}, LogProbs: new(3), CacheScope: "key",
+		Constraint: &llm.Constraint{Kind: llm.ConstrainJSON}, LogProbs: new(3), Prediction: "so", CacheScope: "key",
 	}
 }
 

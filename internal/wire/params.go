@@ -35,6 +35,9 @@ func (o *Object) Params(p *llm.Params) {
 	p.IgnoreEOS = o.IsSet("ignore_eos", "ban_eos_token")
 	p.TokenHealing = o.Flag("token_healing")
 	p.Stop = o.Stops("stop", "stopping_strings", "custom_stopping_strings", "stop_sequence", "stop_sequences")
+	if o.IsSet("stop_at_line_start") {
+		p.Stop, p.StopLines = nil, p.Stop
+	}
 	o.Bias(p)
 	o.sampling(p)
 }

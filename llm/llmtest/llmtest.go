@@ -91,6 +91,7 @@ func Run(t *testing.T, s Subject) {
 		}
 	})
 	t.Run("output ends exactly before a stop string", func(t *testing.T) { s.stops(t, greedy, base.text) })
+	t.Run("a stop string for lines ends a line, and nothing else", func(t *testing.T) { s.lines(t, greedy, base.text) })
 	t.Run("stop strings sleep until the marker", func(t *testing.T) {
 		runes := []rune(base.text)
 		p := greedy
@@ -194,6 +195,29 @@ func (s Subject) stops(t *testing.T, p llm.Params, text string) {
 			if want := text[:strings.Index(text, stop)]; got.text != want || got.finish.Reason != llm.ReasonStop || got.finish.Stop != stop {
 				t.Errorf("stop %q: got %q, %s %q; want %q", stop, got.text, got.finish.Reason, got.finish.Stop, want)
 			}
+		}
+	}
+}
+
+// lines looks for strings where the reply begins and where it does not. A line
+// feed in a prompt is the client's here, and ends a line.
+func (s Subject) lines(t *testing.T, p llm.Params, text string) {
+	for from := 0; from+2 <= len(text); from += 1 + len(text)/8 {
+		stop := text[from:min(from+5, len(text))]
+		if !utf8.ValidString(stop) || strings.ContainsRune(stop, utf8.RuneError) {
+			continue
+		}
+		p.StopLines = []string{stop}
+		want := text
+		for at := range text {
+			if strings.HasPrefix(text[at:], stop) && (at == 0 && s.Prompt.EndsLine() || at > 0 && text[at-1] == '\n') {
+				want = text[:at]
+				break
+			}
+		}
+		got := s.complete(t, p)
+		if got.text != want || (want != text) != (got.finish.Reason == llm.ReasonStop && got.finish.Stop == stop) {
+			t.Errorf("lines that begin with %q: got %q, %s %q; want %q", stop, got.text, got.finish.Reason, got.finish.Stop, want)
 		}
 	}
 }

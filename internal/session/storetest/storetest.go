@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(*testing.T) session.Store) {
 		"characters keep their revisions":            characters,
 		"one of many writers wins each time":         race,
 		"nothing is shared":                          shared,
+		"pictures are their sessions'":               media,
 	} {
 		t.Run(name, func(t *testing.T) { check(t, open(t)) })
 	}
@@ -218,14 +219,23 @@ func lists(t *testing.T, s session.Store) {
 	gone := talk("gone", 9)
 	gone.Session.Deleted = new(at(9))
 	must(t, s.Commit(ctx, gone))
+	company := talk("many", -1)
+	company.Session.Settings[0].Character, company.Session.Settings[0].Characters = "", []session.Member{{ID: "x"}, {ID: "y z", Muted: true}}
+	must(t, s.Commit(ctx, company))
 	for want, q := range map[string]session.Query{
-		"c a d b e": {Limit: 9},
-		"c a":       {Limit: 2},
-		"gone":      {Limit: 9, Deleted: true},
-		"b":         {Limit: 9, Tag: "b"},
-		"d":         {Limit: 9, Character: "cd"},
-		"":          {Limit: 9, Tag: "nobody's"},
+		"c a d b e many": {Limit: 9},
+		"c a":            {Limit: 2},
+		"gone":           {Limit: 9, Deleted: true},
+		"b":              {Limit: 9, Tag: "b"},
+		"d":              {Limit: 9, Character: "cd"},
+		"many":           {Limit: 9, Character: "y z"},
+		"":               {Limit: 9, Tag: "nobody's"},
 	} {
+		if q.Character == "y z" { // not by a part of an id
+			if list, err := s.List(ctx, session.Query{Limit: 9, Character: "y"}); err != nil || len(list) != 0 {
+				t.Errorf("got %q, %v", ids(list), err)
+			}
+		}
 		list, err := s.List(ctx, q)
 		must(t, err)
 		if got := ids(list); got != want {
@@ -243,7 +253,7 @@ func lists(t *testing.T, s session.Store) {
 		got = append(got, ids(list))
 		q.After = &list[len(list)-1]
 	}
-	if strings.Join(got, "|") != "c a|d b|e" {
+	if strings.Join(got, "|") != "c a|d b|e many" {
 		t.Errorf("pages: %q", got)
 	}
 }
@@ -439,5 +449,37 @@ func shared(t *testing.T, s session.Store) {
 		more, _ := s.Nodes(ctx, "one")
 		x.Settings[0].Model, x.Tags[0], nodes[0].Versions[0].Text = "changed", "changed", "changed"
 		x, nodes = y, more
+	}
+}
+
+func media(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	picture, other := session.Media{Digest: "p", Data: []byte("\x89PNG\x00\xff")}, session.Media{Digest: "o", Data: []byte("other")}
+	one, two := talk("one", 0, "look"), talk("two", 0, "look")
+	one.Media, two.Media = []session.Media{picture, other, picture}, []session.Media{picture}
+	must(t, s.Commit(ctx, one))
+	must(t, s.Commit(ctx, two))
+	picture.Data[0] = 'x'
+	lost := talk("one", 0)
+	lost.Base, lost.Session.Revision, lost.Media = 7, 8, []session.Media{{Digest: "lost", Data: []byte("lost")}}
+	if err := s.Commit(ctx, lost); !errors.Is(err, session.ErrStale) {
+		t.Errorf("got %v", err)
+	}
+	for _, c := range []struct {
+		session, digest string
+		want            string
+	}{{"one", "p", "\x89PNG\x00\xff"}, {"one", "o", "other"}, {"two", "p", "\x89PNG\x00\xff"}, {"two", "o", ""}, {"one", "lost", ""}, {"none", "p", ""}} {
+		got, err := s.Media(ctx, c.session, c.digest)
+		if c.want == "" {
+			wantCode(t, err, llm.NotFound)
+		} else if err != nil || string(got) != c.want {
+			t.Errorf("%s of %s is %q (%v)", c.digest, c.session, got, err)
+		}
+	}
+	must(t, s.Purge(ctx, "one"))
+	_, err := s.Media(ctx, "one", "o")
+	wantCode(t, err, llm.NotFound)
+	if got, err := s.Media(ctx, "two", "p"); err != nil || string(got) != "\x89PNG\x00\xff" {
+		t.Errorf("it went with another session: %q (%v)", got, err)
 	}
 }

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
+	e := tiny{}.open(t, Options{Threads: 1, Sequences: 4})
+	o := BenchOptions{Prompt: 20, Generate: 5, Sequences: []int{1, 3}, Contexts: []int{10, 40}, Turns: 3, Beside: 300}
+	var told []float64
+	o.Progress = func(done float64, _ string) { told = append(told, done) }
+	b := newBenching(e, o)
+	b.result.ReadGBPS = 1
+	b.work(benchCeilings)
+	err := e.loop.do(t.Context(), func() {
+		for _, part := range []func(context.Context) error{b.sequences, b.contexts} {
+			if err := part(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, part := range []func(context.Context) error{b.turns, b.beside} {
+		if err == nil {
+			err = part(t.Context())
+		}
+	}
+	r := b.result
+	if err != nil || r.PrefillTPS <= 0 || r.DecodeTPS <= 0 || len(r.Sequences) != 2 || len(r.Contexts) != 2 || len(r.Turns) != 3 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if s := r.Sequences[1]; s.Sequences != 3 || s.DecodeTPS <= 0 {
+		t.Errorf("three at a time: %+v", s)
+	}
+	if c := r.Contexts[1]; c.Context != 40 || c.DecodeTPS <= 0 || c.PrefillTPS <= 0 || c.CeilingTPS <= 0 || c.CeilingTPS > r.Contexts[0].CeilingTPS {
+		t.Errorf("contexts: %+v", r.Contexts)
+	}
+	for i, turn := range r.Turns {
+		// A turn has all before it in the cache but what was said last and not read.
+		if want := o.Prompt + i*o.Generate + (i+1)*benchMessage; turn.Prompt != want || turn.FirstMS <= 0 || i > 0 && turn.Cached < want-benchMessage-1 {
+			t.Errorf("turn %d: %+v", i, turn)
+		}
+	}
+	if s := r.Beside; s.Prompt != 300 || s.AloneP99MS <= 0 || s.AloneP99MS < s.AloneP50MS || s.BesideP99MS <= 0 || s.BesideP99MS < s.BesideP50MS {
+		t.Errorf("beside: %+v", s)
+	}
+	if !slices.IsSorted(told) || told[len(told)-1] > 1 || told[len(told)-1] < 0.4 {
+		t.Errorf("progress: %v", told)
+	}
+}
+
+func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
+	e := tiny{}.open(t, Options{Threads: 1, Sequences: 2})
+	one := []int{1}
+	for _, o := range []BenchOptions{
+		{},
+		{Prompt: 1, Generate: 1},
+		{Prompt: 1, Generate: 1, Sequences: []int{0}},
+		{Prompt: 1, Generate: 1, Sequences: []int{4, 1}},
+		{Prompt: 600, Generate: 1, Sequences: one},
+		{Prompt: 400, Generate: 20, Sequences: []int{1, 50}},
+		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{500}},
+		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{20, 10}},
+		{Prompt: 1, Generate: 20, Sequences: one, Turns: 7},
+		{Prompt: 1, Generate: 1, Sequences: one, Beside: 512},
+	} {
+		if _, err := e.Bench(t.Context(), o); err == nil {
+			t.Errorf("%+v was done", o)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := e.Bench(ctx, BenchOptions{Prompt: 1, Generate: 1, Sequences: one}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestQuantiles(t *testing.T) {
+	var list []time.Duration
+	for i := range 200 {
+		list = append(list, time.Duration(200-i))
+	}
+	if p50, p99, none := quantile(list, 50), quantile(list, 99), quantile(nil, 99); p50 != 100 || p99 != 198 || none != 0 {
+		t.Errorf("got %d, %d, %d", p50, p99, none)
+	}
+}

@@ -1,0 +1,317 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"parley/llm"
+)
+
+// benching is a measurement on its way.
+type benching struct {
+	e      *Engine
+	o      BenchOptions
+	result BenchResult
+	chance uint32
+
+	done, total int // work, in tokens of prompts
+}
+
+const (
+	benchChunk    = 512 // tokens that one call of Forward reads
+	benchMessage  = 64  // tokens of a message of a growing chat
+	benchStep     = 8   // a step of generating counts as so many tokens of a prompt
+	benchCeilings = 256 // and the ceilings as so many
+	benchAlone    = 64  // tokens that a stream generates alone, and as many at least beside
+)
+
+func newBenching(e *Engine, o BenchOptions) *benching {
+	b := &benching{e: e, o: o, chance: 1}
+	b.result = BenchResult{
+		Model: e.info.Name, Type: e.info.Quantisation, Bytes: e.info.Bytes, Threads: e.Threads(), Kernels: e.Kernels(),
+		Prompt: o.Prompt, Generate: o.Generate,
+	}
+	b.total = benchCeilings + o.Sequences[len(o.Sequences)-1]*o.Prompt + len(o.Sequences)*o.Generate*benchStep
+	if n := len(o.Contexts); n > 0 {
+		b.total += o.Contexts[n-1] + n*o.Generate*benchStep
+	}
+	if o.Turns > 0 {
+		b.total += o.Prompt + o.Turns*(benchMessage+o.Generate*benchStep)
+	}
+	if o.Beside > 0 {
+		b.total += o.Beside + benchAlone*benchStep
+	}
+	return b
+}
+
+// blocksOf is how many blocks so many tokens take.
+func blocksOf(tokens int) int { return (tokens + blockTokens - 1) / blockTokens }
+
+func (b *benching) tell(next string) {
+	if b.o.Progress != nil {
+		b.o.Progress(float64(b.done)/float64(b.total), next)
+	}
+}
+
+func (b *benching) work(n int) { b.done = min(b.done+n, b.total) }
+
+// tokens are any; speed does not depend on them.
+func (b *benching) tokens(n int) []int32 {
+	list := make([]int32, n)
+	for i := range list {
+		b.chance = b.chance*1664525 + 1013904223
+		list[i] = int32(b.chance>>8) % int32(b.e.words.Size())
+	}
+	return list
+}
+
+// read has a cache read n tokens, and gives what comes behind them.
+func (b *benching) read(ctx context.Context, c cache, n int) (next int32, took time.Duration, err error) {
+	tokens := b.tokens(n)
+	for at := 0; at < n; at += benchChunk {
+		end := min(at+benchChunk, n)
+		one := []step{{cache: c, tokens: tokens[at:end], want: end == n}}
+		begun := time.Now()
+		if err = b.forward(ctx, one); err != nil {
+			return 0, 0, err
+		}
+		took += time.Since(begun)
+		if end == n {
+			next = argmax(one[0].logits).id
+		}
+		b.work(end - at)
+		b.tell(fmt.Sprintf("a prompt, %d of %d tokens", end, n))
+	}
+	return next, took, nil
+}
+
+func (b *benching) forward(ctx context.Context, steps []step) error {
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
+	return b.e.loop.model.Forward(steps)
+}
+
+// generate has caches go on, each behind its next token.
+func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (took time.Duration, err error) {
+	batch := make([]step, len(caches))
+	for i, c := range caches {
+		batch[i] = step{cache: c, want: true}
+	}
+	what := fmt.Sprintf("%d at a time", len(caches))
+	begun := time.Now()
+	for range b.o.Generate {
+		for i := range batch {
+			batch[i].tokens = next[i : i+1]
+		}
+		if err = b.forward(ctx, batch); err != nil {
+			return 0, err
+		}
+		for i := range batch {
+			next[i] = argmax(batch[i].logits).id
+		}
+		b.work(benchStep)
+		b.tell(what)
+	}
+	return time.Since(begun), nil
+}
+
+// sequences measures prefill on the first sequence, and generation on so many
+// at a time. It runs on the loop's goroutine.
+func (b *benching) sequences(ctx context.Context) error {
+	most := b.o.Sequences[len(b.o.Sequences)-1]
+	b.e.loop.makeRoom(most * blocksOf(b.o.Prompt+b.o.Generate))
+	var caches []cache
+	fresh := func() cache {
+		caches = append(caches, b.e.loop.model.NewCache())
+		return caches[len(caches)-1]
+	}
+	defer func() {
+		for _, c := range caches {
+			c.Release()
+		}
+	}()
+	// Once for nothing: the weights are paged in.
+	if err := b.forward(ctx, []step{{cache: fresh(), tokens: b.tokens(1)}}); err != nil {
+		return err
+	}
+	caches[0].Truncate(0)
+	var first []int32 // what comes behind the prompt of each
+	for _, n := range b.o.Sequences {
+		for len(first) < n {
+			c := caches[0]
+			if len(first) > 0 {
+				c = fresh()
+			}
+			next, took, err := b.read(ctx, c, b.o.Prompt)
+			if err != nil {
+				return err
+			}
+			if len(first) == 0 {
+				b.result.PrefillTPS = float64(b.o.Prompt) / took.Seconds()
+			}
+			first = append(first, next)
+		}
+		took, err := b.generate(ctx, caches, slices.Clone(first))
+		if err != nil {
+			return err
+		}
+		b.result.Sequences = append(b.result.Sequences, BenchSequences{Sequences: n, DecodeTPS: float64(n*b.o.Generate) / took.Seconds()})
+		for _, c := range caches {
+			c.Truncate(b.o.Prompt)
+		}
+	}
+	b.result.DecodeTPS = b.result.Sequences[0].DecodeTPS
+	return nil
+}
+
+// contexts measures one sequence as it grows, on the loop's goroutine.
+func (b *benching) contexts(ctx context.Context) error {
+	if n := len(b.o.Contexts); n > 0 {
+		b.e.loop.makeRoom(blocksOf(b.o.Contexts[n-1] + b.o.Generate))
+	}
+	c := b.e.loop.model.NewCache()
+	defer c.Release()
+	for _, n := range b.o.Contexts {
+		fresh := n - c.Len()
+		if fresh < 1 {
+			continue // what was generated behind the context before reaches that far
+		}
+		next, took, err := b.read(ctx, c, fresh)
+		if err != nil {
+			return err
+		}
+		row := BenchContext{Context: n, PrefillTPS: float64(fresh) / took.Seconds()}
+		if took, err = b.generate(ctx, []cache{c}, []int32{next}); err != nil {
+			return err
+		}
+		row.DecodeTPS = float64(b.o.Generate) / took.Seconds()
+		row.CeilingTPS = b.result.ReadGBPS * 1e9 / float64(b.e.BytesPerToken()+b.e.model.KVBytes(n))
+		b.result.Contexts = append(b.result.Contexts, row)
+	}
+	return nil
+}
+
+// prompt is n tokens as a request has them.
+func (b *benching) prompt(n int) (list []int) {
+	for _, id := range b.tokens(n) {
+		list = append(list, int(id))
+	}
+	return list
+}
+
+func (b *benching) complete(ctx context.Context, prompt []int, most int, each func(llm.Piece) bool) error {
+	params := llm.Params{MaxTokens: &most, Temperature: new(0.0), IgnoreEOS: true, LoopGuard: new(0)}
+	for piece, err := range b.e.Complete(ctx, llm.Tokens(prompt), params) {
+		if err != nil {
+			return err
+		}
+		if !each(piece) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// turns measures a chat that grows by a message and a reply each time.
+func (b *benching) turns(ctx context.Context) error {
+	if b.o.Turns == 0 {
+		return nil
+	}
+	history := b.prompt(b.o.Prompt)
+	for turn := range b.o.Turns {
+		b.tell(fmt.Sprintf("turn %d of a chat", turn+1))
+		history = append(history, b.prompt(benchMessage)...)
+		row := BenchTurn{Prompt: len(history)}
+		begun := time.Now()
+		err := b.complete(ctx, history, b.o.Generate, func(p llm.Piece) bool {
+			if len(p.Tokens) > 0 && row.FirstMS == 0 {
+				row.FirstMS = milliseconds(time.Since(begun))
+			}
+			for _, t := range p.Tokens {
+				history = append(history, t.ID)
+			}
+			if p.Finish != nil {
+				row.Cached = p.Finish.Usage.CachedTokens
+			}
+			return true
+		})
+		if err != nil {
+			return err
+		}
+		b.result.Turns = append(b.result.Turns, row)
+		b.work(benchMessage + b.o.Generate*benchStep)
+	}
+	b.work(b.o.Prompt)
+	return nil
+}
+
+// beside measures the pauses of a stream, alone and while a prompt is read.
+func (b *benching) beside(ctx context.Context) error {
+	if b.o.Beside == 0 {
+		return nil
+	}
+	b.tell("a stream alone")
+	var alone, beside []time.Duration
+	var read chan error // of the prompt; nil: not begun
+	var last time.Time
+	ended := false
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	err := b.complete(ctx, b.prompt(benchMessage), b.e.info.Context-benchMessage, func(p llm.Piece) bool {
+		if len(p.Tokens) == 0 {
+			return true
+		}
+		now := time.Now()
+		switch {
+		case last.IsZero():
+		case read == nil:
+			alone = append(alone, now.Sub(last))
+		default:
+			beside = append(beside, now.Sub(last))
+		}
+		last = now
+		if len(alone) == benchAlone && read == nil {
+			b.tell("a stream beside a prompt")
+			read = make(chan error, 1)
+			long := b.prompt(b.o.Beside)
+			go func() { read <- b.complete(ctx, long, 1, func(llm.Piece) bool { return true }) }()
+		}
+		ended = len(read) > 0
+		return !ended
+	})
+	if err != nil {
+		return err
+	}
+	if !ended {
+		cancel()
+		if read != nil {
+			<-read
+		}
+		return llm.Errorf(llm.Invalid, "", "the context is too short for a stream that goes on while a prompt of %d tokens is read", b.o.Beside)
+	}
+	if err := <-read; err != nil {
+		return err
+	}
+	b.work(b.o.Beside + benchAlone*benchStep)
+	b.result.Beside = &BenchBeside{
+		Prompt:     b.o.Beside,
+		AloneP50MS: milliseconds(quantile(alone, 50)), AloneP99MS: milliseconds(quantile(alone, 99)),
+		BesideP50MS: milliseconds(quantile(beside, 50)), BesideP99MS: milliseconds(quantile(beside, 99)),
+	}
+	return nil
+}
+
+// quantile is the least of some times that so many percent of them do not
+// exceed; 0 of none.
+func quantile(list []time.Duration, percent int) time.Duration {
+	if len(list) == 0 {
+		return 0
+	}
+	list = slices.Sorted(slices.Values(list))
+	return list[max(0, (len(list)*percent+99)/100-1)]
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"parley/llm"
+)
+
+// With memory for very few blocks everything is answered, in turn, as it would be
+// alone; nothing more than that memory is ever used.
+func TestFewBlocksServeEverybody(t *testing.T) {
+	for blocks := 4; blocks <= 12; blocks += 4 {
+		of := func(l *loop, i int) *request {
+			r := rand.New(rand.NewPCG(uint64(i), 2))
+			p := warm
+			p.IgnoreEOS, p.Choice = r.IntN(2) == 0, r.IntN(3)
+			if r.IntN(3) == 0 {
+				p.BannedStrings = []string{"w1", "4 w", "w3"} // tokens are taken back
+			}
+			p.CacheScope = []string{"", "", "mine"}[r.IntN(3)]
+			text := append(prompt(1+r.IntN(100), int32(r.IntN(3))), prompt(r.IntN(60), int32(i))...)
+			return l.ask(text, 1+r.IntN(4*blockTokens-len(text)), p)
+		}
+		const requests = 40
+		var alone [requests]string
+		for i := range alone {
+			l, _ := newFake(t, nil)
+			alone[i] = l.collect(t.Context(), of(l, i), nil).String()
+			l.close()
+		}
+		together := 0
+		l, m := newFake(t, nil)
+		l.do(t.Context(), func() {
+			l.budget = m.CacheBytes(blocks * blockTokens)
+			m.before = func([]step) {
+				checkTree(t, &l.prefixes)
+				if p := l.promised(); p > l.budget {
+					t.Errorf("%d bytes are promised of %d", p, l.budget)
+				}
+				together = max(together, len(l.running))
+			}
+		})
+		var wg sync.WaitGroup
+		for worker := range 8 {
+			wg.Go(func() {
+				r := rand.New(rand.NewPCG(uint64(worker), 3))
+				for range 40 {
+					i, n, leave := r.IntN(requests), 0, 0
+					if r.IntN(4) == 0 {
+						leave = 1 + r.IntN(20)
+					}
+					got := l.collect(t.Context(), of(l, i), func(llm.Piece) bool { n++; return n == leave })
+					if n != leave && got.String() != alone[i] {
+						t.Errorf("request %d gave\n%s\nalone\n%s", i, got, alone[i])
+					}
+				}
+			})
+		}
+		wg.Wait()
+		l.close()
+		if m.most > blocks || blocks > 4 && together < 2 {
+			t.Errorf("%d blocks of %d in use, %d requests together", m.most, blocks, together)
+		}
+		if l.total.CachedTokens == 0 {
+			t.Error("nothing was found in the cache")
+		}
+	}
+}
+
+// Choices of one prompt share its blocks, so that they run together where each of
+// them alone would fill the memory.
+func TestWhatIsSharedIsPromisedOnce(t *testing.T) {
+	together := 0
+	l, m := newFake(t, nil)
+	l.do(t.Context(), func() {
+		l.budget = m.CacheBytes(16 * blockTokens)
+		m.before = func(steps []step) {
+			for together == 0 && len(l.running)+l.counts().Queued < 5 {
+				runtime.Gosched() // until all are there
+			}
+			together = max(together, len(steps))
+		}
+	})
+	var wg sync.WaitGroup
+	for i := range 5 {
+		wg.Go(func() {
+			p := llm.Params{Seed: new(int64(3)), IgnoreEOS: true, Choice: i}
+			if r := l.collect(t.Context(), l.ask(prompt(10*blockTokens+1, 1), 60, p), nil); r.err != nil {
+				t.Error(r.err)
+			}
+		})
+	}
+	wg.Wait()
+	if together < 5 || m.most > 16 {
+		t.Errorf("%d of 5 choices were generated together, in %d blocks", together, m.most)
+	}
+}
+
+func TestWhatNeverFitsIsRefusedWithNumbers(t *testing.T) {
+	l, m := newFake(t, nil)
+	l.do(t.Context(), func() { l.budget = m.CacheBytes(2 * blockTokens) })
+	e := llm.AsError(l.collect(t.Context(), l.ask(prompt(100, 1), 29, llm.Params{}), nil).err)
+	if e == nil || e.Code != llm.Unsupported || !strings.Contains(e.Message, "1920 bytes") || !strings.Contains(e.Message, "1280") {
+		t.Errorf("got %v", e)
+	}
+	if r := l.collect(t.Context(), l.ask(prompt(100, 1), 28, llm.Params{}), nil); r.err != nil {
+		t.Errorf("what just fits: %v", r.err)
+	}
+}
+
+func TestTheContextIsCutToTheMemory(t *testing.T) {
+	block := tiny{}.open(t, Options{}).model.KVBytes(1)
+	for _, c := range []struct {
+		bytes   int64
+		context int
+	}{{block, 64}, {3*block + block/2, 192}, {8*block - 1, 448}, {8 * block, tinyContext}, {100 * block, tinyContext}} {
+		e := tiny{}.open(t, Options{CacheBytes: c.bytes})
+		if got := e.Describe().Context; got != c.context {
+			t.Errorf("%d bytes of cache: a context of %d tokens, want %d", c.bytes, got, c.context)
+		}
+		long := llm.Text(strings.Repeat("#", c.context))
+		if err := failure(t, e, long, llm.Params{}); err.Code != llm.TooLong || !strings.Contains(err.Message, fmt.Sprint(c.context)) {
+			t.Errorf("%d bytes of cache: %v", c.bytes, err)
+		}
+		r := complete(t, e, llm.Text(strings.Repeat("#", c.context-10)), llm.Params{IgnoreEOS: true, Temperature: new(0.0), LoopGuard: new(0)})
+		if len(r.ids) == 0 || r.finish.Usage.PromptTokens+r.finish.Usage.CompletionTokens != c.context {
+			t.Errorf("%d bytes of cache: %+v", c.bytes, r.finish)
+		}
+		if s := e.Stats(); s.CacheBytes > c.bytes {
+			t.Errorf("%d bytes of %d in use", s.CacheBytes, c.bytes)
+		}
+	}
+	if _, err := OpenBytes(tiny{}.file(t), Options{CacheBytes: block - 1}); err == nil || !strings.Contains(err.Error(), fmt.Sprint(block)) {
+		t.Errorf("memory for less than a block: %v", err)
+	}
+}

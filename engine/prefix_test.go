@@ -1,0 +1,380 @@
+package engine
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// checkTree looks at everything that the head of prefix.go promises.
+func checkTree(t *testing.T, p *prefixes) {
+	t.Helper()
+	nodes, fixed := 0, 0
+	unheld := map[*node]bool{}
+	var walk func(n *node, before []int32)
+	walk = func(n *node, before []int32) {
+		if n.parent != nil {
+			nodes++
+			if n.fixed > 0 {
+				fixed++
+			}
+			if n.held == 0 {
+				unheld[n] = true
+			}
+			switch size := len(n.tokens); {
+			case size == 0 || size > blockTokens:
+				t.Fatalf("a node of %d tokens", size)
+			case size < blockTokens && (len(n.children) > 0 || n.held > 0):
+				t.Fatal("a part of a block has children or is held")
+			case n.held > 0 && n.parent.held < n.held || n.fixed > n.held || n.fixed > n.parent.fixed && n.parent.parent != nil:
+				t.Fatal("a node is held, and those above it are not")
+			}
+			if b, ok := n.block.(*fakeBlock); ok {
+				if b.users < 1 || !slices.Equal(b.before, before) || !slices.Equal(b.tokens[:min(len(b.tokens), len(n.tokens))], n.tokens) {
+					t.Fatalf("the block of %v behind %v holds %v behind %v", n.tokens, before, b.tokens, b.before)
+				}
+			}
+		}
+		for i, c := range n.children {
+			if c.parent != n {
+				t.Fatal("a child has another parent")
+			}
+			if i > 0 && (slices.Compare(n.children[i-1].tokens, c.tokens) >= 0 || shared(n.children[i-1].tokens, c.tokens) == len(n.children[i-1].tokens)) {
+				t.Fatalf("children in disorder, or one is in the other: %v, %v", n.children[i-1].tokens, c.tokens)
+			}
+			walk(c, slices.Concat(before, n.tokens))
+		}
+	}
+	for scope, r := range p.roots {
+		if r.scope != scope || r.parent != nil || r.held == 0 && len(r.children) == 0 {
+			t.Fatalf("scope %q: a root that should not be", scope)
+		}
+		walk(r, nil)
+	}
+	seen := map[*node]bool{}
+	if p.list.older != nil {
+		for n := p.list.older; n != &p.list; n = n.older {
+			if n.older.newer != n || !unheld[n] || seen[n] {
+				t.Fatal("the list holds something else than the nodes that nobody holds")
+			}
+			if n.parent.held == 0 && n.parent.parent != nil && !seen[n.parent] {
+				t.Fatal("a child is before its parent in the list")
+			}
+			seen[n] = true
+		}
+	}
+	if len(seen) != len(unheld) || p.nodes != nodes || p.kept != len(unheld) || p.fixed != fixed {
+		t.Fatalf("%d nodes counted, %d kept, %d fixed; there are %d, %d (%d in the list), %d", p.nodes, p.kept, p.fixed, nodes, len(unheld), len(seen), fixed)
+	}
+}
+
+// A prefixList is the prefix cache in the plainest way: the beginnings of texts
+// that are known, one for each node, in no order.
+type prefixList struct {
+	known []*knownPrefix
+	clock int
+}
+
+type knownPrefix struct {
+	scope  string
+	tokens []int32 // from the beginning of the text
+	held   int
+	used   int
+}
+
+func (l *prefixList) now() int {
+	l.clock++
+	return l.clock
+}
+
+// longest is how much of the beginning of tokens is known.
+func (l *prefixList) longest(scope string, tokens []int32) (n int) {
+	for _, k := range l.known {
+		if k.scope == scope {
+			n = max(n, shared(k.tokens, tokens))
+		}
+	}
+	return n
+}
+
+func (l *prefixList) add(scope string, tokens []int32) *knownPrefix {
+	start := (len(tokens) - 1) / blockTokens * blockTokens
+	var have *knownPrefix
+	for _, k := range l.known {
+		if k.scope == scope && len(k.tokens) <= start+blockTokens && shared(k.tokens, tokens) == len(tokens) && (have == nil || slices.Compare(k.tokens, have.tokens) < 0) {
+			have = k
+		}
+	}
+	if have != nil {
+		if have.held == 0 {
+			have.used = l.now()
+		}
+		return have
+	}
+	l.known = slices.DeleteFunc(l.known, func(k *knownPrefix) bool {
+		return k.scope == scope && len(k.tokens) > start && shared(k.tokens, tokens) == len(k.tokens)
+	})
+	have = &knownPrefix{scope: scope, tokens: slices.Clone(tokens), used: l.now()}
+	l.known = append(l.known, have)
+	return have
+}
+
+func (l *prefixList) evict() bool {
+	var oldest *knownPrefix
+	for _, k := range l.known {
+		begins := func(x *knownPrefix) bool {
+			return x != k && x.scope == k.scope && shared(x.tokens, k.tokens) == len(k.tokens)
+		}
+		if k.held == 0 && (oldest == nil || k.used < oldest.used) && !slices.ContainsFunc(l.known, begins) {
+			oldest = k
+		}
+	}
+	l.known = slices.DeleteFunc(l.known, func(k *knownPrefix) bool { return k == oldest })
+	return oldest != nil
+}
+
+func (l *prefixList) String() string {
+	var list []string
+	for _, k := range l.known {
+		list = append(list, fmt.Sprint(k.scope, k.tokens, k.held))
+	}
+	slices.Sort(list)
+	return fmt.Sprint(list)
+}
+
+func (p *prefixes) String() string {
+	var list []string
+	var walk func(scope string, n *node, before []int32)
+	walk = func(scope string, n *node, before []int32) {
+		before = slices.Concat(before, n.tokens)
+		if n.parent != nil {
+			list = append(list, fmt.Sprint(scope, before, n.held))
+		}
+		for _, c := range n.children {
+			walk(scope, c, before)
+		}
+	}
+	for scope, r := range p.roots {
+		walk(scope, r, nil)
+	}
+	slices.Sort(list)
+	return fmt.Sprint(list)
+}
+
+// A reader is a running sequence without a loop around it.
+type reader struct {
+	*table
+	scope  string
+	tokens []int32
+	prompt int
+	holds  []*knownPrefix
+}
+
+// anyText begins as another one does, most often. There are few different tokens,
+// so that texts meet again.
+func anyText(r *rand.Rand, texts [][]int32) []int32 {
+	var text []int32
+	if len(texts) > 0 && r.IntN(8) > 0 {
+		text = slices.Clone(texts[r.IntN(len(texts))])
+		text = text[:r.IntN(len(text)+1)]
+	}
+	if r.IntN(4) > 0 || len(text) == 0 {
+		start := r.Int32N(3)
+		for range 1 + r.IntN(150) {
+			text = append(text, start)
+		}
+		text[len(text)-1] = r.Int32N(3)
+	}
+	return text[:min(len(text), 500)]
+}
+
+// Whatever happens to it, the tree knows what the plain list knows, forgets what
+// the list forgets, and is in order.
+func TestTheTreeIsAListOfPrefixes(t *testing.T) {
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 4))
+		m := &fakeModel{size: fakeSize}
+		tree, list := &prefixes{}, &prefixList{}
+		var running []*reader
+		var texts [][]int32
+		hits := 0
+		for step := range 300 {
+			op := r.IntN(10)
+			what := fmt.Sprintf("seed %d, step %d, operation %d", seed, step, op)
+			switch {
+			case op < 3 && len(running) < 6:
+				text := anyText(r, texts)
+				x := &reader{scope: []string{"", "", "", "mine"}[r.IntN(4)], tokens: text, prompt: len(text)}
+				x.table = tree.newTable(m.NewCache(), x.scope, len(text)-1)
+				want := list.longest(x.scope, text[:len(text)-1])
+				got := x.adopt(text[:len(text)-1])
+				for i := range x.depth() {
+					x.holds = append(x.holds, list.add(x.scope, text[:(i+1)*blockTokens]))
+					x.holds[i].held++
+				}
+				if n, m := x.last().nearest(text[x.Len() : len(text)-1]); m > 0 {
+					x.Copy(n.block, m)
+					got += m
+				}
+				if got != want || x.Len() != want {
+					t.Fatalf("%s: %d of %d tokens were found, want %d", what, got, len(text), want)
+				}
+				hits += got
+				running, texts = append(running, x), append(texts, text)
+			case op < 7 && len(running) > 0:
+				x := running[r.IntN(len(running))]
+				if x.Len() == len(x.tokens) {
+					x.tokens = append(x.tokens, r.Int32N(2))
+				}
+				n := 1 + r.IntN(min(100, len(x.tokens)-x.Len()))
+				blocks, before := x.blocks(n), m.blocks
+				x.cache.(*fakeCache).read(x.tokens[x.Len():][:n])
+				if x.copies = 0; m.blocks-before > blocks {
+					t.Fatalf("%s: %d new blocks, %d were expected", what, m.blocks-before, blocks)
+				}
+				if r.IntN(4) == 0 { // tokens are taken back
+					x.Truncate(max(x.prompt-1, x.Len()-r.IntN(80)))
+					x.tokens = slices.Clone(x.tokens[:max(x.prompt, x.Len())])
+					for i := len(x.holds) - 1; i >= x.Len()/blockTokens; i-- {
+						x.release(list, i)
+					}
+				}
+				x.settle(x.tokens)
+				x.settled(list)
+			case op < 9 && len(running) > 0:
+				i := r.IntN(len(running))
+				x := running[i]
+				rest := x.tokens[:x.Len()]
+				if r.IntN(4) == 0 {
+					x.abandon()
+				} else {
+					x.end(x.tokens)
+					if len(rest)%blockTokens > 0 {
+						list.add(x.scope, rest)
+					}
+				}
+				for i := len(x.holds) - 1; i >= 0; i-- {
+					x.release(list, i)
+				}
+				running, texts = slices.Delete(running, i, i+1), append(texts, slices.Clone(x.tokens))
+			case op == 9:
+				for range r.IntN(4) {
+					if tree.evict() != list.evict() {
+						t.Fatalf("%s: only one of them had something to forget", what)
+					}
+				}
+			}
+			checkTree(t, tree)
+			tails := 0
+			for _, x := range running {
+				tails += (x.Len()%blockTokens + blockTokens - 1) / blockTokens
+			}
+			if m.blocks > tree.nodes+tails {
+				t.Fatalf("%s: %d blocks in memory, for %d nodes and %d that grow", what, m.blocks, tree.nodes, tails)
+			}
+			if got, want := tree.String(), list.String(); got != want {
+				t.Fatalf("%s: the tree has\n%s\nwant\n%s", what, got, want)
+			}
+		}
+		if hits == 0 {
+			t.Errorf("seed %d: nothing was ever found", seed)
+		}
+		for _, x := range running {
+			x.abandon()
+		}
+		for tree.evict() {
+		}
+		if m.blocks != 0 || len(tree.roots) != 0 || tree.nodes+tree.kept+tree.fixed != 0 {
+			t.Errorf("seed %d: %d blocks left, %+v", seed, m.blocks, tree)
+		}
+	}
+}
+
+// settled tells the list of the whole blocks read.
+func (x *reader) settled(list *prefixList) {
+	for i := len(x.holds); (i+1)*blockTokens <= x.Len(); i++ {
+		k := list.add(x.scope, x.tokens[:(i+1)*blockTokens])
+		k.held++
+		x.holds = append(x.holds, k)
+	}
+}
+
+func (x *reader) release(list *prefixList, i int) {
+	k := x.holds[i]
+	x.holds = x.holds[:i]
+	if k.held--; k.held == 0 {
+		k.used = list.now()
+	}
+}
+
+// Over a real transformer, logits are the same to the bit, whatever part of the
+// text was in memory, and however it came there.
+func TestLogitsAreTheSameFromTheTree(t *testing.T) {
+	const most = 25                                     // blocks
+	m := tiny{}.open(t, Options{Threads: 2}).loop.model // the loop has nothing to do
+	read := func(c cache, tokens []int32, r *rand.Rand) (logits []float32) {
+		for len(tokens) > 0 {
+			n := min(len(tokens), 1+r.IntN(90))
+			s := []step{{cache: c, tokens: tokens[:n], want: true}}
+			if err := m.Forward(s); err != nil {
+				t.Fatal(err)
+			}
+			logits, tokens = s[0].logits, tokens[n:]
+		}
+		return logits
+	}
+	r := rand.New(rand.NewPCG(3, 9))
+	tree := &prefixes{}
+	var texts [][]int32
+	var running []*reader
+	cached, whole := 0, 0
+	for step := range 300 {
+		text := anyText(r, texts)
+		texts = append(texts, text)
+		x := &reader{table: tree.newTable(m.NewCache(), "", len(text)-1), tokens: text}
+		x.adopt(text[:len(text)-1])
+		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); k > 0 {
+			x.Copy(n.block, k)
+		}
+		cached, whole = cached+x.Len(), whole+len(text)
+		got := slices.Clone(read(x.cache, text[x.Len():], r))
+		x.settle(text)
+		alone := m.NewCache()
+		for i, want := range read(alone, text, r) {
+			if math.Float32bits(got[i]) != math.Float32bits(want) {
+				t.Fatalf("step %d: logit %d of %d tokens is %v, without the tree %v", step, i, len(text), got[i], want)
+			}
+		}
+		alone.Release()
+		running = append(running, x)
+		for len(running) > r.IntN(5) { // the others go on, and end at some time
+			i := r.IntN(len(running))
+			x := running[i]
+			if r.IntN(2) == 0 {
+				x.Truncate(x.Len() - r.IntN(min(x.Len(), 100)))
+				x.tokens = append(slices.Clone(x.tokens[:x.Len()]), prompt(1+r.IntN(90), r.Int32())...)
+				if len(x.tokens) < tinyContext {
+					read(x.cache, x.tokens[x.Len():], r)
+				}
+			}
+			x.end(x.tokens)
+			running = slices.Delete(running, i, i+1)
+			for m.CacheUsed() > most*m.CacheBytes(1) && tree.evict() {
+			}
+		}
+		checkTree(t, tree)
+	}
+	if cached == 0 || cached > whole*9/10 {
+		t.Errorf("%d of %d tokens were in memory", cached, whole)
+	}
+	for _, x := range running {
+		x.end(x.tokens)
+	}
+	for tree.evict() {
+	}
+	if m.CacheUsed() != 0 {
+		t.Errorf("%d bytes are left", m.CacheUsed())
+	}
+}

@@ -1,0 +1,212 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"parley/llm"
+)
+
+func TestWidenReadsWhatIsWorthIt(t *testing.T) {
+	flat := func(int) time.Duration { return 100 }                           // reading the weights is all
+	steep := func(n int) time.Duration { return time.Duration(100 * n) }     // nothing is shared
+	slope := func(n int) time.Duration { return time.Duration(100 + 10*n) }  // a token more costs a tenth of a step
+	tiles := func(n int) time.Duration { return time.Duration((n + 3) / 4) } // in fours
+	full := offer{most: mostProposed, right: 0.9}
+	model := offer{most: 8, right: 0.8, model: true}
+	for name, c := range map[string]struct {
+		offers []offer
+		base   int
+		cost   func(int) time.Duration
+		round  time.Duration
+		want   []int
+	}{
+		"nothing is offered":                 {[]offer{{}, {}}, 2, flat, 0, []int{0, 0}},
+		"what costs nothing is read":         {[]offer{{most: 5, right: 0.3}}, 1, flat, 0, []int{5}},
+		"what never is right is not":         {[]offer{{most: 5, right: 0}}, 1, flat, 0, []int{0}},
+		"what costs as much as it gives":     {[]offer{{most: 5, right: 0.9}}, 1, steep, 0, []int{0}},
+		"as long as a token pays":            {[]offer{{most: 9, right: 0.5}}, 1, slope, 0, []int{2}},
+		"a likely one is read for longer":    {[]offer{{most: 3, right: 0.1}, full}, 2, slope, 0, []int{0, 9}},
+		"a tile that is begun is filled":     {[]offer{{most: 9, right: 0.5}}, 1, tiles, 0, []int{3}},
+		"no more than a step takes":          {[]offer{full, full, full}, 3, flat, 0, []int{11, 11, 10}},
+		"a small model that costs nothing":   {[]offer{model}, 1, flat, 0, []int{8}},
+		"a small model that costs too much":  {[]offer{model}, 1, flat, 90, []int{0}},
+		"a small model between":              {[]offer{model}, 1, flat, 20, []int{4}},
+		"a small model for two in one round": {[]offer{model, model}, 2, flat, 20, []int{4, 4}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := widen(c.offers, c.base, c.cost, c.round); !slices.Equal(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestStepCostsLieBetweenWhatIsKnown(t *testing.T) {
+	var c stepCosts
+	if c.of(3) <= 0 {
+		t.Error("a step that nothing is known of costs nothing")
+	}
+	c.observe(1, 1000)
+	if a, b := c.of(1), c.of(2); a != 1000 || b <= a || b > 1100 {
+		t.Errorf("a second token is not assumed to be cheap: %d, %d", a, b)
+	}
+	c.observe(5, 2000)
+	if got := c.of(3); got != 1500 {
+		t.Errorf("between: %d", got)
+	}
+	c.observe(5, 4000)
+	if got := c.of(5); got <= 2000 || got >= 4000 {
+		t.Errorf("after two steps that differ: %d", got)
+	}
+	for range costHolds {
+		c.observe(1, 1000)
+	}
+	if got := c.of(5); got > 1300 {
+		t.Errorf("what was measured long ago counts: %d", got)
+	}
+	c.observe(1<<20, 1)
+	if c.of(1<<20) <= 0 {
+		t.Error("a great step costs nothing")
+	}
+}
+
+func TestOddsFollowWhatHappens(t *testing.T) {
+	var o odds
+	if got := o.behind(0.7); got != 0.7 {
+		t.Errorf("nothing is known, and yet %v", got)
+	}
+	for range 100 {
+		o.observe(true)
+	}
+	high := o.behind(0.1)
+	for range 100 {
+		o.observe(false)
+	}
+	if low := o.behind(0.1); high < 0.8 || low > 0.15 {
+		t.Errorf("always right: %v, then always wrong: %v", high, low)
+	}
+}
+
+// spoiled is a text with some of it changed, as something to expect.
+func spoiled(r *rand.Rand, text string) string {
+	b := []byte(text)
+	for range len(b) / 15 {
+		b[r.IntN(len(b))] = "aeiou the"[r.IntN(9)]
+	}
+	return strings.ToValidUTF8(string(b), "")
+}
+
+// One request has one answer, with any tokens proposed and any number of them
+// read, whatever it asks for, among others that come and leave.
+func TestSpeculationChangesNoAnswer(t *testing.T) {
+	const requests = 120
+	literal := tiny{}.open(t, Options{Threads: 1, Literal: true})
+	type asked struct {
+		p      llm.Prompt
+		params llm.Params
+	}
+	var all []asked
+	var want []string
+	for i := range requests {
+		r := rand.New(rand.NewPCG(uint64(i), 404))
+		p, params := anyRequest(r)
+		answered := answer(t, literal, p, params, 0)
+		var text strings.Builder
+		for piece, err := range literal.Complete(t.Context(), p, params) {
+			if err == nil {
+				text.WriteString(piece.Text)
+			}
+		}
+		if r.IntN(4) > 0 {
+			params.Prediction = spoiled(r, text.String())
+		}
+		all, want = append(all, asked{p, params}), append(want, answered)
+	}
+	if s := literal.Stats(); s.DraftedTokens != 0 {
+		t.Errorf("%d tokens were drafted where none should be", s.DraftedTokens)
+	}
+	e := tiny{}.open(t, Options{Sequences: 4, Threads: 2})
+	chance := rand.New(rand.NewPCG(1, 2))
+	err := e.loop.do(t.Context(), func() {
+		e.loop.guesser.decide = func(offers []offer) []int {
+			widths := make([]int, len(offers))
+			for i, o := range offers {
+				widths[i] = chance.IntN(o.most + 1)
+			}
+			return widths
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	order := make(chan int)
+	var clients sync.WaitGroup
+	for client := range 6 {
+		clients.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(client), 8))
+			for i := range order {
+				if r.IntN(4) == 0 { // someone who leaves
+					other := all[r.IntN(requests)]
+					answer(t, e, other.p, other.params, 1+r.IntN(6))
+				}
+				if got := answer(t, e, all[i].p, all[i].params, 0); got != want[i] {
+					t.Errorf("request %d with speculation gave\n%s\nwithout\n%s", i, got, want[i])
+				}
+			}
+		})
+	}
+	for range 2 {
+		for _, i := range chance.Perm(requests) {
+			order <- i
+		}
+	}
+	close(order)
+	clients.Wait()
+	if s := e.Stats(); s.AcceptedTokens < 500 || s.DraftedTokens < s.AcceptedTokens+500 || s.CachedTokens == 0 {
+		t.Errorf("too little was tried: %+v", s)
+	}
+}
+
+// A model that takes as long for many tokens as for one is asked for many where
+// a text repeats itself; one that takes as much longer is not.
+func TestSpeculationIsAMatterOfCosts(t *testing.T) {
+	for name, each := range map[string]time.Duration{"the first token costs all": 0, "each costs as much": time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l, m := newFake(t, func(l *loop, m *fakeModel) {
+					l.guesser.off = false
+					if m.cost = each; each == 0 {
+						m.before = func([]step) { time.Sleep(time.Millisecond) }
+					}
+				})
+				p := llm.Params{Seed: new(int64(1)), Temperature: new(0.0), IgnoreEOS: true}
+				want := l.collect(t.Context(), l.ask(prompt(5, 1), 300, p), nil)
+				if want.err != nil {
+					t.Fatal(want.err)
+				}
+				r := l.ask(prompt(5, 1), 300, p)
+				for _, id := range want.ids {
+					r.expected = append(r.expected, int32(id))
+				}
+				steps, reads := l.counts().Steps, m.reads
+				got := l.collect(t.Context(), r, nil)
+				if !slices.Equal(got.ids, want.ids) {
+					t.Errorf("%v, want %v", got.ids, want.ids)
+				}
+				u := got.finish.Usage
+				switch took := l.counts().Steps - steps; {
+				case each == 0 && (took > 40 || u.AcceptedTokens < 250 || u.DraftedTokens < u.AcceptedTokens):
+					t.Errorf("%d steps for what was expected to the word, %+v", took, u)
+				case each > 0 && m.reads-reads > 340:
+					t.Errorf("%d tokens read where each costs as much as the first, %+v", m.reads-reads, u)
+				}
+			})
+		})
+	}
+}

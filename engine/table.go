@@ -1,0 +1,115 @@
+package engine
+
+// A table is the memory of a running sequence. Its whole blocks are nodes of the
+// prefix cache, except where nothing is to be kept; the last one, which grows, is
+// its own.
+type table struct {
+	cache
+	prefixes *prefixes // nil: nothing comes from it or goes to it
+	path     []*node   // the root and the nodes held
+	fixed    int       // how many nodes will not be taken back
+	copies   int       // 1 if its last block is a node's, and will be copied when the sequence goes on
+}
+
+// newTable makes an empty one. The first fixed tokens will never be taken back.
+func (p *prefixes) newTable(c cache, scope string, fixed int) *table {
+	root := p.root(scope)
+	p.hold(root, false)
+	return &table{cache: c, prefixes: p, path: []*node{root}, fixed: fixed / blockTokens}
+}
+
+// depth is how many whole blocks are nodes.
+func (t *table) depth() int { return max(0, len(t.path)-1) }
+
+func (t *table) last() *node { return t.path[len(t.path)-1] }
+
+// even reports whether it ends with a node, so that another one may follow.
+func (t *table) even() bool { return t.prefixes != nil && t.Len() == t.depth()*blockTokens }
+
+func (t *table) push(n *node) {
+	t.prefixes.hold(n, t.depth() < t.fixed)
+	t.path = append(t.path, n)
+}
+
+func (t *table) pop() {
+	n := t.last()
+	t.path = t.path[:len(t.path)-1]
+	t.prefixes.unhold(n, t.depth() < t.fixed)
+}
+
+// settled is how many of its blocks count as fixed in the prefix cache.
+func (t *table) settled() int { return min(t.depth(), t.fixed) }
+
+// adopt goes on with whole blocks of tokens as long as they are in the prefix
+// cache, and gives the number of tokens.
+func (t *table) adopt(tokens []int32) int {
+	before := t.Len()
+	for t.even() {
+		n := t.last().child(tokens[min(t.Len(), len(tokens)):])
+		if n == nil {
+			break
+		}
+		t.Adopt(t.depth(), n.block)
+		t.push(n)
+	}
+	return t.Len() - before
+}
+
+// settle makes the whole blocks of what was read nodes of the prefix cache. The
+// tokens are those read, and may be more.
+func (t *table) settle(tokens []int32) {
+	if t.prefixes == nil {
+		return
+	}
+	for i := t.depth(); (i+1)*blockTokens <= t.Len(); i++ {
+		mine := t.Block(i)
+		n := t.prefixes.insert(t.last(), tokens[i*blockTokens:(i+1)*blockTokens], mine)
+		if n.block != mine {
+			t.Adopt(i, n.block)
+		}
+		t.push(n)
+	}
+}
+
+// Truncate takes back what is behind the first n tokens.
+func (t *table) Truncate(n int) {
+	for n < t.depth()*blockTokens {
+		t.pop()
+		t.copies = 1 // if the end is inside a block, it is a node's
+	}
+	t.cache.Truncate(n)
+}
+
+// blocks is how many new blocks it takes to read n tokens more.
+func (t *table) blocks(n int) int {
+	have := (t.Len() + blockTokens - 1) / blockTokens
+	need := (t.Len() + n + blockTokens - 1) / blockTokens
+	if t.Len()%blockTokens > 0 {
+		need += t.copies
+	}
+	return need - have
+}
+
+// end gives the memory back, and leaves what was read, tokens or the beginning of
+// them, in the prefix cache.
+func (t *table) end(tokens []int32) {
+	if t.prefixes != nil {
+		t.settle(tokens)
+		if rest := t.Len() - t.depth()*blockTokens; rest > 0 {
+			t.prefixes.insert(t.last(), tokens[t.Len()-rest:t.Len()], t.Block(t.depth()))
+		}
+	}
+	t.abandon()
+}
+
+// abandon gives the memory back.
+func (t *table) abandon() {
+	if t.prefixes != nil {
+		for t.depth() > 0 {
+			t.pop()
+		}
+		t.prefixes.unhold(t.path[0], false)
+		t.path, t.prefixes = nil, nil
+	}
+	t.Release()
+}

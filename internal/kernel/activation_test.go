@@ -1,0 +1,68 @@
+package kernel
+
+import (
+	"math"
+	"testing"
+)
+
+// The functions beside the plain formula in float64.
+func TestActivationsAreTheirFormulas(t *testing.T) {
+	sigmoid := func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }
+	gelu := func(x float64) float64 {
+		return x / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(x+0.044715*x*x*x)))
+	}
+	var x, y []float32
+	for i := range 81 {
+		x, y = append(x, float32(i-40)/4), append(y, float32(40-i)/3.5)
+	}
+	for name, c := range map[string]struct {
+		got  func(x, y []float32)
+		want func(x, y float64) float64
+	}{
+		"SwiGLUClamped": {SwiGLUClamped, func(g, u float64) float64 {
+			g, u = min(g, 7), min(max(u, -7), 7)
+			return g * sigmoid(1.702*g) * (u + 1)
+		}},
+		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
+		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
+		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
+		"Clamp":       {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
+	} {
+		got := append([]float32(nil), x...)
+		c.got(got, y)
+		for i := range got {
+			want := c.want(float64(x[i]), float64(y[i]))
+			if math.Abs(float64(got[i])-want) > 2e-6*(1+math.Abs(want)) {
+				t.Errorf("%s of %v and %v is %v, want %v", name, x[i], y[i], got[i], want)
+			}
+		}
+	}
+}
+
+func TestLayerNorm(t *testing.T) {
+	const eps = 1e-3
+	for _, n := range []int{1, 7, 16, 100} {
+		x, w, b := make([]float32, n), make([]float32, n), make([]float32, n)
+		var mean, variance float64
+		for i := range x {
+			x[i], w[i], b[i] = float32(i*i%17)+40, 1+float32(i%5)/4, float32(i%3)-1
+			mean += float64(x[i]) / float64(n)
+		}
+		for _, v := range x {
+			variance += (float64(v) - mean) * (float64(v) - mean) / float64(n)
+		}
+		plain, full := make([]float32, n), append([]float32(nil), x...)
+		LayerNorm(plain, x, nil, nil, eps)
+		LayerNorm(full, full, w, b, eps)
+		for i := range x {
+			want := (float64(x[i]) - mean) / math.Sqrt(variance+eps)
+			if math.Abs(float64(plain[i])-want) > 2e-4 {
+				t.Errorf("element %d of %d is %v, want %v", i, n, plain[i], want)
+			}
+			want = want*float64(w[i]) + float64(b[i])
+			if math.Abs(float64(full[i])-want) > 2e-4 {
+				t.Errorf("element %d of %d with weight and bias is %v, want %v", i, n, full[i], want)
+			}
+		}
+	}
+}

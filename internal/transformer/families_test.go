@@ -1,0 +1,325 @@
+package transformer
+
+import (
+	"slices"
+	"strings"
+
+	"parley/internal/gguf"
+)
+
+// Layouts of parts that many architectures have in common.
+const (
+	ends = `
+		/token_embd.weight d v
+		/output_norm.weight d
+		/output.weight d v
+`
+	tiedEnds = `
+		/token_embd.weight d v
+		/output_norm.weight d
+`
+	attentionPart = `
+		attn_norm.weight d
+		attn_q.weight d q
+		attn_k.weight d k
+		attn_v.weight d k
+		attn_output.weight q d
+`
+	gatedPart = `
+		ffn_norm.weight d
+		ffn_gate.weight d f
+		ffn_up.weight d f
+		ffn_down.weight f d
+`
+	expertsPart = `
+		ffn_gate_inp.weight d e
+		ffn_gate_exps.weight d x e
+		ffn_up_exps.weight d x e
+		ffn_down_exps.weight x d e
+`
+)
+
+// moreFamilies are models of other architectures, as small as they can be, each with
+// what is its own.
+func moreFamilies() []tiny {
+	count := func(key string, v uint32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	number := func(key string, v float32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	text := func(key, v string) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
+	of := func(name, architecture, layout string, meta ...gguf.KV) tiny {
+		return tiny{name: name, architecture: architecture, layout: layout, meta: meta, matrices: gguf.F32,
+			dim: 128, layers: 3, heads: 4, kvHeads: 2, ffn: 192, vocab: 64, context: 512}
+	}
+	with := func(r tiny, experts, ffn int, more ...gguf.KV) tiny {
+		r.experts, r.sizes = experts, map[string]int{"x": ffn}
+		r.meta = append(append(r.meta, count("expert_count", uint32(experts))), more...)
+		return r
+	}
+	yarn := []gguf.KV{text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 32), count("rope.scaling.original_context_length", 64)}
+
+	centred := number("attention.layer_norm_epsilon", 1e-5)
+	gptOSS := with(of("gpt-oss", "gpt-oss", ends+`
+		attn_norm.weight d
+		attn_q.weight d q
+		attn_q.bias q
+		attn_k.weight d k
+		attn_k.bias k
+		attn_v.weight d k
+		attn_v.bias k
+		attn_output.weight q d
+		attn_output.bias d
+		attn_sinks.weight H
+		post_attention_norm.weight d
+		ffn_gate_inp.bias e
+		ffn_gate_exps.bias x e
+		ffn_up_exps.bias x e
+		ffn_down_exps.bias d e
+`+expertsPart, append(yarn, count("attention.key_length", 48), count("attention.value_length", 48), count("rope.dimension_count", 48),
+		count("attention.sliding_window", 5), number("rope.freq_base", 150000))...),
+		6, 96, count("expert_used_count", 3), count("expert_feed_forward_length", 96))
+	gptOSS.headDim = 48
+	gptOSSQ := gptOSS // all experts are used: a rounding cannot change which
+	gptOSSQ.name, gptOSSQ.experts = "gpt-oss-mxfp4", 3
+	gptOSSQ.meta = append(slices.Clone(gptOSS.meta), count("expert_count", 3))
+	gptOSSQ.types = map[string]gguf.Type{"ffn_gate_exps.weight": gguf.MXFP4, "ffn_up_exps.weight": gguf.MXFP4, "ffn_down_exps.weight": gguf.MXFP4}
+
+	const llama = ends + attentionPart + gatedPart
+	phi3 := func(name string, original uint32) tiny {
+		r := of(name, "phi3", ends+`
+			/rope_factors_long.weight 16
+			/rope_factors_short.weight 16
+			attn_norm.weight d
+			attn_qkv.weight d q+k+k
+			attn_output.weight q d
+			ffn_norm.weight d
+			ffn_up.weight d f+f
+			ffn_down.weight f d
+		`, text("rope.scaling.type", "longrope"), number("rope.scaling.attn_factor", 1.19), count("rope.scaling.original_context_length", original),
+			count("rope.dimension_count", 32))
+		r.heads, r.kvHeads = 2, 1
+		return r
+	}
+	phi3Long, phi3Short := phi3("phi3-long", 128), phi3("phi3-short", 4096)
+	qwen3 := of("qwen3-yarn", "qwen3", llama+`
+		attn_q_norm.weight h
+		attn_k_norm.weight h
+	`, yarn...)
+	mistral3 := of("mistral3", "mistral3", llama, number("attention.temperature_scale", 0.1), text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 16),
+		count("rope.scaling.original_context_length", 3), number("rope.scaling.yarn_log_multiplier", 1), number("rope.scaling.yarn_beta_fast", 16),
+		number("rope.scaling.yarn_beta_slow", 2))
+	cohere := func(name, architecture, more string, layers int, meta ...gguf.KV) tiny {
+		r := of(name, architecture, tiedEnds+attentionPart+more+`
+			ffn_gate.weight d f
+			ffn_up.weight d f
+			ffn_down.weight f d
+		`, append(meta, centred, number("logit_scale", 0.0625))...)
+		r.layers = layers
+		return r
+	}
+	commandRPlus := cohere("command-r-plus", "command-r", "attn_q_norm.weight h H\nattn_k_norm.weight h K\n", 64)
+	commandRPlus.dim, commandRPlus.ffn = 32, 32
+
+	const (
+		sharedPart = `
+			ffn_gate_shexp.weight d s
+			ffn_up_shexp.weight d s
+			ffn_down_shexp.weight s d
+		`
+		qkNorms = `
+			attn_q_norm.weight h
+			attn_k_norm.weight h
+		`
+		qkvBiases = `
+			attn_q.bias q
+			attn_k.bias k
+			attn_v.bias k
+		`
+		biasedEnds = ends + `
+			/output_norm.bias d
+		`
+		biasedNorms = `
+			attn_norm.bias d
+			ffn_norm.bias d
+		`
+		ungatedPart = `
+			ffn_up.weight d f
+			ffn_down.weight f d
+		`
+		ungatedBiases = `
+			ffn_up.bias f
+			ffn_down.bias d
+		`
+	)
+	used, norms := count("expert_used_count", 2), gguf.KV{Key: "llama.expert_weights_norm", Value: gguf.ValueOf(true)}
+	inner := count("expert_feed_forward_length", 96)
+	mixture := func(name, architecture, layout string, meta ...gguf.KV) tiny {
+		r := with(of(name, architecture, ends+attentionPart+"ffn_norm.weight d\n"+layout, append(meta, used)...), 6, 96)
+		r.sizes["s"] = 160
+		return r
+	}
+	// The first layer has no experts.
+	lead := func(name, architecture, layout string, meta ...gguf.KV) tiny {
+		r := mixture(name, architecture, "", append(meta, count("leading_dense_block_count", 1), inner, count("expert_shared_count", 2))...)
+		r.layout = layout + `
+			0:ffn_gate.weight d f
+			0:ffn_up.weight d f
+			0:ffn_down.weight f d
+			1:ffn_gate_inp.weight d e
+			1:ffn_gate_exps.weight d x e
+			1:ffn_up_exps.weight d x e
+			1:ffn_down_exps.weight x d e
+			1:ffn_gate_shexp.weight d x+x
+			1:ffn_up_shexp.weight d x+x
+			1:ffn_down_shexp.weight x+x d
+		`
+		return r
+	}
+	allHeads := func(r tiny) tiny { // have keys of their own
+		r.kvHeads = r.heads
+		return r
+	}
+	const leadAttention = ends + attentionPart + "ffn_norm.weight d\n"
+	const latentPart = ends + `
+		attn_norm.weight d
+		attn_kv_a_mqa.weight d r+t
+		attn_kv_a_norm.weight r
+		attn_output.weight H*w d
+		ffn_norm.weight d
+	`
+	latentSizes := map[string]int{"x": 96, "r": 64, "t": 16, "p": 32, "w": 48, "a": 80}
+	latentMeta := []gguf.KV{count("attention.kv_lora_rank", 64), count("rope.dimension_count", 16), text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 40),
+		count("rope.scaling.original_context_length", 64)}
+	deepseek2 := lead("deepseek2", "deepseek2", latentPart+`
+		attn_q_a.weight d a
+		attn_q_a_norm.weight a
+		attn_q_b.weight a H*p+H*t
+		attn_k_b.weight p r H
+		attn_v_b.weight r w H
+		1:exp_probs_b.bias e
+	`, append(latentMeta, count("attention.q_lora_rank", 80), count("attention.key_length", 80), count("attention.value_length", 64), count("attention.key_length_mla", 48),
+		count("attention.value_length_mla", 48), count("attention.head_count_kv", 1), norms, count("expert_gating_func", 2), number("expert_weights_scale", 2.5),
+		count("expert_group_count", 3), count("expert_group_used_count", 2), number("rope.scaling.yarn_log_multiplier", 0.1))...)
+	deepseek2.sizes = latentSizes
+	deepseek2Lite := lead("deepseek2-lite", "deepseek2", latentPart+`
+		attn_q.weight d H*p+H*t
+		attn_kv_b.weight r H*p+H*w
+	`, append(latentMeta, count("attention.q_lora_rank", 0), count("attention.key_length", 48), count("attention.value_length", 48), count("attention.head_count_kv", 4),
+		number("rope.scaling.yarn_log_multiplier", 0.0707))...)
+	deepseek2Lite.sizes, deepseek2Lite.layers = latentSizes, 2
+
+	glm4moe := lead("glm4moe", "glm4moe", ends+attentionPart+qkvBiases+qkNorms+`
+		post_attention_norm.weight d
+		1:exp_probs_b.bias e
+	`, norms, number("expert_weights_scale", 1.5), count("rope.dimension_count", 16))
+	guessing := glm4moe // the last block has no part in the next token
+	guessing.name, guessing.layers = "glm4moe-nextn", 4
+	guessing.layout += `
+		-1:nextn.eh_proj.weight d+d d
+		-1:nextn.enorm.weight d
+		-1:nextn.hnorm.weight d
+	`
+	guessing.meta = append(slices.Clone(glm4moe.meta), count("nextn_predict_layers", 1))
+	exaone4 := of("exaone4", "exaone4", tiedEnds+qkNorms+`
+		attn_q.weight d q
+		attn_k.weight d k
+		attn_v.weight d k
+		attn_output.weight q d
+		post_attention_norm.weight d
+		ffn_gate.weight d f
+		ffn_up.weight d f
+		ffn_down.weight f d
+		post_ffw_norm.weight d
+	`, count("attention.sliding_window", 5))
+	exaone4.layers, exaone4.dim, exaone4.ffn = 64, 32, 32
+	baichuan := of("baichuan", "baichuan", llama)
+	baichuan.layers, baichuan.dim, baichuan.ffn = 32, 64, 64
+	parallelResidual := func(name string, so bool) tiny {
+		return of(name, "gptneox", biasedEnds+biasedNorms+ungatedPart+ungatedBiases+`
+			attn_norm.weight d
+			attn_qkv.weight d q+k+k
+			attn_qkv.bias q+k+k
+			attn_output.weight q d
+			attn_output.bias d
+			ffn_norm.weight d
+		`, centred, gguf.KV{Key: "llama.use_parallel_residual", Value: gguf.ValueOf(so)}, count("attention.head_count_kv", 2), count("rope.dimension_count", 8))
+	}
+	falcon := func(name, more string) tiny {
+		return of(name, "falcon", biasedEnds+ungatedPart+more+`
+			attn_norm.weight d
+			attn_norm.bias d
+			attn_qkv.weight d q+k+k
+			attn_output.weight q d
+		`, centred)
+	}
+	sections := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 6, 6, 0})}
+
+	return []tiny{
+		gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
+		cohere("command-r", "command-r", "", 2), commandRPlus,
+		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),
+		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
+		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
+			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
+		deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		allHeads(mixture("olmoe", "olmoe", expertsPart+`
+			attn_q_norm.weight q
+			attn_k_norm.weight k
+		`, count("feed_forward_length", 96))),
+		lead("bailingmoe2", "bailingmoe2", strings.NewReplacer("attn_q.weight d q", "attn_qkv.weight d q+k+k", "attn_k.weight d k", "", "attn_v.weight d k", "").Replace(leadAttention)+
+			qkNorms+"1:exp_probs_b.bias e", norms, count("expert_gating_func", 2), number("expert_weights_scale", 2.5), count("expert_group_count", 2), count("expert_group_used_count", 1)),
+		allHeads(lead("dots1", "dots1", leadAttention+qkNorms+"1:exp_probs_b.bias e", norms, count("expert_gating_func", 2))),
+		lead("ernie4_5-moe", "ernie4_5-moe", leadAttention+"1:exp_probs_b.bias e", count("expert_shared_feed_forward_length", 192), count("interleave_moe_layer_step", 1)),
+		mixture("hunyuan-moe", "hunyuan-moe", expertsPart+sharedPart+qkNorms, inner, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160)),
+		mixture("minimax-m2", "minimax-m2", expertsPart+`
+			attn_q_norm.weight q
+			attn_k_norm.weight k
+			exp_probs_b.bias e
+		`, inner, count("feed_forward_length", 96), count("expert_gating_func", 2), count("rope.dimension_count", 16)),
+		mixture("phimoe", "phimoe", expertsPart+biasedNorms+qkvBiases+`
+			/output_norm.bias d
+			/output.bias v
+			attn_output.bias d
+		`, count("feed_forward_length", 96)),
+		mixture("bailingmoe", "bailingmoe", expertsPart+strings.ReplaceAll(sharedPart, " s", " x+x"), norms, inner, count("expert_shared_count", 2)),
+		of("qwen2vl", "qwen2vl", llama+qkvBiases, sections), of("qwen3vl", "qwen3vl", llama+qkNorms, sections),
+		of("glm4-sections", "glm4", strings.ReplaceAll(strings.ReplaceAll(llama, "ffn_gate.weight d f", ""), "ffn_up.weight d f", "ffn_up.weight d f+f")+qkvBiases+`
+			post_attention_norm.weight d
+			post_ffw_norm.weight d
+		`, sections),
+		of("chatglm", "chatglm", strings.ReplaceAll(strings.ReplaceAll(llama, "ffn_gate.weight d f", ""), "ffn_up.weight d f", "ffn_up.weight d f+f")+qkvBiases, count("rope.dimension_count", 16)),
+		of("olmo", "olmo", `
+			/token_embd.weight d v
+			attn_q.weight d q
+			attn_k.weight d k
+			attn_v.weight d k
+			attn_output.weight q d
+			ffn_gate.weight d f
+			ffn_up.weight d f
+			ffn_down.weight f d
+		`, centred, number("attention.clamp_kqv", 1.5)),
+		of("starcoder2", "starcoder2", biasedEnds+attentionPart+biasedNorms+qkvBiases+ungatedPart+ungatedBiases+"attn_output.bias d\nffn_norm.weight d", centred),
+		of("stablelm", "stablelm", biasedEnds+attentionPart+biasedNorms+gatedPart, centred, count("rope.dimension_count", 8)),
+		of("stablelm-parallel", "stablelm", biasedEnds+attentionPart+`
+			attn_norm.bias d
+			attn_q_norm.weight h H
+			attn_k_norm.weight h K
+			ffn_gate.weight d f
+			ffn_up.weight d f
+			ffn_down.weight f d
+		`, centred, count("rope.dimension_count", 8)),
+		of("phi2", "phi2", biasedEnds+attentionPart+qkvBiases+ungatedPart+ungatedBiases+`
+			/output.bias v
+			attn_norm.bias d
+			attn_output.bias d
+		`, centred, count("rope.dimension_count", 8)),
+		parallelResidual("gptneox", true), parallelResidual("gptneox-sequential", false),
+		falcon("falcon", ""), falcon("falcon-two-norms", "attn_norm_2.weight d\nattn_norm_2.bias d\n"),
+		baichuan, of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
+		of("orion", "orion", biasedEnds+attentionPart+biasedNorms+gatedPart, centred),
+		of("minicpm", "minicpm", llama, number("embedding_scale", 12), number("residual_scale", 0.25), number("logit_scale", 9)),
+		of("nemotron", "nemotron", biasedEnds+attentionPart+biasedNorms+ungatedPart+"ffn_norm.weight d", centred, count("rope.dimension_count", 16)),
+		of("arcee", "arcee", ends+attentionPart+ungatedPart+"ffn_norm.weight d"),
+		of("exaone", "exaone", llama+"/rope_freqs.weight 16"), exaone4,
+		of("ernie4_5", "ernie4_5", llama), of("hunyuan-dense", "hunyuan-dense", llama+qkNorms, number("rope.scaling.alpha", 1000)),
+		of("seed_oss", "seed_oss", strings.ReplaceAll(llama, "ffn_norm", "post_attention_norm")+qkvBiases),
+	}
+}
