@@ -47,12 +47,12 @@ var (
 	}
 )
 
-// A panelsFunc multiplies panels of one type with tiles of one width.
-type panelsFunc func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)
+// A packedFunc multiplies panels of one type with tiles of one width.
+type packedFunc func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)
 
 // Those by type and width.
 var (
-	panelsAVX2 = [...][maxWidth + 1]panelsFunc{
+	packedAVX2 = [...][maxWidth + 1]packedFunc{
 		Q8_0:   {1: panelsQ8_0x1AVX2, 2: panelsQ8_0x2AVX2, 4: panelsQ8_0x4AVX2},
 		Q4_0:   {1: panelsQ4_0x1AVX2, 2: panelsQ4_0x2AVX2, 4: panelsQ4_0x4AVX2},
 		Q4_1:   {1: panelsQ4_1x1AVX2, 2: panelsQ4_1x2AVX2, 4: panelsQ4_1x4AVX2},
@@ -67,7 +67,7 @@ var (
 		Q6_K:   {1: panelsQ6_Kx1AVX2, 2: panelsQ6_Kx2AVX2, 4: panelsQ6_Kx4AVX2},
 		IQ4_XS: {1: panelsIQ4_XSx1AVX2, 2: panelsIQ4_XSx2AVX2, 4: panelsIQ4_XSx4AVX2},
 	}
-	panelsAVX512 = [...][maxWidth + 1]panelsFunc{
+	packedAVX512 = [...][maxWidth + 1]packedFunc{
 		Q8_0:   {1: panelsQ8_0x1AVX512, 2: panelsQ8_0x2AVX512, 4: panelsQ8_0x4AVX512, 8: panelsQ8_0x8AVX512, 12: panelsQ8_0x12AVX512},
 		Q4_0:   {1: panelsQ4_0x1AVX512, 2: panelsQ4_0x2AVX512, 4: panelsQ4_0x4AVX512, 8: panelsQ4_0x8AVX512, 12: panelsQ4_0x12AVX512},
 		Q4_1:   {1: panelsQ4_1x1AVX512, 2: panelsQ4_1x2AVX512, 4: panelsQ4_1x4AVX512, 8: panelsQ4_1x8AVX512, 12: panelsQ4_1x12AVX512},
@@ -87,15 +87,15 @@ var (
 // wantsPanels reports whether blocks are multiplied as Pack lays them out.
 func wantsPanels() bool { return chosen != goOnly }
 
-// panels writes to out[token·stride + r] the products of n panels' rows with the
+// dotsPacked writes to out[token·stride + r] the products of n panels' rows with the
 // tile's tokens, those of zeros as well.
-func panels(ty Type, out []float32, stride int, w []byte, n int, x *tile) {
+func dotsPacked(ty Type, out []float32, stride int, w []byte, n int, x *tile) {
 	_ = out[(x.width-1)*stride+n*panelRows-1]
 	chunks := (x.cols + ty.chunkCols() - 1) / ty.chunkCols()
 	_, _, _ = w[n*chunks*ty.chunkLines()*lineBytes-1], x.q[chunks*ty.chunkCols()*x.width-1], x.meta[chunks*x.width-1]
-	f := panelsAVX2[ty][x.width]
+	f := packedAVX2[ty][x.width]
 	if chosen == avx512 {
-		f = panelsAVX512[ty][x.width]
+		f = packedAVX512[ty][x.width]
 	}
 	f(&out[0], stride, &w[0], n, chunks, &x.q[0], &x.meta[0])
 }

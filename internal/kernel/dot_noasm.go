@@ -8,7 +8,7 @@ func wantsPanels() bool { return false }
 
 func tileWidth(a activation, tokens int) int { return min(tokens, 4) }
 
-func panels(ty Type, out []float32, stride int, w []byte, n int, x *tile) {}
+func dotsPacked(ty Type, out []float32, stride int, w []byte, n int, x *tile) {}
 
 func dots(ty Type, out []float32, stride int, w []byte, rows int, x *tile) {
 	dotsGo(ty, out, stride, w, rows, x)

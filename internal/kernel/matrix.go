@@ -130,12 +130,12 @@ func (job *Product) panelsPart(in *Input, part int) {
 		}
 		for k := from; k < whole; k += step {
 			end := min(k+step, whole)
-			panels(m.Type, out[k*panelRows:], m.Rows, m.packed[k*size:end*size], end-k, t)
+			dotsPacked(m.Type, out[k*panelRows:], m.Rows, m.packed[k*size:end*size], end-k, t)
 		}
 		// Where there are fewer rows or tokens than are computed.
 		for k := whole; k < to; k++ {
 			var sums [maxWidth * panelRows]float32
-			panels(m.Type, sums[:], panelRows, m.packed[k*size:(k+1)*size], 1, t)
+			dotsPacked(m.Type, sums[:], panelRows, m.packed[k*size:(k+1)*size], 1, t)
 			for token := range t.tokens {
 				copy(out[token*m.Rows+k*panelRows : (token+1)*m.Rows][:min(panelRows, m.Rows-k*panelRows)], sums[token*panelRows:])
 			}

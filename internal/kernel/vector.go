@@ -150,7 +150,7 @@ func Scale(x []float32, s float32) {
 	if s == 1 {
 		return
 	}
-	for i := range x {
+	for i := scale(x, s); i < len(x); i++ {
 		x[i] *= s
 	}
 }

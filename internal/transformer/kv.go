@@ -9,12 +9,22 @@ type KV struct {
 	layout *kvLayout
 	memory *memory
 	length int
-	// A page holds for each layer of the group the keys, then the values: for
-	// each head, 64 rows of keyDim (valueDim) numbers.
+	// By group: a page each blockTokens positions.
 	pages [groups][]*page
 }
 
-// A kvLayout says where things lie in a page.
+// A kvLayout says where things lie in a page: for each layer of its group the keys,
+// then the values, of each head what follows, in panels as kernel.AddPanels wants them.
+//
+//	keys: 4 panels, of 16 positions each      values: a panel for each 16 elements
+//
+//	row 0           element 0 of 16 positions      row 0           16 elements of position 0
+//	row 1           element 1                      row 1           of position 1
+//	row keyDim−1    the last element               row 63          of position 63
+//
+// So products of a query with positions, and sums of values over positions, run over
+// rows, with 16 of their results in a register. The last panel of values is filled
+// up with zeros.
 type kvLayout struct {
 	group        []int // of each layer
 	keys, values []int // offset of each layer
@@ -24,18 +34,50 @@ type kvLayout struct {
 
 func newKVLayout(specs []layerSpec) *kvLayout {
 	l := &kvLayout{layers: specs}
-	for _, s := range specs {
+	for i, s := range specs {
 		group := seesAll
 		if s.window > 0 {
 			group = windowed
 		}
 		l.group = append(l.group, group)
+		if s.source != i {
+			l.keys, l.values = append(l.keys, l.keys[s.source]), append(l.values, l.values[s.source])
+			continue
+		}
 		l.keys = append(l.keys, l.sizes[group])
-		l.sizes[group] += s.kvHeads * s.keyDim * blockTokens * 2
+		l.sizes[group] += s.kvHeads * l.keyBytes(i)
 		l.values = append(l.values, l.sizes[group])
-		l.sizes[group] += s.kvHeads * s.valueDim * blockTokens * 2
+		l.sizes[group] += s.kvHeads * l.valueBytes(i)
 	}
 	return l
+}
+
+const panelColumns = kernel.PanelColumns
+
+// keyBytes and valueBytes are what one head takes in a block.
+func (l *kvLayout) keyBytes(layer int) int   { return l.layers[layer].keyDim * blockTokens * 2 }
+func (l *kvLayout) valueBytes(layer int) int { return l.valueStride(layer) * blockTokens * 2 }
+
+// valueStride is valueDim, filled up to whole panels.
+func (l *kvLayout) valueStride(layer int) int {
+	return (l.layers[layer].valueDim + panelColumns - 1) / panelColumns * panelColumns
+}
+
+// keysOf are the keys of one head in a block.
+func (l *kvLayout) keysOf(block []byte, layer, head int) kernel.Panels {
+	dim := l.layers[layer].keyDim
+	return kernel.Panels{
+		Data: block[l.keys[layer]+head*l.keyBytes(layer):], PanelBytes: dim * kernel.F16PanelRow,
+		Rows: dim, Count: blockTokens / panelColumns,
+	}
+}
+
+// valuesOf are the values of one head in a block, of so many positions from one on.
+func (l *kvLayout) valuesOf(block []byte, layer, head, from, count int) kernel.Panels {
+	return kernel.Panels{
+		Data:       block[l.values[layer]+head*l.valueBytes(layer)+from*kernel.F16PanelRow:],
+		PanelBytes: blockTokens * kernel.F16PanelRow, Rows: count, Count: l.valueStride(layer) / panelColumns,
+	}
 }
 
 // NewKV makes an empty one.
@@ -123,20 +165,26 @@ func (kv *KV) page(layer, i int) []byte { return kv.pages[kv.layout.group[layer]
 
 // put stores the keys and values of one position.
 func (kv *KV) put(layer, position int, k, v []float32) {
-	s, block, at := &kv.layout.layers[layer], kv.page(layer, position/blockTokens), position%blockTokens
+	l := kv.layout
+	s, block, at := &l.layers[layer], kv.page(layer, position/blockTokens), position%blockTokens
 	for h := range s.kvHeads {
-		kernel.PutF16(kv.layout.keyRows(block, layer, h)[at*s.keyDim*2:], k[h*s.keyDim:][:s.keyDim])
-		kernel.PutF16(kv.layout.valueRows(block, layer, h)[at*s.valueDim*2:], v[h*s.valueDim:][:s.valueDim])
+		keys := l.keysOf(block, layer, h)
+		putColumn(keys.Data[at/panelColumns*keys.PanelBytes+at%panelColumns*2:], k[h*s.keyDim:][:s.keyDim])
+		values := l.valuesOf(block, layer, h, at, 1)
+		for d := 0; d < s.valueDim; d += panelColumns {
+			kernel.PutF16(values.Data[d/panelColumns*values.PanelBytes:], v[h*s.valueDim+d:][:min(panelColumns, s.valueDim-d)])
+		}
 	}
 }
 
-// keyRows are the keys of one head in a block, valueRows the values.
-func (l *kvLayout) keyRows(block []byte, layer, head int) []byte {
-	n := l.layers[layer].keyDim * blockTokens * 2
-	return block[l.keys[layer]+head*n:][:n]
-}
-
-func (l *kvLayout) valueRows(block []byte, layer, head int) []byte {
-	n := l.layers[layer].valueDim * blockTokens * 2
-	return block[l.values[layer]+head*n:][:n]
+// putColumn stores x down a column of a panel.
+func putColumn(column []byte, x []float32) {
+	var half [128]byte
+	for i := 0; i < len(x); i += len(half) / 2 {
+		part := x[i:min(i+len(half)/2, len(x))]
+		kernel.PutF16(half[:], part)
+		for j := range part {
+			copy(column[(i+j)*kernel.F16PanelRow:], half[2*j:2*j+2])
+		}
+	}
 }

@@ -149,7 +149,7 @@ func (m *Model) latentQueries(index, n int) {
 		w.in.Set(w.v, n, s.latent.queryRank)
 		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.query, Out: w.full})
 	}
-	m.pool.Run(n, func(i int) {
+	m.eachRow(func(i int) {
 		angles, r := m.angles(s, i, n), &w.rows[i]
 		k, q := w.k[i*s.keyDim:][:s.keyDim], w.full[i*rows:][:rows]
 		x.norm.apply(k[:rank], k[:rank])

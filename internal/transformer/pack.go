@@ -9,7 +9,7 @@ import (
 // operating system have the pages of the file back: they are not read again, but for rows of
 // the embedding.
 func (m *Model) pack(f *gguf.File) error {
-	groups := [][]*kernel.Matrix{{&m.output}}
+	groups := [][]*kernel.Matrix{{&m.output, &m.perLayer.from}}
 	for i := range m.layers {
 		groups = append(groups, m.layers[i].matrices())
 	}
@@ -36,6 +36,9 @@ func (l *layer) matrices() []*kernel.Matrix {
 	}
 	if l.shared != nil {
 		ask(l.shared)
+	}
+	if l.opening != nil {
+		list = append(list, &l.opening.gate, &l.opening.out)
 	}
 	return list
 }
