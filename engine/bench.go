@@ -34,6 +34,7 @@ type BenchResult struct {
 	Bytes   int64  `json:"bytes"` // of the weights
 	Threads int    `json:"threads"`
 	Kernels string `json:"kernels"`
+	KVCache string `json:"kv_cache"` // how keys and values are stored
 
 	// The ceilings, by as many threads: 10⁹ bytes of memory read in a second, 10⁹
 	// operations on int8 (0: not known), and what they come to: tokens of one

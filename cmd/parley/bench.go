@@ -105,6 +105,7 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 	row := func(format string, values ...any) { fmt.Fprintf(w, format+"\n", values...) }
 	row("model\t%s, %s, %s", printable(r.Model), r.Type, size(r.Bytes))
 	row("threads\t%d, %s", r.Threads, r.Kernels)
+	row("keys, values\t%s", r.KVCache)
 	row("memory\t%.1f GB/s: at most %s tokens/s generated", r.ReadGBPS, rate(r.DecodeCeilingTPS))
 	if r.Int8GOPS > 0 {
 		row("arithmetic\t%.0f · 10⁹ int8 operations/s: at most %s tokens/s of prompts", r.Int8GOPS, rate(r.PrefillCeilingTPS))

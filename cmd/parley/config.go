@@ -19,6 +19,7 @@ import (
 
 	"parley/chat"
 	"parley/chatformat"
+	"parley/engine"
 	"parley/internal/character"
 	"parley/internal/limits"
 	"parley/internal/server"
@@ -40,6 +41,7 @@ type config struct {
 	Presets map[string]samplingConfig `toml:"presets"`
 
 	Characters charactersConfig `toml:"characters"`
+	Lorebooks  lorebooksConfig  `toml:"lorebooks"`
 
 	path   string // where it was read, "" for none
 	chosen bool   // models were, here or on the command line
@@ -90,6 +92,11 @@ type charactersConfig struct {
 	Dir string `toml:"dir"`
 }
 
+type lorebooksConfig struct {
+	Dir        string   `toml:"dir"`
+	Everywhere []string `toml:"everywhere"`
+}
+
 type chatConfig struct {
 	Policy     string `toml:"policy"`
 	Fit        string `toml:"fit"`
@@ -130,6 +137,7 @@ type engineConfig struct {
 	Sequences int `toml:"sequences"`
 
 	Cache       byteSize            `toml:"cache"`
+	KVCache     string              `toml:"kv_cache"`
 	Memory      byteSize            `toml:"memory"`
 	GPUMemory   map[string]byteSize `toml:"gpu_memory"`
 	LlamaServer string              `toml:"llama_server"`
@@ -142,6 +150,7 @@ type modelConfig struct {
 	Aliases  []string       `toml:"aliases"`
 	Format   string         `toml:"format"`
 	Context  int            `toml:"context"`
+	Draft    string         `toml:"draft"`
 	Sampling samplingConfig `toml:"sampling"`
 
 	Policy string `toml:"policy"`
@@ -215,9 +224,12 @@ func (c config) characters() server.Characters {
 
 // sessions are what the sessions need besides their store.
 func (c config) sessions(models server.Models, log *slog.Logger) session.Options {
-	o := session.Options{Models: server.Answers(models), Logger: log}
+	o := session.Options{Models: server.Answers(models), Logger: log, Files: map[session.Shelf]session.Files{}, Everywhere: c.Lorebooks.Everywhere}
 	if c.Characters.Dir != "" {
-		o.Files = character.Folder(c.Characters.Dir)
+		o.Files[session.Characters] = character.Folder(c.Characters.Dir)
+	}
+	if c.Lorebooks.Dir != "" {
+		o.Files[session.Lorebooks] = character.LorebookFolder(c.Lorebooks.Dir)
 	}
 	return o
 }
@@ -330,6 +342,7 @@ func (c *config) check() error {
 		key, value string
 		words      []string
 	}{
+		{"engine.kv_cache", c.Engine.KVCache, engine.KVCaches()},
 		{"server.log_format", c.Server.LogFormat, []string{"text", "json"}},
 		{"chat.policy", c.Chat.Policy, chatformat.Policies()},
 		{"chat.names", c.Chat.Names, namesPolicies},
@@ -358,6 +371,9 @@ func (c *config) check() error {
 	if c.Characters.Dir != "" {
 		c.Characters.Dir = c.beside(c.Characters.Dir)
 	}
+	if c.Lorebooks.Dir != "" {
+		c.Lorebooks.Dir = c.beside(c.Lorebooks.Dir)
+	}
 	for name, preset := range c.Presets {
 		if err := preset.params().Check(); err != nil {
 			e := llm.AsError(err)
@@ -384,6 +400,12 @@ func (c *config) check() error {
 		}
 		if m.Path != "" {
 			m.Path = c.beside(m.Path)
+		}
+		if m.Draft != "" {
+			if started || m.Path == "" {
+				return bad(at+".draft:", "means something only with a path, and without command")
+			}
+			m.Draft = c.beside(m.Draft)
 		}
 		for _, check := range []func() (string, error){
 			func() (string, error) { return m.remoteConfig.check(started, c) },

@@ -21,12 +21,13 @@ import (
 // some of their bits each: a quad. Three things differ. A scale that would put the
 // words out of step is in a line of its own: 16 halves for the first block, 16 for the second
 // (scaleFirst: the first line; scaleLast: the last one of a block, whose second half is not used).
-// Some words are changed (change), or are in another line, so that lines are
+// Some words are changed (flip, change), or are in another line, so that lines are
 // first needed in their order (order); these are drawn in the file of the type. Rows and columns are filled up with zeros to whole
 // panels and chunks.
 type panel struct {
 	words  int // of a block
 	scale  scalePlace
+	flip   uint32 // bits that are the other way round
 	change func(word int, v uint32) uint32
 	order  []uint8 // the line of each word
 }
@@ -187,7 +188,7 @@ func (p *panel) pack(lines, half, block []byte, b int) {
 	}
 	if p.change == nil {
 		for i := range p.words {
-			le.PutUint32(lines[lineBytes*i:], le.Uint32(block[4*i:]))
+			le.PutUint32(lines[lineBytes*i:], le.Uint32(block[4*i:])^p.flip)
 		}
 		return
 	}

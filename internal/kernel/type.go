@@ -55,7 +55,7 @@ var types = [...]struct {
 	F16:  {name: "F16", size: 1, bytes: 2, row: rowF16, dot: dotF16},
 	BF16: {name: "BF16", size: 1, bytes: 2, row: rowBF16, dot: dotBF16},
 
-	Q8_0:   {name: "Q8_0", size: 32, bytes: 34, activation: bytes32, block32: readQ8_0, panel: panel{words: 8, scale: scaleFirst, change: flipped}},
+	Q8_0:   {name: "Q8_0", size: 32, bytes: 34, activation: bytes32, block32: readQ8_0, panel: panel{words: 8, scale: scaleFirst, flip: flipQ8_0}},
 	Q4_0:   {name: "Q4_0", size: 32, bytes: 18, activation: bytes32, block32: readQ4_0, panel: panel{words: 4, scale: scaleFirst}},
 	Q4_1:   {name: "Q4_1", size: 32, bytes: 20, activation: bytes32, block32: readQ4_1, minima: true, panel: panel{words: 5}},
 	Q5_0:   {name: "Q5_0", size: 32, bytes: 22, activation: bytes32, block32: readQ5_0, panel: panel{words: 5, scale: scaleFirst, change: fifthBitsQ5_0}},

@@ -115,19 +115,23 @@ func (m *Model) attend(index int) {
 		group, stride := s.heads/s.kvHeads, m.kv.valueStride(index)
 		rows := t.tokens * group
 		size := viewSize(rows, stride)
-		room := m.scratch(rows*(s.keyDim+scoreStride) + 2*size)
-		defer m.rooms.Put(room)
-		q, scores := (*room)[:rows*s.keyDim], (*room)[rows*s.keyDim:][:rows*scoreStride]
+		desk := m.desk(rows*(s.keyDim+scoreStride) + 2*size)
+		defer m.desks.Put(desk)
+		q := &desk.queries
+		q.floats, desk.scores = desk.room[:rows*s.keyDim], desk.room[rows*s.keyDim:][:rows*scoreStride]
 		for r := range rows {
 			token, head := t.first+r/group, p.head*group+r%group
-			copy(q[r*s.keyDim:][:s.keyDim], w.q[(token*s.heads+head)*s.keyDim:])
+			copy(q.floats[r*s.keyDim:][:s.keyDim], w.q[(token*s.heads+head)*s.keyDim:])
 		}
-		rest := (*room)[rows*(s.keyDim+scoreStride):]
+		if m.kv.kind == CacheQ8_0 {
+			q.bytes.Set(q.floats, s.keyDim, rows)
+		}
+		rest := desk.room[rows*(s.keyDim+scoreStride):]
 		all, one := viewOf(rest, rows, stride), viewOf(rest[size:], rows, stride)
 		if p.all {
 			all.empty()
 			for span := p.from; span < p.to; span++ {
-				m.look(index, t, p.head, span, q, scores, one)
+				m.look(index, t, p.head, span, desk, one)
 				all.fold(one)
 			}
 			m.finish(l, t, p.head, all)
@@ -136,7 +140,7 @@ func (m *Model) attend(index int) {
 		from, to := t.spans(s)
 		views := w.views[t.views+p.head*(to-from)*size:]
 		for span := p.from; span < p.to; span++ {
-			m.look(index, t, p.head, span, q, scores, viewOf(views[(span-from)*size:], rows, stride))
+			m.look(index, t, p.head, span, desk, viewOf(views[(span-from)*size:], rows, stride))
 		}
 		if t.left[p.head].Add(-1) > 0 {
 			return
@@ -196,7 +200,7 @@ func (w *buffers) cut(s *layerSpec, stride, threads int) {
 }
 
 // look makes the view that a tile's queries have of one span.
-func (m *Model) look(index int, t *tile, head, span int, q, scores []float32, v view) {
+func (m *Model) look(index int, t *tile, head, span int, d *desk, v view) {
 	s := &m.layers[index].spec
 	group, start := s.heads/s.kvHeads, span*spanTokens
 	rows := t.tokens * group
@@ -204,15 +208,17 @@ func (m *Model) look(index int, t *tile, head, span int, q, scores []float32, v 
 	low, _ := t.sees(s, 0)
 	low = max(low, start)
 	high := min(start+spanTokens, t.position+t.tokens)
+	keys := func(block int) []byte { return m.kv.keysOf(t.kv.page(index, block), index, head) }
+	values := func(block int) []byte { return m.kv.valuesOf(t.kv.page(index, block), index, head) }
+	scores := d.scores
 	for block := low / blockTokens; block*blockTokens < high; block++ {
-		keys := m.kv.keysOf(t.kv.page(index, block), index, head)
+		var next []byte
 		if (block+1)*blockTokens < high {
-			keys.Next = m.kv.keysOf(t.kv.page(index, block+1), index, head).Data
+			next = keys(block + 1)
 		} else {
-			keys.Next = m.kv.valuesOf(t.kv.page(index, low/blockTokens), index, head, 0, blockTokens).Data
+			next = values(low / blockTokens)
 		}
-		kernel.MultiplyPanels(kernel.Rows{Data: scores[block*blockTokens-start:], Stride: scoreStride, Count: rows},
-			kernel.Rows{Data: q, Stride: s.keyDim, Count: rows}, keys)
+		m.kv.multiply(kernel.Rows{Data: scores[block*blockTokens-start:], Stride: scoreStride, Count: rows}, &d.queries, keys(block), index, next)
 	}
 	for r := range rows {
 		from, to := t.sees(s, r/group)
@@ -224,12 +230,13 @@ func (m *Model) look(index int, t *tile, head, span int, q, scores []float32, v 
 		if from >= to {
 			return
 		}
-		values := m.kv.valuesOf(t.kv.page(index, block), index, head, from%blockTokens, to-from)
+		var next []byte
 		if (block+1)*blockTokens < high {
-			values.Next = m.kv.valuesOf(t.kv.page(index, block+1), index, head, 0, blockTokens).Data
+			next = values(block + 1)
 		}
-		kernel.AddPanels(kernel.Rows{Data: v.values[first*group*v.stride:], Stride: v.stride, Count: count * group},
-			kernel.Rows{Data: scores[first*group*scoreStride+from-start:], Stride: scoreStride, Count: count * group}, values)
+		m.kv.add(kernel.Rows{Data: v.values[first*group*v.stride:], Stride: v.stride, Count: count * group},
+			kernel.Rows{Data: scores[first*group*scoreStride+block*blockTokens-start:], Stride: scoreStride, Count: count * group},
+			values(block), index, from-block*blockTokens, to-block*blockTokens, next)
 	}
 	for block := low / blockTokens; block*blockTokens < high; block++ {
 		_, shared := t.sees(s, 0)
@@ -288,15 +295,28 @@ func (m *Model) finish(l *layer, t *tile, head int, v view) {
 	}
 }
 
-// scratch is room for n numbers, given back to m.rooms.
-func (m *Model) scratch(n int) *[]float32 {
-	b, _ := m.rooms.Get().(*[]float32)
-	if b == nil {
-		b = new([]float32)
+// A desk is what one thread needs to look at spans.
+type desk struct {
+	room    []float32
+	queries queries
+	scores  []float32 // a row for each query
+}
+
+// queries are rows of one head's queries, as bytes too where keys are.
+type queries struct {
+	floats []float32
+	bytes  kernel.Queries
+}
+
+// desk has room for n numbers, and is given back to m.desks.
+func (m *Model) desk(n int) *desk {
+	d, _ := m.desks.Get().(*desk)
+	if d == nil {
+		d = new(desk)
 	}
-	if cap(*b) < n {
-		*b = make([]float32, n, n+n/4)
+	if cap(d.room) < n {
+		d.room = make([]float32, n, n+n/4)
 	}
-	*b = (*b)[:n]
-	return b
+	d.room = d.room[:n]
+	return d
 }

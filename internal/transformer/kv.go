@@ -1,8 +1,37 @@
 package transformer
 
-import "parley/internal/kernel"
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
 
-// A KV is the keys and values of one sequence, F16, as far as it was computed. It
+	"parley/internal/kernel"
+)
+
+// A CacheType is how keys and values are stored.
+type CacheType uint8
+
+const (
+	CacheF16  CacheType = iota
+	CacheQ8_0           // half the memory, and keys are multiplied as bytes: a little is lost
+)
+
+// CacheTypes are their names, the usual one first.
+var CacheTypes = []string{"f16", "q8_0"}
+
+func (t CacheType) String() string { return CacheTypes[t] }
+
+// ParseCacheType finds one by its name; "" is the usual one.
+func ParseCacheType(name string) (CacheType, error) {
+	i := slices.Index(CacheTypes, cmp.Or(name, CacheTypes[0]))
+	if i < 0 {
+		return 0, fmt.Errorf("keys and values cannot be stored as %q; supported: %s", name, strings.Join(CacheTypes, ", "))
+	}
+	return CacheType(i), nil
+}
+
+// A KV is the keys and values of one sequence, as far as it was computed. It
 // grows by blocks of 64 tokens, some of which it may share with others. It belongs
 // to the model that made it.
 type KV struct {
@@ -25,15 +54,19 @@ type KV struct {
 // So products of a query with positions, and sums of values over positions, run over
 // rows, with 16 of their results in a register. The last panel of values is filled
 // up with zeros.
+//
+// That is F16. In Q8_0 panels are alike, and kernel.PutQ8_0Key and its neighbours say
+// where scales and bytes lie.
 type kvLayout struct {
+	kind         CacheType
 	group        []int // of each layer
 	keys, values []int // offset of each layer
 	sizes        [groups]int
 	layers       []layerSpec
 }
 
-func newKVLayout(specs []layerSpec) *kvLayout {
-	l := &kvLayout{layers: specs}
+func newKVLayout(specs []layerSpec, kind CacheType) *kvLayout {
+	l := &kvLayout{kind: kind, layers: specs}
 	for i, s := range specs {
 		group := seesAll
 		if s.window > 0 {
@@ -54,34 +87,72 @@ func newKVLayout(specs []layerSpec) *kvLayout {
 
 const panelColumns = kernel.PanelColumns
 
-// keyBytes and valueBytes are what one head takes in a block.
-func (l *kvLayout) keyBytes(layer int) int   { return l.layers[layer].keyDim * blockTokens * 2 }
-func (l *kvLayout) valueBytes(layer int) int { return l.valueStride(layer) * blockTokens * 2 }
+// keyBytes and valueBytes are what one head takes in a page.
+func (l *kvLayout) keyBytes(layer int) int {
+	if l.kind == CacheQ8_0 {
+		return blockTokens / panelColumns * kernel.Q8_0KeyPanel(l.layers[layer].keyDim)
+	}
+	return l.layers[layer].keyDim * blockTokens * 2
+}
+
+func (l *kvLayout) valueBytes(layer int) int {
+	if l.kind == CacheQ8_0 {
+		return kernel.Q8_0Values(l.layers[layer].valueDim)
+	}
+	return l.valueStride(layer) * blockTokens * 2
+}
 
 // valueStride is valueDim, filled up to whole panels.
 func (l *kvLayout) valueStride(layer int) int {
-	return (l.layers[layer].valueDim + panelColumns - 1) / panelColumns * panelColumns
+	n := panelColumns
+	if l.kind == CacheQ8_0 {
+		n *= 2
+	}
+	return (l.layers[layer].valueDim + n - 1) / n * n
 }
 
-// keysOf are the keys of one head in a block.
-func (l *kvLayout) keysOf(block []byte, layer, head int) kernel.Panels {
+// keysOf and valuesOf are those of one head in a page.
+func (l *kvLayout) keysOf(page []byte, layer, head int) []byte {
+	n := l.keyBytes(layer)
+	return page[l.keys[layer]+head*n:][:n]
+}
+
+func (l *kvLayout) valuesOf(page []byte, layer, head int) []byte {
+	n := l.valueBytes(layer)
+	return page[l.values[layer]+head*n:][:n]
+}
+
+// multiply writes to out the products of queries with the keys of one page.
+func (l *kvLayout) multiply(out kernel.Rows, q *queries, keys []byte, layer int, next []byte) {
+	if l.kind == CacheQ8_0 {
+		kernel.DotQ8_0Keys(out, &q.bytes, keys, blockTokens/panelColumns, next)
+		return
+	}
 	dim := l.layers[layer].keyDim
-	return kernel.Panels{
-		Data: block[l.keys[layer]+head*l.keyBytes(layer):], PanelBytes: dim * kernel.F16PanelRow,
-		Rows: dim, Count: blockTokens / panelColumns,
-	}
+	kernel.MultiplyPanels(out, kernel.Rows{Data: q.floats, Stride: dim, Count: out.Count}, kernel.Panels{
+		Data: keys, PanelBytes: dim * kernel.F16PanelRow, Rows: dim, Count: blockTokens / panelColumns, Next: next,
+	})
 }
 
-// valuesOf are the values of one head in a block, of so many positions from one on.
-func (l *kvLayout) valuesOf(block []byte, layer, head, from, count int) kernel.Panels {
-	return kernel.Panels{
-		Data:       block[l.values[layer]+head*l.valueBytes(layer)+from*kernel.F16PanelRow:],
-		PanelBytes: blockTokens * kernel.F16PanelRow, Rows: count, Count: l.valueStride(layer) / panelColumns,
+// add adds to out the values of positions of one page, from and up to, each times its
+// weight; weights has one for each position of the page.
+func (l *kvLayout) add(out, weights kernel.Rows, values []byte, layer, from, to int, next []byte) {
+	if l.kind == CacheQ8_0 {
+		kernel.AddQ8_0Values(out, weights, values, from, to, next)
+		return
 	}
+	weights.Data = weights.Data[from:]
+	kernel.AddPanels(out, weights, kernel.Panels{
+		Data:       values[from*kernel.F16PanelRow:],
+		PanelBytes: blockTokens * kernel.F16PanelRow, Rows: to - from, Count: l.valueStride(layer) / panelColumns, Next: next,
+	})
 }
 
 // NewKV makes an empty one.
 func (m *Model) NewKV() *KV { return &KV{layout: m.kv, memory: &m.memory} }
+
+// CacheType is how the model's keys and values are stored.
+func (m *Model) CacheType() CacheType { return m.kv.kind }
 
 // KVBytes is the memory that a KV of so many tokens takes alone.
 func (m *Model) KVBytes(tokens int) (n int64) {
@@ -166,13 +237,20 @@ func (kv *KV) page(layer, i int) []byte { return kv.pages[kv.layout.group[layer]
 // put stores the keys and values of one position.
 func (kv *KV) put(layer, position int, k, v []float32) {
 	l := kv.layout
-	s, block, at := &l.layers[layer], kv.page(layer, position/blockTokens), position%blockTokens
+	s, page, at := &l.layers[layer], kv.page(layer, position/blockTokens), position%blockTokens
+	panel, column := at/panelColumns, at%panelColumns
 	for h := range s.kvHeads {
-		keys := l.keysOf(block, layer, h)
-		putColumn(keys.Data[at/panelColumns*keys.PanelBytes+at%panelColumns*2:], k[h*s.keyDim:][:s.keyDim])
-		values := l.valuesOf(block, layer, h, at, 1)
-		for d := 0; d < s.valueDim; d += panelColumns {
-			kernel.PutF16(values.Data[d/panelColumns*values.PanelBytes:], v[h*s.valueDim+d:][:min(panelColumns, s.valueDim-d)])
+		k, v := k[h*s.keyDim:][:s.keyDim], v[h*s.valueDim:][:s.valueDim]
+		keys, values := l.keysOf(page, layer, h), l.valuesOf(page, layer, h)
+		keys = keys[panel*len(keys)/(blockTokens/panelColumns):]
+		if l.kind == CacheQ8_0 {
+			kernel.PutQ8_0Key(keys, column, k)
+			kernel.PutQ8_0Value(values, at, v)
+			continue
+		}
+		putColumn(keys[2*column:], k)
+		for d := 0; d < len(v); d += panelColumns {
+			kernel.PutF16(values[(d/panelColumns*blockTokens+at)*kernel.F16PanelRow:], v[d:min(d+panelColumns, len(v))])
 		}
 	}
 }

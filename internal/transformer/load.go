@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 
 	"parley/internal/gguf"
@@ -13,6 +14,7 @@ import (
 // Options are what a caller decides of a model.
 type Options struct {
 	Threads int // that compute; less than one is one
+	Cache   CacheType
 	Context int // tokens of the longest sequence to come, as far as it decides on frequencies (longrope); 0: the model's
 }
 
@@ -36,7 +38,7 @@ type Model struct {
 	kv         *kvLayout
 	memory     memory
 	work       buffers
-	rooms      sync.Pool // *[]float32, one for each thread at work
+	desks      sync.Pool // *desk, one for each thread at work
 }
 
 // A layer is the weights of one layer; what a file may lack is nil.
@@ -134,6 +136,8 @@ func read(f *gguf.File, o Options) (*Model, error) {
 	if l.err != nil {
 		return nil, fmt.Errorf("transformer: %w", l.err)
 	}
+	m.kv = newKVLayout(c.layers, o.Cache)
+	m.memory.sizes = m.kv.sizes
 	return m, nil
 }
 
@@ -205,8 +209,6 @@ func (l *loader) model(m *Model) {
 			m.layers[i].opening = l.opening(p, c.perLayer, c.Dim, c.arch.traits)
 		}
 	}
-	m.kv = newKVLayout(c.layers)
-	m.memory.sizes = m.kv.sizes
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
 		x := newTurns(t, divisors)

@@ -32,6 +32,9 @@ func eachMatrix(v reflect.Value, path string, do func(path string, w reflect.Val
 			eachMatrix(v.Elem(), path, do)
 		}
 	case reflect.Slice:
+		if k := v.Type().Elem().Kind(); k != reflect.Struct && k != reflect.Pointer && k != reflect.Slice {
+			return
+		}
 		for i := range v.Len() {
 			eachMatrix(v.Index(i), fmt.Sprintf("%s[%d]", path, i), do)
 		}

@@ -28,6 +28,7 @@ type tiny struct {
 	biases                                           bool
 	architecture                                     string // llama where empty
 	headDim                                          int    // dim/heads where 0
+	cache                                            CacheType
 	experts                                          int
 	layout                                           string                                       // of the tensors, line by line; the usual one of the architecture where empty
 	sizes                                            map[string]int                               // letters in it, beyond the usual
@@ -380,7 +381,7 @@ func (m tiny) load(tb testing.TB, threads int) *Model {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	model, err := Load(f, Options{Threads: threads})
+	model, err := Load(f, Options{Threads: threads, Cache: m.cache})
 	if err != nil {
 		tb.Fatal(err)
 	}
