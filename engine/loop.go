@@ -191,6 +191,7 @@ func (l *loop) retire(s *sequence) {
 		s.cache.end(s.tokens)
 	}
 	s.cache = nil
+	s.guesses.draft.release()
 }
 
 func (l *loop) abandon(queue []*sequence) {
@@ -459,6 +460,7 @@ func (l *loop) drop(batch []*sequence, err error) {
 			s.cache.abandon()
 			s.cache = nil
 		}
+		s.guesses.draft.release()
 		s.fail(&llm.Error{Code: llm.Broken, Message: "the engine failed while working on this request", Err: err})
 	}
 	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })
