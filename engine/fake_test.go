@@ -19,7 +19,6 @@ type fakeModel struct {
 	size   int                       // of the vocabulary
 	before func(batch []step)        // called by each Forward
 	cost   time.Duration             // of each token, under a synctest clock
-	fixed  time.Duration             // of each call of Forward, likewise
 	reads  int                       // tokens read
 	blocks int                       // in use
 	most   int                       // of them at a time
@@ -136,9 +135,6 @@ func (m *fakeModel) CacheUsed() int64 { return m.CacheBytes(m.blocks * blockToke
 func (m *fakeModel) Forward(steps []step) error {
 	if m.before != nil {
 		m.before(steps)
-	}
-	if m.fixed > 0 {
-		time.Sleep(m.fixed)
 	}
 	for i := range steps {
 		s := &steps[i]

@@ -1,16 +1,11 @@
 package engine
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"parley/llm"
 )
 
 func TestAdmit(t *testing.T) {
@@ -177,57 +172,5 @@ func TestPacerFindsTheChunkForTheMachine(t *testing.T) {
 	p.observe(8, 10*time.Second)
 	if n := p.chunk(0); n != leastChunk {
 		t.Errorf("a very slow machine reads %d tokens in a step", n)
-	}
-}
-
-// Streams beside a long prompt get their next token in the time that is set, from
-// the first step on, and the prompt is read about as fast as that allows.
-func TestStreamsBesideALongPromptGoOn(t *testing.T) {
-	const fixed, cost, size = 20 * time.Millisecond, 2 * time.Millisecond, 8192
-	for _, streams := range []int{1, 6} {
-		synctest.Test(t, func(t *testing.T) {
-			l, _ := newFake(t, func(_ *loop, m *fakeModel) { m.fixed, m.cost = fixed, cost })
-			ctx, cancel := context.WithCancel(t.Context())
-			var pauses []time.Duration
-			var mu sync.Mutex
-			var wg sync.WaitGroup
-			begun := false
-			for i := range streams {
-				wg.Go(func() {
-					last := time.Time{}
-					l.collect(ctx, l.ask(prompt(9, int32(i)), 100_000, llm.Params{IgnoreEOS: true, LoopGuard: new(0)}), func(p llm.Piece) bool {
-						mu.Lock()
-						defer mu.Unlock()
-						if len(p.Tokens) > 0 {
-							if begun {
-								pauses = append(pauses, time.Since(last))
-							}
-							last = time.Now()
-						}
-						return false
-					})
-				})
-			}
-			time.Sleep(2 * time.Second)
-			mu.Lock()
-			begun = true
-			mu.Unlock()
-			before := time.Now()
-			if r := l.collect(t.Context(), l.ask(prompt(size, 99), 1, llm.Params{}), nil); r.err != nil {
-				t.Error(r.err)
-			}
-			took := time.Since(before)
-			cancel()
-			wg.Wait()
-			step := (stepMixed-fixed)/cost - time.Duration(streams) // tokens of the prompt
-			if best := size / step * stepMixed; took > best*3/2 {
-				t.Errorf("%d streams: the prompt took %v, at best %v", streams, took, best)
-			}
-			if p50, p99, most := quantile(pauses, 50), quantile(pauses, 99), quantile(pauses, 100); p99 > stepMixed*11/10 || most > stepMixed*3/2 {
-				t.Errorf("%d streams: pauses of %v, p99 %v, at most %v", streams, p50, p99, most)
-			} else {
-				t.Logf("%d streams: pauses of %v, p99 %v, at most %v; the prompt took %v", streams, p50, p99, most, took)
-			}
-		})
 	}
 }
