@@ -21,6 +21,7 @@ type drafter struct {
 	model  model
 	window int           // tokens of a text that it has in memory at most
 	round  time.Duration // what it takes to propose a token for all sequences; 0: not known
+	rested int           // steps since it was asked
 
 	file *gguf.File
 	own  *transformer.Model
@@ -34,6 +35,7 @@ const (
 	draftChunk  = 128  // tokens of each text that it reads in a step, if it is behind
 	draftMost   = 8    // tokens that it proposes
 	draftRests  = 64   // steps after which it is asked again where it was of no use
+	draftHolds  = 128  // steps without it after which it is assumed to take half as long
 )
 
 // A draft is what the small model has read of one sequence.
@@ -148,6 +150,7 @@ func (d *drafter) propose(list []*sequence, widths []int) (err error) {
 			err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
 		}
 	}()
+	d.rested = 0
 	var at []*sequence
 	next := make([][]int32, len(list))
 	for i, s := range list {
@@ -192,6 +195,14 @@ func (d *drafter) propose(list []*sequence, widths []int) (err error) {
 		}
 	}
 	return nil
+}
+
+// rest is a step without it. How long it took once on a busy machine must not
+// count for ever.
+func (d *drafter) rest() {
+	if d.rested++; d.rested >= draftHolds {
+		d.rested, d.round = 0, d.round/2
+	}
 }
 
 func (d *drafter) observe(took time.Duration) {

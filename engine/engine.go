@@ -307,6 +307,12 @@ func (e *Engine) request(ctx context.Context, p llm.Prompt, params llm.Params) (
 		expected:   e.expected(params.Prediction),
 		withinLine: !p.EndsLine(),
 	}
+	for _, t := range tokens {
+		r.segments = append(r.segments, t.Segment)
+	}
+	for _, s := range p.Segments {
+		r.sources = append(r.sources, s.Source)
+	}
 	var report llm.Report
 	if r.constraint = params.Constraint; r.constraint != nil {
 		held, err := e.held.ready(r.constraint)
@@ -371,6 +377,20 @@ func (e *Engine) Threads() int { return e.model.Threads() }
 
 // Kernels names the instruction set that computes: "avx2", "go", …
 func (e *Engine) Kernels() string { return kernel.Name() }
+
+// Memory is how many bytes the model may take: its weights, and keys and values
+// as far as CacheBytes lets them grow; with those of the small model, if there is
+// one.
+func (e *Engine) Memory() int64 {
+	n := e.info.Bytes + e.loop.budget
+	if d := e.draft; d != nil {
+		for i := range d.file.Tensors {
+			n += int64(len(d.file.Tensors[i].Data))
+		}
+		n += int64(e.loop.slots) * d.own.KVBytes(d.window)
+	}
+	return n
+}
 
 // BytesPerToken is how much of the weights is read to generate one token.
 func (e *Engine) BytesPerToken() int64 { return e.model.BytesPerToken() }

@@ -328,6 +328,9 @@ func (g *guesser) draft(batch []*sequence, of []int, offers []offer, widths []in
 		list, wanted = append(list, s), append(wanted, widths[j])
 	}
 	if len(list) == 0 {
+		if g.drafter != nil {
+			g.drafter.rest()
+		}
 		return
 	}
 	if err := g.drafter.propose(list, wanted); err != nil {

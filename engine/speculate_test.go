@@ -260,6 +260,28 @@ func TestASmallModelMustKnowTheSameTokens(t *testing.T) {
 	}
 }
 
+func TestASmallModelThatTookLongIsTriedAgain(t *testing.T) {
+	g := guesser{drafter: &drafter{}}
+	g.costs.observe(1, time.Millisecond)
+	g.drafter.observe(time.Second) // others worked, too
+	asked := func() bool {
+		widths := g.widths([]offer{{most: 8, right: 0.8, model: true}}, 1, false, 0)
+		if widths[0] == 0 {
+			g.draft(nil, nil, nil, nil, nil)
+		}
+		return widths[0] > 0
+	}
+	steps := 0
+	for !asked() {
+		if steps++; steps > 20*draftHolds {
+			t.Fatal("it is never asked again")
+		}
+	}
+	if steps < draftHolds {
+		t.Errorf("it is asked again after %d steps", steps)
+	}
+}
+
 // A small model that is right saves steps, and one that fails ends no answer.
 func TestASmallModelSavesSteps(t *testing.T) {
 	p := llm.Params{MaxTokens: new(300), Seed: new(int64(1)), Temperature: new(0.0), IgnoreEOS: true}

@@ -108,6 +108,28 @@ func TestConfigErrors(t *testing.T) {
 	}
 }
 
+func TestWhatAModelNeedsIsKnownBeforeItIsLoaded(t *testing.T) {
+	dir := t.TempDir()
+	for name, size := range map[string]int64{"large.gguf": 1000, "small.gguf": 100} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Truncate(path, size); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := config{Engine: engineConfig{Memory: 10000, Cache: 50}}
+	m := modelConfig{Path: filepath.Join(dir, "large.gguf"), Draft: filepath.Join(dir, "small.gguf")}
+	if e := m.entry(cfg, nil); e.Memory != 1150 || !e.AtLeast {
+		t.Errorf("the files, the cache: %d, at least: %v", e.Memory, e.AtLeast)
+	}
+	m.Memory = 7
+	if e := m.entry(cfg, nil); e.Memory != 7 || e.AtLeast {
+		t.Errorf("what is configured: %d, at least: %v", e.Memory, e.AtLeast)
+	}
+}
+
 func TestPathsAreRelativeToTheFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "sub", "parley.toml")

@@ -313,6 +313,9 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 				e.Memory, e.AtLeast = e.Memory+info.Size(), true
 			}
 		}
+		if e.AtLeast && len(m.Command) == 0 {
+			e.Memory += int64(cfg.Engine.Cache)
+		}
 	}
 	return e
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // A Folder is where characters lie, each in a file by its name: NAME.yaml,
-// NAME.yml, NAME.json, NAME.toml, NAME.png or NAME.charx. Files are read when
+// NAME.yml, NAME.json, NAME.toml, NAME.png, NAME.charx or NAME.webp. Files are read when
 // they are asked for, so that a change counts at once.
 type Folder string
 
@@ -32,8 +32,8 @@ type files struct {
 }
 
 func (f Folder) files() files {
-	return files{string(f), "character", []string{".yaml", ".yml", ".json", ".toml", ".png", ".charx"},
-		"characters are NAME.yaml, NAME.json, NAME.toml, NAME.png or NAME.charx in the folder that [characters] of the configuration names"}
+	return files{string(f), "character", []string{".yaml", ".yml", ".json", ".toml", ".png", ".charx", ".webp"},
+		"characters are NAME.yaml, NAME.json, NAME.toml, NAME.png, NAME.charx or NAME.webp in the folder that [characters] of the configuration names"}
 }
 
 func (f LorebookFolder) files() files {

@@ -89,6 +89,8 @@ func endingOf(data []byte, report ImportReport) string {
 		return ".png"
 	case "zip":
 		return ".charx"
+	case "webp":
+		return ".webp"
 	}
 	switch report.Format[strings.LastIndexByte(report.Format, ' ')+1:] {
 	case "JSON":

@@ -109,7 +109,7 @@ func (e Entry) Settings() EntrySettings {
 	}
 	if filter, ok := o.inner("character_filter"); ok {
 		s.Filter.Exclude, _ = filter.flag("isExclude")
-		s.Filter.Names = filter.words("names")
+		s.Filter.Names = filter.texts("names")
 	}
 	return s
 }

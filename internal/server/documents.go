@@ -146,6 +146,8 @@ func (s *Server) documentFile(shelf session.Shelf, w http.ResponseWriter, r *htt
 	switch path.Ext(d.File) {
 	case ".png":
 		kind = "image/png"
+	case ".webp":
+		kind = "image/webp"
 	case ".json":
 		kind = "application/json"
 	}

@@ -210,6 +210,7 @@ type wireSession struct {
 	session.Settings
 
 	Messages []session.Message `json:"messages,omitempty"`
+	More     *bool             `json:"more,omitempty"` // of a part of the talk: there are messages before it
 }
 
 func (c *call) view(x session.Session) wireSession {
@@ -425,7 +426,31 @@ func (s *Server) readSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return c.answer(w, r, http.StatusOK, c.id)
+	if !c.query.Has("limit") && !c.query.Has("before") {
+		return c.answer(w, r, http.StatusOK, c.id)
+	}
+	return c.page(w, r)
+}
+
+// page answers with a session and a part of its talk: the end, or what stands
+// before a message.
+func (c *call) page(w http.ResponseWriter, r *http.Request) error {
+	limit, err := c.number("limit", 100, limits.ListItems)
+	if err != nil {
+		return err
+	}
+	before, err := c.number("before", 0, limits.SessionMessages)
+	if err != nil {
+		return err
+	}
+	x, talk, more, err := c.Tail(r.Context(), c.id, before, limit)
+	if err != nil {
+		return err
+	}
+	v := c.view(x)
+	v.Messages, v.More = talk, &more
+	setETag(w, x.Revision)
+	return writeValue(w, r, v)
 }
 
 func (s *Server) updateSession(w http.ResponseWriter, r *http.Request) error {
@@ -560,7 +585,7 @@ func (s *Server) wholeTree(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	setETag(w, t.Session.Revision)
-	return writeValue(w, r, session.Archive{Session: t.Session, Messages: orEmpty(t.Nodes)})
+	return writeValue(w, r, t.Archive())
 }
 
 func (s *Server) exportSession(w http.ResponseWriter, r *http.Request) error {

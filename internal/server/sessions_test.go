@@ -198,6 +198,26 @@ func TestASessionIsTalkedInOverTheAPI(t *testing.T) {
 	k.answer(404, "GET", at, "")
 }
 
+func TestATalkIsReadInPages(t *testing.T) {
+	k := keeps(t, nil)
+	id := k.answer(http.StatusCreated, "POST", "/sessions", "{}").ID
+	for i := range 5 {
+		k.answer(http.StatusOK, "POST", "/sessions/"+id+"/send", fmt.Sprintf(`{"text": "%d", "reply": false}`, i+1))
+	}
+	for query, want := range map[string]string{"limit=2": "4 5 true", "limit=2&before=4": "2 3 true", "before=2": "1 false", "limit=5": "1 2 3 4 5 false", "before=1": "false"} {
+		v := k.answer(http.StatusOK, "GET", "/sessions/"+id+"?"+query, "")
+		got := ""
+		for _, m := range v.Messages {
+			got += m.Text + " "
+		}
+		if got += fmt.Sprint(v.More); got != want || v.ETag == "" {
+			t.Errorf("%s: %s, want %s", query, got, want)
+		}
+	}
+	k.answer(http.StatusNotFound, "GET", "/sessions/"+id+"?before=9", "")
+	k.answer(http.StatusBadRequest, "GET", "/sessions/"+id+"?limit=x", "")
+}
+
 func TestCharactersHaveRevisions(t *testing.T) {
 	k := keeps(t, nil)
 	c := k.answer(201, "POST", "/characters?file=ada.yaml", "name: Ada\n")

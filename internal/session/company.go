@@ -280,9 +280,11 @@ func (s *Sessions) put(ctx context.Context, t *Tree, j *job, cast []*part, speak
 			author.ID = r.Character.ID
 		}
 	}
-	n := j.node
-	if n == nil {
-		n = &t.Nodes[t.Add(j.after, j.new, author, Version{Created: s.now(), State: Running})-1]
+	var n *Node
+	if j.node != nil {
+		n = t.mine(j.node.ID)
+	} else {
+		n = t.Nodes[t.Add(j.after, j.new, author, Version{Created: s.now(), State: Running})-1]
 	}
 	r.Summary = t.recalled(n.Parent, r.Base, 0)
 	place := Place{t.Session.ID, n.ID, len(n.Versions) - 1}

@@ -68,7 +68,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		return s.task(ctx, t, at, r)
 	}
 	settings := t.Session.At(r.Base)
-	n := &t.Nodes[at.Message-1]
+	n := t.Nodes[at.Message-1]
 	cast, speaker, err := s.recast(ctx, r)
 	if err != nil {
 		return scene.Composed{}, err
@@ -99,7 +99,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	case Impersonate:
 		sc.Kind = scene.Impersonate
 	case Answer:
-		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
+		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o *Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
 			sc.Lore.Trigger = "swipe"
 		}
 	}

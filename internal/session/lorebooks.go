@@ -80,9 +80,13 @@ const (
 	ToEverything To = "everywhere" // the configuration names it
 )
 
-// checkLorebooks refuses lorebooks that are not there.
-func (s *Sessions) checkLorebooks(ctx context.Context, v Settings) error {
+// checkLorebooks refuses lorebooks that are not there, but for those that the
+// settings had before.
+func (s *Sessions) checkLorebooks(ctx context.Context, v Settings, had ...string) error {
 	for i, id := range v.Lorebooks {
+		if slices.Contains(had, id) {
+			continue
+		}
 		if _, err := s.Document(ctx, Lorebooks, id, 0); err != nil {
 			if e := llm.AsError(err); e.Code == llm.NotFound {
 				return &llm.Error{Code: llm.NotFound, Field: fmt.Sprintf("lorebooks[%d]", i), Message: e.Message, Hint: "GET /parley/v1/lorebooks lists them, by their ids"}

@@ -237,3 +237,53 @@ func TestLorebooksHaveRevisions(t *testing.T) {
 		t.Error("a lorebook is a character", err)
 	}
 }
+
+func TestALorebookThatIsGoneStopsNoChangeOfSettings(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	st.shelve("w", world("W", "x", ""))
+	if err := st.set(func(v *session.Settings) { v.Lorebooks = []string{"w"} }); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.DeleteDocument(t.Context(), session.Lorebooks, "w", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.set(func(v *session.Settings) { v.User = "Tom" }); err != nil {
+		t.Error(err)
+	}
+	if err := st.set(func(v *session.Settings) { v.Lorebooks = append(v.Lorebooks, "x") }); err == nil {
+		t.Error("another that is not there was taken")
+	}
+}
+
+func TestWhatSillyTavernKeepsOfAChatComesAndGoes(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	st.shelve("eldoria", world("Eldoria", "x", ""))
+	x, _ := imported(t, st, `{"chat_metadata":{"world_info":"Eldoria","note_prompt":"Be brief.","note_depth":3,"scenario":"A mill.","note_position":"1"},"user_name":"Tom","character_name":"Ada"}
+{"name":"Tom","is_user":true,"mes":"Hi"}
+`)
+	check := func(v session.Settings) {
+		t.Helper()
+		if fmt.Sprint(v.Lorebooks) != "[eldoria]" || v.Note != "Be brief." || v.NoteDepth != 3 || v.Scenario != "A mill." {
+			t.Errorf("got %+v", v)
+		}
+	}
+	check(x.Now())
+	data, err := st.Export(t.Context(), x.ID, session.FormatSillyTavern)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := imported(t, st, string(data))
+	check(again.Now())
+	if err := st.DeleteDocument(t.Context(), session.Lorebooks, "eldoria", 0); err != nil {
+		t.Fatal(err)
+	}
+	archive, err := st.Export(t.Context(), x.ID, session.FormatParley)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{string(data), string(archive)} {
+		if lost, _ := imported(t, st, data); len(lost.Now().Lorebooks) != 0 {
+			t.Errorf("a lorebook of another server is kept: %v", lost.Now().Lorebooks)
+		}
+	}
+}

@@ -85,7 +85,7 @@ func (s *Sessions) Impersonate(ctx context.Context, id string, w Write, a Ask) (
 	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
 		j := job{new: chat.User, after: t.Session.Head, reply: Reply{Kind: Impersonate}}
 		for _, id := range slices.Backward(t.Path(j.after)) { // the notes of who spoke last count
-			if j.keep = &t.Nodes[id-1]; j.keep.Role == chat.Assistant {
+			if j.keep = t.Nodes[id-1]; j.keep.Role == chat.Assistant {
 				break
 			}
 		}
@@ -225,7 +225,7 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 		defer model.Release()
 	}
 	r.mu.Lock()
-	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
+	r.reply.Model, r.reply.Architecture, r.reply.Quantisation, r.reply.ModelDigest = model.Model, model.Info.Architecture, model.Info.Quantisation, model.Info.Digest
 	r.context, r.reply.Budget = model.Info.Context, room(model.Info, params.WithDefaults(model.Info.Sampling))
 	r.mu.Unlock()
 	sc, err := s.compose(ctx, t, r.Place, &r.reply, model)

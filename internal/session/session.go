@@ -151,6 +151,7 @@ type Reply struct {
 	Model          string          `json:"model,omitempty"`
 	Architecture   string          `json:"architecture,omitempty"`
 	Quantisation   string          `json:"quantisation,omitempty"`
+	ModelDigest    string          `json:"model_digest,omitempty"`    // of the model's file, where it is known
 	TemplateDigest string          `json:"template_digest,omitempty"` // SHA-256 of the model's chat template, where it is known
 	Format         string          `json:"format,omitempty"`
 	Budget         int             `json:"budget,omitempty"`        // tokens that the prompt might have, where the model said so

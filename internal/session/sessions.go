@@ -31,6 +31,7 @@ type Sessions struct {
 
 	locks     [64]sync.Mutex // for one session at a time, by its id
 	seed      maphash.Seed
+	trees     trees
 	documents sync.Mutex // for one document at a time; it may be taken while a session is locked
 
 	ctx     context.Context // of all runs
@@ -164,29 +165,13 @@ func (s *Sessions) again(ctx context.Context, id string, w Write) (r Receipt, do
 	return r, true, nil
 }
 
-// Tree reads a session with all its messages.
-func (s *Sessions) Tree(ctx context.Context, id string) (*Tree, error) {
-	x, err := s.store.Session(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	nodes, err := s.store.Nodes(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if len(nodes) > x.Messages { // added between the two
-		nodes = nodes[:x.Messages]
-	}
-	return NewTree(x, nodes), nil
-}
-
 // change reads a session, lets f change it, and commits.
 func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree) (Receipt, error)) (Receipt, error) {
 	defer s.lock(id)()
 	if r, done, err := s.again(ctx, id, w); done || err != nil {
 		return r, err
 	}
-	t, err := s.Tree(ctx, id)
+	t, err := s.tree(ctx, id)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -209,6 +194,14 @@ func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree)
 	if err := s.store.Commit(context.WithoutCancel(ctx), c); err != nil {
 		return Receipt{}, err
 	}
+	more := 0
+	for _, n := range c.Nodes {
+		more += size(n.Versions...)
+	}
+	for _, v := range c.Versions {
+		more += size(v.Value)
+	}
+	s.trees.put(t.Session, t.Nodes, more)
 	return r, nil
 }
 
@@ -385,7 +378,7 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 			if _, err := s.cast(ctx, v); err != nil {
 				return Receipt{}, err
 			}
-			if err := s.checkLorebooks(ctx, v); err != nil {
+			if err := s.checkLorebooks(ctx, v, x.Now().Lorebooks...); err != nil {
 				return Receipt{}, err
 			}
 			v.Since = x.Revision
@@ -415,6 +408,25 @@ func (s *Sessions) Read(ctx context.Context, id string) (Session, []Message, err
 		return Session{}, nil, err
 	}
 	return t.Session, t.Messages(t.Session.Head, t.Session.Revision), nil
+}
+
+// Tail gives a session and what stands in its talk before a message, 0 being
+// the end: so many messages at most, and whether there are others before them.
+func (s *Sessions) Tail(ctx context.Context, id string, before, most int) (x Session, talk []Message, more bool, err error) {
+	t, err := s.Tree(ctx, id)
+	if err != nil {
+		return Session{}, nil, false, err
+	}
+	to := t.Session.Head
+	if before != 0 {
+		n, err := t.Node(before)
+		if err != nil {
+			return Session{}, nil, false, err
+		}
+		to = n.Parent
+	}
+	talk, more = t.Tail(to, most)
+	return t.Session, talk, more, nil
 }
 
 // External finds a session by what its owner's program calls it.
@@ -472,6 +484,7 @@ func (s *Sessions) Purge(ctx context.Context, id string) error {
 	}
 	s.stopSummary(id)
 	defer s.lock(id)()
+	s.trees.drop(id)
 	return s.store.Purge(context.WithoutCancel(ctx), id)
 }
 
@@ -501,7 +514,7 @@ func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, e
 			v.State = Interrupted
 		}
 		f.Add(f.Session.Head, m.Role, m.Author, v)
-		n := &f.Nodes[f.Session.Head-1]
+		n := f.Nodes[f.Session.Head-1]
 		n.Created = m.Version.Created
 		if n.Origin = m.Origin; n.Origin == nil {
 			n.Origin = &Place{old.ID, m.ID, m.Number}
