@@ -22,5 +22,7 @@
 // written does not depend on the stack below, so that this part is computed
 // once for each place in a rule, and only the tokens that go beyond the rule's
 // end are looked at again (the idea of context-independent tokens is XGrammar's:
-// Dong et al., 2024).
+// Dong et al., 2024). Inside of strings, where all ordinary characters lead to the
+// same place, tokens are told apart by how many of them they begin with and by
+// what comes behind, of which there is little.
 package grammar
