@@ -83,6 +83,7 @@ type BenchTurn struct {
 // alone, and while a long prompt is read.
 type BenchBeside struct {
 	Prompt      int     `json:"prompt"`
+	PromptTPS   float64 `json:"prompt_tps"` // how fast it was read
 	AloneP50MS  float64 `json:"alone_p50_ms"`
 	AloneP99MS  float64 `json:"alone_p99_ms"`
 	BesideP50MS float64 `json:"beside_p50_ms"`
@@ -152,6 +153,8 @@ func (e *Engine) checkBench(o BenchOptions) error {
 	switch {
 	case longest > e.info.Context:
 		return llm.TooLongError(longest, e.info.Context)
+	case o.Beside > 0 && e.loop.slots < 2:
+		return llm.Errorf(llm.Invalid, "", "nothing is read beside a stream where one sequence at a time is worked on")
 	case int64(most)*e.model.KVBytes(o.Prompt+o.Generate) > e.loop.budget:
 		return llm.Errorf(llm.Invalid, "", "%d sequences do not fit the cache", most)
 	}

@@ -44,7 +44,7 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 			t.Errorf("turn %d: %+v", i, turn)
 		}
 	}
-	if s := r.Beside; s.Prompt != 300 || s.AloneP99MS <= 0 || s.AloneP99MS < s.AloneP50MS || s.BesideP99MS <= 0 || s.BesideP99MS < s.BesideP50MS {
+	if s := r.Beside; s.Prompt != 300 || s.PromptTPS <= 0 || s.AloneP99MS <= 0 || s.AloneP99MS < s.AloneP50MS || s.BesideP99MS <= 0 || s.BesideP99MS < s.BesideP50MS {
 		t.Errorf("beside: %+v", s)
 	}
 	if f := r.Foreseen; len(f) != 2 || f[1].DecodeTPS <= 0 || f[1].LiteralTPS <= 0 || f[0].Accepted > f[1].Accepted || e.loop.guesser.off {
@@ -74,6 +74,10 @@ func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
 		if _, err := e.Bench(t.Context(), o); err == nil {
 			t.Errorf("%+v was done", o)
 		}
+	}
+	single := tiny{}.open(t, Options{Threads: 1, Sequences: 1})
+	if _, err := single.Bench(t.Context(), BenchOptions{Prompt: 1, Generate: 1, Sequences: one, Beside: 30}); err == nil {
+		t.Error("two requests at a time were measured where there is room for one")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

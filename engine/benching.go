@@ -205,8 +205,10 @@ func (b *benching) prompt(n int) (list []int) {
 	return list
 }
 
+// complete answers at a temperature of 1: a likelier answer might repeat itself, and
+// would come faster than others.
 func (b *benching) complete(ctx context.Context, prompt []int, most int, each func(llm.Piece) bool) error {
-	params := llm.Params{MaxTokens: &most, Temperature: new(0.0), IgnoreEOS: true, LoopGuard: new(0)}
+	params := llm.Params{MaxTokens: &most, Temperature: new(1.0), Seed: new(int64(1)), IgnoreEOS: true, LoopGuard: new(0)}
 	for piece, err := range b.e.Complete(ctx, llm.Tokens(prompt), params) {
 		if err != nil {
 			return err
@@ -259,7 +261,7 @@ func (b *benching) beside(ctx context.Context) error {
 	b.tell("a stream alone")
 	var alone, beside []time.Duration
 	var read chan error // of the prompt; nil: not begun
-	var last time.Time
+	var last, asked time.Time
 	ended := false
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -278,7 +280,7 @@ func (b *benching) beside(ctx context.Context) error {
 		last = now
 		if len(alone) == benchAlone && read == nil {
 			b.tell("a stream beside a prompt")
-			read = make(chan error, 1)
+			read, asked = make(chan error, 1), now
 			long := b.prompt(b.o.Beside)
 			go func() { read <- b.complete(ctx, long, 1, func(llm.Piece) bool { return true }) }()
 		}
@@ -300,7 +302,7 @@ func (b *benching) beside(ctx context.Context) error {
 	}
 	b.work(b.o.Beside + benchAlone*benchStep)
 	b.result.Beside = &BenchBeside{
-		Prompt:     b.o.Beside,
+		Prompt: b.o.Beside, PromptTPS: float64(b.o.Beside) / last.Sub(asked).Seconds(),
 		AloneP50MS: milliseconds(quantile(alone, 50)), AloneP99MS: milliseconds(quantile(alone, 99)),
 		BesideP50MS: milliseconds(quantile(beside, 50)), BesideP99MS: milliseconds(quantile(beside, 99)),
 	}

@@ -108,7 +108,7 @@ func TestADemandedCallIsWholeAndValid(t *testing.T) {
 // TestASchemaThatCannotBeHeldToIsReported: then any object will do.
 func TestASchemaThatCannotBeHeldToIsReported(t *testing.T) {
 	r := chatformat.NewResponder(builtIn(t), callFormat(t, callTemplates["Hermes and Qwen"]), chatformat.Options{})
-	odd := chat.ToolSpec{Name: "odd", Parameters: json.RawMessage(`{"type":"object","not":{"required":["a"]}}`)}
+	odd := chat.ToolSpec{Name: "odd", Parameters: json.RawMessage(`{"type":"object","propertyNames":{"maxLength":3}}`)}
 	for range 2 { // also when it is remembered
 		got := reply(t, r, chat.Conversation{
 			Messages: []chat.Message{chat.Say(chat.User, "Hi")}, Tools: append([]chat.ToolSpec{odd}, heldTools...), Choice: chat.ToolChoice{Mode: chat.ToolRequired},

@@ -19,6 +19,7 @@ func (e *Engine) describe(o Options, contextSize int) {
 		Name:         text("general.name"),
 		Description:  text("general.description"),
 		Architecture: config.Architecture,
+		Digest:       f.Digest(),
 		Context:      contextSize,
 		Trained:      config.Context,
 		Vocabulary:   e.words.Size(),

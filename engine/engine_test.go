@@ -146,6 +146,53 @@ func TestATurnCostsItsNewTokens(t *testing.T) {
 	}
 }
 
+// A message was changed: what is known of the old prompt behind it is of no use, and
+// the answer says where that begins.
+func TestWhereAPromptDepartsFromOneInMemory(t *testing.T) {
+	e := tiny{}.open(t, Options{})
+	p := llm.Params{Seed: new(int64(1)), MaxTokens: new(4), Temperature: new(0.0), IgnoreEOS: true}
+	chat := func(first, second string) llm.Prompt {
+		return llm.Prompt{Segments: []llm.Segment{
+			{Text: "<|im_start|>", Control: true},
+			{Text: first, Source: llm.Source{Kind: llm.FromMessage, Field: "content"}},
+			{Text: "<|im_end|><|im_start|>", Control: true},
+			{Text: second, Source: llm.Source{Kind: llm.FromMessage, Index: 1, Field: "content"}},
+		}}
+	}
+	long, short := strings.Repeat("#", 100), strings.Repeat("#", 20)
+	for _, c := range []struct {
+		name string
+		p    llm.Prompt
+		want *llm.Source
+		in   int // tokens of the changed segment before the change
+	}{
+		{"the first", chat(long, "a hat"+long), nil, 0},
+		{"the same again", chat(long, "a hat"+long), nil, 0},
+		{"it goes on", chat(long, "a hat"+long+"!!"), nil, 0},
+		{"a shorter one", chat(long, "a hat"+short), nil, 0},
+		{"the second message has changed", chat(long, "! hat"+long), &llm.Source{Kind: llm.FromMessage, Index: 1, Field: "content"}, 0},
+		{"the first message has changed", chat(short+"!"+long, "a hat"+long), &llm.Source{Kind: llm.FromMessage, Field: "content"}, 20},
+		{"little is lost", chat(short+"!"+long, "a hat"+long+"??"), nil, 0},
+		{"nothing begins like it", llm.Tokens([]int{5, 6, 7}), nil, 0},
+	} {
+		got := complete(t, e, c.p, p).finish.Usage
+		if c.want == nil {
+			if got.Broke != nil {
+				t.Errorf("%s: %+v", c.name, got.Broke)
+			}
+			continue
+		}
+		tokens, err := e.Tokenize(t.Context(), c.p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := slices.IndexFunc(tokens, func(t llm.Token) bool { return t.Segment >= 0 && c.p.Segments[t.Segment].Source == *c.want }) + c.in
+		if b := got.Broke; b == nil || b.Source != *c.want || b.Token != at || b.Unused < 64 || got.CachedTokens != at {
+			t.Errorf("%s: %+v, want token %d; %+v", c.name, b, at, got)
+		}
+	}
+}
+
 func TestBOS(t *testing.T) {
 	e := tiny{}.open(t, Options{})
 	bos, _ := e.words.ID("<s>")

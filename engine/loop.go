@@ -191,6 +191,7 @@ func (l *loop) retire(s *sequence) {
 		s.cache.end(s.tokens)
 	}
 	s.cache = nil
+	s.guesses.draft.release()
 }
 
 func (l *loop) abandon(queue []*sequence) {
@@ -328,7 +329,8 @@ func (s *sequence) settledTokens() int {
 // open gives a sequence its memory and takes over the whole blocks of its prompt
 // that are in the prefix cache by now, be it that another one has just read them.
 func (l *loop) open(s *sequence) {
-	if s.cache == nil {
+	begins := s.cache == nil
+	if begins {
 		c := l.model.NewCache()
 		if s.see != nil && !s.scores {
 			s.cache = &table{cache: c}
@@ -340,6 +342,23 @@ func (l *loop) open(s *sequence) {
 		s.cached += s.cache.adopt(s.reusable())
 		s.read.Store(int64(s.cache.Len()))
 	}
+	if begins {
+		s.broke = s.departure()
+	}
+}
+
+// worthTelling is how many tokens must have been kept in vain to be told of.
+const worthTelling = blockTokens
+
+// departure is where the prompt departs from what is in the prefix cache; nil if
+// not much is left unused, or if it does not even begin like it.
+func (s *sequence) departure() *llm.Break {
+	at, tokens := s.cache.Len(), s.reusable()
+	m, unused := s.cache.last().departs(tokens[min(at, len(tokens)):])
+	if at += m; at == 0 || unused < worthTelling {
+		return nil
+	}
+	return &llm.Break{Token: at, Unused: unused, Source: s.source(at)}
 }
 
 // worthWaiting is how many tokens must be saved for a sequence to wait for
@@ -441,6 +460,7 @@ func (l *loop) drop(batch []*sequence, err error) {
 			s.cache.abandon()
 			s.cache = nil
 		}
+		s.guesses.draft.release()
 		s.fail(&llm.Error{Code: llm.Broken, Message: "the engine failed while working on this request", Err: err})
 	}
 	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })

@@ -108,6 +108,24 @@ func (n *node) nearest(tokens []int32) (best *node, m int) {
 	return best, m
 }
 
+// departs gives how much of the beginning of tokens is behind a node, and, if they
+// do not end there, how many other tokens there are in their place, at least.
+func (n *node) departs(tokens []int32) (m, unused int) {
+	c, m := n.nearest(tokens)
+	switch {
+	case m == len(tokens) || len(n.children) == 0:
+		return m, 0
+	case c == nil:
+		c = n.children[0]
+	}
+	unused = len(c.tokens) - m
+	for len(c.children) > 0 {
+		c = c.children[0]
+		unused += len(c.tokens)
+	}
+	return m, unused
+}
+
 // shared is the length of the longest common prefix.
 func shared(a, b []int32) int {
 	n := min(len(a), len(b))

@@ -34,8 +34,10 @@ type request struct {
 	closers    []int32 // control tokens that are stop strings
 	words      vocabulary
 	scope      string
-	expected   []int32 // tokens that the output may begin with, or nil
-	need       int64   // memory for all its tokens
+	expected   []int32      // tokens that the output may begin with, or nil
+	need       int64        // memory for all its tokens
+	segments   []int        // of each token of the prompt; nil: not known
+	sources    []llm.Source // of the segments
 
 	submitted time.Time
 	gone      atomic.Bool  // the caller has left
@@ -55,6 +57,14 @@ func (r *request) stops() textmatch.Stops {
 		s.Opens = llm.Params{StopOpen: r.stopOpen}.Opens
 	}
 	return s
+}
+
+// source is where a token of the prompt comes from.
+func (r *request) source(token int) (from llm.Source) {
+	if token < len(r.segments) && r.segments[token] >= 0 {
+		from = r.sources[r.segments[token]]
+	}
+	return from
 }
 
 // promptTokens is how many tokens the prompt counts as.
@@ -117,7 +127,8 @@ type sequence struct {
 	tried   map[int][]int32 // at a place in tokens: what led to a banned phrase there
 	rewound int             // how often tokens were taken back
 
-	cached int // tokens that were in memory
+	cached int        // tokens that were in memory
+	broke  *llm.Break // where others in memory go on differently
 	begunAt,
 	promptRead time.Time
 }
@@ -317,6 +328,7 @@ func (s *sequence) end(why llm.Reason, by string) *llm.Finish {
 		Usage: llm.Usage{
 			PromptTokens:     s.promptTokens(),
 			CachedTokens:     s.cached,
+			Broke:            s.broke,
 			CompletionTokens: s.generated(),
 			DraftedTokens:    s.guesses.drafted,
 			AcceptedTokens:   s.guesses.accepted,

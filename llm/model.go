@@ -60,6 +60,7 @@ type Info struct {
 	Description  string
 	Architecture string
 	Quantisation string // the type of most of its weights: "Q8_0", …
+	Digest       string // of its file, as it is where the engine reads it; "": it is not known
 	Parameters   int64  // number of weights
 	Bytes        int64  // size of the weights
 	Context      int    // tokens that one request may have, prompt and output

@@ -94,7 +94,17 @@ type Usage struct {
 	DraftedTokens    int  // tokens that were read before they were chosen, because a draft proposed them
 	AcceptedTokens   int  // those of them that were chosen
 
+	Broke *Break // nil: nothing in memory was left unused, or the engine does not tell it
+
 	Queued  time.Duration // from acceptance to the first work on it
 	Prefill time.Duration // reading the prompt
 	Decode  time.Duration // generating
+}
+
+// A Break is where a prompt departs from the one in memory that begins like it, so
+// that the rest of that one is of no use.
+type Break struct {
+	Token  int    // the first token of the prompt that differs
+	Unused int    // tokens in memory from there on, at least
+	Source Source // where the prompt's token comes from
 }

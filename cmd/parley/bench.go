@@ -51,7 +51,7 @@ func (c *benchCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	cfg.Engine.Sequences = max(cfg.Engine.Sequences, slices.Max(o.Sequences))
+	cfg.Engine.Sequences = max(cfg.Engine.Sequences, slices.Max(o.Sequences), 2) // 2: a prompt beside a stream
 	e, err := m.run(cfg)
 	if err != nil {
 		return err
@@ -142,7 +142,7 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 	if b := r.Beside; b != nil {
 		row("\nA STREAM'S NEXT TOKEN\tP50\tP99")
 		row("alone\t%.1f ms\t%.1f ms", b.AloneP50MS, b.AloneP99MS)
-		row("beside a prompt of %s tokens\t%.1f ms\t%.1f ms", count(int64(b.Prompt)), b.BesideP50MS, b.BesideP99MS)
+		row("beside a prompt of %s tokens, read at %s/s\t%.1f ms\t%.1f ms", count(int64(b.Prompt)), rate(b.PromptTPS), b.BesideP50MS, b.BesideP99MS)
 	}
 	if len(r.Foreseen) > 0 {
 		row("\nFORESEEN\tTOKENS/S\tLITERALLY\tREAD AHEAD\tOF THEM CHOSEN")

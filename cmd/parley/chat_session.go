@@ -212,14 +212,14 @@ func (v *talkView) cast() (ids []string) {
 
 // character finds a character by id or name, or sends the file of one.
 func (t *sessionTalk) character(ctx context.Context, arg string) (string, error) {
-	var list struct{ Characters []session.Character }
+	var list struct{ Characters []session.Document }
 	if err := t.ask(ctx, http.MethodGet, "characters", nil, &list); err != nil {
 		return "", err
 	}
 	var names []string
-	for _, same := range []func(session.Character) bool{
-		func(x session.Character) bool { return x.ID == arg },
-		func(x session.Character) bool { return strings.EqualFold(x.Name, arg) || strings.EqualFold(x.ID, arg) },
+	for _, same := range []func(session.Document) bool{
+		func(x session.Document) bool { return x.ID == arg },
+		func(x session.Document) bool { return strings.EqualFold(x.Name, arg) || strings.EqualFold(x.ID, arg) },
 	} {
 		if i := slices.IndexFunc(list.Characters, same); i >= 0 {
 			return list.Characters[i].ID, nil
@@ -243,14 +243,14 @@ func (t *sessionTalk) character(ctx context.Context, arg string) (string, error)
 
 // sendCharacter has the server keep a character's file, by the file's name. A
 // character that is there already and is another stays as it is.
-func (t *sessionTalk) sendCharacter(ctx context.Context, file string, there []session.Character) (string, error) {
+func (t *sessionTalk) sendCharacter(ctx context.Context, file string, there []session.Document) (string, error) {
 	data, err := readFile("character", file)
 	if err != nil {
 		return "", err
 	}
 	base := filepath.Base(file)
 	id := strings.TrimSuffix(base, filepath.Ext(base))
-	if slices.ContainsFunc(there, func(x session.Character) bool { return x.ID == id }) {
+	if slices.ContainsFunc(there, func(x session.Document) bool { return x.ID == id }) {
 		resp, err := t.do(ctx, http.MethodGet, "characters/"+url.PathEscape(id)+"/file", nil)
 		if err != nil {
 			return "", err

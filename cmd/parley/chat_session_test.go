@@ -16,11 +16,11 @@ import (
 	"parley/llm"
 )
 
-// keptTalk begins a session on a server at which the partner answers.
-func keptTalk(t *testing.T, partner chat.Responder, out io.Writer, between func(http.Handler) http.Handler) *sessionTalk {
+// keptTalk begins a session on a server whose model is the partner.
+func keptTalk(t *testing.T, partner *catalog.Loaded, out io.Writer, between func(http.Handler) http.Handler) *sessionTalk {
 	t.Helper()
 	models, err := catalog.New([]catalog.Entry{{Name: "partner", Load: func(context.Context) (*catalog.Loaded, error) {
-		return &catalog.Loaded{Responder: partner}, nil
+		return partner, nil
 	}}}, catalog.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -64,7 +64,7 @@ func (c cutter) Write(p []byte) (int, error) {
 func TestAReplyIsShownWholeWhenTheConnectionBreaks(t *testing.T) {
 	var out strings.Builder
 	cut := false
-	talk := keptTalk(t, chat.Script(chat.TextDelta{Text: "Once"}, chat.TextDelta{Text: " upon"}, chat.TextDelta{Text: " a time"}), &out, func(h http.Handler) http.Handler {
+	talk := keptTalk(t, &catalog.Loaded{Responder: chat.Script(chat.TextDelta{Text: "Once"}, chat.TextDelta{Text: " upon"}, chat.TextDelta{Text: " a time"})}, &out, func(h http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(cutter{w, &cut}, r) })
 	})
 	if err := talk.take(t.Context(), "Tell me a story."); err != nil {
@@ -79,7 +79,7 @@ func TestASeedGivesAnotherReplyWhenItIsMadeAgain(t *testing.T) {
 	partner := chat.Script(chat.TextDelta{Text: "Yes"})
 	var seeds []int64
 	partner.Seen = func(_ chat.Conversation, p llm.Params) { seeds = append(seeds, *p.Seed) }
-	talk := keptTalk(t, partner, io.Discard, nil)
+	talk := keptTalk(t, &catalog.Loaded{Responder: partner}, io.Discard, nil)
 	talk.params.Seed = new(int64(7))
 	for _, text := range []string{"Hello", "/swipe", "/swipe 1", "/swipe 3"} {
 		if err := talk.take(t.Context(), text); err != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"parley/chat"
+	"parley/internal/catalog"
 	"parley/internal/session"
 	"parley/llm"
 )
@@ -122,7 +123,7 @@ func TestStoppingAKeptReply(t *testing.T) {
 	gate <- struct{}{}
 	partner.Gate = gate
 	out := &signalAt{text: "Once", signal: func() { unix.Kill(os.Getpid(), unix.SIGINT) }}
-	talk := keptTalk(t, partner, out, nil)
+	talk := keptTalk(t, &catalog.Loaded{Responder: partner}, out, nil)
 	if err := talk.take(t.Context(), "Tell me a story."); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ type modelsCmd struct {
 	List modelsListCmd `cmd:"" help:"List the models that there are."`
 	Info modelsInfoCmd `cmd:"" help:"Show what is in a model file."`
 
+	Remove modelsRemoveCmd `cmd:"" name:"rm" help:"Remove a model that parley pull fetched."`
+
 	Load   modelsLoadCmd   `cmd:"" help:"Have a running server load a model."`
 	Unload modelsUnloadCmd `cmd:"" help:"Have a running server unload a model."`
 }

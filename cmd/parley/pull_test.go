@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -52,9 +54,34 @@ func TestAModelThatWasPulledIsFoundByItsName(t *testing.T) {
 	if code := run([]string{"ask", "--model", "engine-Q8_0", "Hi"}, strings.NewReader(""), &out, &errs); code != 0 || strings.TrimSpace(out.String()) == "" {
 		t.Errorf("exit %d: %s %s", code, &out, &errs)
 	}
+	// It is removed only if that is said twice, and only by its name.
+	for _, args := range [][]string{{"models", "rm", "engine-Q8_0"}, {"models", "rm", "engine", "--yes"}, {"models", "rm", "engine-Q8_0", "--yes", "--from", t.TempDir()}} {
+		if code := run(args, strings.NewReader("y\n"), &out, &errs); code == 0 || !isFile(path) {
+			t.Errorf("%q: exit %d, %s", args, code, &errs)
+		}
+	}
+	for _, want := range []string{"nobody can be asked", "no model engine in", "models there: engine-Q8_0", "not one of the models that Parley fetched"} {
+		if !strings.Contains(errs.String(), want) {
+			t.Errorf("%q is not in %s", want, &errs)
+		}
+	}
+	if code := run([]string{"models", "rm", "engine-Q8_0", "--yes"}, strings.NewReader(""), &out, &errs); code != 0 || isFile(path) {
+		t.Errorf("exit %d: %s", code, &errs)
+	}
+	if left, err := os.ReadDir(filepath.Dir(filepath.Dir(filepath.Dir(path)))); err != nil || len(left) > 0 {
+		t.Errorf("of its folders %v is left, %v", left, err)
+	}
 	errs.Reset()
 	if code := run([]string{"pull", "ada/nothing"}, strings.NewReader(""), &out, &errs); code != exitFailed || !strings.Contains(errs.String(), "the hub has no ada/nothing") {
 		t.Errorf("exit %d: %s", code, &errs)
+	}
+}
+
+func TestOnlyAYesIsOne(t *testing.T) {
+	for answer, want := range map[string]bool{"y\n": true, " YES \n": true, "n\n": false, "\n": false, "": false, "y": false, "yesterday\n": false} {
+		if got := confirm(strings.NewReader(answer), io.Discard, "remove it?"); got != want {
+			t.Errorf("%q is %v", answer, got)
+		}
 	}
 }
 

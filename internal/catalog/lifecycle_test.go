@@ -11,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parley/engine"
+	"parley/internal/demo"
 	"parley/internal/limits"
 	"parley/internal/server"
 	"parley/llm"
@@ -436,6 +438,19 @@ func TestMemoryIsLearnedFromWhatAModelUses(t *testing.T) {
 			t.Errorf("states %v, %d at a time, loaded %v", got, m.most, m.loads)
 		}
 	})
+}
+
+// What a model of this process may take is also its keys and values.
+func TestTheCacheOfAModelCounts(t *testing.T) {
+	const mib = 1 << 20
+	loaded, err := File{Engine: engine.Options{CacheBytes: 16 * mib}}.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer loaded.Close()
+	if got, file := loaded.Memory(), int64(len(demo.Model())); got <= 16*mib+file/2 || got > 16*mib+file {
+		t.Errorf("%d bytes, of a file of %d", got, file)
+	}
 }
 
 func TestAGroupMustExist(t *testing.T) {

@@ -72,6 +72,7 @@ func (f File) talking(e *engine.Engine) (*Loaded, error) {
 		Engine:    server.Engine{Kind: embedded, Slots: e.Sequences()},
 		Promises:  kept(),
 		Model:     e,
+		Memory:    e.Memory,
 		Responder: chatformat.NewResponder(e, format, f.Chat),
 		Close:     e.Close,
 	}, nil

@@ -27,7 +27,7 @@ func Avatar(data []byte) ([]byte, error) {
 		return nil, llm.Errorf(llm.Unreadable, "character", "the file: %v", err)
 	}
 	switch kindOf(data) {
-	case "png", "picture":
+	case "png", "webp", "picture":
 		return redraw(data)
 	case "zip":
 		if bytes.HasPrefix(data, []byte("\xff\xd8\xff")) {

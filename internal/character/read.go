@@ -30,9 +30,10 @@ func ReadCard(name string, data []byte) (Card, ImportReport, error) {
 		c, err = readPNG(data, &report)
 	case "zip":
 		c, err = readCharX(data, &report)
+	case "webp":
+		c, err = readWebP(data, &report)
 	case "picture":
-		return Card{}, report, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the picture holds no character",
-			Hint: "a card is a PNG; a picture that was converted, or sent through a service that strips what it does not know, has lost it"}
+		return Card{}, report, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the picture holds no character", Hint: pictureHint}
 	default:
 		c, err = readText(name, data, &report)
 	}
@@ -41,6 +42,8 @@ func ReadCard(name string, data []byte) (Card, ImportReport, error) {
 	}
 	return c, report, c.check(&report)
 }
+
+const pictureHint = "a card is a PNG; a picture that was converted, or sent through a service that strips what it does not know, has lost it"
 
 // kindOf tells files apart by how they begin.
 func kindOf(data []byte) string {
@@ -54,7 +57,9 @@ func kindOf(data []byte) string {
 			return "zip"
 		}
 		return "picture"
-	case bytes.HasPrefix(data, []byte("RIFF")) && len(data) > 12 && string(data[8:12]) == "WEBP", bytes.HasPrefix(data, []byte("GIF8")):
+	case bytes.HasPrefix(data, []byte("RIFF")) && len(data) > 12 && string(data[8:12]) == "WEBP":
+		return "webp"
+	case bytes.HasPrefix(data, []byte("GIF8")):
 		return "picture"
 	}
 	return "text"
@@ -139,11 +144,14 @@ func readJSON(data []byte, report *ImportReport) (Card, error) {
 	switch {
 	case spec == "lorebook_v3" || o.fields["entries"] != nil && o.fields["name"] == nil && !hasData:
 		return Card{}, &llm.Error{Code: llm.Unreadable, Field: "character", Message: "the file is a lorebook, not a character",
-			Hint: "put it into a card as its character_book"}
+			Hint: "parley lorebook import takes it, and PUT /parley/v1/lorebooks/NAME"}
 	case spec == "chara_card_v3":
 		report.Format = "V3"
 	case spec == "chara_card_v2" || hasData:
 		report.Format = "V2"
+	case text(o.fields["kind"]) == "character" || fieldsOf(o.fields["persona"])["attributes"] != nil:
+		report.Format = "Agnai"
+		return readAgnai(&o)
 	case o.fields["char_name"] != nil || o.fields["char_persona"] != nil:
 		report.Format = "Pygmalion"
 	case o.fields["context"] != nil || o.fields["greeting"] != nil:

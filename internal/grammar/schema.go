@@ -51,6 +51,8 @@ type schema struct {
 	chain  []string       // references being followed
 	spaces ref
 	words  *[]string // that no draft knows
+
+	negations int // of those inside of each other that are being read
 }
 
 func newSchema(root *value, d *definition) *schema {
@@ -176,7 +178,7 @@ var ignored = []string{
 
 // unsupported are keywords that say something that a text is not held to.
 var unsupported = []string{
-	"not", "if", "patternProperties", "propertyNames", "contains", "minContains", "maxContains", "unevaluatedItems",
+	"if", "patternProperties", "propertyNames", "contains", "minContains", "maxContains", "unevaluatedItems",
 	"unevaluatedProperties", "dependentSchemas", "$dynamicRef", "$recursiveRef", "extends", "disallow", "divisibleBy",
 }
 
@@ -224,6 +226,9 @@ func (s *schema) keyword(own *way, v *value, m member) (*[]*way, error) {
 		return s.combine(m)
 	case "dependentRequired", "dependencies":
 		return s.depend(m)
+	case "not":
+		ways, err := s.not(m.value)
+		return &ways, err
 	}
 	if slices.Contains(ignored, m.name) {
 		return nil, nil
@@ -269,6 +274,12 @@ func (s *schema) depend(m member) (*[]*way, error) {
 }
 
 func (s *schema) follow(m member) (*[]*way, error) {
+	ways, err := s.followed(m, s.expand)
+	return &ways, err
+}
+
+// followed is what a reference leads to, read in one way or another.
+func (s *schema) followed(m member, read func(*value) ([]*way, error)) ([]*way, error) {
 	if m.value.kind != 's' {
 		return nil, fmt.Errorf("a reference is a string")
 	}
@@ -284,9 +295,9 @@ func (s *schema) follow(m member) (*[]*way, error) {
 		return nil, err
 	}
 	s.chain = append(s.chain, where)
-	ways, err := s.expand(target)
+	ways, err := read(target)
 	s.chain = s.chain[:len(s.chain)-1]
-	return &ways, err
+	return ways, err
 }
 
 // find looks a reference up in the document: "#", "#/a/b" or "#anchor".

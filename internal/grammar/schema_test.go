@@ -48,13 +48,19 @@ func TestSchemas(t *testing.T) {
 		"bounds as in draft 4":                 {`{"type":"integer","minimum":1,"exclusiveMinimum":true,"maximum":9,"exclusiveMaximum":false}`, []string{`2`, `9`}, []string{`1`, `10`}},
 		"repetitions beyond RE2's":             {`{"type":"string","pattern":"^[a{2,3000}]x{1,2000}$"}`, []string{`"ax"`, `"{xx"`}, []string{`"a"`, `"bx"`}},
 		"properties beside others":             {`{"dependentRequired":{"a":["b"]}}`, []string{`{}`, `{"b":1}`, `{"a":1,"b":2}`, `{"c":1}`, `3`}, []string{`{"a":1}`, `{"a":1,"c":2}`}},
-		"the same in draft 7, closed":          {`{"type":"object","properties":{"a":{},"c":{}},"additionalProperties":false,"dependencies":{"a":["b"],"c":["a"]}}`, []string{`{}`}, []string{`{"a":1}`, `{"c":1}`, `{"a":1,"b":1}`}},
-		"any of":                               {`{"anyOf":[{"type":"integer"},{"type":"string","maxLength":2}]}`, []string{`1`, `"ab"`}, []string{`"abc"`, `null`}},
-		"one of, by type":                      {`{"oneOf":[{"type":"integer"},{"type":"string"}]}`, []string{`1`, `"ab"`}, []string{`null`}},
-		"one of, by a constant":                {`{"oneOf":[{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k","x"]},{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]}`, []string{`{"k":"a","x":1}`, `{"k":"b"}`}, []string{`{"k":"a"}`, `{"k":"c"}`}},
-		"all of":                               {`{"allOf":[{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]},{"type":"object","properties":{"a":{"maximum":3},"b":{}}}]}`, []string{`{"a":3}`, `{"a":1,"b":2}`}, []string{`{"a":4}`, `{"b":1}`}},
-		"all of, one closed":                   {`{"allOf":[{"type":"object","properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]}`, []string{`{"a":1}`, `{}`}, []string{`{"b":1}`}},
-		"any of beside properties":             {`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"anyOf":[{"required":["a"]},{"required":["b"]}]}`, []string{`{"a":1}`, `{"b":1}`, `{"a":1,"b":1}`}, []string{`{}`}},
+		"not both": {`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"not":{"required":["a","b"]},"additionalProperties":false}`,
+			[]string{`{}`, `{"a":1}`, `{"b":1}`}, []string{`{"a":1,"b":1}`}},
+		"neither of two":              {`{"type":"object","properties":{"a":{},"b":{},"c":{}},"not":{"anyOf":[{"required":["a"]},{"required":["b"]}]},"additionalProperties":false}`, []string{`{}`, `{"c":1}`}, []string{`{"a":1}`, `{"b":1,"c":1}`}},
+		"not some types":              {`{"not":{"type":["object","string"]}}`, []string{`1`, `null`, `[]`}, []string{`{}`, `"a"`}},
+		"not null":                    {`{"not":{"const":null}}`, []string{`1`, `false`, `{}`}, []string{`null`}},
+		"a property is not":           {`{"type":"object","properties":{"a":{"type":"integer","maximum":9}},"not":{"properties":{"a":{"minimum":5}},"required":["a"]},"additionalProperties":false}`, []string{`{}`, `{"a":4}`}, []string{`{"a":5}`}},
+		"the same in draft 7, closed": {`{"type":"object","properties":{"a":{},"c":{}},"additionalProperties":false,"dependencies":{"a":["b"],"c":["a"]}}`, []string{`{}`}, []string{`{"a":1}`, `{"c":1}`, `{"a":1,"b":1}`}},
+		"any of":                      {`{"anyOf":[{"type":"integer"},{"type":"string","maxLength":2}]}`, []string{`1`, `"ab"`}, []string{`"abc"`, `null`}},
+		"one of, by type":             {`{"oneOf":[{"type":"integer"},{"type":"string"}]}`, []string{`1`, `"ab"`}, []string{`null`}},
+		"one of, by a constant":       {`{"oneOf":[{"type":"object","properties":{"k":{"const":"a"},"x":{"type":"integer"}},"required":["k","x"]},{"type":"object","properties":{"k":{"const":"b"}},"required":["k"]}]}`, []string{`{"k":"a","x":1}`, `{"k":"b"}`}, []string{`{"k":"a"}`, `{"k":"c"}`}},
+		"all of":                      {`{"allOf":[{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]},{"type":"object","properties":{"a":{"maximum":3},"b":{}}}]}`, []string{`{"a":3}`, `{"a":1,"b":2}`}, []string{`{"a":4}`, `{"b":1}`}},
+		"all of, one closed":          {`{"allOf":[{"type":"object","properties":{"a":{}},"additionalProperties":false},{"properties":{"b":{}}}]}`, []string{`{"a":1}`, `{}`}, []string{`{"b":1}`}},
+		"any of beside properties":    {`{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"anyOf":[{"required":["a"]},{"required":["b"]}]}`, []string{`{"a":1}`, `{"b":1}`, `{"a":1,"b":1}`}, []string{`{}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, err := Schema([]byte(c.schema))
@@ -77,7 +83,10 @@ func TestSchemas(t *testing.T) {
 
 func TestSchemasThatCannotBeHeldToAreRefused(t *testing.T) {
 	for schema, want := range map[string]string{
-		`{"not":{"type":"string"}}`:                        `at /not: the keyword "not" is not supported`,
+		`{"not":{"pattern":"a"}}`:                          `at /not/pattern: not with the keyword "pattern" is not supported`,
+		`{"not":{"type":"integer"}}`:                       `at /not/type: not of type integer`,
+		`{"not":{"anyOf":[{"const":1}]}}`:                  `at /not/anyOf/0/const: not with a constant`,
+		`{"not":{"$ref":"#"}}`:                             `leads back to itself`,
 		`{"properties":{"a/b":{"items":{"if":{}}}}}`:       `at /properties/a~1b/items/if: the keyword "if"`,
 		`{"uniqueItems":true}`:                             "uniqueItems is not supported",
 		`{"multipleOf":2}`:                                 "multipleOf is not supported",

@@ -16,7 +16,7 @@ func TestWhatIsWrittenIsValid(t *testing.T) {
 	vocabulary := testVocabulary()
 	v := NewVocabulary(vocabulary)
 	written := 0
-	for seed := range uint64(400) {
+	for seed := range uint64(500) {
 		random := rand.New(rand.NewPCG(seed, 9))
 		source, err := json.Marshal(randomSchema(random, 3))
 		if err != nil {
@@ -101,7 +101,7 @@ func randomSchema(r *rand.Rand, depth int) any {
 	type object = map[string]any
 	few := func(n int) int { return r.IntN(n) }
 	s := object{}
-	switch k := few(12); {
+	switch k := few(13); {
 	case depth == 0 || k < 4:
 		switch few(6) {
 		case 0:
@@ -170,10 +170,41 @@ func randomSchema(r *rand.Rand, depth int) any {
 		s["anyOf"] = []any{randomSchema(r, depth-1), randomSchema(r, depth-1)}
 	case k == 10:
 		s["oneOf"] = []any{randomSchema(r, depth-1), randomSchema(r, depth-1)}
+	case k == 11:
+		s["not"] = randomNot(r, depth)
+		if few(2) == 0 {
+			s["properties"] = object{"a": randomSchema(r, 0), "ab": true}
+		}
 	default:
 		s["allOf"] = []any{randomSchema(r, depth-1), randomSchema(r, depth-1)}
 	}
 	return s
+}
+
+// randomNot is a schema under "not".
+func randomNot(r *rand.Rand, depth int) any {
+	type object = map[string]any
+	switch n := r.IntN(10); {
+	case n == 0 && depth > 0:
+		return object{"anyOf": []any{randomNot(r, depth-1), randomNot(r, depth-1)}, "title": "x"}
+	case n == 1 && depth > 0:
+		return object{"allOf": []any{randomNot(r, depth-1), randomNot(r, depth-1)}}
+	case n == 2 && depth > 0:
+		return object{"not": randomSchema(r, depth-1)}
+	case n == 3 && depth > 0:
+		return object{"properties": object{"a": randomNot(r, depth-1), "v": randomNot(r, depth-1)}, "required": []string{"a"}}
+	case n < 5:
+		return object{"required": []string{"a", "ab", "v"}[r.IntN(3):]}
+	case n == 5:
+		return object{"type": [][]string{{"string"}, {"number", "null"}, {"object", "integer"}, {"array", "boolean", "string"}}[r.IntN(4)]}
+	case n == 6:
+		return object{"enum": []any{nil, true, false}[r.IntN(3):]}
+	case n == 7:
+		return object{[]string{"minLength", "maxLength", "minItems", "maxItems"}[r.IntN(4)]: r.IntN(4)}
+	case n == 8:
+		return object{[]string{"minimum", "maximum"}[r.IntN(2)]: r.IntN(40) - 20, "type": "number"}
+	}
+	return object{"const": r.IntN(2) == 0}
 }
 
 func FuzzGrammars(f *testing.F) {

@@ -94,6 +94,43 @@ type details struct {
 	AutoStops  []string   `json:"auto_stops,omitempty"` // stop strings that the client did not send
 	Report     llm.Report `json:"report"`
 	Timings    timings    `json:"timings"`
+	Cache      *cacheUse  `json:"cache,omitempty"` // nil: not told
+}
+
+// A cacheUse says what of a prompt had not to be read, and if much was kept in vain,
+// where the prompt departs from it.
+type cacheUse struct {
+	Prompt int      `json:"prompt"`
+	Cached int      `json:"cached"`
+	Broke  *brokeAt `json:"broke_at,omitempty"`
+}
+
+type brokeAt struct {
+	Token  int    `json:"token"`
+	Unused int    `json:"unused"`
+	Source Source `json:"source"`
+}
+
+// A Source is an llm.Source for a client.
+type Source struct {
+	Kind  string `json:"kind"`
+	Index int    `json:"index"`
+	Part  int    `json:"part"`
+	Field string `json:"field,omitempty"`
+}
+
+// SourceOf spells a source.
+func SourceOf(s llm.Source) Source { return Source{s.Kind.String(), s.Index, s.Part, s.Field} }
+
+func cacheUseOf(u llm.Usage) *cacheUse {
+	if u.CacheUntold {
+		return nil
+	}
+	c := &cacheUse{Prompt: u.PromptTokens, Cached: u.CachedTokens}
+	if b := u.Broke; b != nil {
+		c.Broke = &brokeAt{b.Token, b.Unused, SourceOf(b.Source)}
+	}
+	return c
 }
 
 type timings struct {
@@ -106,7 +143,7 @@ func detailsOf(f llm.Finish, stops []string, report llm.Report) *details {
 	if report == nil {
 		report = llm.Report{}
 	}
-	return &details{Seed: f.Seed, StopReason: f.Reason, AutoStops: stops, Report: report, Timings: timings{
+	return &details{Seed: f.Seed, StopReason: f.Reason, AutoStops: stops, Report: report, Cache: cacheUseOf(f.Usage), Timings: timings{
 		QueuedMS:  f.Usage.Queued.Seconds() * 1000,
 		PrefillMS: f.Usage.Prefill.Seconds() * 1000,
 		DecodeMS:  f.Usage.Decode.Seconds() * 1000,

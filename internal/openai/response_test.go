@@ -39,3 +39,20 @@ func TestPredictionsAreCountedForThoseWhoPredict(t *testing.T) {
 		}
 	}
 }
+
+// Who asks for the report is told what of the prompt was in memory, where the engine
+// knows it, and what broke it.
+func TestWhoAsksIsToldWhereAPromptBroke(t *testing.T) {
+	q := &Request{Choices: 1, WantReport: true}
+	for want, u := range map[string]llm.Usage{
+		`"cache":{"prompt":90,"cached":40}}`: {PromptTokens: 90, CachedTokens: 40},
+		`"cache":{"prompt":90,"cached":40,"broke_at":{"token":40,"unused":300,"source":{"kind":"message","index":2,"part":0,"field":"content"}}}}`: {
+			PromptTokens: 90, CachedTokens: 40, Broke: &llm.Break{Token: 40, Unused: 300, Source: llm.Source{Kind: llm.FromMessage, Index: 2, Field: "content"}},
+		},
+		`"timings":{"queued_ms":0,"prefill_ms":0,"decode_ms":0}}`: {PromptTokens: 90, CacheUntold: true},
+	} {
+		if got := string(Chat(Head{ID: "x"}, q, []chat.Reply{{Finish: llm.Finish{Usage: u}}}, nil)); !strings.Contains(got, want) {
+			t.Errorf("%s\nhas no %s", got, want)
+		}
+	}
+}

@@ -165,7 +165,7 @@ func Response(h ResponseHead, p *ResponseRequest, r chat.Reply, report llm.Repor
 	}
 	output[len(output)-1].Status = status                    // what was cut off was cut off in its last item
 	reasoning := max(0, len(r.Message.Tokens)-len(r.Tokens)) // the ids of tokens need not be known
-	return wire.Encode(p.ended(h, output, r.Finish, reasoning, report, completedAt))
+	return wire.Encode(p.ended(h, output, r.Finish, r.Accepted.Stops, reasoning, report, completedAt))
 }
 
 // begun is a response of which there is nothing yet.
@@ -197,7 +197,7 @@ func (p *ResponseRequest) begun(h ResponseHead) response {
 	return r
 }
 
-func (p *ResponseRequest) ended(h ResponseHead, output []outputItem, f llm.Finish, reasoning int, report llm.Report, completedAt int64) response {
+func (p *ResponseRequest) ended(h ResponseHead, output []outputItem, f llm.Finish, stops []string, reasoning int, report llm.Report, completedAt int64) response {
 	r := p.begun(h)
 	r.Output, r.Status = output, statusOf(f)
 	if r.Status == incomplete {
@@ -212,7 +212,7 @@ func (p *ResponseRequest) ended(h ResponseHead, output []outputItem, f llm.Finis
 		Total: u.PromptTokens + u.CompletionTokens,
 	}
 	if p.WantReport {
-		r.Parley = detailsOf(f, nil, report)
+		r.Parley = detailsOf(f, stops, report)
 	}
 	return r
 }

@@ -27,6 +27,7 @@ type ResponseStream struct {
 	probs     []tokenProb           // of the message being written
 	reasoning int                   // tokens
 	begun     bool
+	stops     []string // that the client did not send
 	finish    llm.Finish
 
 	// Body is the whole response, when End has told it.
@@ -96,7 +97,7 @@ func (s *ResponseStream) flush() []byte {
 func (s *ResponseStream) Event(_ int, e chat.Event) []byte {
 	switch e := e.(type) {
 	case chat.Accepted:
-		s.begun = true
+		s.begun, s.stops = true, e.Stops
 		r := s.p.begun(s.Head)
 		s.whole("response.created", r)
 		s.whole("response.in_progress", r)
@@ -233,7 +234,7 @@ func (s *ResponseStream) done(f llm.Finish) {
 
 // End is the last event: the whole response.
 func (s *ResponseStream) End(report llm.Report) []byte {
-	r := s.p.ended(s.Head, s.items, s.finish, s.reasoning, report, s.now())
+	r := s.p.ended(s.Head, s.items, s.finish, s.stops, s.reasoning, report, s.now())
 	s.Body = wire.Encode(r)
 	s.whole("response."+r.Status, json.RawMessage(s.Body))
 	return s.flush()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -213,5 +214,26 @@ func TestABrokenCallOfAStreamIsIncomplete(t *testing.T) {
 	s.End(nil)
 	if got := string(s.Body); !strings.Contains(got, `"status":"incomplete","call_id":"a"`) || !strings.Contains(got, `"text":"f({"`) {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestAResponseTellsTheStopsThatWereAdded, whole and streamed, to whoever wants
+// the report.
+func TestAResponseTellsTheStopsThatWereAdded(t *testing.T) {
+	for _, wanted := range []bool{false, true} {
+		q, err := ParseResponse([]byte(`{"input":"hi","parley":` + strconv.FormatBool(wanted) + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		accepted, done := chat.Accepted{Stops: []string{"\nAnn:"}}, chat.Done{Finish: llm.Finish{Reason: llm.ReasonEnd}}
+		whole := Response(ResponseHead{ID: "resp_1"}, q, chat.Reply{Accepted: accepted, Finish: done.Finish}, nil, 1)
+		s := NewResponseStream(q, func() int64 { return 1 })
+		s.Event(0, accepted)
+		s.Event(0, done)
+		for how, body := range map[string]string{"whole": string(whole), "streamed": string(s.End(nil))} {
+			if told := strings.Contains(body, `"auto_stops":["\nAnn:"]`); told != wanted {
+				t.Errorf("%s, wanted %v: %s", how, wanted, body)
+			}
+		}
 	}
 }

@@ -20,19 +20,12 @@ var nativeRoutes = []route{
 }
 
 type wireSegment struct {
-	Text    string     `json:"text"`
-	Tokens  []int      `json:"tokens,omitempty"` // of a segment that was given as ids
-	Media   string     `json:"media,omitempty"`  // its MIME type
-	Control bool       `json:"control"`
-	Trust   string     `json:"trust"`
-	Source  wireSource `json:"source"`
-}
-
-type wireSource struct {
-	Kind  string `json:"kind"`
-	Index int    `json:"index"`
-	Part  int    `json:"part"`
-	Field string `json:"field,omitempty"`
+	Text    string        `json:"text"`
+	Tokens  []int         `json:"tokens,omitempty"` // of a segment that was given as ids
+	Media   string        `json:"media,omitempty"`  // its MIME type
+	Control bool          `json:"control"`
+	Trust   string        `json:"trust"`
+	Source  openai.Source `json:"source"`
 }
 
 type wireToken struct {
@@ -114,7 +107,7 @@ func wireSegments(p llm.Prompt) []wireSegment {
 	for _, seg := range p.Segments {
 		one := wireSegment{
 			Text: seg.Text, Tokens: seg.Tokens, Control: seg.Control, Trust: seg.Trust.String(),
-			Source: wireSource{seg.Source.Kind.String(), seg.Source.Index, seg.Source.Part, seg.Source.Field},
+			Source: openai.SourceOf(seg.Source),
 		}
 		if seg.Media != nil {
 			one.Media = seg.Media.MIME

@@ -43,6 +43,15 @@ type Archive struct {
 	Messages []Node  `json:"messages"`
 }
 
+// Archive is the tree as it is written.
+func (t *Tree) Archive() Archive {
+	a := Archive{Session: t.Session, Messages: []Node{}}
+	for _, n := range t.Nodes {
+		a.Messages = append(a.Messages, *n)
+	}
+	return a
+}
+
 // Export writes a session: all of it as FormatParley, else the talk up to its
 // head.
 func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, error) {
@@ -52,7 +61,7 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	}
 	switch f {
 	case FormatParley:
-		return append(wire.Encode(Archive{t.Session, t.Nodes}), '\n'), nil
+		return append(wire.Encode(t.Archive()), '\n'), nil
 	case FormatSillyTavern:
 		return toSillyTavern(t), nil
 	case FormatTextgen:
@@ -97,6 +106,7 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	}
 	if len(x.Settings) == 0 {
 		x.Settings = []Settings{{Since: 1, User: r.user}}
+		r.meta.settle(&x.Settings[0])
 	}
 	v := &x.Settings[len(x.Settings)-1]
 	missing := func(m Member) bool { // it may be that of another server
@@ -107,6 +117,15 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		v.Character = ""
 	}
 	v.Characters = slices.DeleteFunc(slices.Clone(v.Characters), missing)
+	v.Lorebooks = slices.DeleteFunc(slices.Clone(v.Lorebooks), func(id string) bool {
+		_, err := s.Document(ctx, Lorebooks, id, 0)
+		return err != nil
+	})
+	if r.meta.World != "" {
+		if d, err := s.world(ctx, r.meta.World); err == nil {
+			v.Lorebooks = []string{d.ID}
+		}
+	}
 	if len(r.speakers) > 1 {
 		if v.Characters, err = s.called(ctx, r.speakers); err != nil {
 			return Session{}, err
@@ -135,12 +154,12 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 // called finds characters by what they are called; those that are not here are
 // left out.
 func (s *Sessions) called(ctx context.Context, names []string) (all []Member, err error) {
-	here, err := s.Characters(ctx)
+	here, err := s.Documents(ctx, Characters)
 	if err != nil {
 		return nil, err
 	}
 	for _, name := range names {
-		i := slices.IndexFunc(here, func(c Character) bool { return strings.EqualFold(c.Name, name) })
+		i := slices.IndexFunc(here, func(c Document) bool { return strings.EqualFold(c.Name, name) })
 		if i >= 0 && len(all) < limits.Company.Int() {
 			all = append(all, Member{ID: here[i].ID})
 			here = slices.Delete(here, i, i+1)
@@ -217,7 +236,8 @@ func (r *reader) archive(data []byte) error {
 	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
 		return wrong("session.head", "it is no message")
 	}
-	r.tree.Session, r.tree.Nodes = x, a.Messages
+	*r.tree = *NewTree(x, a.Messages)
+	r.tree.base, r.tree.known = 0, 0
 	return nil
 }
 

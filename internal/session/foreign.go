@@ -22,6 +22,7 @@ type reader struct {
 	user string // what the person is called
 
 	speakers []string // who of a group speaks, by name
+	meta     stMetadata
 }
 
 // add adds a message behind the head.
@@ -68,6 +69,35 @@ type stExtra struct {
 	Type      string `json:"type,omitempty"` // "narrator"
 }
 
+// stMetadata is what SillyTavern keeps of a chat beside its messages, as far as
+// a session has it, too.
+type stMetadata struct {
+	World     string   `json:"world_info,omitempty"` // the chat's lorebook, by its name
+	Note      string   `json:"note_prompt,omitempty"`
+	NoteDepth *float64 `json:"note_depth,omitempty"`
+	Scenario  string   `json:"scenario,omitempty"`
+}
+
+// settle puts it into settings.
+func (m stMetadata) settle(v *Settings) {
+	v.Note, v.Scenario = m.Note, m.Scenario
+	if d := m.NoteDepth; d != nil && limits.NoteDepth.Check(*d) == nil && m.Note != "" {
+		v.NoteDepth = int(*d)
+	}
+}
+
+// metadata is what of settings SillyTavern keeps.
+func metadata(v Settings) (m stMetadata) {
+	m.Note, m.Scenario = v.Note, v.Scenario
+	if m.Note != "" {
+		m.NoteDepth = new(float64(v.NoteDepth))
+	}
+	if len(v.Lorebooks) > 0 {
+		m.World = v.Lorebooks[0]
+	}
+	return m
+}
+
 // unset is what newer versions of SillyTavern write for names in the first
 // line.
 const unset = "unused"
@@ -109,6 +139,7 @@ func (r *reader) stHead(line []byte) error {
 	if head.CharacterName != unset {
 		r.tree.Session.Title = head.CharacterName
 	}
+	json.Unmarshal(head.ChatMetadata, &r.meta) // fields of other types say nothing
 	return nil
 }
 
@@ -184,7 +215,7 @@ func toSillyTavern(t *Tree) []byte {
 		b.Write(wire.Encode(v))
 		b.WriteByte('\n')
 	}
-	put(map[string]any{"user_name": user, "character_name": char, "create_date": t.Session.Created.Format(time.RFC3339), "chat_metadata": map[string]any{}})
+	put(map[string]any{"user_name": user, "character_name": char, "create_date": t.Session.Created.Format(time.RFC3339), "chat_metadata": metadata(v)})
 	for _, m := range talk {
 		line := stLine{Name: m.Author.Name, IsUser: m.Role == chat.User, Mes: m.Text, SendDate: wire.Encode(m.Version.Created.Format(time.RFC3339)), Extra: stExtra{Reasoning: m.Reasoning}}
 		switch {

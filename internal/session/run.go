@@ -331,7 +331,10 @@ func (s *Sessions) flush(ctx context.Context, r *Run) {
 		if !dirty {
 			continue
 		}
-		if err := s.store.Grow(context.Background(), r.Place, v); err != nil {
+		unlock := s.lock(r.Session)
+		err := s.grow(r.Place, v)
+		unlock()
+		if err != nil {
 			s.log.Error("a running reply was not stored", "run", r.ID, "cause", err)
 		}
 	}

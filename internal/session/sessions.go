@@ -23,12 +23,16 @@ import (
 type Sessions struct {
 	store  Store
 	models Models
-	files  Files
+	files  map[Shelf]Files
 	log    *slog.Logger
 
-	locks      [64]sync.Mutex // for one session at a time, by its id
-	seed       maphash.Seed
-	characters sync.Mutex // for one character at a time; it may be taken while a session is locked
+	everywhere []string // lorebooks, by their ids
+	counts     counts
+
+	locks     [64]sync.Mutex // for one session at a time, by its id
+	seed      maphash.Seed
+	trees     trees
+	documents sync.Mutex // for one document at a time; it may be taken while a session is locked
 
 	ctx     context.Context // of all runs
 	cancel  context.CancelCauseFunc
@@ -57,30 +61,33 @@ type Answerer struct {
 	Model     string // its name
 	Info      llm.Info
 	Responder chat.Responder
-	Report    llm.Report // why it is this one
-	Release   func()     // called once when it is not needed any more; may be nil
+	Tokenizer llm.Tokenizer // counts its tokens; nil if it cannot
+	Report    llm.Report    // why it is this one
+	Release   func()        // called once when it is not needed any more; may be nil
 }
 
-// Files are characters that somebody else keeps, in files.
+// Files are documents that somebody else keeps, in files.
 type Files interface {
-	// Read gives the file of a character by its name, and what stands in it. One
+	// Read gives a file by its name, and what stands in it. One
 	// that is not there is an *llm.Error with Code NotFound.
 	Read(ctx context.Context, name string) (file string, data []byte, err error)
-	// Names lists the characters.
+	// Names lists them.
 	Names() ([]string, error)
 }
 
 // Options are what sessions need besides a store. All may be nil.
 type Options struct {
-	Models Models // who replies
-	Files  Files  // characters beside those of the store
+	Models Models          // who replies
+	Files  map[Shelf]Files // documents beside those of the store
 	Logger *slog.Logger
+
+	Everywhere []string // lorebooks that hold in all sessions, by their ids
 }
 
 // Open makes Sessions of a store.
 func Open(store Store, o Options) *Sessions {
 	s := &Sessions{
-		store: store, models: o.Models, files: o.Files, log: o.Logger, seed: maphash.MakeSeed(),
+		store: store, models: o.Models, files: o.Files, log: o.Logger, everywhere: o.Everywhere, seed: maphash.MakeSeed(),
 		active: map[string]*Run{}, runs: map[string]*Run{}, summaries: map[string]*Run{},
 		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		newID: func() string { return strings.ToLower(rand.Text()[:16]) },
@@ -158,29 +165,13 @@ func (s *Sessions) again(ctx context.Context, id string, w Write) (r Receipt, do
 	return r, true, nil
 }
 
-// Tree reads a session with all its messages.
-func (s *Sessions) Tree(ctx context.Context, id string) (*Tree, error) {
-	x, err := s.store.Session(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	nodes, err := s.store.Nodes(ctx, id)
-	if err != nil {
-		return nil, err
-	}
-	if len(nodes) > x.Messages { // added between the two
-		nodes = nodes[:x.Messages]
-	}
-	return NewTree(x, nodes), nil
-}
-
 // change reads a session, lets f change it, and commits.
 func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree) (Receipt, error)) (Receipt, error) {
 	defer s.lock(id)()
 	if r, done, err := s.again(ctx, id, w); done || err != nil {
 		return r, err
 	}
-	t, err := s.Tree(ctx, id)
+	t, err := s.tree(ctx, id)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -203,6 +194,14 @@ func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree)
 	if err := s.store.Commit(context.WithoutCancel(ctx), c); err != nil {
 		return Receipt{}, err
 	}
+	more := 0
+	for _, n := range c.Nodes {
+		more += size(n.Versions...)
+	}
+	for _, v := range c.Versions {
+		more += size(v.Value)
+	}
+	s.trees.put(t.Session, t.Nodes, more)
 	return r, nil
 }
 
@@ -234,6 +233,9 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 	t.Begin(now)
 	cast, err := s.cast(ctx, n.Settings)
 	if err != nil {
+		return Session{}, false, err
+	}
+	if err := s.checkLorebooks(ctx, n.Settings); err != nil {
 		return Session{}, false, err
 	}
 	if err := s.greet(t, n, cast); err != nil {
@@ -336,6 +338,12 @@ func (v Settings) check() error {
 	if err := v.checkCompany(); err != nil {
 		return err
 	}
+	if err := v.checkLore(); err != nil {
+		return err
+	}
+	if err := scene.CheckOrder(v.Order); err != nil {
+		return err
+	}
 	_, _, err := ParseParams(v.Params)
 	return err
 }
@@ -370,6 +378,9 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 			if _, err := s.cast(ctx, v); err != nil {
 				return Receipt{}, err
 			}
+			if err := s.checkLorebooks(ctx, v, x.Now().Lorebooks...); err != nil {
+				return Receipt{}, err
+			}
 			v.Since = x.Revision
 			x.Settings = append(x.Settings, v)
 		}
@@ -397,6 +408,25 @@ func (s *Sessions) Read(ctx context.Context, id string) (Session, []Message, err
 		return Session{}, nil, err
 	}
 	return t.Session, t.Messages(t.Session.Head, t.Session.Revision), nil
+}
+
+// Tail gives a session and what stands in its talk before a message, 0 being
+// the end: so many messages at most, and whether there are others before them.
+func (s *Sessions) Tail(ctx context.Context, id string, before, most int) (x Session, talk []Message, more bool, err error) {
+	t, err := s.Tree(ctx, id)
+	if err != nil {
+		return Session{}, nil, false, err
+	}
+	to := t.Session.Head
+	if before != 0 {
+		n, err := t.Node(before)
+		if err != nil {
+			return Session{}, nil, false, err
+		}
+		to = n.Parent
+	}
+	talk, more = t.Tail(to, most)
+	return t.Session, talk, more, nil
 }
 
 // External finds a session by what its owner's program calls it.
@@ -454,6 +484,7 @@ func (s *Sessions) Purge(ctx context.Context, id string) error {
 	}
 	s.stopSummary(id)
 	defer s.lock(id)()
+	s.trees.drop(id)
 	return s.store.Purge(context.WithoutCancel(ctx), id)
 }
 
@@ -483,7 +514,7 @@ func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, e
 			v.State = Interrupted
 		}
 		f.Add(f.Session.Head, m.Role, m.Author, v)
-		n := &f.Nodes[f.Session.Head-1]
+		n := f.Nodes[f.Session.Head-1]
 		n.Created = m.Version.Created
 		if n.Origin = m.Origin; n.Origin == nil {
 			n.Origin = &Place{old.ID, m.ID, m.Number}

@@ -102,12 +102,17 @@ func (t *Tree) note(parent int, v Version) int {
 // as it was at a revision: the newest of those on its way there. With before,
 // it is one that ends before that message.
 func (t *Tree) recalled(to int, revision int64, before int) *Place {
-	path := t.Path(to)
+	var path []int
 	var best *Place
 	var since int64
-	for i := range t.Nodes {
-		n := &t.Nodes[i]
-		if n.Role != summaryRole || n.Parent != 0 && (!slices.Contains(path, n.Parent) || before > 0 && n.Parent >= before) {
+	for _, n := range t.Nodes {
+		if n.Role != summaryRole {
+			continue
+		}
+		if path == nil {
+			path = t.Path(to)
+		}
+		if n.Parent != 0 && (!slices.Contains(path, n.Parent) || before > 0 && n.Parent >= before) {
 			continue
 		}
 		if v, number := n.At(revision); v != nil && v.State == Complete && v.Since >= since {
@@ -122,7 +127,7 @@ func (t *Tree) recall(at *Place, settings Settings) (text string, until int) {
 	if at == nil {
 		return settings.Summary, 0
 	}
-	n := &t.Nodes[at.Message-1]
+	n := t.Nodes[at.Message-1]
 	if text = n.Versions[at.Version].Text; text != "" {
 		until = n.Parent
 	}
@@ -157,8 +162,7 @@ func (t *Tree) summaries(to int) (all []Summary) {
 	path := t.Path(to)
 	talk := t.Messages(to, t.Session.Revision)
 	holds := t.recalled(to, t.Session.Revision, 0)
-	for i := range t.Nodes {
-		n := &t.Nodes[i]
+	for _, n := range t.Nodes {
 		if n.Role != summaryRole || n.Parent != 0 && !slices.Contains(path, n.Parent) {
 			continue
 		}
@@ -196,7 +200,7 @@ func (s *Sessions) SetSummary(ctx context.Context, id string, w Write, text stri
 			return Receipt{}, err
 		}
 		if holds != nil && t.Nodes[holds.Message-1].Parent == last {
-			t.Write(&t.Nodes[holds.Message-1], v)
+			t.Write(t.Nodes[holds.Message-1], v)
 			return Receipt{Message: holds.Message}, nil
 		}
 		return Receipt{Message: t.note(last, v)}, nil
@@ -276,7 +280,7 @@ func (s *Sessions) due(t *Tree, r *Run, v Version) *Run {
 			last = t.coverable(1, 2)
 		}
 	}
-	if last == 0 {
+	if last == 0 || !t.patient() {
 		return nil
 	}
 	run, err := s.summarise(t, last, Ask{})
@@ -285,6 +289,30 @@ func (s *Sessions) due(t *Tree, r *Run, v Version) *Run {
 		return nil
 	}
 	return run
+}
+
+// patient reports whether enough was said since summaries failed to try another
+// one: after each, twice as much.
+func (t *Tree) patient() bool {
+	const longest = 128 // messages
+	path := t.Path(t.Session.Head)
+	failed, since := 0, 0
+	for _, n := range slices.Backward(t.Nodes) {
+		if n.Role != summaryRole {
+			if failed == 0 {
+				since++
+			}
+			continue
+		}
+		if n.Parent != 0 && !slices.Contains(path, n.Parent) {
+			continue
+		}
+		if n.last().State != Failed {
+			break
+		}
+		failed++
+	}
+	return failed == 0 || since >= min(2<<min(failed, 8), longest)
 }
 
 // coverable is the last message that a summary of the talk up to the head is
@@ -386,7 +414,7 @@ func (t *Tree) takeSummary(of *Tree, message int) {
 	if holds == nil {
 		return
 	}
-	n := &of.Nodes[holds.Message-1]
+	n := of.Nodes[holds.Message-1]
 	v := n.Versions[holds.Version]
 	v.Reply = nil // its run and its prompt are those of the other session
 	t.note(covered(of.Messages(message, of.Session.Revision), n.Parent), v)
@@ -404,10 +432,10 @@ func (s *Sessions) finishSummary(r *Run, v Version) {
 	out := Outcome{Error: v.Reply.Error}
 	unlock := s.lock(r.Session)
 	ctx := context.Background()
-	err := s.store.Grow(ctx, r.Place, v)
+	err := s.grow(r.Place, v)
 	var t *Tree
 	if err == nil {
-		t, err = s.Tree(ctx, r.Session)
+		t, err = s.tree(ctx, r.Session)
 	}
 	unlock()
 	if err != nil { // the session may have been purged

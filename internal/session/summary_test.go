@@ -188,9 +188,9 @@ func TestMakingASummaryNeitherBlocksNorFailsTheTalk(t *testing.T) {
 			t.Errorf("the making changed the session: %v", err)
 		}
 		writer.fails.Store(false)
-		st.said(1)
+		st.said(2)
 		if holds, _ := st.summary(); holds.State != session.Complete {
-			t.Errorf("the next reply brings none: %+v", holds)
+			t.Errorf("the next replies bring none: %+v", holds)
 		}
 
 		writer.gate = make(chan struct{})
@@ -328,4 +328,31 @@ func TestASettingIsTheSummaryUntilThereIsAnother(t *testing.T) {
 	if !reflect.DeepEqual(st.talk()[0].Text, "text 0") {
 		t.Error("the talk is another")
 	}
+}
+
+func TestASummaryThatKeepsFailingIsTriedLessAndLess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		scribe := &scribe{}
+		scribe.fails.Store(true)
+		st := on(t, &model{responder: scribe}, remembering(session.SummarySettings{Auto: session.AutoEvery, Every: 2, Keep: 2}))
+		var tries []int
+		for turn := range 32 {
+			before := scribe.written.Load()
+			st.said(1)
+			synctest.Wait()
+			if scribe.written.Load() > before {
+				tries = append(tries, turn+1)
+			}
+		}
+		if want := []int{2, 4, 8, 16, 32}; !reflect.DeepEqual(tries, want) {
+			t.Errorf("it was tried behind the replies %v, want %v", tries, want)
+		}
+		scribe.fails.Store(false)
+		st.said(32)
+		synctest.Wait()
+		if holds, _ := st.summary(); holds.State != session.Complete {
+			t.Errorf("when it works again, there is %+v", holds)
+		}
+		st.Close(t.Context())
+	})
 }

@@ -9,19 +9,38 @@ import (
 )
 
 // A Tree is a session with its messages. Its methods that change it remember
-// the change, which Change gives.
+// the change, which Change gives. The nodes that there were before are shared
+// with other trees: they are never changed, but copies are put in their place.
 type Tree struct {
 	Session Session
-	Nodes   []Node // Nodes[i] has the id i+1
+	Nodes   []*Node // Nodes[i] has the id i+1
 
 	base  int64
-	known int // nodes that there were before the change
+	known int  // nodes that there were before the change
+	own   bool // Nodes is no other tree's
 	wrote []Written
 }
 
 // NewTree makes a tree of what a store has.
 func NewTree(s Session, nodes []Node) *Tree {
-	return &Tree{Session: s, Nodes: nodes, base: s.Revision, known: len(nodes)}
+	t := &Tree{Session: s, base: s.Revision, known: len(nodes), own: true}
+	for i := range nodes {
+		t.Nodes = append(t.Nodes, &nodes[i])
+	}
+	return t
+}
+
+// mine gives a node that may be changed.
+func (t *Tree) mine(id int) *Node {
+	if id > t.known {
+		return t.Nodes[id-1]
+	}
+	if !t.own {
+		t.Nodes, t.own = slices.Clone(t.Nodes), true
+	}
+	n := t.Nodes[id-1].clone()
+	t.Nodes[id-1] = &n
+	return &n
 }
 
 // Change is what was done to the tree since it was made.
@@ -53,7 +72,7 @@ func (t *Tree) any(id int) (*Node, error) {
 	if id < 1 || id > len(t.Nodes) {
 		return nil, llm.Errorf(llm.NotFound, "message", "there is no message %d in this session", id)
 	}
-	return &t.Nodes[id-1], nil
+	return t.Nodes[id-1], nil
 }
 
 // At gives a message as it was at a revision, and which version that is; nil
@@ -88,8 +107,8 @@ func (t *Tree) Path(to int) []int {
 // out, in the order in which they were made.
 func (t *Tree) behind() map[int][]int {
 	all := map[int][]int{}
-	for i := range t.Nodes {
-		if n := &t.Nodes[i]; !n.last().Deleted && n.Role != summaryRole {
+	for _, n := range t.Nodes {
+		if !n.last().Deleted && n.Role != summaryRole {
 			all[n.Parent] = append(all[n.Parent], n.ID)
 		}
 	}
@@ -98,7 +117,15 @@ func (t *Tree) behind() map[int][]int {
 
 // Alternatives are the messages that stand in the place of one, itself
 // included, deleted ones left out, in the order in which they were made.
-func (t *Tree) Alternatives(id int) []int { return t.behind()[t.Nodes[id-1].Parent] }
+func (t *Tree) Alternatives(id int) (all []int) {
+	parent := t.Nodes[id-1].Parent
+	for _, n := range t.Nodes[parent:] { // what stands behind a message was made behind it
+		if n.Parent == parent && !n.last().Deleted && n.Role != summaryRole {
+			all = append(all, n.ID)
+		}
+	}
+	return all
+}
 
 // Below gives the end of the talk that goes on behind a message: the last
 // message that was made there, the last behind that, and so on.
@@ -114,7 +141,7 @@ func (t *Tree) Below(id int) int {
 func (t *Tree) Add(parent int, role chat.Role, author Author, v Version) int {
 	v.Since = t.Session.Revision
 	id := len(t.Nodes) + 1
-	t.Nodes = append(t.Nodes, Node{ID: id, Parent: parent, Role: role, Author: author, Created: v.Created, Versions: []Version{v}})
+	t.Nodes = append(t.Nodes, &Node{ID: id, Parent: parent, Role: role, Author: author, Created: v.Created, Versions: []Version{v}})
 	t.Session.Messages = id
 	t.Session.Head = id
 	return id
@@ -130,6 +157,7 @@ func (t *Tree) takeBack() {
 // Write adds a version to a message and gives its number.
 func (t *Tree) Write(n *Node, v Version) int {
 	v.Since = t.Session.Revision
+	n = t.mine(n.ID)
 	n.Versions = append(n.Versions, v)
 	at := len(n.Versions) - 1
 	if n.ID <= t.known {
@@ -140,7 +168,7 @@ func (t *Tree) Write(n *Node, v Version) int {
 
 // Rewrite puts a version in the place of another, which was Running.
 func (t *Tree) Rewrite(n *Node, at int, v Version) {
-	n.Versions[at] = v
+	t.mine(n.ID).Versions[at] = v
 	t.wrote = append(t.wrote, Written{n.ID, at, v})
 }
 
@@ -150,7 +178,7 @@ func (t *Tree) Rewrite(n *Node, at int, v Version) {
 func (t *Tree) Delete(id int, branch bool, now time.Time) {
 	gone := map[int]bool{id: true}
 	for i := id - 1; i < len(t.Nodes); i++ {
-		n := &t.Nodes[i]
+		n := t.Nodes[i]
 		if n.ID != id && !(branch && gone[n.Parent]) {
 			continue
 		}
@@ -182,7 +210,7 @@ func (t *Tree) Restore(n *Node, now time.Time) {
 // Undo moves the head back by so many messages that are not deleted.
 func (t *Tree) Undo(count int) {
 	for count > 0 && t.Session.Head != 0 {
-		n := &t.Nodes[t.Session.Head-1]
+		n := t.Nodes[t.Session.Head-1]
 		if !n.last().Deleted {
 			count--
 		}
@@ -210,30 +238,57 @@ func (t *Tree) Messages(to int, revision int64) []Message {
 	all := []Message{}
 	behind := t.behind()
 	for _, id := range t.Path(to) {
-		if m, ok := t.message(id, revision, behind); ok {
+		if m, ok := t.message(id, revision); ok {
+			if others := behind[m.Parent]; len(others) > 1 {
+				m.Alternatives = others
+			}
 			all = append(all, m)
 		}
 	}
 	return all
 }
 
-func (t *Tree) message(id int, revision int64, behind map[int][]int) (Message, bool) {
-	n := &t.Nodes[id-1]
+// Tail is the end of the talk up to a message: so many messages at most, and
+// whether there are others before them.
+func (t *Tree) Tail(to, most int) (all []Message, more bool) {
+	all = []Message{}
+	for ; to > 0; to = t.Nodes[to-1].Parent {
+		m, ok := t.message(to, t.Session.Revision)
+		if !ok {
+			continue
+		}
+		if more = len(all) == most; more {
+			break
+		}
+		m.Alternatives = t.others(to)
+		all = append(all, m)
+	}
+	slices.Reverse(all)
+	return all, more
+}
+
+// others are the alternatives of a message, if it is not the only one.
+func (t *Tree) others(id int) []int {
+	if all := t.Alternatives(id); len(all) > 1 && t.Nodes[id-1].Role != summaryRole {
+		return all
+	}
+	return nil
+}
+
+func (t *Tree) message(id int, revision int64) (Message, bool) {
+	n := t.Nodes[id-1]
 	v, number := n.At(revision)
 	if v == nil {
 		return Message{}, false
 	}
-	m := Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *v, Number: number, Versions: len(n.Versions), Origin: n.Origin}
-	if others := behind[n.Parent]; len(others) > 1 && n.Role != summaryRole {
-		m.Alternatives = others
-	}
-	return m, true
+	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *v, Number: number, Versions: len(n.Versions), Origin: n.Origin}, true
 }
 
 // Seen is a message as it is now; a deleted one as it was before.
 func (t *Tree) Seen(id int) Message {
-	n := &t.Nodes[id-1]
-	if m, ok := t.message(id, t.Session.Revision, t.behind()); ok {
+	n := t.Nodes[id-1]
+	if m, ok := t.message(id, t.Session.Revision); ok {
+		m.Alternatives = t.others(id)
 		return m
 	}
 	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *n.last(), Number: len(n.Versions) - 1, Versions: len(n.Versions), Origin: n.Origin}

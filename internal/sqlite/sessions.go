@@ -105,7 +105,7 @@ func (s *Store) List(ctx context.Context, q session.Query) ([]session.Session, e
 	}
 	if q.After != nil {
 		at := q.After.Updated.UnixMilli()
-		where, args = append(where, "(updated < ? OR updated = ? AND id > ?)"), append(args, at, at, q.After.ID)
+		where, args = append(where, "updated <= ? AND (updated < ? OR id > ?)"), append(args, at, at, q.After.ID)
 	}
 	rows, err := s.read.QueryContext(ctx, "SELECT data FROM session WHERE "+strings.Join(where, " AND ")+" ORDER BY updated DESC, id LIMIT ?", append(args, q.Limit)...)
 	if err != nil {

@@ -33,9 +33,16 @@ func TestAnotherModelBehindTheSameAddressIsNoticed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			m, ok := opened.Model.(*model)
-			if !ok {
-				m = opened.Model.(readingModel).model
+			var m *model
+			switch opened := opened.Model.(type) {
+			case *model:
+				m = opened
+			case readingModel:
+				m = opened.model
+			case vectorModel:
+				m = opened.model
+			case readingVectorModel:
+				m = opened.model
 			}
 			say := func() error {
 				for _, err := range m.Complete(t.Context(), llm.Text("Hi"), llm.Params{}) {

@@ -42,6 +42,7 @@ type facts struct {
 	addsBOS    bool              // it puts a beginning-of-text token before prompts that are text
 	begun      bool              // it can be told that a prompt has that token already
 	resizes    bool              // its context is as large as a request says
+	embeds     bool              // it turns texts into vectors by OpenAI's route, with a model that can
 	unlisted   bool              // it takes names of models that it does not list
 	mostTokens int               // of one answer; 0: any number
 	runsOn     bool              // it goes on working when nobody listens any more

@@ -14,7 +14,7 @@ var kinds = []*Kind{
 		Name: "parley", Title: "Parley", Ports: []int{7275}, Default: AsChat,
 		complete: completions("/v1/completions", vocabParley, withUsage),
 		chat:     chatParley,
-		facts:    facts{tokens: true, sampling: vocabParley, mostStops: 512, endless: true, addsBOS: true},
+		facts:    facts{embeds: true, tokens: true, sampling: vocabParley, mostStops: 512, endless: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/parley/v1/models", is: func(d *document) bool { return d.has("models") }}},
 			models: listModels("/v1/models"), describe: describeParley, count: countParley,
@@ -24,7 +24,7 @@ var kinds = []*Kind{
 		Name: "koboldcpp", Title: "KoboldCpp", Ports: []int{5001}, Default: AsModel,
 		complete: koboldStream,
 		chat:     chatKobold,
-		facts:    facts{sampling: vocabKobold, truncates: true, addsBOS: true},
+		facts:    facts{embeds: true, sampling: vocabKobold, truncates: true, addsBOS: true},
 		asks: asks{
 			signs: []sign{{path: "/api/extra/version", is: func(d *document) bool {
 				return strings.Contains(strings.ToLower(d.text("result")), "kobold")
@@ -38,7 +38,7 @@ var kinds = []*Kind{
 		Name: "textgen", Title: "text-generation-webui", Ports: []int{5000}, Default: AsModel,
 		complete: completions("/v1/completions", vocabTextgen, withTextgen),
 		chat:     chatTextgen,
-		facts:    facts{begun: true, sampling: vocabTextgen, truncates: true, addsBOS: true},
+		facts:    facts{embeds: true, begun: true, sampling: vocabTextgen, truncates: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/internal/model/info", is: func(d *document) bool { return d.has("model_name") }}},
 			models: listTextgen, count: countTextgen, identity: identifyByName(listTextgen),
@@ -48,7 +48,7 @@ var kinds = []*Kind{
 		Name: "lmstudio", Title: "LM Studio", Ports: []int{1234}, Default: AsChat,
 		complete: completions("/v1/completions", vocabLMStudio, withUsage),
 		chat:     chatLMStudio,
-		facts:    facts{sampling: vocabLMStudio, addsBOS: true, endless: true},
+		facts:    facts{embeds: true, sampling: vocabLMStudio, addsBOS: true, endless: true},
 		asks: asks{
 			signs:  []sign{{path: "/api/v0/models", is: func(d *document) bool { return d.has("data") }}},
 			models: listLMStudio, describe: describeLMStudio,
@@ -58,7 +58,7 @@ var kinds = []*Kind{
 		Name: "localai", Title: "LocalAI", Default: AsChat,
 		complete: completions("/v1/completions", vocabLocalAI, withUsage),
 		chat:     chatLocalAI,
-		facts:    facts{sampling: vocabLocalAI, addsBOS: true, endless: true},
+		facts:    facts{embeds: true, sampling: vocabLocalAI, addsBOS: true, endless: true},
 		asks: asks{
 			signs:   []sign{{path: "/system", is: func(d *document) bool { return d.has("backends") }}},
 			version: told("/version", "version"), models: listModels("/v1/models"),
@@ -68,7 +68,7 @@ var kinds = []*Kind{
 		Name: "llamacpp", Title: "llama.cpp's server", Ports: []int{8080}, Default: AsModel,
 		complete: llamaCompletion,
 		chat:     chatLlama,
-		facts:    facts{tokens: true, sampling: vocabLlamaCPP, endless: true, addsBOS: true},
+		facts:    facts{embeds: true, tokens: true, sampling: vocabLlamaCPP, endless: true, addsBOS: true},
 		asks: asks{
 			signs: []sign{
 				{path: "/props", is: func(d *document) bool { return d.has("default_generation_settings") }},
@@ -82,7 +82,7 @@ var kinds = []*Kind{
 		Name: "ollama", Title: "Ollama", Ports: []int{11434}, Default: AsChat,
 		complete: ollamaGenerate,
 		chat:     chatOllama,
-		facts:    facts{sampling: vocabOllama, endless: true, resizes: true, addsBOS: true},
+		facts:    facts{embeds: true, sampling: vocabOllama, endless: true, resizes: true, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/api/version", is: func(d *document) bool { return d.text("version") != "" }}},
 			version: told("/api/version", "version"),
@@ -93,7 +93,7 @@ var kinds = []*Kind{
 		Name: "vllm", Title: "vLLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabVLLM, withVLLM),
 		chat:     chatVLLM,
-		facts:    facts{begun: true, tokens: true, sampling: vocabVLLM, addsBOS: true},
+		facts:    facts{embeds: true, begun: true, tokens: true, sampling: vocabVLLM, addsBOS: true},
 		asks: asks{
 			signs:   []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("vllm") }}},
 			version: told("/version", "version"),
@@ -104,7 +104,7 @@ var kinds = []*Kind{
 		Name: "sglang", Title: "SGLang", Ports: []int{30000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabSGLang, withSpecials),
 		chat:     chatSGLang,
-		facts:    facts{tokens: true, sampling: vocabSGLang, addsBOS: true},
+		facts:    facts{embeds: true, tokens: true, sampling: vocabSGLang, addsBOS: true},
 		asks: asks{
 			signs: []sign{
 				{path: "/v1/models", is: func(d *document) bool { return d.owner("sglang") }},
@@ -128,7 +128,7 @@ var kinds = []*Kind{
 		Name: "mlc", Title: "MLC-LLM", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabMLC, withUsage),
 		chat:     chatMLC,
-		facts:    facts{tokens: true, sampling: vocabMLC, endless: true},
+		facts:    facts{embeds: true, tokens: true, sampling: vocabMLC, endless: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("MLC-LLM") }}},
 			models: listModels("/v1/models"),
@@ -138,7 +138,7 @@ var kinds = []*Kind{
 		Name: "llamacpppython", Title: "llama-cpp-python's server", Ports: []int{8000}, Default: AsChat,
 		complete: completions("/v1/completions", vocabLlamaCPPPython, withoutEnd),
 		chat:     chatLlamaCPPPython,
-		facts:    facts{sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
+		facts:    facts{embeds: true, sampling: vocabLlamaCPPPython, endless: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/models", is: func(d *document) bool { return d.owner("me") }}},
 			models: listModels("/v1/models"), count: countLlamaPython,
@@ -188,7 +188,7 @@ var kinds = []*Kind{
 		Name: "openai", Title: "a server that speaks OpenAI's protocol", Default: AsChat,
 		complete: completions("/v1/completions", vocabOpenAI, withUsage),
 		chat:     chatOpenAI,
-		facts:    facts{sampling: vocabOpenAI, mostStops: 4, unlisted: true, addsBOS: true},
+		facts:    facts{embeds: true, sampling: vocabOpenAI, mostStops: 4, unlisted: true, addsBOS: true},
 		asks: asks{
 			signs:  []sign{{path: "/v1/models", is: func(d *document) bool { return d.has("data") }}},
 			models: listModels("/v1/models"), describe: describeOpenAI,

@@ -28,6 +28,17 @@ type model struct {
 // readingModel is a model that can show how it reads text.
 type readingModel struct{ *model }
 
+// vectorModel and readingVectorModel are those whose engine makes vectors.
+type vectorModel struct {
+	*model
+	embedder
+}
+
+type readingVectorModel struct {
+	readingModel
+	embedder
+}
+
 var (
 	_ llm.Model     = (*model)(nil)
 	_ llm.Describer = (*model)(nil)
@@ -42,10 +53,16 @@ func (e *Engine) newModel(name string, d description, w words, who *identity) ll
 	case w != nil:
 		m.bos = m.bos && d.info.AddsBOS
 	}
-	if w == nil {
+	v := embedder{m}
+	switch embeds := e.kind.facts.embeds; {
+	case w == nil && !embeds:
 		return m
+	case w == nil:
+		return vectorModel{m, v}
+	case !embeds:
+		return readingModel{m}
 	}
-	return readingModel{m}
+	return readingVectorModel{readingModel{m}, v}
 }
 
 // Describe says what is known of the model.

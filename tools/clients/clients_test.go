@@ -31,10 +31,11 @@ func TestClients(t *testing.T) {
 	python := filepath.Join(cache, "python", "bin", "python")
 
 	t.Run("openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/sdk.py", own)) })
-	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own)) })
-	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own)) })
+	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own, "python/tools.jinja")) })
+	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own, "python/tools.jinja")) })
 	t.Run("Responses by openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/responses.py", own)) })
 	t.Run("Responses by openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "responses.mjs"), own)) })
+	t.Run("Open Responses", func(t *testing.T) { run(t, exec.Command(python, "python/openresponses.py", own)) })
 	t.Run("anthropic for Python", func(t *testing.T) { run(t, exec.Command(python, "python/messages.py", own)) })
 	t.Run("anthropic for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "messages.mjs"), own)) })
 	t.Run("ollama for JavaScript", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "ollama.mjs"), own)) })

@@ -1,5 +1,7 @@
-// The OpenAI SDK for Node, as applications use it. Usage: sdk.mjs BASE_URL
+// The OpenAI SDK for Node, as applications use it. Usage: sdk.mjs BASE_URL FORMAT
+// FORMAT is a file with a chat template that has a place for tools.
 import assert from "node:assert/strict";
+import fs from "node:fs";
 import OpenAI from "openai";
 
 const client = new OpenAI({ apiKey: "none", baseURL: process.argv[2] + "/v1", maxRetries: 0 });
@@ -32,6 +34,30 @@ const given = await client.chat.completions.parse({
   model: "x", messages, temperature: 0, response_format: { type: "json_schema", json_schema: { name: "mood", strict: true, schema } },
 });
 assert.equal(typeof JSON.parse(given.choices[0].message.content).happy, "boolean");
+
+// tools: a call that is demanded, whole and streamed, and its result
+const lamp = {
+  type: "object", required: ["color", "level"], additionalProperties: false,
+  properties: { color: { enum: ["green", "blue"] }, level: { type: "integer", minimum: 0, maximum: 9 } },
+};
+const calling = {
+  model: "x", temperature: 2, seed: 3, messages: [{ role: "user", content: "Light!" }], tool_choice: "required",
+  tools: [{ type: "function", function: { name: "lamp", strict: true, parameters: lamp } }], chat_template: fs.readFileSync(process.argv[3], "utf8"),
+};
+const called = (await client.chat.completions.create(calling)).choices[0];
+assert.equal(called.finish_reason, "tool_calls");
+assert.equal(called.message.tool_calls[0].function.name, "lamp");
+const { color, level, ...more } = JSON.parse(called.message.tool_calls[0].function.arguments);
+assert.ok(["green", "blue"].includes(color) && Number.isInteger(level) && level >= 0 && level <= 9);
+assert.deepEqual(more, {});
+const inParts = (await client.chat.completions.stream(calling).finalChatCompletion()).choices[0].message.tool_calls;
+assert.equal(inParts.length, 1);
+assert.equal(inParts[0].function.arguments, called.message.tool_calls[0].function.arguments);
+const behind = await client.chat.completions.create({
+  ...calling, tool_choice: "none", temperature: 0,
+  messages: [...calling.messages, called.message, { role: "tool", tool_call_id: called.message.tool_calls[0].id, content: "lit" }],
+});
+assert.ok(behind.choices[0].message.content && !behind.choices[0].message.tool_calls);
 
 // how likely each token was: the best of the two most likely is the one that temperature 0 took
 const likely = await client.chat.completions.create({ model: "x", messages, temperature: 0, logprobs: true, top_logprobs: 2 });

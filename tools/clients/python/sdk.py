@@ -1,4 +1,6 @@
 """The OpenAI SDK for Python, as applications use it. Usage: sdk.py BASE_URL"""
+import json
+import pathlib
 import sys
 
 import openai
@@ -83,6 +85,38 @@ for at in range(1, len(text), 7):
 likely = client.chat.completions.create(model="x", messages=haiku, temperature=0, logprobs=True, top_logprobs=2)
 tokens = likely.choices[0].logprobs.content
 check("".join(t.token for t in tokens) == text and all(len(t.top_logprobs) == 2 for t in tokens), "logprobs", tokens)
+
+# an answer of a given form
+lamp = {
+    "type": "object", "required": ["color", "level"], "additionalProperties": False,
+    "properties": {"color": {"enum": ["green", "blue"]}, "level": {"type": "integer", "minimum": 0, "maximum": 9}},
+}
+
+
+def lit(arguments):
+    given = json.loads(arguments)
+    return given["color"] in ("green", "blue") and given["level"] in range(10) and len(given) == 2
+
+
+form = {"type": "json_schema", "json_schema": {"name": "lamp", "strict": True, "schema": lamp}}
+given = client.chat.completions.create(model="x", messages=haiku, temperature=1.5, seed=2, response_format=form).choices[0].message.content
+check(lit(given), "an answer of a given form", given)
+
+# tools: a call that is demanded, whole and streamed, and its result
+calling = dict(
+    model="x", temperature=2, seed=3, tools=[{"type": "function", "function": {"name": "lamp", "strict": True, "parameters": lamp}}],
+    extra_body={"chat_template": (pathlib.Path(__file__).parent / "tools.jinja").read_text()},
+)
+question = [{"role": "user", "content": "Light!"}]
+called = client.chat.completions.create(**calling, messages=question, tool_choice="required").choices[0]
+call = called.message.tool_calls[0]
+check(called.finish_reason == "tool_calls" and call.function.name == "lamp" and lit(call.function.arguments), "a call", called)
+parts = client.chat.completions.create(**calling, messages=question, tool_choice="required", stream=True)
+pieces = [c.delta.tool_calls[0].function.arguments or "" for p in parts for c in p.choices if c.delta.tool_calls]
+check("".join(pieces) == call.function.arguments, "a streamed call", pieces)
+result = {"role": "tool", "tool_call_id": call.id, "content": "lit"}
+answer = client.chat.completions.create(**calling, messages=[*question, called.message, result], tool_choice="none").choices[0].message
+check(answer.content and not answer.tool_calls, "behind the result", answer)
 
 # vectors, which the SDK asks for in base64, and as lists
 rows = client.embeddings.create(model="x", input=["green apples", "red apples", "My name is Ann."])

@@ -1,0 +1,152 @@
+package session
+
+import (
+	"container/list"
+	"context"
+	"slices"
+	"sync"
+
+	"parley/internal/limits"
+)
+
+// trees keeps the sessions that were used last as trees, so that a change of a
+// long one need not read all of it. What it gives is shared: nodes in it are
+// never changed. It is filled and changed under the session's lock alone.
+type trees struct {
+	mu    sync.Mutex
+	byID  map[string]*list.Element // of *held
+	order list.List                // the one used last first
+	bytes int
+}
+
+// held is a session in memory.
+type held struct {
+	session Session
+	nodes   []*Node
+	bytes   int // about
+}
+
+// get gives the tree of a session, if it is held at a revision or a later one.
+func (c *trees) get(id string, revision int64) *Tree {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byID[id]
+	if e == nil || e.Value.(*held).session.Revision < revision {
+		return nil
+	}
+	c.order.MoveToFront(e)
+	h := e.Value.(*held)
+	return &Tree{Session: h.session.clone(), Nodes: h.nodes, base: h.session.Revision, known: len(h.nodes)}
+}
+
+// put holds a session as it is now; more is by about how many bytes it has
+// grown.
+func (c *trees) put(x Session, nodes []*Node, more int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	h := &held{x.clone(), nodes, more}
+	if e := c.byID[x.ID]; e != nil {
+		h.bytes += e.Value.(*held).bytes
+		c.remove(e)
+	}
+	if c.byID == nil {
+		c.byID = map[string]*list.Element{}
+	}
+	c.byID[x.ID] = c.order.PushFront(h)
+	c.bytes += h.bytes
+	for c.bytes > limits.HeldSessionBytes.Int() {
+		c.remove(c.order.Back())
+	}
+}
+
+func (c *trees) drop(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.byID[id]; e != nil {
+		c.remove(e)
+	}
+}
+
+func (c *trees) remove(e *list.Element) {
+	h := c.order.Remove(e).(*held)
+	delete(c.byID, h.session.ID)
+	c.bytes -= h.bytes
+}
+
+// grown puts a version in the place of one that was running.
+func (c *trees) grown(at Place, v Version) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.byID[at.Session]
+	if e == nil {
+		return
+	}
+	h := e.Value.(*held)
+	n := h.nodes[at.Message-1].clone()
+	n.Versions[at.Version] = v
+	h.nodes = slices.Clone(h.nodes) // others read the old ones
+	h.nodes[at.Message-1] = &n
+}
+
+// size is about how many bytes versions have in memory.
+func size(versions ...Version) (n int) {
+	for i := range versions {
+		v := &versions[i]
+		if n += 512 + len(v.Text) + len(v.Reasoning); v.Reply != nil {
+			n += 1024 + 8*len(v.Reply.Tokens) + len(v.Reply.Params)
+		}
+	}
+	return n
+}
+
+func sizeOf(nodes []*Node) (n int) {
+	for _, x := range nodes {
+		n += size(x.Versions...)
+	}
+	return n
+}
+
+// Tree reads a session with all its messages.
+func (s *Sessions) Tree(ctx context.Context, id string) (*Tree, error) {
+	x, err := s.store.Session(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t := s.trees.get(id, x.Revision); t != nil {
+		return t, nil
+	}
+	defer s.lock(id)()
+	return s.tree(ctx, id)
+}
+
+// tree is Tree for the one who has locked the session.
+func (s *Sessions) tree(ctx context.Context, id string) (*Tree, error) {
+	x, err := s.store.Session(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t := s.trees.get(id, x.Revision); t != nil {
+		return t, nil
+	}
+	nodes, err := s.store.Nodes(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if len(nodes) > x.Messages { // added between the two
+		nodes = nodes[:x.Messages]
+	}
+	t := NewTree(x, nodes)
+	s.trees.drop(id)
+	s.trees.put(x, t.Nodes, sizeOf(t.Nodes))
+	t.own = false
+	return t, nil
+}
+
+// grow stores what there is of a running version. The session must be locked.
+func (s *Sessions) grow(at Place, v Version) error {
+	err := s.store.Grow(context.Background(), at, v)
+	if err == nil {
+		s.trees.grown(at, v)
+	}
+	return err
+}
