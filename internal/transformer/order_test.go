@@ -74,7 +74,11 @@ func TestLogitsDependOnTheTokensAlone(t *testing.T) {
 		t.Run(r.name, func(t *testing.T) {
 			a, b := sequence(batchTokens+13, 5), sequence(71, 6)
 			wantA, wantB := alone(t, r, a), alone(t, r, b)
-			for threads := 1; threads <= 3; threads++ {
+			few := 1
+			if r.layout != "" { // how threads share work is the same in all architectures
+				few = 3
+			}
+			for threads := few; threads <= 3; threads++ {
 				m := r.load(t, threads)
 				what := func(s string) string { return fmt.Sprintf("%s, %d threads", s, threads) }
 				same(t, what("in one chunk"), forward(t, m, Step{m.NewKV(), a, All}), wantA)

@@ -315,10 +315,11 @@ func matrixRow(m *kernel.Matrix, r int) []float64 {
 }
 
 func referenceMul(m *kernel.Matrix, x []float64, bias []float32) []float64 {
-	out := make([]float64, m.Rows)
+	out, row := make([]float64, m.Rows), make([]float32, m.Cols)
 	for r := range out {
-		for i, w := range matrixRow(m, r) {
-			out[r] += w * x[i]
+		m.Row(row, r)
+		for i, w := range row {
+			out[r] += float64(w) * x[i]
 		}
 		if bias != nil {
 			out[r] += float64(bias[r])

@@ -1,0 +1,56 @@
+package transformer
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"testing"
+
+	"parley/internal/gguf"
+)
+
+// oddRecipes are one model of each architecture with as few layers as it can have, heads
+// of other sizes than powers of two, and a vocabulary that fills no whole vector.
+func oddRecipes() (list []tiny) {
+	fixed := []string{"exaone", "phi3", "gemma4"} // their frequencies have divisors, as many as their heads want
+	seen := map[string]bool{}
+	for _, r := range recipes {
+		name := cmp.Or(r.architecture, "llama")
+		if seen[name] || r.matrices != gguf.F32 {
+			continue
+		}
+		seen[name] = true
+		r.name, r.vocab, r.context = name, 61, 64
+		if !slices.Contains(fixed, name) {
+			r.dim = r.heads * []int{80, 96, 112}[len(list)%3]
+		}
+		if !strings.Contains(r.layout, ":") {
+			r.layers = 1
+		} else if name != "gemma4" {
+			r.layers = 2
+		}
+		r.ffn = min(r.ffn, 192)
+		list = append(list, r)
+	}
+	return list
+}
+
+func TestOddSizesAreNearTheReferenceAndTheSameInAllWays(t *testing.T) {
+	ids := []int32{1, 60, 17, 0, 33}
+	for _, r := range oddRecipes() {
+		t.Run(r.name, func(t *testing.T) {
+			m := r.load(t, 2)
+			rows := forward(t, m, Step{m.NewKV(), ids, All})
+			var ours []float64
+			for _, row := range rows {
+				for _, v := range row {
+					ours = append(ours, float64(v))
+				}
+			}
+			if e := distance(ours, referenceLogits(m, ids)); !(e < 2e-3) {
+				t.Errorf("relative error %.2e", e)
+			}
+			same(t, "all at once", rows, alone(t, r, ids))
+		})
+	}
+}
