@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"slices"
 
@@ -16,6 +17,10 @@ type BenchOptions struct {
 	Contexts  []int // lengths of context behind which one sequence generates, in rising order
 	Turns     int   // of a chat that grows
 	Beside    int   // tokens of a prompt that is read beside a sequence that generates; 0: none
+
+	// Foreseen are percentages of an answer that a proposal has right, for how
+	// fast one is that is read ahead.
+	Foreseen []int
 
 	// Progress is told how much of the work is done, from 0 to 1, and what comes
 	// next; nil: nobody watches.
@@ -49,6 +54,7 @@ type BenchResult struct {
 	Contexts  []BenchContext   `json:"contexts,omitempty"`
 	Turns     []BenchTurn      `json:"turns,omitempty"`
 	Beside    *BenchBeside     `json:"beside,omitempty"`
+	Foreseen  []BenchForeseen  `json:"foreseen,omitempty"`
 }
 
 // BenchSequences is how fast so many sequences generate at a time.
@@ -83,6 +89,16 @@ type BenchBeside struct {
 	BesideP99MS float64 `json:"beside_p99_ms"`
 }
 
+// BenchForeseen is how fast an answer is of which so many percent of the tokens
+// are proposed as they come.
+type BenchForeseen struct {
+	Percent    int     `json:"percent"`
+	DecodeTPS  float64 `json:"decode_tps"`
+	LiteralTPS float64 `json:"literal_tps"` // nothing is read ahead
+	Drafted    int     `json:"drafted"`
+	Accepted   int     `json:"accepted"`
+}
+
 // Bench measures the speed of the model. Requests of others make the figures
 // wrong, and wait for the greater part of it.
 func (e *Engine) Bench(ctx context.Context, o BenchOptions) (BenchResult, error) {
@@ -97,20 +113,15 @@ func (e *Engine) Bench(ctx context.Context, o BenchOptions) (BenchResult, error)
 			failed = b.contexts(ctx)
 		}
 	})
-	for _, part := range []func(context.Context) error{b.turns, b.beside} {
+	for _, part := range []func(context.Context) error{b.turns, b.beside, b.foreseen} {
 		if err == nil && failed == nil {
 			err = part(ctx)
 		}
 	}
-	if err != nil || failed != nil {
-		return BenchResult{}, firstError(err, failed)
+	if err := cmp.Or(err, failed); err != nil {
+		return BenchResult{}, err
 	}
 	return b.result, nil
-}
-
-func firstError(errs ...error) error {
-	i := slices.IndexFunc(errs, func(err error) bool { return err != nil })
-	return errs[i]
 }
 
 func (e *Engine) checkBench(o BenchOptions) error {
@@ -122,12 +133,20 @@ func (e *Engine) checkBench(o BenchOptions) error {
 	case len(o.Contexts) > 0 && o.Contexts[0] < 1 || o.Turns < 0 || o.Beside < 0:
 		return llm.Errorf(llm.Invalid, "", "contexts, turns and beside are not less than none")
 	}
+	for _, n := range o.Foreseen {
+		if n < 0 || n > 100 {
+			return llm.Errorf(llm.Invalid, "", "%d percent of an answer are not foreseen", n)
+		}
+	}
 	longest := max(o.Prompt+o.Generate, o.Beside+1)
 	if n := len(o.Contexts); n > 0 {
 		longest = max(longest, o.Contexts[n-1]+o.Generate)
 	}
 	if o.Turns > 0 {
 		longest = max(longest, o.Prompt+o.Turns*(benchMessage+o.Generate))
+	}
+	if len(o.Foreseen) > 0 {
+		longest = max(longest, benchMessage+benchAnswer)
 	}
 	most := o.Sequences[len(o.Sequences)-1]
 	switch {

@@ -10,7 +10,7 @@ import (
 
 func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	e := tiny{}.open(t, Options{Threads: 1, Sequences: 4})
-	o := BenchOptions{Prompt: 20, Generate: 5, Sequences: []int{1, 3}, Contexts: []int{10, 40}, Turns: 3, Beside: 300}
+	o := BenchOptions{Prompt: 20, Generate: 5, Sequences: []int{1, 3}, Contexts: []int{10, 40}, Turns: 3, Beside: 300, Foreseen: []int{0, 100}}
 	var told []float64
 	o.Progress = func(done float64, _ string) { told = append(told, done) }
 	b := newBenching(e, o)
@@ -23,7 +23,7 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 			}
 		}
 	})
-	for _, part := range []func(context.Context) error{b.turns, b.beside} {
+	for _, part := range []func(context.Context) error{b.turns, b.beside, b.foreseen} {
 		if err == nil {
 			err = part(t.Context())
 		}
@@ -47,6 +47,9 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	if s := r.Beside; s.Prompt != 300 || s.AloneP99MS <= 0 || s.AloneP99MS < s.AloneP50MS || s.BesideP99MS <= 0 || s.BesideP99MS < s.BesideP50MS {
 		t.Errorf("beside: %+v", s)
 	}
+	if f := r.Foreseen; len(f) != 2 || f[1].DecodeTPS <= 0 || f[1].LiteralTPS <= 0 || f[0].Accepted > f[1].Accepted || e.loop.guesser.off {
+		t.Errorf("foreseen: %+v", f)
+	}
 	if !slices.IsSorted(told) || told[len(told)-1] > 1 || told[len(told)-1] < 0.4 {
 		t.Errorf("progress: %v", told)
 	}
@@ -66,6 +69,7 @@ func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
 		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{20, 10}},
 		{Prompt: 1, Generate: 20, Sequences: one, Turns: 7},
 		{Prompt: 1, Generate: 1, Sequences: one, Beside: 512},
+		{Prompt: 1, Generate: 1, Sequences: one, Foreseen: []int{50, 101}},
 	} {
 		if _, err := e.Bench(t.Context(), o); err == nil {
 			t.Errorf("%+v was done", o)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -24,6 +25,7 @@ const (
 	benchMessage  = 64  // tokens of a message of a growing chat
 	benchStep     = 8   // a step of generating counts as so many tokens of a prompt
 	benchCeilings = 256 // and the ceilings as so many
+	benchAnswer   = 192 // tokens of an answer that is foreseen
 	benchAlone    = 64  // tokens that a stream generates alone, and as many at least beside
 )
 
@@ -43,6 +45,7 @@ func newBenching(e *Engine, o BenchOptions) *benching {
 	if o.Beside > 0 {
 		b.total += o.Beside + benchAlone*benchStep
 	}
+	b.total += 2 * len(o.Foreseen) * benchAnswer * benchStep
 	return b
 }
 
@@ -300,6 +303,58 @@ func (b *benching) beside(ctx context.Context) error {
 		Prompt:     b.o.Beside,
 		AloneP50MS: milliseconds(quantile(alone, 50)), AloneP99MS: milliseconds(quantile(alone, 99)),
 		BesideP50MS: milliseconds(quantile(beside, 50)), BesideP99MS: milliseconds(quantile(beside, 99)),
+	}
+	return nil
+}
+
+// foreseen measures an answer, as it comes and again with a part of it proposed.
+// It is drawn at a temperature of 1: a likelier one might repeat itself.
+func (b *benching) foreseen(ctx context.Context) error {
+	prompt := b.prompt(benchMessage)
+	params := llm.Params{MaxTokens: new(benchAnswer), Temperature: new(1.0), Seed: new(int64(1)), IgnoreEOS: true}
+	one := func(expected []int32) (answer []int32, u llm.Usage, err error) {
+		r, _, err := b.e.request(ctx, llm.Tokens(prompt), params)
+		if err != nil {
+			return nil, u, err
+		}
+		r.expected = expected
+		b.e.loop.stream(ctx, r, &llm.Accepted{}, func(p llm.Piece, failed error) bool {
+			for _, t := range p.Tokens {
+				answer = append(answer, int32(t.ID))
+			}
+			if p.Finish != nil {
+				u = p.Finish.Usage
+			}
+			err = failed
+			return err == nil
+		})
+		b.work(benchAnswer * benchStep)
+		return answer, u, err
+	}
+	literally := func(off bool) error { return b.e.loop.do(ctx, func() { b.e.loop.guesser.off = off }) }
+	was := b.e.loop.guesser.off
+	for _, percent := range b.o.Foreseen {
+		b.tell(fmt.Sprintf("an answer of which %d %% are foreseen", percent))
+		if err := literally(true); err != nil {
+			return err
+		}
+		answer, alone, err := one(nil)
+		if err := cmp.Or(literally(was), err); err != nil {
+			return err
+		}
+		for i := range answer {
+			if b.chance = b.chance*1664525 + 1013904223; int(b.chance>>8)%100 >= percent {
+				answer[i] = (answer[i] + 1) % int32(b.e.words.Size())
+			}
+		}
+		_, u, err := one(answer)
+		if err != nil {
+			return err
+		}
+		speed := func(u llm.Usage) float64 { return float64(u.CompletionTokens) / u.Decode.Seconds() }
+		b.result.Foreseen = append(b.result.Foreseen, BenchForeseen{
+			Percent: percent, DecodeTPS: speed(u), LiteralTPS: speed(alone), Drafted: u.DraftedTokens, Accepted: u.AcceptedTokens,
+		})
 	}
 	return nil
 }

@@ -92,13 +92,6 @@ func (c *fakeCache) Adopt(i int, b block) {
 	c.blocks[i] = b.(*fakeBlock).use()
 }
 
-func (c *fakeCache) Copy(b block, n int) {
-	from := b.(*fakeBlock).use()
-	c.blocks = append(c.blocks, c.model.block(from.before, from.tokens[:n]))
-	from.Release()
-	c.length += n
-}
-
 func (c *fakeCache) read(tokens []int32) {
 	for _, t := range tokens {
 		i, at := c.length/blockTokens, c.length%blockTokens

@@ -35,7 +35,6 @@ type cache interface {
 	Truncate(n int)
 	Block(i int) block    // its i-th, which stays as it is
 	Adopt(i int, b block) // its i-th is b from now on, or the one behind its last, then whole, is
-	Copy(b block, n int)  // it goes on, behind whole blocks, with a copy of the first n tokens of b
 	Release()             // the memory of one that is used no more
 }
 
@@ -260,7 +259,7 @@ func (l *loop) step() bool {
 		if n == 0 {
 			continue
 		}
-		l.copy(i)
+		l.begun(s)
 		n = min(n, s.left())
 		if s.scores {
 			n = min(n, mostScored)
@@ -288,6 +287,9 @@ func (l *loop) step() bool {
 		l.pacer.observe(total, took)
 	} else {
 		l.guesser.costs.observe(total, took)
+	}
+	for _, s := range batch {
+		s.cache.copies = 0
 	}
 	l.advance(batch, steps)
 	for _, s := range batch {
@@ -380,10 +382,9 @@ func (s *sequence) ahead() []int32 {
 	return t[:min(len(t), 2*blockTokens)]
 }
 
-// copy gives a sequence that is about to read a block what others have of its
+// begun gives a sequence that is about to read a block what others have of its
 // beginning.
-func (l *loop) copy(i int) {
-	s := l.running[i]
+func (l *loop) begun(s *sequence) {
 	if !s.reading() || !s.cache.even() {
 		return
 	}
@@ -402,35 +403,22 @@ func (l *loop) copy(i int) {
 	case n == 0:
 		return
 	case other != nil:
-		l.makeRoom(1)
 		b := other.cache.Block(at / blockTokens)
-		s.cache.Copy(b, n)
+		s.cache.share(b, n)
 		b.Release()
 	default:
-		l.prefixes.hold(node, false)
-		room := l.makeRoom(1)
-		if room {
-			s.cache.Copy(node.block, n)
-		}
-		l.prefixes.unhold(node, false)
-		if !room { // for both of them: it is read anew
-			return
-		}
+		s.cache.share(node.block, n)
+		l.prefixes.touch(node)
 	}
 	s.cached += n
 	s.read.Store(int64(s.cache.Len()))
 }
 
-// makeRoom evicts what nobody uses until there is memory for so many blocks more,
-// and reports whether there is.
-func (l *loop) makeRoom(blocks int) bool {
+// makeRoom evicts what nobody uses until there is memory for so many blocks more.
+func (l *loop) makeRoom(blocks int) {
 	most := l.budget - int64(blocks)*l.model.CacheBytes(1)
-	for l.model.CacheUsed() > most {
-		if !l.prefixes.evict() {
-			return false
-		}
+	for l.model.CacheUsed() > most && l.prefixes.evict() {
 	}
-	return true
 }
 
 // forward calls the model and turns a panic into an error.

@@ -18,7 +18,7 @@ import (
 //     none begin those of another: nothing is there twice.
 //  4. A node is held by the running sequences that have its tokens read, and
 //     whoever holds a node holds those above it. Nodes with fewer than
-//     blockTokens tokens are not held beyond a call.
+//     blockTokens tokens are never held.
 //  5. Nodes that nobody holds are in a list, parents before their children, else
 //     those used last first. So the last one has no children and may go.
 //  6. No block is released while it is in the tree, and each is when it leaves.

@@ -215,7 +215,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 					x.holds[i].held++
 				}
 				if n, m := x.last().nearest(text[x.Len() : len(text)-1]); m > 0 {
-					x.Copy(n.block, m)
+					x.share(n.block, m)
 					got += m
 				}
 				if got != want || x.Len() != want {
@@ -336,7 +336,7 @@ func TestLogitsAreTheSameFromTheTree(t *testing.T) {
 		x := &reader{table: tree.newTable(m.NewCache(), "", len(text)-1), tokens: text}
 		x.adopt(text[:len(text)-1])
 		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); k > 0 {
-			x.Copy(n.block, k)
+			x.share(n.block, k)
 		}
 		cached, whole = cached+x.Len(), whole+len(text)
 		got := slices.Clone(read(x.cache, text[x.Len():], r))

@@ -8,7 +8,7 @@ type table struct {
 	prefixes *prefixes // nil: nothing comes from it or goes to it
 	path     []*node   // the root and the nodes held
 	fixed    int       // how many nodes will not be taken back
-	copies   int       // 1 if its last block is a node's, and will be copied when the sequence goes on
+	copies   int       // 1 if its last block is another's too, and is copied when the sequence goes on
 }
 
 // newTable makes an empty one. The first fixed tokens will never be taken back.
@@ -53,6 +53,14 @@ func (t *table) adopt(tokens []int32) int {
 		t.push(n)
 	}
 	return t.Len() - before
+}
+
+// share goes on, behind whole blocks, with the first n tokens of a block.
+func (t *table) share(b block, n int) {
+	at := t.Len()
+	t.Adopt(at/blockTokens, b)
+	t.cache.Truncate(at + n)
+	t.copies = 1
 }
 
 // settle makes the whole blocks of what was read nodes of the prefix cache. The

@@ -61,4 +61,3 @@ type kvCache struct{ *transformer.KV }
 
 func (c *kvCache) Block(i int) block    { return c.KV.Block(i) }
 func (c *kvCache) Adopt(i int, b block) { c.KV.Adopt(i, b.(*transformer.Block)) }
-func (c *kvCache) Copy(b block, n int)  { c.KV.Copy(b.(*transformer.Block), n) }

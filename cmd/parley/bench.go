@@ -23,6 +23,7 @@ type benchCmd struct {
 	Contexts  []int `default:"512,2048,4096" help:"Generate behind contexts of so many tokens; 0 leaves it out."`
 	Turns     int   `default:"6" help:"Turns of a chat that grows; 0 leaves it out."`
 	Beside    int   `placeholder:"N" help:"Measure a stream while a prompt of so many tokens is read beside it."`
+	Foreseen  []int `placeholder:"PERCENT" help:"Measure an answer of which so much is foreseen and read ahead, as a copy or a predicted output."`
 	JSON      bool  `name:"json" help:"Print one JSON object."`
 }
 
@@ -77,7 +78,7 @@ func (c *benchCmd) Run(a *app) error {
 var benchContexts = []int{512, 2048, 4096}
 
 func (c *benchCmd) options() (engine.BenchOptions, error) {
-	o := engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences, Turns: c.Turns, Beside: c.Beside}
+	o := engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences, Turns: c.Turns, Beside: c.Beside, Foreseen: c.Foreseen}
 	for _, n := range c.Contexts {
 		if n != 0 {
 			o.Contexts = append(o.Contexts, n)
@@ -87,7 +88,7 @@ func (c *benchCmd) options() (engine.BenchOptions, error) {
 		flag  string
 		least int
 		value []int
-	}{{"-p", 1, []int{o.Prompt}}, {"-n", 1, []int{o.Generate}}, {"-c", 1, o.Sequences}, {"--contexts", 0, o.Contexts}, {"--turns", 0, []int{o.Turns}}, {"--beside", 0, []int{o.Beside}}} {
+	}{{"-p", 1, []int{o.Prompt}}, {"-n", 1, []int{o.Generate}}, {"-c", 1, o.Sequences}, {"--contexts", 0, o.Contexts}, {"--turns", 0, []int{o.Turns}}, {"--beside", 0, []int{o.Beside}}, {"--foreseen", 0, o.Foreseen}} {
 		if len(n.value) > 0 && slices.Min(n.value) < n.least {
 			return o, usageError("", "%s %d: at least %d is measured", n.flag, slices.Min(n.value), max(1, n.least))
 		}
@@ -142,6 +143,12 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 		row("\nA STREAM'S NEXT TOKEN\tP50\tP99")
 		row("alone\t%.1f ms\t%.1f ms", b.AloneP50MS, b.AloneP99MS)
 		row("beside a prompt of %s tokens\t%.1f ms\t%.1f ms", count(int64(b.Prompt)), b.BesideP50MS, b.BesideP99MS)
+	}
+	if len(r.Foreseen) > 0 {
+		row("\nFORESEEN\tTOKENS/S\tLITERALLY\tREAD AHEAD\tOF THEM CHOSEN")
+	}
+	for _, f := range r.Foreseen {
+		row("%d %%\t%s\t%s\t%d\t%d", f.Percent, rate(f.DecodeTPS), rate(f.LiteralTPS), f.Drafted, f.Accepted)
 	}
 	return w.Flush()
 }

@@ -26,6 +26,11 @@ type place struct {
 	// number is reached, or behind it) look alike to whoever reads no further
 	// than far more repetitions. like is the one that stands for them; 0: none.
 	like, far int32
+
+	// Where every ordinary character leads; nothing else is to be known of them
+	// unless some lead elsewhere than others.
+	ordinary []int32
+	partly   bool
 }
 
 type byteEdge struct {
@@ -93,6 +98,12 @@ func (c *compiler) build(e expr, from, to int32) {
 			for _, bytes := range sequences(r.lo, r.hi) {
 				c.bytes(bytes, from, to)
 			}
+		}
+		switch p, common := &c.a.places[from], e.and(ordinary); {
+		case slices.Equal(common, ordinary):
+			p.ordinary = append(p.ordinary, to)
+		case len(common) > 0:
+			p.partly = true
 		}
 	case seq:
 		for i, x := range e {
@@ -280,6 +291,7 @@ func (a *automaton) prune(root int) bool {
 	for i := range a.places {
 		p := &a.places[i]
 		p.bytes = slices.DeleteFunc(p.bytes, func(e byteEdge) bool { return !ends[e.to] })
+		p.ordinary = slices.DeleteFunc(p.ordinary, func(to int32) bool { return !ends[to] })
 		p.free = slices.DeleteFunc(p.free, func(to int32) bool { return !ends[to] })
 		p.calls = slices.DeleteFunc(p.calls, func(e callEdge) bool { return !ends[e.then] || !works[e.rule] })
 	}

@@ -161,6 +161,11 @@ func testGrammars(t *testing.T) map[string]*Grammar {
 		"nested":    "root ::= list\nlist ::= \"[\" (item (\",\" item)*)? \"]\"\nitem ::= list | word | \"\\\"\" [^\"]* \"\\\"\"\nword ::= [a-z]+",
 		"ambiguous": "root ::= x x x \"!\"\nx ::= \"a\"* | \"ab\"* | [a-z]{0,3}",
 		"counted":   "root ::= \"\\\"\" [a-zé]{5,300} \"\\\"\" tail\ntail ::= \",\" root | \"\"",
+		"quoted":    "root ::= \"\\\"\" ([^\"\\\\\\x7F\\x00-\\x1F] | \"\\\\\" [\"\\\\bfnrt])* \"\\\"\" \",\" root | \"!\"",
+		"few":       "root ::= \"[\" [^\\]\\n]{2,9} \"]\" root | \"!\"",
+		"two ways":  "root ::= x | y\nx ::= \"\\\"\" [^\"]{3,} \"\\\"\"\ny ::= \"\\\"\" [^\"b]* \"\\\",\" root",
+		"open":      "root ::= word \"\\\"\" root | \"\"\nword ::= [^\"]*",
+		"loops":     "root ::= ([^\"]* \"\\\"\"){1,20} \"!\"",
 		"runes":     "root ::= [\\u0000-\\U0010FFFF]{1,10} \"end\"",
 	} {
 		g, err := GBNF(source)
@@ -173,6 +178,8 @@ func testGrammars(t *testing.T) map[string]*Grammar {
 		"any object": `{"type":"object"}`,
 		"person":     `{"type":"object","properties":{"name":{"type":"string"},"age":{"type":"integer","minimum":0,"maximum":150},"tags":{"type":"array","items":{"enum":["a","ab","b\"c"]}}},"required":["name"]}`,
 		"tree":       `{"$defs":{"n":{"type":"object","properties":{"v":{"type":"number"},"l":{"$ref":"#/$defs/n"},"r":{"$ref":"#/$defs/n"}},"additionalProperties":{"type":"null"}}},"$ref":"#/$defs/n"}`,
+		"names":      `{"type":"object","properties":{"name":{"type":"string","pattern":"a.*"},"nam":{"type":"string","maxLength":5},"é":{},"":{}},"additionalProperties":{"type":"string","minLength":14}}`,
+		"short":      `{"type":"array","items":{"type":"string","maxLength":12}}`,
 		"long":       `{"type":"string","minLength":3,"maxLength":200}`,
 	} {
 		g, err := Schema([]byte(source))
@@ -191,7 +198,7 @@ func testVocabulary() []string {
 	for b := range 256 {
 		all = append(all, string([]byte{byte(b)}))
 	}
-	parts := []string{"a", "b", "ab", "abc", "hello", "\"", "\",", "\":", "\": ", "{", "}", "[", "]", ",", " ", "\n", "1", "23", "-", ".", "e", "é", "😀", "\xc3", "\xa9x", "\\", "\\\"", "\\u00", "null", "true", "name", "age", "v", "l", "end", "!"}
+	parts := []string{"a", "b", "ab", "abc", "hello", "\"", "\",", "\":", "\": ", "{", "}", "[", "]", ",", " ", "\n", "1", "23", "-", ".", "e", "é", "😀", "\xc3", "\xa9x", "\\", "\\\"", "\\u00", "null", "true", "\x7f", "\xed\xa0", "nam", "name", "age", "v", "l", "end", "!"}
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 1500 {
 		var b strings.Builder
@@ -199,6 +206,9 @@ func testVocabulary() []string {
 			b.WriteString(parts[random.IntN(len(parts))])
 		}
 		all = append(all, b.String())
+	}
+	for n := range 22 {
+		all = append(all, strings.Repeat("é", n)+"\"", strings.Repeat("n", n)+"\\", strings.Repeat("o", n)+"\xc3", strings.Repeat("p", n)+"\",\"q")
 	}
 	return append(all, strings.Repeat("a", 70), "\xe2\x82")
 }

@@ -31,6 +31,7 @@ type State struct {
 	at     []config // places with something to read, in order
 	accept bool
 	next   []*State // by class of byte; nil: not known yet. Under the grammar's lock.
+	past   *State   // behind an ordinary character; nil: not known yet. Likewise.
 }
 
 // A config is a place and what comes behind the end of its rule.
@@ -127,6 +128,26 @@ func (g *Grammar) step(s *State, class uint8) *State {
 	t := g.close()
 	s.next[class] = t
 	return t
+}
+
+// pass is the state behind an ordinary character, whichever it is. It reports
+// false where they lead to different states. The caller holds mu.
+func (g *Grammar) pass(s *State) (*State, bool) {
+	if s.past != nil {
+		return s.past, true
+	}
+	g.work.begin()
+	for _, c := range s.at {
+		p := &g.places[c.place]
+		if p.partly {
+			return nil, false
+		}
+		for _, to := range p.ordinary {
+			g.work.add(config{to, c.under})
+		}
+	}
+	s.past = g.close()
+	return s.past, true
 }
 
 // A closure collects configs. It is working memory.

@@ -140,6 +140,7 @@ func covered(talk []Message, until int) int {
 // Summaries gives all summaries of the talk up to a message, 0 being the head:
 // those that were, the newest first, and which one holds.
 func (s *Sessions) Summaries(ctx context.Context, id string, to int) (all []Summary, run *Run, revision int64, err error) {
+	run = s.making(id) // before the tree: one that ends meanwhile is told as being made, never left out
 	t, err := s.Tree(ctx, id)
 	if err != nil {
 		return nil, nil, 0, err
@@ -149,7 +150,7 @@ func (s *Sessions) Summaries(ctx context.Context, id string, to int) (all []Summ
 	} else if _, err := t.Node(to); err != nil {
 		return nil, nil, 0, err
 	}
-	return t.summaries(to), s.making(id), t.Session.Revision, nil
+	return t.summaries(to), run, t.Session.Revision, nil
 }
 
 func (t *Tree) summaries(to int) (all []Summary) {

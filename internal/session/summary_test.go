@@ -155,6 +155,7 @@ func TestPeopleHaveTheLastWordOnASummary(t *testing.T) {
 			t.Fatal(err)
 		}
 		st.said(1) // nothing is covered by nothing
+		st.summary()
 		for _, c := range st.asked {
 			if got := show(c); strings.HasSuffix(got, "user: text 0\n") && strings.Contains(got, "reply 3") && !strings.HasPrefix(got, "system: Be brief.\nuser: text 0\n") {
 				t.Errorf("without a summary the prompt is\n%s", got)

@@ -22,6 +22,7 @@ type layerSpec struct {
 	shared           int        // inner width of the expert that sees every token, or 0
 
 	rotated int // leading elements of each head that are rotated, even
+	source  int // the layer whose keys and values are seen: this one, or an earlier one
 	turns   int // which of the model's frequencies, or -1: not rotated
 
 	window int     // positions that a token sees, with its own; 0: all
@@ -41,9 +42,11 @@ type traits struct {
 	qkNorm      norming
 	qkNormLate  bool // after rotation, not before
 	qkNormMaybe bool // where the file has its weights
+	valueNorm   bool // values are normalised too, without weights
 	parallel    parallelism
 	activation  activation
 	sinks       bool   // each head may see what is no token
+	denseToo    bool   // where there are experts, a feed-forward part beside them, each with norms of its own
 	fusedGate   bool   // gate and up lie in one tensor, ffn_up
 	attnNorm    string // the name of the norm before attention, if not attn_norm
 	ffnNorm     string // of that before the feed-forward part, if not ffn_norm
@@ -92,6 +95,10 @@ type architecture struct {
 	localBase   bool    // and the others have a frequency of their own
 	localTurns  bool    // and only they are rotated
 	windowed    int     // layers of the one model of the family that has windows; 0: all have
+	localHeads  bool    // and heads of another size
+	unscaled    bool    // products of queries and keys are taken as they are
+	sharedKV    bool    // the last layers may see the keys and values of earlier ones
+	perLayer    bool    // layers may have embeddings of their own
 	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
 	notRotated  int     // every so-many-th layer
 	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
@@ -116,11 +123,13 @@ var architectures = map[string]architecture{
 	"gemma":    {traits: traits{pairing: halves, activation: geGLU}, rootOfDim: true},
 	"gemma2":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true}, rootOfDim: true, caps: [2]float64{50, 30}, window: 4096, global: 2, wide: 46},
 	"gemma3":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead}, rootOfDim: true, global: 6, localBase: true, wide: 62},
-	"phi3":     {traits: traits{pairing: halves, fusedGate: true}},
-	"olmo2":    {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}},
-	"glm4":     {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}, sections: true},
-	"granite":  {traits: traits{pairing: neighbours}, multipliers: true},
-	"smollm3":  {traits: traits{pairing: neighbours}, notRotated: 4},
+	"gemma4": {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead, valueNorm: true, denseToo: true}, rootOfDim: true,
+		global: 6, localBase: true, localHeads: true, unscaled: true, sharedKV: true, perLayer: true, experts: true, expertsSum1: true, sharedFFN: true},
+	"phi3":    {traits: traits{pairing: halves, fusedGate: true}},
+	"olmo2":   {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}},
+	"glm4":    {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}, sections: true},
+	"granite": {traits: traits{pairing: neighbours}, multipliers: true},
+	"smollm3": {traits: traits{pairing: neighbours}, notRotated: 4},
 	"gpt-oss": {traits: traits{pairing: halves, activation: swiGLUClamped, sinks: true, ffnNorm: "post_attention_norm"},
 		experts: true, gating: softmaxOfUsed, global: 2},
 	"mistral3":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true, growing: true, yarnLogMul: 1},

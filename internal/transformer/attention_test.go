@@ -167,7 +167,7 @@ func BenchmarkLongContexts(b *testing.B) {
 	if path == "" {
 		b.Skip("PARLEY_BENCH_MODEL names no file")
 	}
-	const threads, prompt = 2, 2 * batchTokens
+	const threads, prompt = 2, batchTokens
 	for _, cache := range []CacheType{CacheF16, CacheQ8_0} {
 		f, err := gguf.Open(path)
 		if err != nil {

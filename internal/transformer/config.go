@@ -21,6 +21,7 @@ type Config struct {
 	blocks        int // of the file: layers, and behind them those that guess at later tokens
 	layers        []layerSpec
 	turns         []turning
+	perLayer      int     // size of the embedding that each layer has, or 0
 	embedScale    float32 // of embeddings
 	residualScale float32 // of what a layer adds to the stream
 	logitScale    float32
@@ -111,7 +112,13 @@ func (c *Config) readLayers(r *reader) error {
 		local = r.pattern("attention.sliding_window_pattern", c.blocks, arch.global)
 		c.readLocalTurning(r)
 	}
-	mixture := r.readMixture(arch)
+	mixture, ownKV := r.readMixture(arch), c.Layers
+	if arch.sharedKV {
+		ownKV -= r.optional("attention.shared_kv_layers", 0)
+	}
+	if arch.perLayer {
+		c.perLayer = r.optional("embedding_length_per_layer_input", 0)
+	}
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
@@ -127,15 +134,12 @@ func (c *Config) readLayers(r *reader) error {
 		if s.heads%s.kvHeads != 0 {
 			r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
 		}
-		if c.readHeads(r, &s); r.err != nil {
+		if c.readHeads(r, &s, local[i]); r.err != nil {
 			return r.err
-		}
-		if r.err == nil && i > 0 && s.rotated != c.layers[0].rotated {
-			r.fail("attention.head_count", "gives heads of which %d elements are rotated in layer %d and %d in the first", s.rotated, i, c.layers[0].rotated)
 		}
 		if mixture.in(i) {
 			s.routing, s.ffn = mixture.routing, r.count("expert_feed_forward_length", s.ffn)
-			s.shared = mixture.shared(s.ffn)
+			s.shared = mixture.shared(s.ffn, ffn[i])
 		}
 		if local[i] {
 			s.window = window
@@ -144,6 +148,11 @@ func (c *Config) readLayers(r *reader) error {
 		if !rotates || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
 			s.turns = -1
 		}
+		c.setRotated(r, &s, i)
+		s.source = i
+		if i >= ownKV {
+			c.readSource(r, &s, ownKV, local[i])
+		}
 		c.layers = append(c.layers, s)
 	}
 	if alpha := r.number("rope.scaling.alpha", 0, 0, 1e6); arch.stretched && alpha > 0 && r.err == nil {
@@ -151,6 +160,38 @@ func (c *Config) readLayers(r *reader) error {
 		c.turns[0].base *= math.Pow(alpha, n/max(1, n-2))
 	}
 	return r.err
+}
+
+// setRotated makes the frequencies of a layer as many as its heads want: all layers that
+// share them want the same.
+func (c *Config) setRotated(r *reader, s *layerSpec, i int) {
+	if s.turns < 0 {
+		return
+	}
+	t := &c.turns[s.turns]
+	if t.rotated == 0 {
+		t.rotated = s.rotated
+	}
+	if t.rotated != s.rotated {
+		r.fail("attention.head_count", "gives heads of which %d elements are rotated in layer %d and %d in the first", s.rotated, i, t.rotated)
+	}
+}
+
+// readSource finds the layer whose keys and values a layer sees that has none: the last
+// with a window, or the last without, of those that have their own, which end with one of
+// each.
+func (c *Config) readSource(r *reader, s *layerSpec, own int, local bool) {
+	if s.source = own - 1; local {
+		s.source = own - 2
+	}
+	const key = "attention.shared_kv_layers"
+	if s.source < 0 {
+		r.fail(key, "is %d of %d layers", c.Layers-own, c.Layers)
+		return
+	}
+	if of := &c.layers[s.source]; of.window != s.window || of.kvHeads != s.kvHeads || of.keyDim != s.keyDim || of.valueDim != s.valueDim {
+		r.fail(key, "is %d: layer %d has keys and values of another kind than the last layers", c.Layers-own, s.source)
+	}
 }
 
 // readSections reads how many pairs of a head are rotated by each position of a
@@ -187,7 +228,7 @@ func (c *Config) readLocalTurning(r *reader) {
 }
 
 // readHeads reads the shape of a layer's heads, and what scales and bends their products.
-func (c *Config) readHeads(r *reader, s *layerSpec) {
+func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	arch := &c.arch
 	if arch.growing {
 		s.growth = growth{r.number("attention.temperature_scale", 0, 0, 1e3), r.count("attention.temperature_length", c.turns[0].original)}
@@ -202,10 +243,18 @@ func (c *Config) readHeads(r *reader, s *layerSpec) {
 		s.keyDim = r.count("attention.key_length", own)
 		s.valueDim = r.count("attention.value_length", own)
 		s.rotated = r.optional("rope.dimension_count", s.keyDim)
+		if local && arch.localHeads {
+			s.keyDim = r.count("attention.key_length_swa", s.keyDim)
+			s.valueDim = r.count("attention.value_length_swa", s.valueDim)
+			s.rotated = r.optional("rope.dimension_count_swa", min(s.rotated, s.keyDim))
+		}
 		s.scale = float32(1 / math.Sqrt(float64(s.keyDim)))
 	}
 	if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 		r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)
+	}
+	if arch.unscaled {
+		s.scale = 1
 	}
 	if arch.wide > 0 && c.Layers == arch.wide {
 		s.scale = float32(1 / math.Sqrt(float64(c.Dim/s.heads)))

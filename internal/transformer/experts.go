@@ -34,6 +34,8 @@ type mixtureSpec struct {
 	first, every int // the first layer with experts, and how many layers from one to the next
 	sharedCount  int
 	sharedFFN    int // of all of them, or 0
+	// They are as wide as a feed-forward part where there are no experts.
+	sharedLikeDense bool
 }
 
 // in says whether layer i has experts.
@@ -42,9 +44,12 @@ func (m *mixtureSpec) in(i int) bool {
 }
 
 // shared is the inner width of the experts that see every token, which are as one;
-// ffn is that of one of the others.
-func (m *mixtureSpec) shared(ffn int) int {
-	if m.sharedFFN > 0 {
+// ffn is that of one of the others, dense that of a layer without experts.
+func (m *mixtureSpec) shared(ffn, dense int) int {
+	switch {
+	case m.sharedLikeDense:
+		return dense
+	case m.sharedFFN > 0:
 		return m.sharedFFN
 	}
 	return m.sharedCount * ffn
@@ -90,9 +95,7 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 	if arch.sharedEach {
 		m.sharedFFN *= m.sharedCount
 	}
-	if arch.sharedFFN && m.sharedFFN == 0 {
-		m.sharedFFN = r.count("feed_forward_length", -1)
-	}
+	m.sharedLikeDense = arch.sharedFFN && m.sharedFFN == 0
 	return m
 }
 
@@ -122,35 +125,29 @@ type choice struct {
 
 // mixture makes y of the input, which is xn. What a token's experts give is added in
 // the order of the experts, whichever tokens share them; the one that all tokens
-// share comes first.
+// share comes first, or last where it has a norm of its own.
 func (m *Model) mixture(l *layer, n int) {
 	w, s, dim := &m.work, &l.spec, m.config.Dim
-	r := &s.routing
-	w.route = grown(w.route, n*r.experts)
-	products := []kernel.Product{{W: &l.router, Out: w.route}}
-	if l.sharedGate.Rows > 0 {
-		w.shareGates = grown(w.shareGates, n)
-		products = append(products, kernel.Product{W: &l.sharedGate, Out: w.shareGates})
-	}
-	kernel.Multiply(m.pool, &w.in, products...)
-	w.chosen, w.rank = grown(w.chosen, n*r.used), grown(w.rank, n*r.experts)
-	m.pool.Run(n, func(i int) {
-		logits := w.route[i*r.experts:][:r.experts]
-		addBias(logits, l.routerBias)
-		r.choose(w.chosen[i*r.used:][:r.used], logits, l.choiceBias, w.rank[i*r.experts:][:r.experts])
-	})
-	w.mixed = grown(w.mixed, n*dim)
-	clear(w.mixed)
-	if l.shared != nil {
+	used := s.routing.used
+	w.mixed, w.shared = grown(w.mixed, n*dim), grown(w.shared, n*dim)
+	if l.routerNorm != nil {
 		m.share(l, n)
+		m.normalise(l.routerNorm, n)
+		m.route(l, n)
+		m.normalise(l.expertsNorm, n)
+		clear(w.mixed)
+	} else {
+		m.route(l, n)
+		m.share(l, n)
+		copy(w.mixed, w.shared)
 	}
 	w.packed = grown(w.packed, n*dim)
 	for e := range l.experts {
 		w.members, w.weights = w.members[:0], w.weights[:0]
 		for i, c := range w.chosen {
 			if c.expert == e {
-				copy(w.packed[len(w.members)*dim:][:dim], w.xn[i/r.used*dim:][:dim])
-				w.members, w.weights = append(w.members, i/r.used), append(w.weights, c.weight)
+				copy(w.packed[len(w.members)*dim:][:dim], w.xn[i/used*dim:][:dim])
+				w.members, w.weights = append(w.members, i/used), append(w.weights, c.weight)
 			}
 		}
 		if len(w.members) == 0 {
@@ -164,19 +161,53 @@ func (m *Model) mixture(l *layer, n int) {
 			kernel.Add(w.mixed[token*dim:][:dim], y)
 		}
 	}
+	if l.expertsPost != nil {
+		l.expertsPost.apply(w.mixed, w.mixed)
+		kernel.Add(w.mixed, w.shared)
+	}
 	copy(w.y, w.mixed)
 }
 
-// share adds what the expert that sees every token gives, times the sigmoid of what
-// its gate says, if it has one.
+// route chooses each token's experts by the input.
+func (m *Model) route(l *layer, n int) {
+	w, r := &m.work, &l.spec.routing
+	w.route = grown(w.route, n*r.experts)
+	products := []kernel.Product{{W: &l.router, Out: w.route}}
+	if l.sharedGate.Rows > 0 {
+		w.shareGates = grown(w.shareGates, n)
+		products = append(products, kernel.Product{W: &l.sharedGate, Out: w.shareGates})
+	}
+	kernel.Multiply(m.pool, &w.in, products...)
+	w.chosen, w.rank = grown(w.chosen, n*r.used), grown(w.rank, n*r.experts)
+	m.pool.Run(n, func(i int) {
+		logits, chosen := w.route[i*r.experts:][:r.experts], w.chosen[i*r.used:][:r.used]
+		addBias(logits, l.routerBias)
+		r.choose(chosen, logits, l.choiceBias, w.rank[i*r.experts:][:r.experts])
+		if l.expertScale != nil {
+			for j, c := range chosen {
+				chosen[j].weight *= l.expertScale[c.expert]
+			}
+		}
+	})
+}
+
+// share makes shared of the input: what the expert that sees every token gives, times the
+// sigmoid of what its gate says, if it has one; zero where there is none.
 func (m *Model) share(l *layer, n int) {
 	w, dim := &m.work, m.config.Dim
+	if l.shared == nil {
+		clear(w.shared)
+		return
+	}
 	m.ask(l.shared, l.spec.activation, n)
-	copy(w.mixed, w.y)
+	copy(w.shared, w.y)
+	if l.sharedPost != nil {
+		l.sharedPost.apply(w.shared, w.shared)
+	}
 	if l.sharedGate.Rows > 0 {
 		kernel.Sigmoid(w.shareGates)
 		for i, g := range w.shareGates {
-			kernel.Scale(w.mixed[i*dim:][:dim], g)
+			kernel.Scale(w.shared[i*dim:][:dim], g)
 		}
 	}
 }

@@ -160,16 +160,16 @@ func moreFamilies() []tiny {
 	lead := func(name, architecture, layout string, meta ...gguf.KV) tiny {
 		r := mixture(name, architecture, "", append(meta, count("leading_dense_block_count", 1), inner, count("expert_shared_count", 2))...)
 		r.layout = layout + `
-			0:ffn_gate.weight d f
-			0:ffn_up.weight d f
-			0:ffn_down.weight f d
-			1:ffn_gate_inp.weight d e
-			1:ffn_gate_exps.weight d x e
-			1:ffn_up_exps.weight d x e
-			1:ffn_down_exps.weight x d e
-			1:ffn_gate_shexp.weight d x+x
-			1:ffn_up_shexp.weight d x+x
-			1:ffn_down_shexp.weight x+x d
+			first:ffn_gate.weight d f
+			first:ffn_up.weight d f
+			first:ffn_down.weight f d
+			rest:ffn_gate_inp.weight d e
+			rest:ffn_gate_exps.weight d x e
+			rest:ffn_up_exps.weight d x e
+			rest:ffn_down_exps.weight x d e
+			rest:ffn_gate_shexp.weight d x+x
+			rest:ffn_up_shexp.weight d x+x
+			rest:ffn_down_shexp.weight x+x d
 		`
 		return r
 	}
@@ -194,7 +194,7 @@ func moreFamilies() []tiny {
 		attn_q_b.weight a H*p+H*t
 		attn_k_b.weight p r H
 		attn_v_b.weight r w H
-		1:exp_probs_b.bias e
+		rest:exp_probs_b.bias e
 	`, append(latentMeta, count("attention.q_lora_rank", 80), count("attention.key_length", 80), count("attention.value_length", 64), count("attention.key_length_mla", 48),
 		count("attention.value_length_mla", 48), count("attention.head_count_kv", 1), norms, count("expert_gating_func", 2), number("expert_weights_scale", 2.5),
 		count("expert_group_count", 3), count("expert_group_used_count", 2), number("rope.scaling.yarn_log_multiplier", 0.1))...)
@@ -208,14 +208,14 @@ func moreFamilies() []tiny {
 
 	glm4moe := lead("glm4moe", "glm4moe", ends+attentionPart+qkvBiases+qkNorms+`
 		post_attention_norm.weight d
-		1:exp_probs_b.bias e
+		rest:exp_probs_b.bias e
 	`, norms, number("expert_weights_scale", 1.5), count("rope.dimension_count", 16))
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
-		-1:nextn.eh_proj.weight d+d d
-		-1:nextn.enorm.weight d
-		-1:nextn.hnorm.weight d
+		last:nextn.eh_proj.weight d+d d
+		last:nextn.enorm.weight d
+		last:nextn.hnorm.weight d
 	`
 	guessing.meta = append(slices.Clone(glm4moe.meta), count("nextn_predict_layers", 1))
 	exaone4 := of("exaone4", "exaone4", tiedEnds+qkNorms+`
@@ -250,10 +250,64 @@ func moreFamilies() []tiny {
 			attn_output.weight q d
 		`, centred)
 	}
+	gemma4 := func(name, layout string, meta ...gguf.KV) tiny {
+		r := of(name, "gemma4", tiedEnds+`
+			/rope_freqs.weight 24
+			attn_norm.weight d
+			post_attention_norm.weight d
+			ffn_norm.weight d
+			post_ffw_norm.weight d
+			ffn_gate.weight d f
+			ffn_up.weight d f
+			ffn_down.weight f d
+			even:attn_q.weight d H*32
+			even:attn_q_norm.weight 32
+			even:attn_output.weight H*32 d
+			odd:attn_q.weight d H*48
+			odd:attn_q_norm.weight 48
+			odd:attn_output.weight H*48 d
+		`+layout, append(meta, count("attention.sliding_window", 5), number("rope.freq_base", 1e6), number("final_logit_softcapping", 5),
+			count("attention.key_length", 48), count("attention.value_length", 48), count("rope.dimension_count", 48),
+			count("attention.key_length_swa", 32), count("attention.value_length_swa", 32), count("rope.dimension_count_swa", 32),
+			gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, false, true, false})})...)
+		r.layers = 4
+		return r
+	}
+	gemma4E := gemma4("gemma4", `
+		/per_layer_token_embd.weight p*4 v
+		/per_layer_model_proj.weight d p*4
+		/per_layer_proj_norm.weight p
+		inp_gate.weight d p
+		proj.weight p d
+		post_norm.weight d
+		layer_output_scale.weight 1
+		first:attn_k.weight d K*32
+		first:attn_v.weight d K*32
+		first:attn_k_norm.weight 32
+		second:attn_k.weight d K*48
+		second:attn_v.weight d K*48
+		second:attn_k_norm.weight 48
+	`, count("attention.shared_kv_layers", 2), count("embedding_length_per_layer_input", 24))
+	gemma4E.sizes = map[string]int{"p": 24}
+	gemma4A := with(gemma4("gemma4-experts", `
+		even:attn_k.weight d K*32
+		even:attn_v.weight d K*32
+		even:attn_k_norm.weight 32
+		odd:attn_k.weight d K*48
+		odd:attn_k_norm.weight 48
+		ffn_gate_inp.weight d e
+		ffn_gate_inp.scale d
+		ffn_gate_up_exps.weight d x+x e
+		ffn_down_exps.weight x d e
+		ffn_down_exps.scale e
+		pre_ffw_norm_2.weight d
+		post_ffw_norm_1.weight d
+		post_ffw_norm_2.weight d
+	`, count("embedding_length_per_layer_input", 0)), 6, 96, used, inner)
 	sections := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 6, 6, 0})}
 
 	return []tiny{
-		gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
+		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
 		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
@@ -265,9 +319,9 @@ func moreFamilies() []tiny {
 			attn_k_norm.weight k
 		`, count("feed_forward_length", 96))),
 		lead("bailingmoe2", "bailingmoe2", strings.NewReplacer("attn_q.weight d q", "attn_qkv.weight d q+k+k", "attn_k.weight d k", "", "attn_v.weight d k", "").Replace(leadAttention)+
-			qkNorms+"1:exp_probs_b.bias e", norms, count("expert_gating_func", 2), number("expert_weights_scale", 2.5), count("expert_group_count", 2), count("expert_group_used_count", 1)),
-		allHeads(lead("dots1", "dots1", leadAttention+qkNorms+"1:exp_probs_b.bias e", norms, count("expert_gating_func", 2))),
-		lead("ernie4_5-moe", "ernie4_5-moe", leadAttention+"1:exp_probs_b.bias e", count("expert_shared_feed_forward_length", 192), count("interleave_moe_layer_step", 1)),
+			qkNorms+"rest:exp_probs_b.bias e", norms, count("expert_gating_func", 2), number("expert_weights_scale", 2.5), count("expert_group_count", 2), count("expert_group_used_count", 1)),
+		allHeads(lead("dots1", "dots1", leadAttention+qkNorms+"rest:exp_probs_b.bias e", norms, count("expert_gating_func", 2))),
+		lead("ernie4_5-moe", "ernie4_5-moe", leadAttention+"rest:exp_probs_b.bias e", count("expert_shared_feed_forward_length", 192), count("interleave_moe_layer_step", 1)),
 		mixture("hunyuan-moe", "hunyuan-moe", expertsPart+sharedPart+qkNorms, inner, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160)),
 		mixture("minimax-m2", "minimax-m2", expertsPart+`
 			attn_q_norm.weight q

@@ -47,10 +47,11 @@ type buffers struct {
 	gate, up      []float32 // (ffn)
 	full          []float32 // (heads·(plain+rotated)) or (heads·value), where keys and values are compressed
 	heads         []headWork
+	each          []float32 // (layers·size), embeddings of the layers
 	angles        []float32 // (turns, rotated)
 	route, rank   []float32 // (experts)
 	shareGates    []float32 // (1)
-	mixed         []float32 // (dim), what experts give, added up
+	mixed, shared []float32 // (dim), what experts give, added up; what the shared one gives
 	packed        []float32 // (dim), the input of one expert
 	chosen        []choice  // of each token, routing.used of them, the likeliest first
 	members       []int     // tokens of one expert
@@ -153,15 +154,17 @@ func (m *Model) batch() {
 	}
 	dim := m.config.Dim
 	w.x, w.xn, w.y = grown(w.x, n*dim), grown(w.xn, n*dim), grown(w.y, n*dim)
-	pairs := 2 * len(m.turns[0].frequency)
-	w.angles = grown(w.angles, len(m.turns)*n*pairs)
+	w.angles = grown(w.angles, m.angleCount*n)
 	for i, r := range w.rows {
 		x := w.x[i*dim:][:dim]
 		m.embed.Row(x, int(r.token))
 		kernel.Scale(x, m.config.embedScale)
-		for j, t := range m.turns {
-			t.at(w.angles[(j*n+i)*pairs:][:pairs], r.position)
+		for _, t := range m.turns {
+			t.at(t.of(w.angles, i, n), r.position)
 		}
+	}
+	if m.perLayer.size > 0 {
+		m.embedPerLayer(n)
 	}
 	w.cutPieces()
 	for i := range m.layers {
@@ -184,6 +187,10 @@ func (m *Model) batch() {
 			m.ask(&l.experts[0], l.spec.activation, n)
 		}
 		m.addToStream(nil, l.ffnPost, n)
+		if l.opening != nil {
+			m.open(i, n)
+		}
+		kernel.Scale(w.x[:n*dim], l.scale)
 	}
 	m.results()
 	w.rows = w.rows[:0]
@@ -232,45 +239,65 @@ func (m *Model) attention(index, n int) {
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.o, Out: w.y})
 }
 
-// project makes q of the input, and keeps the tokens' keys and values.
+// project makes q of the input, and keeps the tokens' keys and values, if the layer
+// has its own.
 func (m *Model) project(index, n int) {
 	w, l := &m.work, &m.layers[index]
 	s := &l.spec
 	qn, kn, vn := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
 	w.k, w.v = grown(w.k, n*kn), grown(w.v, n*vn)
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.q, Out: w.q}, kernel.Product{W: &l.k, Out: w.k}, kernel.Product{W: &l.v, Out: w.v})
+	products := [3]kernel.Product{{W: &l.q, Out: w.q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
+	own := s.source == index
+	switch {
+	case !own:
+		kernel.Multiply(m.pool, &w.in, products[:1]...)
+	case l.v.Rows == 0: // keys are values
+		kernel.Multiply(m.pool, &w.in, products[:2]...)
+		copy(w.v, w.k)
+	default:
+		kernel.Multiply(m.pool, &w.in, products[:]...)
+	}
 	m.eachRow(func(i int) {
 		q, k, v, r := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn], &w.rows[i]
-		addBias(q, l.qb)
-		addBias(k, l.kb)
-		addBias(v, l.vb)
-		if s.clamp > 0 {
-			kernel.Clamp(q, s.clamp)
-			kernel.Clamp(k, s.clamp)
-			kernel.Clamp(v, s.clamp)
-		}
-		if l.qNorm != nil && !s.qkNormLate {
-			l.qNorm.apply(q, q)
-			l.kNorm.apply(k, k)
-		}
-		if s.turns >= 0 {
-			angles := m.angles(s, i, n)
-			rotate(q, s.keyDim, s.pairing, angles)
-			rotate(k, s.keyDim, s.pairing, angles)
-		}
-		if l.qNorm != nil && s.qkNormLate {
-			l.qNorm.apply(q, q)
-			l.kNorm.apply(k, k)
-		}
+		m.prepare(q, l.qb, l.qNorm, s, i, n)
 		kernel.Scale(q, s.growth.at(r.position))
+		if !own {
+			return
+		}
+		m.prepare(k, l.kb, l.kNorm, s, i, n)
+		addBias(v, l.vb)
+		clamp(v, s.clamp)
+		if l.vNorm != nil {
+			l.vNorm.apply(v, v)
+		}
 		r.kv.put(index, r.position, k, v)
 	})
 }
 
+// prepare makes queries or keys of row i of n of their products.
+func (m *Model) prepare(x, bias []float32, by *norm, s *layerSpec, i, n int) {
+	addBias(x, bias)
+	clamp(x, s.clamp)
+	if by != nil && !s.qkNormLate {
+		by.apply(x, x)
+	}
+	if s.turns >= 0 {
+		rotate(x, s.keyDim, s.pairing, m.angles(s, i, n))
+	}
+	if by != nil && s.qkNormLate {
+		by.apply(x, x)
+	}
+}
+
+func clamp(x []float32, limit float32) {
+	if limit > 0 {
+		kernel.Clamp(x, limit)
+	}
+}
+
 // angles are those of row i of n for a layer that is rotated.
 func (m *Model) angles(s *layerSpec, i, n int) []float32 {
-	pairs := 2 * len(m.turns[0].frequency)
-	return m.work.angles[(s.turns*n+i)*pairs:][:pairs]
+	return m.turns[s.turns].of(m.work.angles, i, n)
 }
 
 // ask makes y of the input by one expert.

@@ -167,6 +167,11 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		r.change, r.meta = change, append(slices.Clone(r.meta), more...)
 		return r
 	}
+	of4 := func(name string, change func(string, *gguf.TensorSource) bool, more ...gguf.KV) tiny {
+		r := named(name)
+		r.change, r.meta = change, append(slices.Clone(r.meta), more...)
+		return r
+	}
 	alibi := named("baichuan")
 	alibi.layers = 40
 	for _, c := range []struct {
@@ -217,6 +222,14 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{with("falcon-two-norms", without("blk.1.attn_norm.weight")), "blk.1.attn_norm.bias is not one"},
 		{with("qwen3vl", nil, gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 4, 4, 4})}), "qwen3vl.rope.dimension_sections has a fourth section"},
 		{with("ernie4_5-moe", nil, count("interleave_moe_layer_step", 0)), "ernie4_5-moe.interleave_moe_layer_step is 0"},
+		{of4("gemma4", nil, count("attention.shared_kv_layers", 4)), "gemma4.attention.shared_kv_layers is 4 of 4 layers"},
+		{of4("gemma4", nil, count("attention.shared_kv_layers", 1)), "gemma4.attention.shared_kv_layers is 1: layer 2 has"},
+		{of4("gemma4", nil, count("attention.key_length_swa", 0)), "gemma4.attention.key_length_swa is 0"},
+		{of4("gemma4", nil, count("rope.dimension_count_swa", 34)), "gemma4.rope.dimension_count is 34"},
+		{of4("gemma4", reshaped("per_layer_token_embd.weight", 96, 63)), "per_layer_token_embd.weight has shape [96 63]"},
+		{of4("gemma4", reshaped("blk.0.layer_output_scale.weight", 2)), "blk.0.layer_output_scale.weight has shape [2]"},
+		{of4("gemma4-experts", reshaped("blk.1.ffn_gate_up_exps.weight", 128, 191, 6)), "blk.1.ffn_gate_up_exps.weight has shape [128 191 6]"},
+		{of4("gemma4-experts", without("blk.3.ffn_gate_inp.scale")), "blk.3.ffn_gate_inp.scale is missing"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -244,8 +257,11 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel":
-			r.dim, r.layers, r.ffn, r.vocab, r.matrices = 32, 2, 32, 32, gguf.F16
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4":
+			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
+			if r.name != "gemma4" {
+				r.layers = 2
+			}
 			files = append(files, r.file(f))
 		}
 	}

@@ -73,6 +73,10 @@ func newKVLayout(specs []layerSpec, kind CacheType) *kvLayout {
 			group = windowed
 		}
 		l.group = append(l.group, group)
+		if s.source != i {
+			l.keys, l.values = append(l.keys, l.keys[s.source]), append(l.values, l.values[s.source])
+			continue
+		}
 		l.keys = append(l.keys, l.sizes[group])
 		l.sizes[group] += s.kvHeads * l.keyBytes(i)
 		l.values = append(l.values, l.sizes[group])

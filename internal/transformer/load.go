@@ -31,11 +31,13 @@ type Model struct {
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
 	outputBias []float32     // (vocab)
 
-	turns  []*turns // layers name theirs
-	kv     *kvLayout
-	memory memory
-	work   buffers
-	desks  sync.Pool // *desk, one for each thread at work
+	turns      []*turns // layers name theirs
+	angleCount int      // cosines and sines of all, for one token
+	perLayer   perLayer
+	kv         *kvLayout
+	memory     memory
+	work       buffers
+	desks      sync.Pool // *desk, one for each thread at work
 }
 
 // A layer is the weights of one layer; what a file may lack is nil.
@@ -49,6 +51,7 @@ type layer struct {
 	o              kernel.Matrix // (dim, heads·valueDim)
 	qb, kb, vb, ob []float32     // biases of the four
 	qNorm, kNorm   *norm
+	vNorm          *norm
 	latent         *latent   // in place of q, k and v
 	sinks          []float32 // (heads), what each head may see that is no token
 	attnPost       *norm
@@ -61,6 +64,16 @@ type layer struct {
 	experts    []expert      // one where there is no router
 	shared     *expert       // that sees every token
 	sharedGate kernel.Matrix // (1, dim), how much of it is taken
+
+	// Where a feed-forward part stands beside the experts: it is shared.
+	routerNorm  *norm     // (dim), of what the router reads
+	expertsNorm *norm     // (dim), of what the experts read
+	sharedPost  *norm     // (dim), of what it gives
+	expertsPost *norm     // (dim), of what they give together
+	expertScale []float32 // (experts), what each one's weight is multiplied by
+
+	opening *opening
+	scale   float32 // the stream is multiplied by it at the end of the layer
 }
 
 // An expert is the weights of one feed-forward part.
@@ -68,6 +81,16 @@ type expert struct {
 	gate, up                   kernel.Matrix // (ffn, dim); no gate where the activation has none
 	down                       kernel.Matrix // (dim, ffn)
 	gateBias, upBias, downBias []float32
+}
+
+// cut makes gate and up of a matrix that has one above the other, and of its bias, if
+// there is one.
+func (e *expert) cut(both kernel.Matrix, bias []float32) {
+	ffn := both.Rows / 2
+	e.gate, e.up = both.Slice(0, ffn), both.Slice(ffn, 2*ffn)
+	if bias != nil {
+		e.gateBias, e.upBias = bias[:ffn], bias[ffn:]
+	}
 }
 
 // Load makes a model of a file, which has to stay open as long as the model is
@@ -166,6 +189,9 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
 			n += int64(of(w))
 		}
+		if l.opening != nil {
+			n += int64(of(&l.opening.gate) + of(&l.opening.out))
+		}
 		if l.latent != nil {
 			l.latent.each(func(w *kernel.Matrix) { n += int64(of(w)) })
 		}
@@ -187,15 +213,22 @@ func (l *loader) model(m *Model) {
 	if l.has("output.weight") && !c.arch.tied {
 		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
 	}
+	m.perLayer = l.perLayer(c)
 	for i := range c.layers {
 		if l.err != nil {
 			return // before a hostile count of layers costs time
 		}
-		m.layers = append(m.layers, l.layer(fmt.Sprintf("blk.%d.", i), c.Dim, c.layers[i]))
+		p := fmt.Sprintf("blk.%d.", i)
+		m.layers = append(m.layers, l.layer(p, c.Dim, c.layers[i]))
+		if c.perLayer > 0 {
+			m.layers[i].opening = l.opening(p, c.perLayer, c.Dim, c.arch.traits)
+		}
 	}
 	divisors := l.ropeFreqs(c)
 	for _, t := range c.turns {
-		m.turns = append(m.turns, newTurns(t, c.layers[0].rotated, divisors))
+		x := newTurns(t, divisors)
+		x.first, m.angleCount = m.angleCount, m.angleCount+t.rotated
+		m.turns = append(m.turns, x)
 		divisors = nil // they are of the first alone
 	}
 	for i := range l.f.Tensors {
@@ -216,8 +249,13 @@ func (c *Config) guesses(tensor string) bool {
 }
 
 func (l *loader) layer(p string, dim int, s layerSpec) layer {
-	w := layer{spec: s}
+	w := layer{spec: s, scale: 1}
 	l.norms(&w, p, dim)
+	if l.has(p + "layer_output_scale.weight") {
+		if v := l.vector(p+"layer_output_scale.weight", 1); l.err == nil {
+			w.scale = v[0]
+		}
+	}
 	if s.latent.rank > 0 {
 		w.latent = l.latent(p, dim, &s)
 	} else {
@@ -261,9 +299,15 @@ func (l *loader) norms(w *layer, p string, dim int) {
 	if s.qkNormMaybe && !l.has(p+"attn_q_norm.weight") {
 		return
 	}
+	if s.valueNorm {
+		w.vNorm = &norm{eps: l.eps, group: s.valueDim, weight: slices.Repeat([]float32{1}, s.valueDim)}
+	}
 	switch s.qkNorm {
 	case eachHead:
-		w.qNorm, w.kNorm = l.norm(p+"attn_q_norm", s.traits, s.keyDim), l.norm(p+"attn_k_norm", s.traits, s.keyDim)
+		w.qNorm = l.norm(p+"attn_q_norm", s.traits, s.keyDim)
+		if l.ownKV(p, s) {
+			w.kNorm = l.norm(p+"attn_k_norm", s.traits, s.keyDim)
+		}
 	case headsOwn:
 		w.qNorm, w.kNorm = l.headsNorm(p+"attn_q_norm", s.heads, s), l.headsNorm(p+"attn_k_norm", s.kvHeads, s)
 	case allOfToken:
@@ -283,23 +327,59 @@ func (l *loader) mixture(w *layer, p string, dim int) {
 		return // before a hostile count of experts takes memory
 	}
 	w.experts = make([]expert, r.experts)
-	if s.activation.gated() {
-		for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, dim) {
-			w.experts[i].gate, w.experts[i].gateBias = x.w, x.bias
+	if l.has(p + "ffn_gate_up_exps.weight") {
+		for i, x := range l.linears(p+"ffn_gate_up_exps", r.experts, 2*s.ffn, dim) {
+			w.experts[i].cut(x.w, x.bias)
 		}
-	}
-	for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, dim) {
-		w.experts[i].up, w.experts[i].upBias = x.w, x.bias
+	} else {
+		if s.activation.gated() {
+			for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, dim) {
+				w.experts[i].gate, w.experts[i].gateBias = x.w, x.bias
+			}
+		}
+		for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, dim) {
+			w.experts[i].up, w.experts[i].upBias = x.w, x.bias
+		}
 	}
 	for i, x := range l.linears(p+"ffn_down_exps", r.experts, dim, s.ffn) {
 		w.experts[i].down, w.experts[i].downBias = x.w, x.bias
 	}
-	if s.shared > 0 {
+	if l.has(p + "ffn_down_exps.scale") {
+		w.expertScale = l.vector(p+"ffn_down_exps.scale", r.experts)
+	}
+	if s.denseToo {
+		l.besideExperts(w, p, dim)
+	} else if s.shared > 0 {
 		w.shared = new(l.expert(p, "_shexp", s.shared, dim, s))
 		if l.has(p + "ffn_gate_inp_shexp.weight") {
 			w.sharedGate = l.matrix(p+"ffn_gate_inp_shexp.weight", 1, dim)
 		}
 	}
+}
+
+// besideExperts reads the feed-forward part that stands beside the experts, and what
+// normalises both.
+func (l *loader) besideExperts(w *layer, p string, dim int) {
+	s := &w.spec
+	w.shared = new(l.expert(p, "", s.shared, dim, s))
+	w.routerNorm = &norm{eps: l.eps, group: dim, weight: l.vector(p+"ffn_gate_inp.scale", dim)}
+	for i := range w.routerNorm.weight {
+		w.routerNorm.weight[i] /= float32(math.Sqrt(float64(dim)))
+	}
+	w.expertsNorm = l.norm(p+"pre_ffw_norm_2", s.traits, dim)
+	w.sharedPost = l.norm(p+"post_ffw_norm_1", s.traits, dim)
+	w.expertsPost = l.norm(p+"post_ffw_norm_2", s.traits, dim)
+}
+
+// ownKV says whether a layer has keys and values.
+func (l *loader) ownKV(p string, s *layerSpec) bool {
+	if p == fmt.Sprintf("blk.%d.", s.source) {
+		return true
+	}
+	for _, name := range []string{"attn_k.weight", "attn_v.weight", "attn_k_norm.weight"} { // some files have them for nothing
+		l.used[p+name] = true
+	}
+	return false
 }
 
 // expert reads a feed-forward part that is not one of a stack.
@@ -308,10 +388,7 @@ func (l *loader) expert(p, suffix string, ffn, dim int, s *layerSpec) (e expert)
 	case s.fusedGate && suffix == "":
 		both, bias := l.linear(p+"ffn_up", 2*ffn, dim)
 		if l.err == nil {
-			e.gate, e.up = both.Slice(0, ffn), both.Slice(ffn, 2*ffn)
-			if bias != nil {
-				e.gateBias, e.upBias = bias[:ffn], bias[ffn:]
-			}
+			e.cut(both, bias)
 		}
 	case s.activation.gated():
 		e.gate, e.gateBias = l.linear(p+"ffn_gate"+suffix, ffn, dim)
@@ -330,8 +407,13 @@ func (l *loader) projections(w *layer, p string, dim int) {
 	q, k, v := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
 	if !l.has(p + "attn_qkv.weight") {
 		w.q, w.qb = l.linear(p+"attn_q", q, dim)
+		if !l.ownKV(p, s) {
+			return
+		}
 		w.k, w.kb = l.linear(p+"attn_k", k, dim)
-		w.v, w.vb = l.linear(p+"attn_v", v, dim)
+		if !s.valueNorm || s.keyDim != s.valueDim || l.has(p+"attn_v.weight") { // otherwise keys are values
+			w.v, w.vb = l.linear(p+"attn_v", v, dim)
+		}
 		return
 	}
 	all, bias := l.linear(p+"attn_qkv", q+k+v, dim)
@@ -360,7 +442,7 @@ func (l *loader) ropeFreqs(c *Config) []float32 {
 	if !l.has(name) || l.err != nil {
 		return nil
 	}
-	divisors := l.vector(name, c.layers[0].rotated/2)
+	divisors := l.vector(name, c.turns[0].rotated/2)
 	for i, d := range divisors {
 		if !(d > 0) || math.IsInf(float64(d), 0) {
 			l.fail("tensor %s: element %d is %g, but has to be positive", name, i, d)

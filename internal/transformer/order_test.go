@@ -17,7 +17,7 @@ func orderRecipes() []tiny {
 	var list []tiny
 	for _, r := range recipes {
 		switch r.name {
-		case "f32-tied", "f16", "q8_0", "q4_k-mixed", "q5_1", "iq4_xs", "mixtral-q8_0", "gemma3", "gpt-oss-mxfp4", "deepseek2", "deepseek2-lite", "cohere2", "mistral3":
+		case "f32-tied", "f16", "q8_0", "q4_k-mixed", "q5_1", "iq4_xs", "mixtral-q8_0", "gemma3", "gpt-oss-mxfp4", "deepseek2", "deepseek2-lite", "cohere2", "mistral3", "gemma4", "gemma4-experts":
 			r.context = 4 * batchTokens
 			list = append(list, r)
 		}

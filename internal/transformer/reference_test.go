@@ -20,6 +20,11 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			x[i][d] *= float64(c.embedScale)
 		}
 	}
+	begins := make([][]float64, len(ids))
+	for p := range x {
+		begins[p] = slices.Clone(x[p])
+	}
+	keys, values := make([][][]float64, len(m.layers)), make([][][]float64, len(m.layers))
 	for i := range m.layers {
 		l := &m.layers[i]
 		s := &l.spec
@@ -39,6 +44,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				q[p][d] *= 1 + s.growth.scale*math.Log(1+math.Floor(float64(p)/float64(max(1, s.growth.every))))
 			}
 		}
+		keys[i], values[i] = k, v
+		k, v = keys[s.source], values[s.source]
 		valueDim := s.headOut()
 		for p := range ids {
 			seen := make([]float64, s.heads*valueDim)
@@ -87,7 +94,13 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			if s.routing.experts == 0 {
 				add(referenceExpert(&l.experts[0], s, n), l.ffnPost)
 			} else {
-				add(referenceMixture(l, n), l.ffnPost)
+				add(referenceMixture(l, x[p], n), l.ffnPost)
+			}
+			if l.opening != nil {
+				add(referenceOpening(m, l, i, ids[p], begins[p], x[p]), l.opening.post)
+			}
+			for d := range x[p] {
+				x[p][d] *= float64(l.scale)
 			}
 		}
 	}
@@ -106,7 +119,14 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 
 func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
 	s := &l.spec
-	q, k, v = referenceMul(&l.q, n, l.qb), referenceMul(&l.k, n, l.kb), referenceMul(&l.v, n, l.vb)
+	q = referenceMul(&l.q, n, l.qb)
+	if l.k.Rows > 0 {
+		k = referenceMul(&l.k, n, l.kb)
+		if v = slices.Clone(k); l.v.Rows > 0 {
+			v = referenceMul(&l.v, n, l.vb)
+		}
+		v = referenceNorm(v, l.vNorm)
+	}
 	for _, x := range [][]float64{q, k, v} {
 		for d := range x {
 			if s.clamp > 0 {
@@ -155,7 +175,25 @@ func referenceLatent(m *Model, l *layer, n []float64, p int) (q, k, v []float64)
 	return q, k, v
 }
 
-func referenceMixture(l *layer, n []float64) []float64 {
+// referenceOpening is what the stream opens of a layer's own embedding.
+func referenceOpening(m *Model, l *layer, index int, id int32, begin, x []float64) []float64 {
+	p, o := &m.perLayer, l.opening
+	given := referenceMul(&p.from, begin, nil)
+	for d := range given {
+		given[d] /= math.Sqrt(float64(len(begin)))
+	}
+	given = referenceNorm(given, p.norm)
+	own, gate := matrixRow(&p.embed, int(id)), referenceMul(&o.gate, x, nil)
+	for d, g := range gate {
+		at := index*p.size + d
+		e := (given[at] + own[at]*math.Sqrt(float64(p.size))) / math.Sqrt2
+		gate[d] = g / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(g+0.044715*g*g*g))) * e
+	}
+	return referenceMul(&o.out, gate, nil)
+}
+
+// referenceMixture is what experts make of the stream x, which is n when normalised.
+func referenceMixture(l *layer, x, n []float64) []float64 {
 	s := &l.spec
 	r := &s.routing
 	y := make([]float64, len(n))
@@ -164,11 +202,15 @@ func referenceMixture(l *layer, n []float64) []float64 {
 		if l.sharedGate.Rows > 0 {
 			gate = 1 / (1 + math.Exp(-referenceMul(&l.sharedGate, n, nil)[0]))
 		}
-		for d, v := range referenceExpert(l.shared, s, n) {
+		for d, v := range referenceNorm(referenceExpert(l.shared, s, n), l.sharedPost) {
 			y[d] += gate * v
 		}
 	}
-	route := referenceMul(&l.router, n, l.routerBias)
+	routed := n
+	if l.routerNorm != nil {
+		routed, n = referenceNorm(x, l.routerNorm), referenceNorm(x, l.expertsNorm)
+	}
+	route := referenceMul(&l.router, routed, l.routerBias)
 	probability, all := make([]float64, len(route)), 0.0
 	for _, v := range route {
 		all += math.Exp(v)
@@ -218,13 +260,20 @@ func referenceMixture(l *layer, n []float64) []float64 {
 		chosen[best] = probability[best]
 		sum += chosen[best]
 	}
+	given := make([]float64, len(y))
 	for e, weight := range chosen {
 		if r.normed || r.gating == softmaxOfUsed {
 			weight /= sum
 		}
-		for d, v := range referenceExpert(&l.experts[e], s, n) {
-			y[d] += weight * float64(r.scale) * v
+		if l.expertScale != nil {
+			weight *= float64(l.expertScale[e])
 		}
+		for d, v := range referenceExpert(&l.experts[e], s, n) {
+			given[d] += weight * float64(r.scale) * v
+		}
+	}
+	for d, v := range referenceNorm(given, l.expertsPost) {
+		y[d] += v
 	}
 	return y
 }

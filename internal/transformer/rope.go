@@ -16,38 +16,46 @@ type turning struct {
 	fast, slow   float64 // that is, at least fast times; and those that turn less than slow times are all divided
 	original     int     // tokens of the context that the model was trained on at first
 	length       float64 // of what is rotated, after it by before it
+	rotated      int     // elements of a head
 }
 
 // turns are the frequencies of a model, or of those of its layers that see a window.
 type turns struct {
+	first     int       // of its angles among those of all, for one token
 	frequency []float64 // of pair i, in radians a token
 	length    float64
 }
 
-func newTurns(t turning, rotated int, divisors []float32) *turns {
-	out := &turns{frequency: make([]float64, rotated/2), length: t.length}
+func newTurns(t turning, divisors []float32) *turns {
+	out := &turns{frequency: make([]float64, t.rotated/2), length: t.length}
 	for i := range out.frequency {
-		f := math.Pow(t.base, -2*float64(i)/float64(rotated))
+		f := math.Pow(t.base, -2*float64(i)/float64(t.rotated))
 		if divisors != nil {
 			f /= float64(divisors[i])
 		}
-		kept := t.kept(i, rotated)
+		kept := t.kept(i)
 		out.frequency[i] = f/t.factor*(1-kept) + f*kept
 	}
 	return out
 }
 
 // kept is how much of pair i's frequency is left as it is: from 0 to 1.
-func (t *turning) kept(i, rotated int) float64 {
+func (t *turning) kept(i int) float64 {
 	if !t.yarn {
 		return 0
 	}
 	// The pair that turns so many times within the original context.
 	pair := func(times float64) float64 {
-		return float64(rotated) * math.Log(float64(t.original)/(times*2*math.Pi)) / (2 * math.Log(t.base))
+		return float64(t.rotated) * math.Log(float64(t.original)/(times*2*math.Pi)) / (2 * math.Log(t.base))
 	}
-	low, high := max(0, math.Floor(pair(t.fast))), min(float64(rotated-1), math.Ceil(pair(t.slow)))
+	low, high := max(0, math.Floor(pair(t.fast))), min(float64(t.rotated-1), math.Ceil(pair(t.slow)))
 	return 1 - min(1, max(0, (float64(i)-low)/max(0.001, high-low)))
+}
+
+// of are the angles of row i of n among those of all frequencies.
+func (t *turns) of(all []float32, i, n int) []float32 {
+	pairs := 2 * len(t.frequency)
+	return all[t.first*n+i*pairs:][:pairs]
 }
 
 // at writes cosine and sine of each pair's angle at a position, alternating, both

@@ -184,8 +184,8 @@ func (m tiny) tensors() []gguf.TensorSource {
 // laidOut makes the tensors of the layout. A line is a tensor's name and its shape, the
 // length of rows first: numbers and letters, added and multiplied; d is the width of
 // the stream, v the vocabulary, f the feed-forward part, h a head, q the heads of
-// queries, k those of keys, e the experts. "0:" is of the first layer alone, "-1:" of
-// the last, "1:" of all but the first, "/" of none.
+// queries, k those of keys, e the experts. Before the name may stand which layers have
+// it: "first:", "second:", "last:", "rest:" (all but the first), "odd:", "even:"; "/" is none.
 func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64)) {
 	h := cmp.Or(m.headDim, m.dim/m.heads)
 	sizes := map[string]int{"d": m.dim, "v": m.vocab, "f": m.ffn, "h": h, "q": m.heads * h, "k": m.kvHeads * h, "H": m.heads, "K": m.kvHeads, "e": m.experts}
@@ -222,6 +222,8 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 			mean = 1
 		case strings.HasPrefix(name, "rope_f"):
 			mean, spread = 4.5, 3.5
+		case strings.HasSuffix(name, ".scale") || strings.HasSuffix(name, "_scale.weight") || strings.Contains(name, "norm_") && strings.HasSuffix(name, ".weight"):
+			mean = 1
 		case !strings.HasSuffix(name, ".bias") && name != "attn_sinks.weight":
 			if len(shape) == 1 {
 				t = gguf.F32
@@ -251,7 +253,8 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 			which = ""
 		}
 		for i := range m.layers {
-			if which == "" || which == "0" && i == 0 || which == "1" && i > 0 || which == "-1" && i == m.layers-1 {
+			has := map[string]bool{"": true, "first": i == 0, "second": i == 1, "last": i == m.layers-1, "rest": i > 0, "odd": i%2 == 1, "even": i%2 == 0}
+			if has[which] {
 				tensor(fmt.Sprintf("blk.%d.", i), fields)
 			}
 		}
