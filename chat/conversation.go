@@ -153,6 +153,9 @@ type ToolSpec struct {
 	Description string
 	// Parameters is a JSON schema, as the client wrote it; nil if there is none.
 	Parameters json.RawMessage
+	// Strict asks for arguments that are valid under the schema, wherever the
+	// tool is called.
+	Strict bool
 	// Raw is the whole tool as the client wrote it, for templates that print it.
 	Raw json.RawMessage
 }

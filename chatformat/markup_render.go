@@ -47,6 +47,9 @@ func (m *Markup) Render(c chat.Conversation) (Rendering, error) {
 		o.tools.prefill = forced.write(&r, m.file.Reasoning, c, m.calls)
 	} else {
 		o.think(m.file.Reasoning, &r)
+		if c.Choice.Mode == chat.ToolAuto && m.listsTools(c) {
+			m.calls.watch(&r, c.Tools)
+		}
 	}
 	r.Reply = func() Parser { return newReply(o) }
 	return r, nil

@@ -222,6 +222,9 @@ func (t *Template) reading(o *replyOptions, r *Rendering, c chat.Conversation) e
 		}
 	}
 	o.think(t.think, r)
+	if len(c.Tools) > 0 && c.Choice.Mode == chat.ToolAuto {
+		t.calls().watch(r, c.Tools)
+	}
 	return nil
 }
 

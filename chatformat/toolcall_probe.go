@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	"parley/chat"
 	"parley/llm"
@@ -210,16 +211,51 @@ func (f callForm) held(call *forcedCall, tools []chat.ToolSpec) *llm.Constraint 
 		if call.tool >= 0 && call.tool != i {
 			continue
 		}
-		one := llm.Call{Name: t.Name, Schema: string(t.Parameters)}
+		one := llm.Call{Name: t.Name, Schema: schemaOf(t)}
 		if call.tool < 0 {
 			one.Before = jsonName(t.Name) + f.middle
-		}
-		if one.Schema == "" || one.Schema == "null" {
-			one.Schema = noArguments
 		}
 		c.Calls = append(c.Calls, one)
 	}
 	return c
+}
+
+// watch holds the calls of a reply that need not have any: where one begins, it
+// is of a tool that was sent, with arguments that are valid where the tool is
+// strict. Each call must begin with a mark of its own and hold its name as a
+// string of JSON.
+func (f callForm) watch(r *Rendering, tools []chat.ToolSpec) {
+	if !slices.ContainsFunc(tools, func(t chat.ToolSpec) bool { return t.Strict }) {
+		return
+	}
+	mark, head, found := strings.Cut(f.opening, "{")
+	rest := mark[len(strings.TrimRightFunc(mark, unicode.IsSpace)):] + "{" + head
+	mark = strings.TrimSpace(mark)
+	if !f.exact || !found || !strings.HasPrefix(f.middle, `"`) || !slices.Contains(f.syntaxes[0].begins, mark) {
+		for _, t := range tools {
+			if t.Strict {
+				r.Report.Add(llm.CodeArgumentsUnheld, t.Name, "calls in this format are not held to schemas; check the arguments, or demand the call by tool_choice")
+			}
+		}
+		return
+	}
+	c := &llm.Constraint{Kind: llm.ConstrainCall, Field: "tools", After: r.StopAfter, Open: r.StopOpen, Behind: mark}
+	for _, t := range tools {
+		one := llm.Call{Name: t.Name, Before: rest + jsonName(t.Name) + f.middle}
+		if t.Strict {
+			one.Schema = schemaOf(t)
+		}
+		c.Calls = append(c.Calls, one)
+	}
+	r.held = c
+}
+
+// schemaOf is the schema of a tool's arguments.
+func schemaOf(t chat.ToolSpec) string {
+	if s := string(t.Parameters); s != "" && s != "null" {
+		return s
+	}
+	return noArguments
 }
 
 // jsonName is a name as it stands between the quotes of a JSON string.

@@ -86,6 +86,9 @@ func compileCalls(calls []llm.Call, report *llm.Report) (*grammar.Grammar, error
 	list := make([]grammar.Call, len(calls))
 	for i, c := range calls {
 		list[i] = grammar.Call{Before: c.Before, Schema: []byte(c.Schema)}
+		if c.Schema == "" {
+			list[i].Schema = []byte("true")
+		}
 	}
 	g, unheld, err := grammar.Calls(list)
 	for _, i := range slices.Sorted(maps.Keys(unheld)) {
@@ -99,7 +102,7 @@ type holder struct {
 	masker      *grammar.Masker
 	words       vocabulary
 	after, open string
-	field       string
+	behind      string
 
 	past []progress // before the first token and after each
 }
@@ -110,14 +113,15 @@ type progress struct {
 	state *grammar.State // of the text that is held; nil: it cannot be held any more
 	head  string         // the text while it may begin with open
 	open  bool           // it may
-	tail  string         // the last of the thoughts
+	tail  string         // the last of the thoughts, or of what is free
 	free  bool           // it is in its thoughts
+	watch bool           // it is free until behind comes
 	space bool           // white space may stand before what is held
 }
 
 func newHolder(m *grammar.Masker, x *llm.Constraint, words vocabulary) *holder {
-	h := &holder{masker: m, words: words, after: x.After, open: x.Open, field: x.Field}
-	first := progress{state: m.Start()}
+	h := &holder{masker: m, words: words, after: x.After, open: x.Open, behind: x.Behind}
+	first := h.begin()
 	switch {
 	case x.After != "" && x.Open != "":
 		first.open = true
@@ -128,13 +132,21 @@ func newHolder(m *grammar.Masker, x *llm.Constraint, words vocabulary) *holder {
 	return h
 }
 
+// begin is where what is constrained begins.
+func (h *holder) begin() progress {
+	if h.behind != "" {
+		return progress{watch: true}
+	}
+	return progress{state: h.masker.Start()}
+}
+
 func (h *holder) now() progress { return h.past[len(h.past)-1] }
 
 // restrict makes impossible what the constraint does not allow. ends are the
 // tokens that end an output.
 func (h *holder) restrict(logits []float32, ends ...[]int32) {
 	now := h.now()
-	if now.free {
+	if now.free || now.watch {
 		return
 	}
 	var mask grammar.Mask
@@ -186,15 +198,21 @@ func (h *holder) push(text string) bool {
 		if known {
 			next.open = false
 		}
+		if known && !opens && next.watch {
+			text = next.head
+		}
 		if known && opens {
 			next.free = true
 			text = next.head[strings.Index(next.head, h.open)+len(h.open):]
 			next.head = ""
 		}
 	}
-	if next.free {
+	switch {
+	case next.free:
 		next, ok = h.think(next, text)
-	} else {
+	case next.watch && !next.open:
+		next, ok = h.look(next, text)
+	case !next.watch:
 		next, ok = h.follow(next, text)
 	}
 	if ok {
@@ -219,8 +237,22 @@ func (h *holder) think(now progress, text string) (progress, bool) {
 		now.tail = now.tail[max(0, len(now.tail)-len(h.after)):]
 		return now, true
 	}
+	if next := h.begin(); next.watch {
+		return h.look(next, behind)
+	}
 	behind = strings.TrimLeftFunc(behind, unicode.IsSpace)
 	return h.follow(progress{state: h.masker.Start(), space: behind == ""}, behind)
+}
+
+// look looks for the text behind which the output is held.
+func (h *holder) look(now progress, text string) (progress, bool) {
+	_, held, found := strings.Cut(now.tail+text, h.behind)
+	if !found {
+		now.tail += text
+		now.tail = now.tail[max(0, len(now.tail)-len(h.behind)):]
+		return now, true
+	}
+	return h.follow(progress{state: h.masker.Start()}, held)
 }
 
 func (h *holder) follow(now progress, text string) (progress, bool) {
@@ -235,13 +267,16 @@ func (h *holder) follow(now progress, text string) (progress, bool) {
 		state = now.state
 	}
 	now.state, now.space = state, false
+	if h.behind != "" && state != nil && state.Ended() {
+		return h.begin(), true
+	}
 	return now, state != nil || now.open
 }
 
 // ended reports whether nothing may come any more.
 func (h *holder) ended() bool {
 	now := h.now()
-	return !now.free && !now.open && now.state != nil && now.state.Ended()
+	return !now.free && !now.watch && !now.open && now.state != nil && now.state.Ended()
 }
 
 // rewind goes back to where only n tokens had been taken note of.

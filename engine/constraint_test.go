@@ -3,6 +3,7 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -126,6 +127,58 @@ func TestAConstraintWaitsForTheThoughts(t *testing.T) {
 	}
 	if thought < 30 || direct < 30 {
 		t.Errorf("%d thought, %d did not", thought, direct)
+	}
+}
+
+// TestAConstraintBehindAMarkComesAgainAndAgain leaves an output free but for
+// what follows a mark, however that is spelled, and what thoughts say of it.
+func TestAConstraintBehindAMarkComesAgainAndAgain(t *testing.T) {
+	held := regexp.MustCompile(`^\{1+\}`)
+	whole, several, free, thoughts := 0, 0, 0, 0
+	for seed := range uint64(300) {
+		c := &llm.Constraint{Kind: llm.ConstrainRegexp, Source: `\{1+\}`, Behind: "<ctl>"}
+		if seed%2 == 0 {
+			c.Behind = "ab<"
+		}
+		if seed%3 == 1 {
+			c.After = "</think>"
+		}
+		if seed%3 == 2 {
+			c.After, c.Open = "</think>", "<think>"
+		}
+		text, f := hold(t, seed, 150, llm.Params{Constraint: c, LogitBias: map[int]float64{14: 4, 23: 3, 26: 3, 27: -3}})
+		rest := text
+		if thinks := strings.HasPrefix(strings.TrimSpace(text), "<think>"); c.After != "" && (c.Open == "" || thinks) {
+			thought, behind, found := strings.Cut(text, c.After)
+			if !found {
+				continue
+			}
+			rest = behind
+			if strings.Contains(thought, c.Behind) {
+				thoughts++
+			}
+		}
+		if c.Behind == "<ctl>" {
+			continue // a control token is not in the text
+		}
+		calls := strings.Split(rest, c.Behind)
+		if len(calls) > 2 {
+			several++
+		}
+		for i, call := range calls[1:] {
+			switch {
+			case held.MatchString(call):
+				whole++
+				if call = held.ReplaceAllString(call, ""); strings.Trim(call, "1{}") != "" {
+					free++
+				}
+			case i < len(calls)-2 || f.Reason != llm.ReasonLength:
+				t.Errorf("seed %d: %q behind the mark in %q", seed, call, text)
+			}
+		}
+	}
+	if whole < 50 || several < 10 || free < 10 || thoughts < 3 {
+		t.Errorf("%d were held, %d times more than one, %d times something followed, %d thoughts had the mark", whole, several, free, thoughts)
 	}
 }
 

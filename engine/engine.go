@@ -31,6 +31,11 @@ type Options struct {
 	// fits. 0: all sequences at full length, at most 2 GiB, or else one.
 	CacheBytes int64
 
+	// Draft is a GGUF file of a small model with the same vocabulary, which
+	// proposes what may come next where that pays; "" is none. Answers are the
+	// same. Why it cannot be used is a *DraftError.
+	Draft string
+
 	// Literal has each token chosen before the next is read. Answers are the
 	// same; it is for measurements.
 	Literal bool
@@ -54,6 +59,7 @@ const (
 // llm.Scorer and llm.Describer, for any number of goroutines at once.
 type Engine struct {
 	file  *gguf.File
+	draft *drafter // nil: there is no small model
 	model *transformer.Model
 	words *vocab.Model
 	held  constraints
@@ -159,7 +165,14 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	}
 	e := &Engine{file: f, model: model, words: vocabulary}
 	e.held.words = vocabulary.Texts
-	if err := e.setUp(o); err != nil {
+	if o.Draft != "" {
+		e.draft, err = newDrafter(o.Draft, vocabulary, o.Threads)
+	}
+	if err == nil {
+		err = e.setUp(o)
+	}
+	if err != nil {
+		e.draft.close()
 		model.Close()
 		return nil, err
 	}
@@ -182,7 +195,7 @@ func (e *Engine) setUp(o Options) error {
 		log:    o.Logger,
 		budget: o.CacheBytes,
 	}
-	e.loop.guesser.off = o.Literal
+	e.loop.guesser.off, e.loop.guesser.drafter = o.Literal, e.draft
 	one := e.model.KVBytes(contextSize)
 	if o.CacheBytes <= 0 {
 		e.loop.budget = max(one, min(int64(o.Sequences)*one, usualCacheBytes))
@@ -227,6 +240,7 @@ func (e *Engine) Close() error {
 	var err error
 	e.once.Do(func() {
 		e.loop.close()
+		e.draft.close()
 		e.model.Close()
 		err = e.file.Close()
 	})

@@ -144,6 +144,7 @@ func (s *sequence) unheal() {
 	s.cache.Truncate(min(n, len(s.asked)-1))
 	s.tokens = slices.Clone(s.asked)
 	s.prompt = s.asked
+	s.guesses.draft.release()
 	s.guesses = guesses{}
 	chance := s.sampler.chance
 	s.sampler = s.newSampler()

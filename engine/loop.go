@@ -191,6 +191,7 @@ func (l *loop) retire(s *sequence) {
 		s.cache.end(s.tokens)
 	}
 	s.cache = nil
+	s.guesses.draft.release()
 }
 
 func (l *loop) abandon(queue []*sequence) {
@@ -244,13 +245,15 @@ func (l *loop) promised() int64 {
 // choose a token. It reports whether there was anything to do.
 func (l *loop) step() bool {
 	jobs := make([]job, len(l.running))
-	mixed := false
+	generating := 0
 	for i, s := range l.running {
 		l.open(s)
 		jobs[i] = l.job(i)
-		mixed = mixed || !s.reading()
+		if !s.reading() {
+			generating++
+		}
 	}
-	tokens := share(jobs, l.pacer.chunk(mixed))
+	tokens := share(jobs, l.pacer.chunk(generating))
 	var batch []*sequence
 	var steps []step
 	total, blocks, prompts := 0, 0, false
@@ -439,6 +442,7 @@ func (l *loop) drop(batch []*sequence, err error) {
 			s.cache.abandon()
 			s.cache = nil
 		}
+		s.guesses.draft.release()
 		s.fail(&llm.Error{Code: llm.Broken, Message: "the engine failed while working on this request", Err: err})
 	}
 	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })

@@ -84,14 +84,16 @@ const (
 // should. It learns what a token costs from the steps before.
 type pacer struct {
 	perToken time.Duration // 0: not known
-	proven   int           // the size of the last full chunk
-	asked    int           // what chunk gave last
+	proven   int           // the tokens of the last full step
+	asked    int           // what it should have, after the last call of chunk
 }
 
-// chunk is how many tokens of prompts the next step may read.
-func (p *pacer) chunk(mixed bool) int {
-	p.asked = p.next(mixed)
-	return p.asked
+// chunk is how many tokens of prompts the next step may read beside those of so
+// many sequences that generate.
+func (p *pacer) chunk(generating int) int {
+	n := max(leastChunk, p.next(generating > 0)-generating)
+	p.asked = n + generating
+	return n
 }
 
 func (p *pacer) next(mixed bool) int {
@@ -106,7 +108,7 @@ func (p *pacer) next(mixed bool) int {
 	if n >= 2*tile {
 		n -= n % tile
 	}
-	return max(leastChunk, min(n, 2*p.proven, mostChunk))
+	return min(n, 2*p.proven, mostChunk)
 }
 
 // observe learns from a step that read so many tokens, some of them of

@@ -92,6 +92,37 @@ func TestShareKeepsItsRules(t *testing.T) {
 	}
 }
 
+// Prompts come for ever, long and short ones, so that there is always a shorter
+// one. None waits longer than it takes to read those that came before it, at half
+// the speed.
+func TestEveryPromptIsReadInTime(t *testing.T) {
+	const slots, chunk = 8, 16
+	type prompt struct{ left, ahead, age int }
+	var running []prompt
+	r := rand.New(rand.NewPCG(1, 4))
+	for range 20_000 {
+		for len(running) < slots {
+			size, ahead := []int{20, 20, 20, 3000}[r.IntN(4)]+r.IntN(20), 0
+			for _, p := range running {
+				ahead += p.left
+			}
+			running = append(running, prompt{size, ahead + size, 0})
+		}
+		jobs := make([]job, len(running))
+		for i, p := range running {
+			jobs[i] = job{left: p.left}
+		}
+		for i, n := range share(jobs, chunk) {
+			p := &running[i]
+			p.left -= n
+			if p.age++; p.age > p.ahead/(chunk/2)+slots {
+				t.Fatalf("a prompt waits for %d steps behind %d tokens: %v", p.age, p.ahead, jobs)
+			}
+		}
+		running = slices.DeleteFunc(running, func(p prompt) bool { return p.left == 0 })
+	}
+}
+
 // A machine that takes a fixed time to read the weights and some for each
 // token: steps must come to take as long as they should, and never much longer.
 func TestPacerFindsTheChunkForTheMachine(t *testing.T) {
@@ -105,28 +136,41 @@ func TestPacerFindsTheChunkForTheMachine(t *testing.T) {
 		cost := func(n int) time.Duration { return m.weights + time.Duration(n)*m.token }
 		var took time.Duration
 		for i := range 60 {
-			n := p.chunk(false)
+			n := p.chunk(0)
 			took = cost(n)
 			if i > 0 && took > 250*time.Millisecond {
 				t.Errorf("%v: step %d of %d tokens takes %v", m, i, n, took)
 			}
 			p.observe(n, took)
 		}
-		if n := p.chunk(false); n < mostChunk && (took < stepAlone*6/10 || took > stepAlone*12/10) {
+		if n := p.chunk(0); n < mostChunk && (took < stepAlone*6/10 || took > stepAlone*12/10) {
 			t.Errorf("%v: in the end %d tokens take %v", m, n, took)
 		}
-		if n := p.chunk(true); cost(n) > stepAlone && n > leastChunk {
-			t.Errorf("%v: beside others %d tokens", m, n)
+		for _, streams := range []int{1, 8, 64} {
+			var took time.Duration
+			n := 0
+			for range 60 {
+				n = p.chunk(streams)
+				took = cost(n + streams)
+				p.observe(n+streams, took)
+			}
+			if took > stepMixed*12/10 && n > leastChunk {
+				t.Errorf("%v: beside %d streams %d tokens, %v", m, streams, n, took)
+			}
 		}
-		n := p.chunk(false)
+		for range 60 {
+			n := p.chunk(0)
+			p.observe(n, cost(n))
+		}
+		n := p.chunk(0)
 		p.observe(2, cost(2)) // the end of a prompt
-		if p.chunk(false) != n {
-			t.Errorf("%v: after a small step %d tokens, before %d", m, p.chunk(false), n)
+		if p.chunk(0) != n {
+			t.Errorf("%v: after a small step %d tokens, before %d", m, p.chunk(0), n)
 		}
 	}
 	var p pacer
 	p.observe(8, 10*time.Second)
-	if n := p.chunk(false); n != leastChunk {
+	if n := p.chunk(0); n != leastChunk {
 		t.Errorf("a very slow machine reads %d tokens in a step", n)
 	}
 }

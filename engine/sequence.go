@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -259,7 +260,7 @@ func (s *sequence) pick(logits []float32, b *scratch) (id int32, ok bool) {
 // text is what a token adds to the output: nothing, for control tokens.
 func (s *sequence) text(id int32) string {
 	text, control := s.words.Text(int(id))
-	if control && text != s.constraint.After && text != s.constraint.Open {
+	if control && text != s.constraint.After && text != s.constraint.Open && !strings.Contains(s.constraint.Behind, text) {
 		return ""
 	}
 	return text

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"log/slog"
 	"slices"
 	"time"
 )
@@ -175,6 +176,9 @@ type guesses struct {
 	lookup *lookup
 	odds   [kinds]odds
 
+	draft  draft // of the small model
+	rested int   // steps since it proposed anything
+
 	proposal []int32 // for the coming tokens; not all of it may be read
 	kind     kind
 
@@ -234,9 +238,10 @@ func (g *guesses) rewind(n int) {
 
 // A guesser is what a loop knows of proposals.
 type guesser struct {
-	off   bool
-	odds  [kinds]odds // of all sequences
-	costs stepCosts
+	off     bool
+	odds    [kinds]odds // of all sequences
+	costs   stepCosts
+	drafter *drafter // nil: there is no small model
 	// decide, if set, stands in for widen.
 	decide func(offers []offer) []int
 }
@@ -257,31 +262,81 @@ func (l *loop) guess(batch []*sequence, steps []step, base int, mixed bool) (add
 			continue
 		}
 		o := s.propose(&g.odds)
+		if g.drafter != nil {
+			o = s.orDraft(o, &g.odds)
+		}
 		any = any || o.most > 0
 		offers, of = append(offers, o), append(of, i)
 	}
 	if !any {
 		return 0
 	}
-	cost := g.costs.of
-	if mixed {
-		cost = func(n int) time.Duration { return time.Duration(n) * l.pacer.perToken }
-	}
-	var widths []int
-	if g.decide != nil {
-		widths = g.decide(offers)
-	} else {
-		widths = widen(offers, base, cost, 0)
-	}
+	widths := g.widths(offers, base, mixed, l.pacer.perToken)
+	g.draft(batch, of, offers, widths, l.log)
 	for j, n := range widths {
-		if n > 0 {
-			s, st := batch[of[j]], &steps[of[j]]
+		s, st := batch[of[j]], &steps[of[j]]
+		if n = min(n, len(s.guesses.proposal)); n > 0 {
 			st.tokens = append(slices.Clip(st.tokens), s.guesses.proposal[:n]...)
 			st.want, st.all = false, true
 			added += n
 		}
 	}
 	return added
+}
+
+// widths decides how much of the offers is read.
+func (g *guesser) widths(offers []offer, base int, mixed bool, perToken time.Duration) []int {
+	if g.decide != nil {
+		return g.decide(offers)
+	}
+	cost, round := g.costs.of, time.Duration(0)
+	if mixed {
+		cost = func(n int) time.Duration { return time.Duration(n) * perToken }
+	}
+	if g.drafter != nil {
+		round = g.drafter.round
+	}
+	return widen(offers, base, cost, round)
+}
+
+// orDraft is the offer of the small model, where it is better than that of a
+// lookup.
+func (s *sequence) orDraft(found offer, prior *[kinds]odds) offer {
+	const better = 1.25 // a lookup costs nothing
+	g := &s.guesses
+	most := min(draftMost, s.maxTokens-s.generated()-1)
+	right := g.odds[fromModel].behind(prior[fromModel].behind(0.6))
+	if g.rested++; g.rested > draftRests {
+		right = max(right, 0.6)
+	}
+	if most < 1 || s.healing() != "" || found.most > 0 && found.right*better >= right {
+		return found
+	}
+	return offer{most: most, right: right, model: true}
+}
+
+// draft has the small model make what was decided that it should.
+func (g *guesser) draft(batch []*sequence, of []int, offers []offer, widths []int, log *slog.Logger) {
+	var list []*sequence
+	var wanted []int
+	for j, o := range offers {
+		if !o.model || widths[j] == 0 {
+			continue
+		}
+		s := batch[of[j]]
+		s.guesses.kind, s.guesses.rested = fromModel, 0
+		list, wanted = append(list, s), append(wanted, widths[j])
+	}
+	if len(list) == 0 {
+		return
+	}
+	if err := g.drafter.propose(list, wanted); err != nil {
+		log.Error("the draft model failed and is asked no more", "err", err)
+		for _, s := range list {
+			s.guesses.proposal = nil
+		}
+		g.drafter = nil
+	}
 }
 
 // chooseAll lets a sequence choose behind the last token of its step, or behind

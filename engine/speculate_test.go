@@ -1,7 +1,10 @@
 package engine
 
 import (
+	"errors"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -9,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"parley/internal/gguf"
 	"parley/llm"
 )
 
@@ -105,15 +109,34 @@ func spoiled(r *rand.Rand, text string) string {
 // One request has one answer, with any tokens proposed and any number of them
 // read, whatever it asks for, among others that come and leave.
 func TestSpeculationChangesNoAnswer(t *testing.T) {
-	const requests = 120
-	literal := tiny{}.open(t, Options{Threads: 1, Literal: true})
-	type asked struct {
-		p      llm.Prompt
-		params llm.Params
+	all, want := manyAnswers(t)
+	t.Run("lookups and predictions", func(t *testing.T) { speculateOn(t, all, want, "", 500) })
+	t.Run("a small model, too", func(t *testing.T) {
+		// Nearly the same model, so that it is often right.
+		small := tiny{meta: []gguf.KV{{Key: "llama.attention.layer_norm_rms_epsilon", Value: gguf.ValueOf(float32(0.05))}}}
+		speculateOn(t, all, want, small.write(t), 1000)
+	})
+}
+
+func (m tiny) write(t *testing.T) (path string) {
+	path = filepath.Join(t.TempDir(), "small.gguf")
+	if err := os.WriteFile(path, m.file(t), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	var all []asked
-	var want []string
-	for i := range requests {
+	return path
+}
+
+// An asked is a request of a test.
+type asked struct {
+	p      llm.Prompt
+	params llm.Params
+}
+
+// manyAnswers are requests, most with a prediction, and their answers without
+// speculation.
+func manyAnswers(t *testing.T) (all []asked, want []string) {
+	literal := tiny{}.open(t, Options{Threads: 1, Literal: true})
+	for i := range 120 {
 		r := rand.New(rand.NewPCG(uint64(i), 404))
 		p, params := anyRequest(r)
 		answered := answer(t, literal, p, params, 0)
@@ -131,7 +154,12 @@ func TestSpeculationChangesNoAnswer(t *testing.T) {
 	if s := literal.Stats(); s.DraftedTokens != 0 {
 		t.Errorf("%d tokens were drafted where none should be", s.DraftedTokens)
 	}
-	e := tiny{}.open(t, Options{Sequences: 4, Threads: 2})
+	return all, want
+}
+
+// speculateOn asks again, with at least so many tokens that are right.
+func speculateOn(t *testing.T, all []asked, want []string, draft string, least uint64) {
+	e := tiny{}.open(t, Options{Sequences: 4, Threads: 2, Draft: draft})
 	chance := rand.New(rand.NewPCG(1, 2))
 	err := e.loop.do(t.Context(), func() {
 		e.loop.guesser.decide = func(offers []offer) []int {
@@ -145,14 +173,14 @@ func TestSpeculationChangesNoAnswer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	order := make(chan int)
+	order, mixed := make(chan int), rand.New(rand.NewPCG(3, 4))
 	var clients sync.WaitGroup
 	for client := range 6 {
 		clients.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(client), 8))
 			for i := range order {
 				if r.IntN(4) == 0 { // someone who leaves
-					other := all[r.IntN(requests)]
+					other := all[r.IntN(len(all))]
 					answer(t, e, other.p, other.params, 1+r.IntN(6))
 				}
 				if got := answer(t, e, all[i].p, all[i].params, 0); got != want[i] {
@@ -162,13 +190,13 @@ func TestSpeculationChangesNoAnswer(t *testing.T) {
 		})
 	}
 	for range 2 {
-		for _, i := range chance.Perm(requests) {
+		for _, i := range mixed.Perm(len(all)) {
 			order <- i
 		}
 	}
 	close(order)
 	clients.Wait()
-	if s := e.Stats(); s.AcceptedTokens < 500 || s.DraftedTokens < s.AcceptedTokens+500 || s.CachedTokens == 0 {
+	if s := e.Stats(); s.AcceptedTokens < least || s.DraftedTokens < s.AcceptedTokens+500 || s.CachedTokens == 0 {
 		t.Errorf("too little was tried: %+v", s)
 	}
 }
@@ -208,5 +236,63 @@ func TestSpeculationIsAMatterOfCosts(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+func TestASmallModelMustKnowTheSameTokens(t *testing.T) {
+	_, err := OpenBytes(tiny{}.file(t), Options{Draft: tiny{spm: true}.write(t)})
+	if err == nil || !strings.Contains(err.Error(), "of the same family") || !strings.Contains(err.Error(), "small.gguf") {
+		t.Errorf("another vocabulary: %v", err)
+	}
+	_, err = OpenBytes(tiny{}.file(t), Options{Draft: "nothing.gguf"})
+	if draft, ok := errors.AsType[*DraftError](err); !ok || draft.Path != "nothing.gguf" || !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no file: %v", err)
+	}
+	list := tiny{}.vocabulary()
+	var texts []string
+	for _, e := range list {
+		texts = append(texts, e.text)
+	}
+	texts[60] = "other"
+	other := tiny{meta: []gguf.KV{{Key: "tokenizer.ggml.tokens", Value: gguf.ArrayOf(texts)}}}
+	if _, err := OpenBytes(tiny{}.file(t), Options{Draft: other.write(t)}); err == nil || !strings.Contains(err.Error(), `token 60 is "other"`) {
+		t.Errorf("another token: %v", err)
+	}
+}
+
+// A small model that is right saves steps, and one that fails ends no answer.
+func TestASmallModelSavesSteps(t *testing.T) {
+	p := llm.Params{MaxTokens: new(300), Seed: new(int64(1)), Temperature: new(0.0), IgnoreEOS: true}
+	ask := func(e *Engine) (string, uint64) {
+		got := answer(t, e, llm.Text("the cat in the hat"), p, 0)
+		return got, e.Stats().Steps
+	}
+	literal := tiny{}.open(t, Options{Threads: 1, Literal: true})
+	want, alone := ask(literal)
+	e := tiny{}.open(t, Options{Threads: 1, Draft: tiny{}.write(t)})
+	always := func(offers []offer) []int {
+		widths := make([]int, len(offers))
+		for i, o := range offers {
+			widths[i] = o.most
+		}
+		return widths
+	}
+	e.loop.guesser.decide = always
+	if got, steps := ask(e); got != want || steps > alone/4 {
+		t.Errorf("%d steps instead of %d, the same answer: %v", steps, alone, got == want)
+	}
+	err := e.loop.do(t.Context(), func() {
+		if used := e.draft.model.CacheUsed(); used != 0 {
+			t.Errorf("%d bytes are left in the small model's memory", used)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	broken := tiny{}.open(t, Options{Threads: 1, Draft: tiny{}.write(t)})
+	broken.loop.guesser.decide = always
+	broken.draft.model = &fakeModel{before: func([]step) { panic("out of memory") }}
+	if got, _ := ask(broken); got != want {
+		t.Errorf("a small model that fails: %s", got)
 	}
 }

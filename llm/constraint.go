@@ -17,6 +17,10 @@ type Constraint struct {
 	// only for outputs that begin with Open, and all others are constrained from
 	// the beginning. A format sets them.
 	After, Open string
+
+	// Behind, if set, leaves the output free until this text comes. What follows
+	// is held, to its end; then the output is free again. A format sets it.
+	Behind string
 }
 
 // ConstraintKind says what a constraint's source is written in.
@@ -37,7 +41,7 @@ const (
 type Call struct {
 	Name   string // of the function, for the report
 	Before string
-	Schema string // of the arguments, in JSON
+	Schema string // of the arguments, in JSON; empty: any object
 }
 
 // CodeSchemaWord is the code of the note that a schema has a word that is no

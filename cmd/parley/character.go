@@ -75,13 +75,20 @@ func (c *characterImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	return importFiles(a, c.Files, string(folder), func(file string, data []byte) (string, character.ImportReport, error) {
+		return folder.Save(file, data, c.Replace)
+	})
+}
+
+// importFiles puts files into a folder and says what was found in them.
+func importFiles(a *app, files []string, folder string, save func(file string, data []byte) (string, character.ImportReport, error)) error {
 	failed := 0
-	for _, path := range c.Files {
+	for _, path := range files {
 		data, err := readCharacterFile(path)
 		if err != nil {
 			return err
 		}
-		saved, found, err := folder.Save(filepath.Base(path), data, c.Replace)
+		saved, found, err := save(filepath.Base(path), data)
 		if err != nil {
 			failed++
 			if e, ok := errors.AsType[*llm.Error](err); ok && e.Code == llm.Invalid {
@@ -91,13 +98,13 @@ func (c *characterImportCmd) Run(a *app) error {
 			report(a.stderr, a.err, err)
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%s: %s, now %s\n", path, printable(found.Format), printable(filepath.Join(string(folder), saved)))
+		fmt.Fprintf(a.stdout, "%s: %s, now %s\n", path, printable(found.Format), printable(filepath.Join(folder, saved)))
 		for _, n := range found.Notes {
 			fmt.Fprintf(a.stdout, "  %s %s\n", noteStyle(a.out, n.Code), printable(strings.TrimSpace(n.Value+": "+n.Detail)))
 		}
 	}
 	if failed > 0 {
-		return &userError{Message: fmt.Sprintf("%d of %d files were not taken", failed, len(c.Files))}
+		return &userError{Message: fmt.Sprintf("%d of %d files were not taken", failed, len(files))}
 	}
 	return nil
 }
@@ -341,8 +348,17 @@ func (c *characterExportCmd) Run(a *app) error {
 		_, err := a.stdout.Write(data)
 		return err
 	}
+	if err := writeNew(to, data, c.Replace); err != nil {
+		return err
+	}
+	fmt.Fprintf(a.stdout, "%s: %s\n", printable(card.Name), to)
+	return nil
+}
+
+// writeNew writes a file that is not there yet, or with replace one that is.
+func writeNew(to string, data []byte, replace bool) error {
 	how := os.O_WRONLY | os.O_CREATE | os.O_EXCL
-	if c.Replace {
+	if replace {
 		how = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
 	}
 	f, err := os.OpenFile(to, how, 0o644)
@@ -356,7 +372,6 @@ func (c *characterExportCmd) Run(a *app) error {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return &userError{Message: fmt.Sprintf("%s cannot be written: %v", to, err), Err: err}
 	}
-	fmt.Fprintf(a.stdout, "%s: %s\n", printable(card.Name), to)
 	return nil
 }
 

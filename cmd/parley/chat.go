@@ -15,8 +15,14 @@ import (
 )
 
 type chatCmd struct {
+	Characters []string `arg:"" optional:"" name:"character" help:"With whom: characters by name or id, or the file of one. The talk is kept, and goes on where it was left."`
 	talkFlags
-	System string `placeholder:"TEXT" help:"System message to begin with."`
+	System  string `placeholder:"TEXT" help:"System message to begin with."`
+	Session string `placeholder:"NAME" help:"The session that goes on, by its id or a name of your own; one that is not there begins."`
+	New     bool   `help:"Begin another session with the characters."`
+	User    string `placeholder:"NAME" help:"What you are called."`
+	Persona string `placeholder:"TEXT" help:"Who you are."`
+	dataFlag
 }
 
 func (*chatCmd) Help() string {
@@ -25,13 +31,26 @@ what was said, Ctrl-D leaves. Three quotation marks begin and end a message of
 several lines; what is pasted stays together. With input from a pipe, each line
 is a message and only replies are printed.
 
+With a character or --session the talk is a session: kept by the server, or without one in a folder of yours, the one parley serve
+keeps, too.
+
 Example:
 
     parley chat --system "You are Mira, a pirate captain."
-    parley chat --server http://127.0.0.1:7275`
+    parley chat --server http://127.0.0.1:7275
+    parley chat ada --user Tom
+    parley chat ada bob --session tavern --server http://127.0.0.1:7275`
 }
 
 func (c *chatCmd) Run(a *app) error {
+	if c.kept() {
+		return c.runSession(a)
+	}
+	for flag, value := range map[string]string{"--user": c.User, "--persona": c.Persona} {
+		if value != "" {
+			return usageError("name a character or a --session", "%s is for talks that are kept", flag)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
 	defer stop()
 	partner, err := c.partner(ctx, a)
@@ -42,43 +61,61 @@ func (c *chatCmd) Run(a *app) error {
 	// From here on Ctrl-C belongs to the conversation: it ends a reply, not
 	// the program.
 	stop()
-	ctx = context.Background()
+	r := &repl{screen: newScreen(a), responder: partner.responder, params: c.params()}
+	if c.System != "" {
+		r.setSystem(c.System)
+	}
+	r.welcome(partner.name, partner.about)
+	return r.converse(context.Background(), r.reader(a), r.take)
+}
 
-	r := &repl{
+// A screen is where a conversation is shown.
+type screen struct {
+	out   io.Writer
+	style style
+	quiet bool // nobody watches: replies alone are printed
+
+	notes     io.Writer
+	noteStyle style
+	said      map[llm.Note]bool // notes that were shown
+}
+
+func newScreen(a *app) screen {
+	return screen{
 		out:       a.stdout,
 		style:     style{a.out.on && isTerminal(a.stdin)},
-		responder: partner.responder,
-		params:    c.params(),
 		quiet:     !isTerminal(a.stdin) || !isTerminal(a.stdout),
 		notes:     a.stderr,
 		noteStyle: a.err,
 		said:      map[llm.Note]bool{},
 	}
-	if c.System != "" {
-		r.setSystem(c.System)
-	}
-	if in, ok := a.stdin.(*os.File); ok && !r.quiet {
-		r.in = newTerminalReader(in, a.stdout, r.style)
-		fmt.Fprintf(a.stdout, "%s %s\n%s\n\n", r.style.bold(partner.name), r.style.dim(partner.about), r.style.dim("/help for commands, Ctrl-D leaves"))
-	} else {
-		r.in = newPlainReader(a.stdin)
-	}
-	return r.run(ctx)
 }
 
-// A repl is a conversation with a person, one message at a time.
+func (s *screen) welcome(name, about string) {
+	if !s.quiet {
+		fmt.Fprintf(s.out, "%s %s\n%s\n\n", s.style.bold(name), s.style.dim(about), s.style.dim("/help for commands, Ctrl-D leaves"))
+	}
+}
+
+func (s *screen) reader(a *app) messageReader {
+	if in, ok := a.stdin.(*os.File); ok && !s.quiet {
+		return newTerminalReader(in, a.stdout, s.style)
+	}
+	return newPlainReader(a.stdin)
+}
+
+// tell says that something is done.
+func (s *screen) tell(format string, args ...any) {
+	fmt.Fprintln(s.out, s.style.dim(printable(fmt.Sprintf(format, args...))))
+}
+
+// A repl is a conversation with a person, one message at a time, that nobody
+// keeps.
 type repl struct {
-	in        messageReader
-	out       io.Writer
-	style     style
+	screen
 	responder chat.Responder
 	params    llm.Params
 	talk      chat.Conversation
-	quiet     bool // nobody watches: replies alone are printed
-
-	notes     io.Writer
-	noteStyle style
-	said      map[llm.Note]bool // notes that were shown
 }
 
 // A messageReader reads what a person says: io.EOF when he is gone,
@@ -93,14 +130,16 @@ var (
 	errStopped     = errors.New("stopped before the first word")
 )
 
-func (r *repl) run(ctx context.Context) error {
+// converse has each message and command taken that is read, until there are no
+// more.
+func (s *screen) converse(ctx context.Context, in messageReader, take func(context.Context, string) error) error {
 	for {
-		text, err := r.in.read()
+		text, err := in.read()
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
 		case errors.Is(err, errInterrupted):
-			fmt.Fprintln(r.out, r.style.dim("Ctrl-D or /quit leaves"))
+			s.tell("Ctrl-D or /quit leaves")
 			continue
 		case err != nil:
 			return err
@@ -108,25 +147,43 @@ func (r *repl) run(ctx context.Context) error {
 		if strings.TrimSpace(text) == "" {
 			continue
 		}
-		err = r.take(ctx, text)
+		err = take(ctx, text)
 		switch {
 		case errors.Is(err, errQuit):
 			return nil
 		case errors.Is(err, errStopped):
-		case err != nil && r.quiet:
+		case err != nil && s.quiet:
 			return err
 		case err != nil:
-			report(r.out, r.style, err)
-			fmt.Fprintln(r.out)
+			report(s.out, s.style, err)
+			fmt.Fprintln(s.out)
 		}
 	}
 }
 
+// asCommand takes a command apart; false is a message.
+func asCommand(text string) (name, argument string, ok bool) {
+	name, ok = strings.CutPrefix(text, "/")
+	if !ok || strings.Contains(text, "\n") {
+		return "", "", false
+	}
+	name, argument, _ = strings.Cut(name, " ")
+	return name, strings.TrimSpace(argument), true
+}
+
+// noCommand is the error for a command that is not there.
+func noCommand(name string, known []string) error {
+	e := &userError{Message: "there is no command /" + name, Hint: "/help lists them"}
+	if best := nearest(name, known); best != "" {
+		e.Hint = "did you mean /" + best + "?"
+	}
+	return e
+}
+
 // take handles one message or command.
 func (r *repl) take(ctx context.Context, text string) error {
-	if name, ok := strings.CutPrefix(text, "/"); ok && !strings.Contains(text, "\n") {
-		name, argument, _ := strings.Cut(name, " ")
-		return r.command(ctx, name, strings.TrimSpace(argument))
+	if name, argument, ok := asCommand(text); ok {
+		return r.command(ctx, name, argument)
 	}
 	r.talk.Messages = append(r.talk.Messages, chat.Say(chat.User, text))
 	r.params.Choice = 0
@@ -167,25 +224,30 @@ func (r *repl) reply(ctx context.Context) error {
 		}
 		p.print(event)
 	}
-	p.end()
-	r.show(p.report)
-	if !r.quiet {
-		if how := p.ending(); how != "" {
-			printNote(r.notes, r.noteStyle, llm.Note{Detail: how})
-		}
-		fmt.Fprintln(r.out)
-	}
+	r.ended(p)
 	r.talk.Messages = append(r.talk.Messages, chat.Say(chat.Assistant, text.String()))
 	return nil
 }
 
+// ended ends a reply, with notes on it.
+func (s *screen) ended(p *printer) {
+	p.end()
+	s.show(p.report)
+	if !s.quiet {
+		if how := p.ending(); how != "" {
+			printNote(s.notes, s.noteStyle, llm.Note{Detail: how})
+		}
+		fmt.Fprintln(s.out)
+	}
+}
+
 // show prints notes that were not shown before: a repair that every turn
 // needs is said once.
-func (r *repl) show(notes llm.Report) {
+func (s *screen) show(notes llm.Report) {
 	for _, n := range notes {
-		if !r.said[n] {
-			r.said[n] = true
-			printNote(r.notes, r.noteStyle, n)
+		if !s.said[n] {
+			s.said[n] = true
+			printNote(s.notes, s.noteStyle, n)
 		}
 	}
 }
@@ -232,11 +294,7 @@ func (r *repl) command(ctx context.Context, name, argument string) error {
 	case "quit":
 		return errQuit
 	default:
-		e := &userError{Message: "there is no command /" + name, Hint: "/help lists them"}
-		if best := nearest(name, []string{"help", "system", "regenerate", "save", "quit"}); best != "" {
-			e.Hint = "did you mean /" + best + "?"
-		}
-		return e
+		return noCommand(name, []string{"help", "system", "regenerate", "save", "quit"})
 	}
 	return nil
 }
@@ -274,6 +332,11 @@ func (r *repl) save(path string) error {
 	if err != nil {
 		return err
 	}
+	return r.saveAs(path, append(data, '\n'))
+}
+
+// saveAs writes a new file.
+func (s *screen) saveAs(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, os.ErrExist) {
 		return &userError{Message: path + " exists already", Hint: "choose another name"}
@@ -281,10 +344,10 @@ func (r *repl) save(path string) error {
 	if err != nil {
 		return fileError("file", path, err)
 	}
-	_, err = f.Write(append(data, '\n'))
+	_, err = f.Write(data)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return &userError{Message: fmt.Sprintf("%s cannot be written: %v", path, err), Err: err}
 	}
-	fmt.Fprintln(r.out, r.style.dim("saved to "+path))
+	s.tell("saved to %s", path)
 	return nil
 }

@@ -27,8 +27,8 @@ func talkTo(t *testing.T, partner *chat.Scripted, input string, quiet bool) (str
 		seen = append(seen, lines)
 	}
 	var out strings.Builder
-	r := &repl{in: newPlainReader(strings.NewReader(input)), out: &out, responder: partner, quiet: quiet, notes: &out, said: map[llm.Note]bool{}}
-	if err := r.run(t.Context()); err != nil {
+	r := &repl{screen: screen{out: &out, quiet: quiet, notes: &out, said: map[llm.Note]bool{}}, responder: partner}
+	if err := r.converse(t.Context(), newPlainReader(strings.NewReader(input)), r.take); err != nil {
 		t.Fatal(err)
 	}
 	return out.String(), seen

@@ -41,6 +41,7 @@ type config struct {
 	Presets map[string]samplingConfig `toml:"presets"`
 
 	Characters charactersConfig `toml:"characters"`
+	Lorebooks  lorebooksConfig  `toml:"lorebooks"`
 
 	path   string // where it was read, "" for none
 	chosen bool   // models were, here or on the command line
@@ -89,6 +90,11 @@ func (c *serverConfig) proxies() (all []netip.Prefix, err error) {
 
 type charactersConfig struct {
 	Dir string `toml:"dir"`
+}
+
+type lorebooksConfig struct {
+	Dir        string   `toml:"dir"`
+	Everywhere []string `toml:"everywhere"`
 }
 
 type chatConfig struct {
@@ -144,6 +150,7 @@ type modelConfig struct {
 	Aliases  []string       `toml:"aliases"`
 	Format   string         `toml:"format"`
 	Context  int            `toml:"context"`
+	Draft    string         `toml:"draft"`
 	Sampling samplingConfig `toml:"sampling"`
 
 	Policy string `toml:"policy"`
@@ -217,9 +224,12 @@ func (c config) characters() server.Characters {
 
 // sessions are what the sessions need besides their store.
 func (c config) sessions(models server.Models, log *slog.Logger) session.Options {
-	o := session.Options{Models: server.Answers(models), Logger: log}
+	o := session.Options{Models: server.Answers(models), Logger: log, Files: map[session.Shelf]session.Files{}, Everywhere: c.Lorebooks.Everywhere}
 	if c.Characters.Dir != "" {
-		o.Files = character.Folder(c.Characters.Dir)
+		o.Files[session.Characters] = character.Folder(c.Characters.Dir)
+	}
+	if c.Lorebooks.Dir != "" {
+		o.Files[session.Lorebooks] = character.LorebookFolder(c.Lorebooks.Dir)
 	}
 	return o
 }
@@ -361,6 +371,9 @@ func (c *config) check() error {
 	if c.Characters.Dir != "" {
 		c.Characters.Dir = c.beside(c.Characters.Dir)
 	}
+	if c.Lorebooks.Dir != "" {
+		c.Lorebooks.Dir = c.beside(c.Lorebooks.Dir)
+	}
 	for name, preset := range c.Presets {
 		if err := preset.params().Check(); err != nil {
 			e := llm.AsError(err)
@@ -387,6 +400,12 @@ func (c *config) check() error {
 		}
 		if m.Path != "" {
 			m.Path = c.beside(m.Path)
+		}
+		if m.Draft != "" {
+			if started || m.Path == "" {
+				return bad(at+".draft:", "means something only with a path, and without command")
+			}
+			m.Draft = c.beside(m.Draft)
 		}
 		for _, check := range []func() (string, error){
 			func() (string, error) { return m.remoteConfig.check(started, c) },

@@ -71,6 +71,7 @@ func TestConfigErrors(t *testing.T) {
 		{"an empty command", "[[models]]\ncommand = [\"\", \"{port}\"]\n", "models[0].command: begins with the program's name"},
 		{"health without a command", "[[models]]\npath = \"a\"\nhealth = \"/x\"\n", "models[0].health: means something only with command"},
 		{"key without an engine", "[[models]]\npath = \"a\"\nkey = \"x\"\n", "models[0].key: means something only with url or command"},
+		{"a draft for an engine", "[[models]]\nurl = \"http://127.0.0.1:1\"\ndraft = \"x\"\n", "models[0].draft: means something only with a path"},
 		{"no port", "[[models]]\ncommand = [\"x\"]\nport = 70000\n", "models[0].port: 70000 is not a port"},
 		{"no time", "[[models]]\npath = \"a\"\nidle = \"10 minutes\"\n", `"10 minutes" is not a time, as 90s`},
 		{"a time below zero", "[[models]]\npath = \"a\"\nidle = \"-1s\"\n", `"-1s" is not a time`},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode"
 
+	"parley/engine"
 	"parley/internal/gguf"
 	"parley/llm"
 )
@@ -35,9 +36,13 @@ func modelFileError(path string, err error) error {
 	if already, ok := errors.AsType[*userError](err); ok { // of a file beside it
 		return already
 	}
+	what := "model file"
+	if d, ok := errors.AsType[*engine.DraftError](err); ok {
+		what, path = "draft model", d.Path
+	}
 	var cause *os.PathError
 	if errors.As(err, &cause) {
-		return fileError("model file", path, err)
+		return fileError(what, path, err)
 	}
 	said := strings.TrimPrefix(sentence(err), path+": ")
 	for _, layer := range []string{"gguf: ", "transformer: ", "tokenizer: "} {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"parley/chat"
+	"parley/internal/session"
 	"parley/llm"
 )
 
@@ -43,7 +44,7 @@ func openTerminal(t *testing.T) (keys, screen *os.File) {
 // TestAtATerminal types what a person types, each line when the prompt for it
 // is there, and looks at what the partner was told.
 func TestAtATerminal(t *testing.T) {
-	keys, screen := openTerminal(t)
+	keys, terminal := openTerminal(t)
 	partner := chat.Script(chat.TextDelta{Text: "ok"})
 	var seen []string
 	partner.Seen = func(c chat.Conversation, _ llm.Params) {
@@ -77,14 +78,11 @@ func TestAtATerminal(t *testing.T) {
 			}
 		}
 	}()
-	r := &repl{
-		in: newTerminalReader(screen, screen, style{}), out: screen, responder: partner,
-		notes: io.Discard, said: map[llm.Note]bool{},
-	}
-	if err := r.run(t.Context()); err != nil {
+	r := &repl{screen: screen{out: terminal, notes: io.Discard, said: map[llm.Note]bool{}}, responder: partner}
+	if err := r.converse(t.Context(), newTerminalReader(terminal, terminal, style{}), r.take); err != nil {
 		t.Fatal(err)
 	}
-	screen.Close()
+	terminal.Close()
 	<-done
 	want := []string{"one", "two", "two", "four\nfive\nsix seven", "eight\nnine"}
 	if !reflect.DeepEqual(seen, want) {
@@ -103,12 +101,33 @@ func TestStoppingAReply(t *testing.T) {
 	gate <- struct{}{} // the first word
 	partner.Gate = gate
 	out := &signalAt{text: "Once", signal: func() { unix.Kill(os.Getpid(), unix.SIGINT) }}
-	r := &repl{out: out, responder: partner, notes: io.Discard, said: map[llm.Note]bool{}}
+	r := &repl{screen: screen{out: out, notes: io.Discard, said: map[llm.Note]bool{}}, responder: partner}
 	if err := r.take(context.Background(), "Tell me a story."); err != nil {
 		t.Fatal(err)
 	}
 	if m := r.talk.Messages; len(m) != 2 || m[1].Text() != "Once" {
 		t.Errorf("the conversation is %v", m)
+	}
+	if !strings.HasSuffix(strings.TrimSpace(out.String()), "stopped") {
+		t.Errorf("printed %q", out.String())
+	}
+}
+
+// TestStoppingAKeptReply does the same in a session: the server keeps the words
+// and marks them.
+func TestStoppingAKeptReply(t *testing.T) {
+	partner := chat.Script(chat.TextDelta{Text: "Once"}, chat.TextDelta{Text: " upon"})
+	gate := make(chan struct{}, 2)
+	gate <- struct{}{}
+	gate <- struct{}{}
+	partner.Gate = gate
+	out := &signalAt{text: "Once", signal: func() { unix.Kill(os.Getpid(), unix.SIGINT) }}
+	talk := keptTalk(t, partner, out, nil)
+	if err := talk.take(t.Context(), "Tell me a story."); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := talk.last(t.Context()); err != nil || m.Text != "Once" || m.State != session.Stopped {
+		t.Errorf("the session ends with %+v, %v", m, err)
 	}
 	if !strings.HasSuffix(strings.TrimSpace(out.String()), "stopped") {
 		t.Errorf("printed %q", out.String())

@@ -32,6 +32,7 @@ type cli struct {
 	Pull      pullCmd      `cmd:"" help:"Fetch a model from Hugging Face's hub."`
 	Formats   formatsCmd   `cmd:"" help:"List, show and check chat formats."`
 	Character characterCmd `cmd:"" help:"Import, list, show and export characters."`
+	Lorebook  lorebookCmd  `cmd:"" help:"Import, list, show and export lorebooks."`
 	Bench     benchCmd     `cmd:"" help:"Measure how fast a model runs here."`
 
 	Session   sessionCmd `cmd:"" help:"List, show, export and import what was talked."`

@@ -206,7 +206,7 @@ func (m *modelConfig) loader(cfg config, log *slog.Logger) func(context.Context)
 			cause = "it is many times slower with weights in " + strings.Join(slow, ", ")
 		} else {
 			loaded, err := m.embed(cfg, log)
-			if err == nil || !readable(m.Path) {
+			if _, draft := errors.AsType[*engine.DraftError](err); err == nil || draft || !readable(m.Path) {
 				return loaded, err
 			}
 			if missing != nil {
@@ -276,6 +276,9 @@ func (m *modelConfig) onLlamaServer(program string, cfg config) *modelConfig {
 	// machine: only we know its key. The environment is not shown to others.
 	other.Key = rand.Text()
 	other.Env = map[string]string{"LLAMA_API_KEY": other.Key}
+	if m.Draft != "" {
+		other.Command = append(other.Command, "--model-draft", m.Draft)
+	}
 	if n := cfg.Engine.Threads; n > 0 {
 		other.Command = append(other.Command, "--threads", strconv.Itoa(n))
 	}
@@ -305,8 +308,10 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	// A model that is here from the start is outside an estimate, as the memory
 	// is counted that is left beside it.
 	if m.Path != "" && m.Memory == 0 && (e.OnDemand || cfg.Engine.Memory > 0) {
-		if info, err := os.Stat(m.Path); err == nil {
-			e.Memory, e.AtLeast = info.Size(), true
+		for _, path := range []string{m.Path, m.Draft} {
+			if info, err := os.Stat(path); err == nil {
+				e.Memory, e.AtLeast = e.Memory+info.Size(), true
+			}
 		}
 	}
 	return e

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,9 +23,10 @@ import (
 // A remote is a conversation partner on a server that speaks OpenAI's
 // protocol: Parley or another.
 type remote struct {
-	base  string // without /v1
-	key   string
-	model string
+	base   string // without /v1
+	key    string
+	model  string
+	client *http.Client
 }
 
 func newRemote(server, key, model string) (*remote, error) {
@@ -32,7 +34,7 @@ func newRemote(server, key, model string) (*remote, error) {
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return nil, usageError("for example --server http://"+defaultListen, "--server %s is not the address of a server", server)
 	}
-	return &remote{strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), "/v1"), key, model}, nil
+	return &remote{strings.TrimSuffix(strings.TrimSuffix(u.String(), "/"), "/v1"), key, model, http.DefaultClient}, nil
 }
 
 type wireMessage struct {
@@ -185,7 +187,7 @@ func (r *remote) do(ctx context.Context, method, path string, body []byte) (*htt
 	if r.key != "" {
 		req.Header.Set("Authorization", "Bearer "+r.key)
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := r.client.Do(req)
 	if err != nil {
 		e := &userError{Message: fmt.Sprintf("%s does not answer: %v", r.base, rootCause(err)), Err: err}
 		if errors.Is(err, syscall.ECONNREFUSED) {
@@ -193,7 +195,7 @@ func (r *remote) do(ctx context.Context, method, path string, body []byte) (*htt
 		}
 		return nil, e
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode < 300 {
 		return resp, nil
 	}
 	defer resp.Body.Close()
@@ -205,11 +207,20 @@ func (r *remote) do(ctx context.Context, method, path string, body []byte) (*htt
 	if json.Unmarshal(text, &answer) == nil && answer.Error.Message != "" {
 		e.Message += ": " + answer.Error.Message
 	}
+	e.Err = statusError{resp.StatusCode, answer.Error.Message}
 	if resp.StatusCode == http.StatusUnauthorized {
 		e.Hint = "give the server's key: --api-key or PARLEY_API_KEY"
 	}
 	return nil, e
 }
+
+// A statusError is an answer that is no success.
+type statusError struct {
+	status int
+	said   string // what the server says about it; "": nothing that one can read
+}
+
+func (s statusError) Error() string { return cmp.Or(s.said, http.StatusText(s.status)) }
 
 // rootCause is the innermost error: what the layers above add is for
 // programmers.

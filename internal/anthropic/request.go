@@ -372,8 +372,9 @@ func (q *Request) tools(o *wire.Object) {
 				}
 				spec.Parameters = json.RawMessage(v)
 			}
-			spec.Raw = wire.Function(spec.Name, spec.Description, spec.Parameters)
-			for _, name := range []string{"cache_control", "strict", "eager_input_streaming", "input_examples", "defer_loading", "allowed_callers"} {
+			spec.Strict = t.IsSet("strict")
+			spec.Raw = wire.Function(spec.Name, spec.Description, spec.Parameters, spec.Strict)
+			for _, name := range []string{"cache_control", "eager_input_streaming", "input_examples", "defer_loading", "allowed_callers"} {
 				t.Take(name)
 			}
 			t.Rest(unknown(t))

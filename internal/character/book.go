@@ -3,8 +3,10 @@ package character
 import (
 	"encoding/json"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"parley/internal/limits"
 	"parley/llm"
@@ -43,6 +45,8 @@ type Entry struct {
 	Extra         map[string]json.RawMessage
 }
 
+const bookHint = "it must be a lorebook of V3, a world file of SillyTavern or a card that holds a lorebook, in JSON"
+
 // ReadBook reads a lorebook that stands in a file of its own: of V3, of
 // SillyTavern (a world file), or the bare object that a card would hold; or
 // the one inside of a card. The error is an *llm.Error.
@@ -50,7 +54,8 @@ func ReadBook(data []byte) (Book, ImportReport, error) {
 	var report ImportReport
 	o, err := parseJSON(data, &report)
 	if err != nil {
-		return Book{}, report, err
+		e := llm.AsError(err)
+		return Book{}, report, &llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "the file holds no lorebook", Hint: bookHint, Err: e}
 	}
 	book := &o
 	report.Format = "SillyTavern's world"
@@ -67,10 +72,20 @@ func ReadBook(data []byte) (Book, ImportReport, error) {
 	}
 	if _, ok := book.fields["entries"]; !ok {
 		return Book{}, report, &llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "there are no entries: this is no lorebook",
-			Hint: "it must be a lorebook of V3, a world file of SillyTavern or a card that holds a lorebook"}
+			Hint: bookHint}
 	}
 	b, err := readBook(book)
 	return b, report, err
+}
+
+// Called is what a lorebook is called: its own name, else that of its file, as
+// SillyTavern's worlds have it.
+func (b Book) Called(file string) string {
+	if name := strings.TrimSpace(b.Name); name != "" {
+		return name
+	}
+	file = path.Base(file)
+	return strings.TrimSuffix(file, path.Ext(file))
 }
 
 func readBook(o *object) (Book, error) {
@@ -113,7 +128,9 @@ func readBook(o *object) (Book, error) {
 			o.report.note("ignored", in.path, "it is no entry")
 			continue
 		}
-		b.Entries = append(b.Entries, readEntry(&in))
+		e := readEntry(&in)
+		e.reportEffectless(&in)
+		b.Entries = append(b.Entries, e)
 	}
 	b.Extra = o.rest()
 	return b, nil
@@ -157,7 +174,9 @@ var worldNames = map[string]string{
 	"useGroupScoring": "use_group_scoring", "scanDepth": "scan_depth", "matchWholeWords": "match_whole_words",
 	"caseSensitive": "case_sensitive", "sticky": "sticky", "cooldown": "cooldown", "delay": "delay", "ignoreBudget": "ignore_budget",
 	"vectorized": "vectorized", "automationId": "automation_id", "outletName": "outlet_name", "displayIndex": "display_index",
-	"triggers": "triggers",
+	"triggers": "triggers", "characterFilter": "character_filter", "matchPersonaDescription": "match_persona_description",
+	"matchCharacterDescription": "match_character_description", "matchCharacterPersonality": "match_character_personality",
+	"matchCharacterDepthPrompt": "match_character_depth_prompt", "matchScenario": "match_scenario", "matchCreatorNotes": "match_creator_notes",
 }
 
 func readWorldEntry(o *object) Entry {
@@ -183,6 +202,21 @@ func readWorldEntry(o *object) Entry {
 	}
 	e.Extra = o.rest()
 	return e
+}
+
+// reportEffectless notes settings that are kept and change nothing.
+func (e Entry) reportEffectless(o *object) {
+	for _, name := range []string{"vectorized", "automation_id", "outlet_name"} {
+		if raw := string(e.Extensions[name]); raw != "" && raw != "false" && raw != "null" && raw != `""` {
+			o.report.note("kept", o.at(name), "it has no effect here")
+		}
+	}
+	if string(e.Extensions["position"]) == "7" {
+		o.report.note("kept", o.at("position"), "there are no outlets: the entry is never told")
+	}
+	if filter := fieldsOf(e.Extensions["character_filter"]); len(filter["tags"]) > 2 {
+		o.report.note("kept", o.at("character_filter.tags"), "tags are another program's own: only names count")
+	}
 }
 
 func text(raw json.RawMessage) (s string) {

@@ -111,6 +111,10 @@ func (c Card) Talkativeness() float64 {
 	return 0.5
 }
 
+// World is the lorebook beside the card that belongs to it, by its name, as
+// SillyTavern keeps it among the extensions; "" if it has none.
+func (c Card) World() string { return strings.TrimSpace(text(c.Extensions["world"])) }
+
 // Character is the card as a context in one text, for those who take no more.
 func (c Card) Character() Character {
 	ch := Character{Name: c.Called(), Context: strings.TrimSpace(c.Description)}

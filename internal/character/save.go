@@ -21,27 +21,45 @@ func (f Folder) Save(file string, data []byte, replace bool) (saved string, repo
 	if err != nil {
 		return "", report, err
 	}
-	broken := func(err error) error {
-		return &llm.Error{Code: llm.Broken, Message: "the character's file cannot be written", Err: err}
-	}
-	if err := os.MkdirAll(string(f), 0o755); err != nil {
-		return "", report, broken(err)
-	}
-	root, err := os.OpenRoot(string(f))
+	saved, err = f.files().save(card.Name, endingOf(data, report), data, replace)
+	return saved, report, err
+}
+
+// Save puts a lorebook's file into the folder as it is, under the lorebook's
+// name, which is that of its file if it has none of its own. A folder that
+// does not exist is made. A lorebook of that name that is there already is an
+// *llm.Error with Code Invalid, unless replace is set.
+func (f LorebookFolder) Save(file string, data []byte, replace bool) (saved string, report ImportReport, err error) {
+	book, report, err := ReadBook(data)
 	if err != nil {
-		return "", report, broken(err)
+		return "", report, err
+	}
+	saved, err = f.files().save(book.Called(file), ".json", data, replace)
+	return saved, report, err
+}
+
+func (f files) save(name, ending string, data []byte, replace bool) (saved string, err error) {
+	broken := func(err error) error {
+		return &llm.Error{Code: llm.Broken, Message: "the " + f.kind + "'s file cannot be written", Err: err}
+	}
+	if err := os.MkdirAll(f.dir, 0o755); err != nil {
+		return "", broken(err)
+	}
+	root, err := os.OpenRoot(f.dir)
+	if err != nil {
+		return "", broken(err)
 	}
 	defer root.Close()
-	name := fileName(card.Name)
-	saved = name + endingOf(data, report)
+	name = fileName(name)
+	saved = name + ending
 	var others []string
-	for _, ending := range endings {
+	for _, ending := range f.endings {
 		switch _, err := root.Lstat(name + ending); {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			return "", report, broken(err)
+			return "", broken(err)
 		case !replace:
-			return "", report, &llm.Error{Code: llm.Invalid, Field: "character", Message: "there is a character of this name already: " + name + ending}
+			return "", &llm.Error{Code: llm.Invalid, Field: f.kind, Message: "there is a " + f.kind + " of this name already: " + name + ending}
 		default:
 			others = append(others, name+ending)
 		}
@@ -49,19 +67,19 @@ func (f Folder) Save(file string, data []byte, replace bool) (saved string, repo
 	// Under another name first, so that no reader sees half a file.
 	const half = ".half"
 	if err := root.WriteFile(saved+half, data, 0o644); err != nil {
-		return "", report, broken(err)
+		return "", broken(err)
 	}
 	if err := root.Rename(saved+half, saved); err != nil {
-		return "", report, broken(err)
+		return "", broken(err)
 	}
 	for _, other := range others {
 		if other != saved {
 			if err := root.Remove(other); err != nil {
-				return "", report, broken(err)
+				return "", broken(err)
 			}
 		}
 	}
-	return saved, report, nil
+	return saved, nil
 }
 
 // endingOf is the ending by which the folder knows what a file is.

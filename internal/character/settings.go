@@ -32,7 +32,23 @@ type EntrySettings struct {
 	Delay    int // is not told before the chat has so many
 
 	IgnoreBudget bool
+
+	GroupScoring bool            // of its group only those are told of which the most keys are found
+	Triggers     []string        // what must be asked for: "normal", "continue", "impersonate", "swipe", "regenerate", "quiet"; none is all
+	Filter       CharacterFilter // who must speak
+	Match        []string        // what else is looked through: see MatchSources
 }
+
+// A CharacterFilter says for which characters an entry is told.
+type CharacterFilter struct {
+	Exclude bool // for all but those
+	Names   []string
+}
+
+// MatchSources are the texts beside the messages that an entry's keys may be
+// looked for in, by the names that SillyTavern has for them.
+var MatchSources = []string{"match_persona_description", "match_character_description", "match_character_personality",
+	"match_character_depth_prompt", "match_scenario", "match_creator_notes"}
 
 // Settings reads the settings of SillyTavern from the entry's extensions.
 func (e Entry) Settings() EntrySettings {
@@ -84,6 +100,17 @@ func (e Entry) Settings() EntrySettings {
 		s.GroupWeight = w
 	}
 	s.IgnoreBudget, _ = o.flag("ignore_budget")
+	s.GroupScoring, _ = o.flag("use_group_scoring")
+	s.Triggers = o.words("triggers")
+	for _, source := range MatchSources {
+		if yes, _ := o.flag(source); yes {
+			s.Match = append(s.Match, source)
+		}
+	}
+	if filter, ok := o.inner("character_filter"); ok {
+		s.Filter.Exclude, _ = filter.flag("isExclude")
+		s.Filter.Names = filter.words("names")
+	}
 	return s
 }
 

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 )
 
 // JSON writes the card as a specification has it: version 2 or 3. Fields that
@@ -47,6 +49,63 @@ func (c Card) data(version int) map[string]any {
 // JSON writes the book as a lorebook of V3.
 func (b Book) JSON() ([]byte, error) {
 	return encode(map[string]any{"spec": "lorebook_v3", "data": b.fields()})
+}
+
+// World writes the book as a world file of SillyTavern. What such a file has no
+// place for is written, too, and passed over there.
+func (b Book) World() ([]byte, error) {
+	d := raw(b.Extra)
+	entries := make(map[string]any, len(b.Entries))
+	for i, e := range b.Entries {
+		entries[strconv.Itoa(i)] = e.world(i)
+	}
+	d["entries"] = entries
+	set(d, "name", b.Name, b.Name != "")
+	set(d, "description", b.Description, b.Description != "")
+	set(d, "scan_depth", b.ScanDepth, b.ScanDepth != nil)
+	set(d, "token_budget", b.TokenBudget, b.TokenBudget != nil)
+	set(d, "recursive_scanning", b.Recursive, b.Recursive != nil)
+	set(d, "extensions", b.Extensions, b.Extensions != nil)
+	return encode(d)
+}
+
+func (e Entry) world(number int) map[string]any {
+	d := raw(e.Extra)
+	maps.Copy(d, map[string]any{ // what SillyTavern expects of every entry
+		"uid": number, "key": list(e.Keys), "keysecondary": list(e.SecondaryKeys), "comment": e.Comment, "content": e.Content,
+		"constant": e.Constant, "selective": e.Selective, "order": e.Order, "disable": !e.Enabled,
+		"position": 1, "depth": 4, "probability": 100, "useProbability": true,
+	})
+	if e.Position == "before_char" {
+		d["position"] = 0
+	}
+	if n, err := strconv.Atoi(string(e.ID)); err == nil {
+		d["uid"] = n
+	}
+	if e.CaseSensitive != nil {
+		d["caseSensitive"] = *e.CaseSensitive
+	}
+	rest := raw(e.Extensions)
+	for world, card := range worldNames {
+		if v, ok := e.Extensions[card]; ok {
+			d[world] = v
+			delete(rest, card)
+		}
+	}
+	if e.UseRegex {
+		keys := make([]string, len(e.Keys))
+		for i, key := range e.Keys {
+			if keys[i] = key; !strings.HasPrefix(key, "/") {
+				keys[i] = "/" + strings.ReplaceAll(key, "/", `\/`) + "/"
+			}
+		}
+		d["key"] = keys
+	}
+	set(d, "comment", e.Name, e.Comment == "" && e.Name != "")
+	set(d, "name", e.Name, e.Name != "")
+	set(d, "priority", e.Priority, e.Priority != nil)
+	set(d, "extensions", rest, len(rest) > 0)
+	return d
 }
 
 func (b Book) fields() map[string]any {

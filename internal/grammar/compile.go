@@ -204,7 +204,7 @@ func reads(e expr) bool {
 
 // inlined is how large a rule may be, in nodes, to be written out where it is
 // used.
-const inlined = 24
+const inlined = 48
 
 // inline writes out small rules that use no others and have an end: what may
 // come inside of a long one is worth being found out once for all its uses,

@@ -165,7 +165,8 @@ func testGrammars(t *testing.T) map[string]*Grammar {
 		"few":       "root ::= \"[\" [^\\]\\n]{2,9} \"]\" root | \"!\"",
 		"two ways":  "root ::= x | y\nx ::= \"\\\"\" [^\"]{3,} \"\\\"\"\ny ::= \"\\\"\" [^\"b]* \"\\\",\" root",
 		"open":      "root ::= word \"\\\"\" root | \"\"\nword ::= [^\"]*",
-		"loops":     "root ::= ([^\"]* \"\\\"\"){1,20} \"!\"",
+		"loops":     "root ::= list \"!\" root | \"\"\nlist ::= ([^\"]* \"\\\"\"){1,20}",
+		"differing": "root ::= list \"!\" root | \"\"\nlist ::= (\"a\" \"b\" | [^a\"] [^\"]* \"\\\"\"){1,20}",
 		"runes":     "root ::= [\\u0000-\\U0010FFFF]{1,10} \"end\"",
 	} {
 		g, err := GBNF(source)

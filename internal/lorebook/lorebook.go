@@ -21,11 +21,14 @@ import (
 // A Scan is what is looked through, for what.
 type Scan struct {
 	Books    []Book
-	Messages []Message // oldest first
-	Also     []string  // texts that are looked through besides
-	Greeting int       // which greeting the chat began with, from 0; -1 if none
-	State    State     // of the turn before; nil at the beginning
-	Seed     uint64    // of all chances
+	Messages []Message         // oldest first
+	Also     []string          // texts that are looked through besides
+	Greeting int               // which greeting the chat began with, from 0; -1 if none
+	State    State             // of the turn before; nil at the beginning
+	Trigger  string            // what is asked for: "normal", "continue", "impersonate" or "swipe"; "" is "normal"
+	Speaker  []string          // what the character is called who speaks; nil if there is none
+	Sources  map[string]string // texts of character.MatchSources
+	Seed     uint64            // of all chances
 
 	// What holds where neither book nor entry says otherwise.
 	Depth      int  // messages looked through
@@ -43,6 +46,7 @@ type Scan struct {
 // A Book is a lorebook by the name that verdicts call it by.
 type Book struct {
 	Name string
+	Rank int // books of a lower one go first where not all can be told
 	*character.Book
 }
 
@@ -117,14 +121,15 @@ const maxRounds = 16
 
 // candidate is an entry on its way.
 type candidate struct {
-	entry    *character.Entry
-	book     *Book
-	settings character.EntrySettings
-	marks    decorators
-	verdict  Verdict
-	sticky   bool
-	done     bool // decided, for this turn
-	order    float64
+	entry     *character.Entry
+	book      *Book
+	settings  character.EntrySettings
+	marks     decorators
+	verdict   Verdict
+	sticky    bool
+	keysFound int  // of those that count for its group
+	done      bool // decided, for this turn
+	order     float64
 }
 
 type scanner struct {
@@ -140,6 +145,7 @@ type scanner struct {
 	patterns map[string]pattern
 	groups   map[string]bool // that have their entry
 	state    State
+	levels   []int // of entries that wait for others, lowest first; the first is open
 	err      error
 }
 
@@ -154,13 +160,17 @@ func Activate(scan Scan) (Result, error) {
 				now = append(now, c)
 			}
 		}
-		if round > 0 && len(now) == 0 && !s.waits(round) {
-			break
-		}
 		s.tell(now)
 		if s.err != nil {
 			return Result{}, s.err
 		}
+		if slices.ContainsFunc(now, func(c *candidate) bool { return c.verdict.Told && !c.settings.PreventRecursion }) {
+			continue
+		}
+		if len(s.levels) < 2 { // nothing is called any more, and nobody waits
+			break
+		}
+		s.levels = s.levels[1:]
 	}
 	s.budget()
 	return s.result(), nil
@@ -178,8 +188,13 @@ func (s *scanner) gather() {
 			c.marks = readDecorators(e.Content)
 			c.verdict = Verdict{Book: book.Name, Index: j, Label: e.Label(), Notes: strings.Join(c.marks.unknown, ", ")}
 			s.all = append(s.all, c)
+			if level := c.settings.DelayRecursion; level > 0 {
+				s.levels = append(s.levels, level)
+			}
 		}
 	}
+	slices.Sort(s.levels)
+	s.levels = slices.Compact(s.levels)
 }
 
 // memory is what an entry remembers, if it still holds: one that was told at a
@@ -213,6 +228,12 @@ func (s *scanner) calls(c *candidate, round int) bool {
 		return never("disabled", "")
 	case strings.TrimSpace(marks.text) == "":
 		return never("empty", "")
+	case set.Position == 7:
+		return never("outlet", "only a macro would place it, and there is none")
+	case !s.triggered(set.Triggers):
+		return never("triggers", "it is told for %s", strings.Join(set.Triggers, ", "))
+	case !s.filtered(set.Filter):
+		return never("character_filter", "not for who speaks")
 	case n < set.Delay:
 		return never("delay", "the chat has %d of %d messages", n, set.Delay)
 	case m.Cooldown > n && !c.sticky:
@@ -228,7 +249,7 @@ func (s *scanner) calls(c *candidate, round int) bool {
 	}
 	if !c.sticky {
 		switch {
-		case set.DelayRecursion > round:
+		case set.DelayRecursion > 0 && (round == 0 || set.DelayRecursion > s.levels[0]):
 			return c.say("delay_until_recursion", "it is called by other entries only")
 		case round > 0 && set.ExcludeRecursion:
 			return false // what was said of it in the first round holds
@@ -261,9 +282,22 @@ func (c *candidate) call(why, format string, args ...any) bool {
 	return true
 }
 
-// waits reports whether an entry waits for a later round.
-func (s *scanner) waits(round int) bool {
-	return slices.ContainsFunc(s.all, func(c *candidate) bool { return !c.done && c.settings.DelayRecursion > round })
+// triggered reports whether an entry is for what is asked for. Another answer
+// in the place of one is a swipe, and SillyTavern knows both words.
+func (s *scanner) triggered(triggers []string) bool {
+	now := cmp.Or(s.Trigger, "normal")
+	return len(triggers) == 0 || slices.Contains(triggers, now) || now == "swipe" && slices.Contains(triggers, "regenerate")
+}
+
+// filtered reports whether an entry is for who speaks.
+func (s *scanner) filtered(f character.CharacterFilter) bool {
+	if len(f.Names) == 0 {
+		return true
+	}
+	named := slices.ContainsFunc(f.Names, func(name string) bool {
+		return slices.ContainsFunc(s.Speaker, func(is string) bool { return strings.EqualFold(name, is) })
+	})
+	return named != f.Exclude
 }
 
 // chance is a number from 0 to below 1 that depends on the seed and on what it
@@ -280,7 +314,7 @@ func (s *scanner) tell(now []*candidate) {
 		if a.sticky != b.sticky {
 			return map[bool]int{true: -1, false: 1}[a.sticky]
 		}
-		return cmp.Compare(b.order, a.order)
+		return cmp.Or(cmp.Compare(a.book.Rank, b.book.Rank), cmp.Compare(b.order, a.order))
 	})
 	s.chooseOfGroups(now)
 	for _, c := range now {
@@ -318,7 +352,8 @@ func (s *scanner) tell(now []*candidate) {
 }
 
 // chooseOfGroups leaves one entry of each group: one that is sticky, else one
-// that overrides, else one by weight.
+// that overrides, else one by weight. Of those that count their keys only those
+// take part of which the most are found.
 func (s *scanner) chooseOfGroups(now []*candidate) {
 	members := map[string][]*candidate{}
 	var names []string
@@ -335,6 +370,7 @@ func (s *scanner) chooseOfGroups(now []*candidate) {
 		if len(group) == 0 {
 			continue
 		}
+		group = s.score(g, group)
 		winner := s.chooseOf(g, group)
 		for _, c := range group {
 			if c != winner {
@@ -343,6 +379,26 @@ func (s *scanner) chooseOfGroups(now []*candidate) {
 			}
 		}
 	}
+}
+
+// score takes out of a group those that count their keys and have fewer than
+// the best of the group.
+func (s *scanner) score(name string, group []*candidate) []*candidate {
+	if !slices.ContainsFunc(group, func(c *candidate) bool { return c.settings.GroupScoring }) {
+		return group
+	}
+	best := 0
+	for _, c := range group {
+		best = max(best, c.keysFound)
+	}
+	return slices.DeleteFunc(group, func(c *candidate) bool {
+		if !c.settings.GroupScoring || c.sticky || c.keysFound == best {
+			return false
+		}
+		c.done = true
+		c.say("group_scoring", "%d of its keys were found, of another of the group %q there were %d", c.keysFound, name, best)
+		return true
+	})
 }
 
 func (s *scanner) chooseOf(name string, group []*candidate) *candidate {
@@ -410,8 +466,8 @@ func (c *candidate) place(messages int) {
 }
 
 // budget takes back what is too much: of each book first, then of all. The one
-// of lowest priority goes first (0 where none is said), then the one of lowest
-// order.
+// of lowest priority goes first (0 where none is said), then those of the book
+// of highest rank, then the one of lowest order.
 func (s *scanner) budget() {
 	for i := range s.Books {
 		if b := &s.Books[i]; b.Book != nil && b.TokenBudget != nil && *b.TokenBudget > 0 {
@@ -439,7 +495,7 @@ func (s *scanner) fit(budget float64, why string, counts func(*candidate) bool) 
 		return 0
 	}
 	slices.SortStableFunc(told, func(a, b *candidate) int {
-		return cmp.Or(cmp.Compare(priority(a), priority(b)), cmp.Compare(a.order, b.order))
+		return cmp.Or(cmp.Compare(priority(a), priority(b)), cmp.Compare(b.book.Rank, a.book.Rank), cmp.Compare(a.order, b.order))
 	})
 	for _, c := range told {
 		if total <= budget {

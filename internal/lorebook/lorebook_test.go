@@ -20,7 +20,7 @@ func book(t testing.TB, fields string, entries ...string) Book {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Book{"b", &b}
+	return Book{Name: "b", Book: &b}
 }
 
 func chat(texts ...string) (messages []Message) {
@@ -366,7 +366,7 @@ func FuzzActivate(f *testing.F) {
 		if err != nil {
 			return
 		}
-		s := Scan{Books: []Book{{"b", &b}}, Messages: chat(text, "x"), Depth: 2, Seed: seed, WholeWords: true, Recursive: true, Budget: 100}
+		s := Scan{Books: []Book{{Name: "b", Book: &b}}, Messages: chat(text, "x"), Depth: 2, Seed: seed, WholeWords: true, Recursive: true, Budget: 100}
 		r := activate(t, s)
 		if again := activate(t, s); !reflect.DeepEqual(r, again) || len(r.All) != len(b.Entries) {
 			t.Fatalf("%+v, then %+v", r, again)

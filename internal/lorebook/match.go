@@ -176,6 +176,14 @@ func (s *scanner) finds(c *candidate, key string, round int) bool {
 	if s.recursive(c) && round > 0 {
 		texts = append(texts, s.told(m.lower))
 	}
+	for _, name := range c.settings.Match {
+		if text := s.Sources[name]; text != "" {
+			if m.lower {
+				text = strings.ToLower(text)
+			}
+			texts = append(texts, text)
+		}
+	}
 	for _, text := range texts {
 		if s.work += len(text) * m.cost; limits.LoreScanBytes.CheckInt(s.work) != nil {
 			c.verdict.Notes = "the lorebooks have more keys than can be looked for"
@@ -255,9 +263,15 @@ func (s *scanner) recursive(c *candidate) bool {
 // matches decides by the entry's keys.
 func (s *scanner) matches(c *candidate, round int) bool {
 	found := ""
+	c.keysFound = 0
 	for _, key := range c.entry.Keys {
-		if s.finds(c, key, round) {
+		if !s.finds(c, key, round) {
+			continue
+		}
+		if c.keysFound++; found == "" {
 			found = key
+		}
+		if len(c.settings.Groups) == 0 { // in a group it may count how many there are
 			break
 		}
 	}
@@ -286,6 +300,9 @@ func (s *scanner) matches(c *candidate, round int) bool {
 		}
 	}
 	ok := said > 0
+	if logic := c.settings.Logic; logic == 0 || logic == 3 && said == len(keys) {
+		c.keysFound += said
+	}
 	switch c.settings.Logic {
 	case 1:
 		ok = said < len(keys)

@@ -244,9 +244,7 @@ func readTool(r *wire.Reader, path string, v wire.Value) chat.ToolSpec {
 		r.Invalid(fn.At("name"), "the function has no name")
 	}
 	spec.Description = fn.Text("description")
-	if fn.IsSet("strict") {
-		r.Ignore("tools[].function.strict")
-	}
+	spec.Strict = fn.IsSet("strict")
 	if schema, ok := fn.Take("parameters"); ok {
 		if schema.Kind() != '{' {
 			r.Invalid(fn.At("parameters"), "must be a JSON schema, not %s", schema.What())

@@ -344,9 +344,8 @@ func (p *ResponseRequest) tools(o *wire.Object) {
 			}
 			spec.Parameters = json.RawMessage(schema)
 		}
-		if said.Strict = t.IsSet("strict"); said.Strict {
-			o.Ignore("tools[].strict")
-		}
+		said.Strict = t.IsSet("strict")
+		spec.Strict = said.Strict
 		t.Rest(func(name string, v wire.Value) {
 			if !v.Empty() {
 				o.Ignore("tools[]." + name)
@@ -356,7 +355,7 @@ func (p *ResponseRequest) tools(o *wire.Object) {
 			return
 		}
 		said.Name, said.Parameters = spec.Name, spec.Parameters
-		spec.Raw = wire.Function(spec.Name, spec.Description, spec.Parameters)
+		spec.Raw = wire.Function(spec.Name, spec.Description, spec.Parameters, spec.Strict)
 		p.Conversation.Tools = append(p.Conversation.Tools, spec)
 		p.echo.tools = append(p.echo.tools, said)
 	})

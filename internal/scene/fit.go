@@ -52,10 +52,14 @@ func (c *composer) fit() error {
 		step := stepOf(n - first)
 		first = min((first+step-1)/step*step, n-1)
 	}
+	entries := len(c.report.Dropped)
 	for i := range c.kept {
 		if c.kept[i] = c.kept[i] || i >= first; !c.kept[i] && i >= c.Summarised {
 			c.report.Dropped = append(c.report.Dropped, Dropped{History, c.history[i].id, c.history[i].tokens})
 		}
+	}
+	if gone := len(c.report.Dropped) - entries; gone > 0 {
+		c.report.Notes.Add("shortened", strconv.Itoa(gone), fmt.Sprintf("%d messages were left out: there is room for %d tokens", gone, c.Budget))
 	}
 	c.fitExamples(left, first == c.Summarised)
 	return nil

@@ -139,6 +139,8 @@ type LoreSettings struct {
 	Parts     bool           // whether a key is found within a longer word
 	Greeting  int            // which greeting the chat began with, from 0; -1 if none
 	State     lorebook.State // of the turn before
+	Rank      int            // of the cards' own books, as lorebook.Book has it
+	Trigger   string         // of a reply: "swipe" where it is another one in the place of one; "" is "normal"
 }
 
 // Composed is a scene as a conversation.
@@ -246,19 +248,25 @@ func (s *Scene) check() error {
 	if !slices.Contains([]Style{Turns, Chat, ChatInstruct}, s.Style) {
 		return llm.Errorf(llm.Invalid, "style", "it is none of chat and chat-instruct")
 	}
-	if s.Order == nil {
+	return CheckOrder(s.Order)
+}
+
+// CheckOrder refuses an order of slots that has one twice, one that does not
+// exist, or no history; nil is DefaultOrder. The error is an *llm.Error.
+func CheckOrder(order []Slot) error {
+	if order == nil {
 		return nil
 	}
 	known := DefaultOrder()
-	for i, slot := range s.Order {
+	for i, slot := range order {
 		if !slices.Contains(known, slot) {
 			return &llm.Error{Code: llm.Invalid, Field: "order", Message: "there is no slot " + string(slot), Hint: "docs/characters.md lists the slots"}
 		}
-		if slices.Contains(s.Order[:i], slot) {
+		if slices.Contains(order[:i], slot) {
 			return llm.Errorf(llm.Invalid, "order", "the slot %s is there twice", slot)
 		}
 	}
-	if !slices.Contains(s.Order, History) {
+	if !slices.Contains(order, History) {
 		return llm.Errorf(llm.Invalid, "order", "the slot history is missing")
 	}
 	return nil

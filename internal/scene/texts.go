@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -186,19 +187,43 @@ func (c *composer) lore() error {
 		Also: c.also, Greeting: c.Lore.Greeting, State: c.Lore.State, Seed: c.Seed, Depth: c.Lore.Depth, Budget: c.Lore.Budget,
 		Recursive: c.Lore.Recursive, WholeWords: !c.Lore.Parts, Count: c.Count,
 	}
+	scan.Trigger = c.Lore.Trigger
+	switch c.Kind {
+	case Continue:
+		scan.Trigger = "continue"
+	case Impersonate:
+		scan.Trigger = "impersonate"
+	}
+	if len(c.Cards) > 0 {
+		card := c.Cards[c.Speaker]
+		scan.Speaker = []string{card.Name, card.Called()}
+		scan.Sources = map[string]string{
+			"match_persona_description": c.Persona, "match_character_description": card.Description, "match_character_personality": card.Personality,
+			"match_character_depth_prompt": card.DepthPrompt().Text, "match_scenario": cmp.Or(c.Scenario, card.Scenario), "match_creator_notes": card.CreatorNotes,
+		}
+	}
 	if scan.Depth == 0 {
 		scan.Depth = 4
 	}
 	if scan.Budget == 0 {
 		scan.Budget = c.Budget / 4
 	}
-	scan.Books = slices.Clone(c.Books)
 	owner := map[string]int{}
+	add := func(b lorebook.Book) string {
+		name := b.Name
+		for n := 2; slices.ContainsFunc(scan.Books, func(o lorebook.Book) bool { return o.Name == b.Name }); n++ {
+			b.Name = name + " (" + strconv.Itoa(n) + ")"
+		}
+		scan.Books = append(scan.Books, b)
+		return b.Name
+	}
+	for _, b := range c.Books {
+		add(b)
+	}
 	for i, card := range c.Cards {
 		if card.Book != nil && c.shows(i) {
-			name := "card " + strconv.Itoa(i)
-			owner[name] = i
-			scan.Books = append(scan.Books, lorebook.Book{Name: name, Book: card.Book})
+			name := cmp.Or(strings.TrimSpace(card.Book.Name), card.Name)
+			owner[add(lorebook.Book{Name: name, Rank: c.Lore.Rank, Book: card.Book})] = i
 		}
 	}
 	if len(scan.Books) == 0 {

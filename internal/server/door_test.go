@@ -127,6 +127,12 @@ chat    GET    /parley/v1/characters/*
 chat    PUT    /parley/v1/characters/*
 chat    DELETE /parley/v1/characters/*
 chat    GET    /parley/v1/characters/*/file
+chat    GET    /parley/v1/lorebooks
+chat    POST   /parley/v1/lorebooks
+chat    GET    /parley/v1/lorebooks/*
+chat    PUT    /parley/v1/lorebooks/*
+chat    DELETE /parley/v1/lorebooks/*
+chat    GET    /parley/v1/lorebooks/*/file
 read    GET    /parley/v1/openapi.json
 chat    POST   /v1/responses
 chat    GET    /v1/responses/

@@ -13,12 +13,13 @@ import (
 	"time"
 
 	"parley/internal/limits"
+	"parley/internal/scene"
 	"parley/internal/session"
 	"parley/internal/wire"
 	"parley/llm"
 )
 
-var sessionRoutes = []route{
+var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRoutes(session.Lorebooks), []route{
 	{Native, "GET", "/parley/v1/sessions", forChat, false, (*Server).listSessions},
 	{Native, "POST", "/parley/v1/sessions", forChat, false, (*Server).createSession},
 	{Native, "POST", "/parley/v1/sessions/import", forChat, false, (*Server).importSession},
@@ -50,15 +51,8 @@ var sessionRoutes = []route{
 	{Native, "GET", "/parley/v1/runs/*/events", forChat, true, (*Server).watchRun},
 	{Native, "POST", "/parley/v1/runs/*/stop", forChat, false, (*Server).stopRun},
 
-	{Native, "GET", "/parley/v1/characters", forChat, false, (*Server).listCharacters},
-	{Native, "POST", "/parley/v1/characters", forChat, false, (*Server).addCharacter},
-	{Native, "GET", "/parley/v1/characters/*", forChat, false, (*Server).readCharacter},
-	{Native, "PUT", "/parley/v1/characters/*", forChat, false, (*Server).putCharacter},
-	{Native, "DELETE", "/parley/v1/characters/*", forChat, false, (*Server).deleteCharacter},
-	{Native, "GET", "/parley/v1/characters/*/file", forChat, false, (*Server).characterFile},
-
 	{Native, "GET", "/parley/v1/openapi.json", forReaders, false, (*Server).openAPI},
-}
+})
 
 // Answers gives sessions what they need of the models.
 func Answers(m Models) session.Models { return answers{m} }
@@ -80,6 +74,9 @@ func (a answers) Answerer(ctx context.Context, name string) (session.Answerer, e
 			x.Info = d.Describe()
 			break
 		}
+	}
+	if counter, ok := t.Model.(llm.Tokenizer); ok {
+		x.Tokenizer = counter
 	}
 	return x, nil
 }
@@ -290,6 +287,9 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 	if depth, _ := c.body.Integer(limits.NoteDepth, "note_depth"); depth != nil {
 		v.NoteDepth, any = *depth, true
 	}
+	if c.lore(&v) {
+		any = true
+	}
 	if m, ok := c.memory(); ok {
 		v.Memory, any = m, true
 	}
@@ -301,6 +301,44 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 		}
 	}
 	return v, any
+}
+
+// lore reads the settings of lorebooks and of the order of slots, and reports
+// whether there were any.
+func (c *call) lore(v *session.Settings) (any bool) {
+	texts := func(name string, l *limits.Limit) (all []string) {
+		if list, ok := c.body.Take(name); ok {
+			c.body.List(name, list, l, func(path string, v wire.Value) { all = append(all, c.body.TextOf(path, v)) })
+		}
+		return all
+	}
+	if c.body.Has("lorebooks") {
+		v.Lorebooks, any = texts("lorebooks", limits.Lorebooks), true
+	}
+	if c.body.Has("order") {
+		v.Order, any = nil, true
+		for _, slot := range texts("order", limits.Lorebooks) {
+			v.Order = append(v.Order, scene.Slot(slot))
+		}
+	}
+	if c.body.Has("lore") {
+		v.Lore, any = nil, true
+		if value, ok := c.body.Take("lore"); ok {
+			o := c.body.Object("lore", value)
+			l := session.LoreSettings{Recursive: o.IsSet("recursive"), Partial: o.IsSet("partial"), Strategy: session.Strategy(o.Text("strategy"))}
+			if n, _ := o.Integer(limits.LoreDepth, "scan_depth"); n != nil {
+				l.ScanDepth = *n
+			}
+			if n, _ := o.Integer(limits.LoreBudget, "budget"); n != nil {
+				l.Budget = *n
+			}
+			o.Rest(func(name string, _ wire.Value) {
+				o.Invalid(o.At(wire.Short(name)), "there is no such field; there are scan_depth, budget, recursive, partial and strategy")
+			})
+			v.Lore = &l
+		}
+	}
+	return any
 }
 
 // members takes who is in a company: ids, or objects that say more.

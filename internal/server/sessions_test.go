@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"parley/chat"
+	"parley/internal/scene"
 	"parley/internal/session"
 	"parley/llm"
 )
@@ -74,6 +75,8 @@ func (k *keeper) answer(status int, method, path, body string, header ...string)
 	Message                                    json.RawMessage
 	Hits                                       []session.Hit
 	Sessions, Characters                       []struct{ ID string }
+	Import                                     struct{ Format string }
+	Scene                                      scene.Report
 	Same, More, Over                           bool
 	Outcome                                    session.Outcome
 	Error                                      struct{ Message, Code, Param string }
@@ -226,6 +229,56 @@ func TestCharactersHaveRevisions(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	k.answer(404, "POST", "/sessions", `{"character":"`+c.ID+`"}`)
+}
+
+func TestLorebooksOverTheAPI(t *testing.T) {
+	k := keeps(t, nil)
+	const at, book = "/lorebooks/sea", `{"entries":{"0":{"key":["sea"],"content":"It is deep."}}}`
+	saved := k.answer(201, "PUT", at, book)
+	if saved.Name != "sea" || saved.Import.Format != "SillyTavern's world" || saved.ETag != `"1"` {
+		t.Errorf("got %+v", saved)
+	}
+	if got := k.answer(201, "POST", "/lorebooks?file=Eldoria.json", book); got.Name != "Eldoria" || got.Location != "/parley/v1/lorebooks/"+got.ID {
+		t.Errorf("got %+v", got)
+	}
+	if got := k.answer(422, "PUT", at, `{"name":"Ada"}`).Error; got.Param != "lorebook" {
+		t.Errorf("got %+v", got)
+	}
+	k.answer(409, "PUT", at, book, "If-Match", `"7"`)
+	resp := k.do("GET", at+"/file", "")
+	data, _ := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if string(data) != book || resp.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("got %s, %v", data, resp.Header)
+	}
+
+	x := k.answer(201, "POST", "/sessions", `{"lorebooks":["sea"],"lore":{"scan_depth":2,"partial":true},"order":["lore_before","lore_after","history"]}`)
+	in := "/sessions/" + x.ID
+	k.answer(200, "POST", in+"/send", `{"text":"To the seashore!"}`)
+	got := k.answer(200, "GET", in+"/messages/2/prompt", "")
+	if len(got.Scene.Lore) != 1 || got.Scene.Lore[0].Book != "sea" || !got.Scene.Lore[0].Told || got.Scene.Lore[0].What != `"sea" in message 0` {
+		t.Errorf("got %+v", got.Scene.Lore)
+	}
+	if len(got.Scene.Slots) == 0 || got.Scene.Slots[0].ID != "lore:sea#0" {
+		t.Errorf("got %+v", got.Scene.Slots)
+	}
+	k.answer(204, "DELETE", at, "")
+	k.answer(404, "GET", at, "")
+	for body, param := range map[string]string{
+		`{"lorebooks":["nothing"]}`: "lorebooks[0]", `{"lorebooks":"sea"}`: "lorebooks", `{"lore":{"depth":1}}`: "lore.depth", `{"lore":{"scan_depth":-1}}`: "lore.scan_depth",
+		`{"lore":{"strategy":"x"}}`: "lore.strategy", `{"order":["main"]}`: "order",
+	} {
+		status := 400
+		if param == "lorebooks[0]" {
+			status = 404
+		}
+		if got := k.answer(status, "POST", "/sessions", body).Error; got.Param != param {
+			t.Errorf("%s: %+v", body, got)
+		}
+	}
+	// A lorebook that is gone ends no talk, and can be let go.
+	k.answer(200, "POST", in+"/send", `{"text":"The sea again?"}`)
+	k.answer(200, "PATCH", in, `{"lorebooks":[],"lore":null,"order":[]}`)
 }
 
 func TestACompanyIsTalkedWithOverTheAPI(t *testing.T) {

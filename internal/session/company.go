@@ -237,7 +237,7 @@ func (s *Sessions) next(ctx context.Context, t *Tree, r *Run) *Run {
 	var next *Run
 	if err == nil && speaker >= 0 {
 		j := &job{new: chat.Assistant, after: r.Place.Message, reply: Reply{Kind: Answer}, ask: r.ask}
-		if next, err = s.put(t, j, cast, speaker, round{rest, r.round.left - 1, r.round.anew}); err != nil {
+		if next, err = s.put(ctx, t, j, cast, speaker, round{rest, r.round.left - 1, r.round.anew}); err != nil {
 			next = nil
 			t.takeBack()
 		}
@@ -249,13 +249,19 @@ func (s *Sessions) next(ctx context.Context, t *Tree, r *Run) *Run {
 }
 
 // put puts a reply's message into the tree and makes its run.
-func (s *Sessions) put(t *Tree, j *job, cast []*part, speaker int, more round) (*Run, error) {
+func (s *Sessions) put(ctx context.Context, t *Tree, j *job, cast []*part, speaker int, more round) (*Run, error) {
 	r := j.reply
 	v := t.Session.Now()
 	r.Base, r.Asked, r.Wanted = t.Session.Revision, s.now(), j.ask.Model
 	if r.Wanted == "" {
 		r.Wanted = v.Model
 	}
+	j.ask.Report = slices.Clone(j.ask.Report)
+	attached, err := s.attached(ctx, v, cast, &j.ask.Report)
+	if err != nil {
+		return nil, err
+	}
+	r.Lorebooks = attached
 	author := Author{Name: v.User}
 	if j.new == chat.Assistant {
 		author = Author{}

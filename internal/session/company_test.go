@@ -30,7 +30,7 @@ func company(t *testing.T, m *model, v session.Settings) *stage {
 	} {
 		c = strings.Replace(c, `"extensions":{}}}`, `"extensions":{"talkativeness":0}}}`, 1)
 		name := c[strings.Index(c, `"name":"`)+8:][:3]
-		if _, _, err := st.SaveCharacter(t.Context(), strings.ToLower(name), 0, name+".json", []byte(c)); err != nil {
+		if _, err := st.SaveDocument(t.Context(), session.Characters, strings.ToLower(name), 0, name+".json", []byte(c)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -204,7 +204,7 @@ func TestWhoIsInACompanyChanges(t *testing.T) {
 			t.Errorf("%s: it was taken", name)
 		}
 	}
-	if _, _, err := st.SaveCharacter(ctx, "adas", 0, "x.yaml", []byte("name: ADA\n")); err != nil {
+	if _, err := st.SaveDocument(ctx, session.Characters, "adas", 0, "x.yaml", []byte("name: ADA\n")); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := st.Create(ctx, session.New{Settings: session.Settings{Characters: []session.Member{{ID: "ada"}, {ID: "adas"}}}}); err == nil || !strings.Contains(err.Error(), "called ADA") {

@@ -22,7 +22,7 @@ type part struct {
 
 // part reads a revision of a character; 0 is the newest.
 func (s *Sessions) part(ctx context.Context, id string, revision int64) (*part, error) {
-	c, err := s.Character(ctx, id, revision)
+	c, err := s.Document(ctx, Characters, id, revision)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func draw(session string, at ...int64) uint64 {
 // set is a session without its messages, as a scene.
 func set(x Session, v Settings, who []*part) scene.Scene {
 	sc := scene.Scene{
-		User: v.User, Persona: v.Persona, Main: v.System, Scenario: v.Scenario, Summary: v.Summary, Style: v.Style, Names: v.Names,
+		User: v.User, Persona: v.Persona, Main: v.System, Scenario: v.Scenario, Summary: v.Summary, Style: v.Style, Names: v.Names, Order: v.Order,
 		Started: x.Created, Chat: draw(x.ID), Lore: scene.LoreSettings{Greeting: -1},
 	}
 	for _, p := range who {
@@ -60,10 +60,10 @@ func set(x Session, v Settings, who []*part) scene.Scene {
 }
 
 // compose makes a conversation of the talk that a reply answers. It depends on
-// nothing but the session as it was at the reply's base, the character's
-// revision, the reply's kind and when it was asked for: the same again gives
-// the same.
-func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (scene.Composed, error) {
+// nothing but the session as it was at the reply's base, the revisions of
+// characters and lorebooks, the reply's kind and budget, when it was asked for,
+// and how the model counts tokens: the same again gives the same.
+func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, model Answerer) (scene.Composed, error) {
 	if r.Kind == Summarise {
 		return s.task(ctx, t, at, r)
 	}
@@ -76,6 +76,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 	sc := set(t.Session, settings, cast)
 	if sc.Speaker = speaker; len(cast) > 1 {
 		sc.Shown = settings.shown(speaker)
+	}
+	if err := s.lore(ctx, &sc, settings, cast, r.Lorebooks); err != nil {
+		return scene.Composed{}, err
 	}
 	sc.Now, sc.Seed = r.Asked, draw(t.Session.ID, r.Base, int64(at.Message))
 	talk := t.Messages(n.Parent, r.Base)
@@ -95,6 +98,10 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 		talk = append(talk, before)
 	case Impersonate:
 		sc.Kind = scene.Impersonate
+	case Answer:
+		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
+			sc.Lore.Trigger = "swipe"
+		}
 	}
 	for _, m := range talk {
 		if m.Text != "" || m.State == Complete {
@@ -104,7 +111,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply) (sc
 			sc.Summarised = len(sc.Messages)
 		}
 	}
-	c, err := scene.Compose(sc)
+	c, err := s.fitted(ctx, sc, settings.Fit, r, model)
 	if c.Conversation.Layout.Fit = settings.Fit; settings.Fit == chat.FitDefault {
 		c.Conversation.Layout.Fit = chat.FitDropOldest
 	}

@@ -103,7 +103,7 @@ func TestThePromptOfAReplyCanBeMadeAgain(t *testing.T) {
 	was := m.last()
 	// Everything changes afterwards.
 	x, _, _ := st.Read(ctx, st.id)
-	if _, _, err := st.SaveCharacter(ctx, x.Now().Character, 1, "ada.yaml", []byte("name: Eve\ncontext: Eve lies.\n")); err != nil {
+	if _, err := st.SaveDocument(ctx, session.Characters, x.Now().Character, 1, "ada.yaml", []byte("name: Eve\ncontext: Eve lies.\n")); err != nil {
 		t.Fatal(err)
 	}
 	must := func(_ session.Receipt, err error) {
@@ -238,10 +238,10 @@ func (f folder) Names() ([]string, error) { return slices.Collect(maps.Keys(f)),
 func TestCharactersOfAFolderAreTakenOver(t *testing.T) {
 	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."})}
 	files := folder{"Tom & Co": "name: Tom\ngreeting: Hi.\n"}
-	st := &stage{model: m, t: t, store: session.NewMemory(), files: files}
+	st := &stage{model: m, t: t, store: session.NewMemory(), files: map[session.Shelf]session.Files{session.Characters: files}}
 	st.open()
 	ctx := t.Context()
-	if all, err := st.Characters(ctx); err != nil || len(all) != 1 || all[0].ID != "Tom & Co" || all[0].Revision != 0 {
+	if all, err := st.Documents(ctx, session.Characters); err != nil || len(all) != 1 || all[0].ID != "Tom & Co" || all[0].Revision != 0 {
 		t.Errorf("got %+v, %v", all, err)
 	}
 	x, _, err := st.Create(ctx, session.New{Settings: session.Settings{Character: "Tom & Co"}})
@@ -260,17 +260,17 @@ func TestCharactersOfAFolderAreTakenOver(t *testing.T) {
 	if i, err := st.Inspect(ctx, session.Place{Session: st.id, Message: r.Reply, Version: -1}); err != nil || i.Rendered.Prompt.String() != was {
 		t.Errorf("the prompt of before is %+v, %v", i, err)
 	}
-	if _, _, err := st.SaveCharacter(ctx, "Tom & Co", 2, "tom.yaml", []byte("name: Tim\n")); err != nil {
+	if _, err := st.SaveDocument(ctx, session.Characters, "Tom & Co", 2, "tom.yaml", []byte("name: Tim\n")); err != nil {
 		t.Fatal(err)
 	}
-	if c, err := st.Character(ctx, "Tom & Co", 0); err != nil || c.Name != "Tim" || c.Revision != 3 {
+	if c, err := st.Document(ctx, session.Characters, "Tom & Co", 0); err != nil || c.Name != "Tim" || c.Revision != 3 {
 		t.Errorf("what was saved is %+v, %v", c, err)
 	}
 	delete(files, "Tom & Co")
-	if all, err := st.Characters(ctx); err != nil || len(all) != 1 || all[0].Revision != 3 {
+	if all, err := st.Documents(ctx, session.Characters); err != nil || len(all) != 1 || all[0].Revision != 3 {
 		t.Errorf("got %+v, %v", all, err)
 	}
-	if _, err := st.Character(ctx, "../x", 0); llm.AsError(err).Code != llm.NotFound {
+	if _, err := st.Document(ctx, session.Characters, "../x", 0); llm.AsError(err).Code != llm.NotFound {
 		t.Errorf("got %v", err)
 	}
 }

@@ -12,9 +12,9 @@ import (
 
 // Memory is a Store that forgets everything when the process ends.
 type Memory struct {
-	mu         sync.Mutex
-	sessions   map[string]*kept
-	characters map[string][]Character
+	mu        sync.Mutex
+	sessions  map[string]*kept
+	documents map[Shelf]map[string][]Document
 }
 
 type kept struct {
@@ -26,7 +26,7 @@ type kept struct {
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{sessions: map[string]*kept{}, characters: map[string][]Character{}}
+	return &Memory{sessions: map[string]*kept{}, documents: map[Shelf]map[string][]Document{Characters: {}, Lorebooks: {}}}
 }
 
 // NoSession is the error for an id that no session has.
@@ -34,9 +34,9 @@ func NoSession(id string) error {
 	return llm.Errorf(llm.NotFound, "session", "there is no session %q", id)
 }
 
-// NoCharacter is the error for an id that no character has.
-func NoCharacter(id string) error {
-	return llm.Errorf(llm.NotFound, "character", "there is no character %q", id)
+// NoDocument is the error for an id that no document of a shelf has.
+func NoDocument(shelf Shelf, id string) error {
+	return llm.Errorf(llm.NotFound, string(shelf), "there is no %s %q", shelf, id)
 }
 
 // NoMedia is the error for a digest that nothing has that a session shows.
@@ -265,46 +265,47 @@ func (m *Memory) Receipt(_ context.Context, session, key string) (Receipt, error
 	return Receipt{}, NoReceipt(key)
 }
 
-// Character implements Store.
-func (m *Memory) Character(_ context.Context, id string, revision int64) (Character, error) {
+// Document implements Store.
+func (m *Memory) Document(_ context.Context, shelf Shelf, id string, revision int64) (Document, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := m.characters[id]
+	all := m.documents[shelf][id]
 	if revision == 0 {
 		revision = int64(len(all))
 	}
 	if revision < 1 || revision > int64(len(all)) {
-		return Character{}, NoCharacter(id)
+		return Document{}, NoDocument(shelf, id)
 	}
-	c := all[revision-1]
-	c.Data = slices.Clone(c.Data)
-	return c, nil
+	d := all[revision-1]
+	d.Data = slices.Clone(d.Data)
+	return d, nil
 }
 
-// Characters implements Store.
-func (m *Memory) Characters(context.Context) ([]Character, error) {
+// Documents implements Store.
+func (m *Memory) Documents(_ context.Context, shelf Shelf) ([]Document, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	all := []Character{}
-	for _, revisions := range m.characters {
-		if c := revisions[len(revisions)-1]; !c.Deleted {
-			c.Data = slices.Clone(c.Data)
-			all = append(all, c)
+	all := []Document{}
+	for _, revisions := range m.documents[shelf] {
+		if d := revisions[len(revisions)-1]; !d.Deleted {
+			d.Data = slices.Clone(d.Data)
+			all = append(all, d)
 		}
 	}
-	slices.SortFunc(all, func(a, b Character) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	slices.SortFunc(all, func(a, b Document) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
 }
 
-// AddCharacter implements Store.
-func (m *Memory) AddCharacter(_ context.Context, c Character) error {
+// AddDocument implements Store.
+func (m *Memory) AddDocument(_ context.Context, shelf Shelf, d Document) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if c.Revision != int64(len(m.characters[c.ID]))+1 {
+	all := m.documents[shelf]
+	if d.Revision != int64(len(all[d.ID]))+1 {
 		return ErrStale
 	}
-	c.Data = slices.Clone(c.Data)
-	m.characters[c.ID] = append(m.characters[c.ID], c)
+	d.Data = slices.Clone(d.Data)
+	all[d.ID] = append(all[d.ID], d)
 	return nil
 }
 

@@ -162,7 +162,7 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 			}
 			return Receipt{Message: j.said}, nil
 		}
-		begun, err := s.put(t, &j, cast, speaker, more)
+		begun, err := s.put(ctx, t, &j, cast, speaker, more)
 		if err != nil {
 			return Receipt{}, err
 		}
@@ -226,9 +226,9 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	}
 	r.mu.Lock()
 	r.reply.Model, r.reply.Architecture, r.reply.Quantisation = model.Model, model.Info.Architecture, model.Info.Quantisation
-	r.context = model.Info.Context
+	r.context, r.reply.Budget = model.Info.Context, room(model.Info, params.WithDefaults(model.Info.Sampling))
 	r.mu.Unlock()
-	sc, err := s.compose(ctx, t, r.Place, &r.reply)
+	sc, err := s.compose(ctx, t, r.Place, &r.reply, model)
 	if err != nil {
 		return err
 	}
@@ -417,7 +417,7 @@ func (s *Sessions) Inspect(ctx context.Context, at Place) (Inspection, error) {
 	if !ok {
 		return Inspection{}, &llm.Error{Code: llm.Unsupported, Field: "model", Message: "the model " + model.Model + " cannot show its prompts", Hint: "it is laid out elsewhere"}
 	}
-	sc, err := s.compose(ctx, t, at, r)
+	sc, err := s.compose(ctx, t, at, r, model)
 	if err != nil {
 		return Inspection{}, err
 	}

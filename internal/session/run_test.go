@@ -24,6 +24,7 @@ type model struct {
 	err       error
 	name      string
 	context   int
+	words     llm.Tokenizer
 
 	mu    sync.Mutex
 	asked []chat.Conversation
@@ -34,7 +35,7 @@ func (m *model) Answerer(_ context.Context, name string) (session.Answerer, erro
 	if m.err != nil {
 		return session.Answerer{}, m.err
 	}
-	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{Context: m.context, ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m}, nil
+	return session.Answerer{Model: cmp.Or(m.name, "tiny"), Info: llm.Info{Context: m.context, ChatTemplate: "{{ x }}", Sampling: llm.Params{TopK: new(7)}}, Responder: m, Tokenizer: m.words}, nil
 }
 
 func (m *model) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {
@@ -70,7 +71,8 @@ type stage struct {
 	*model
 	t     *testing.T
 	store *session.Memory
-	files session.Files
+	files map[session.Shelf]session.Files
+	every []string // lorebooks that hold everywhere
 	id    string
 }
 
@@ -80,7 +82,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 	st := &stage{model: m, t: t, store: session.NewMemory()}
 	st.open()
 	if n.Settings.Character != "" {
-		c, _, err := st.SaveCharacter(t.Context(), "", 0, "ada.yaml", []byte(n.Settings.Character))
+		c, err := st.SaveDocument(t.Context(), session.Characters, "", 0, "ada.yaml", []byte(n.Settings.Character))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +97,7 @@ func on(t *testing.T, m *model, n session.New) *stage {
 }
 
 func (st *stage) open() {
-	st.Sessions = session.Open(st.store, session.Options{Models: st.model, Files: st.files})
+	st.Sessions = session.Open(st.store, session.Options{Models: st.model, Files: st.files, Everywhere: st.every})
 	if err := st.Recover(st.t.Context()); err != nil {
 		st.t.Fatal(err)
 	}

@@ -51,6 +51,10 @@ type Settings struct {
 
 	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
 
+	Lorebooks []string      `json:"lorebooks,omitempty"` // their ids, besides those of the characters
+	Lore      *LoreSettings `json:"lore,omitempty"`
+	Order     []scene.Slot  `json:"order,omitempty"` // of the prompt's slots; nil: scene.DefaultOrder
+
 	// Of a company.
 	Characters  []Member   `json:"characters,omitempty"`   // in their order
 	Turn        scene.Turn `json:"turn,omitempty"`         // who answers; "": natural
@@ -134,20 +138,22 @@ const (
 // A Reply is how a message was generated: all that it takes to tell why it
 // says what it says.
 type Reply struct {
-	Kind      Kind      `json:"kind"`
-	Base      int64     `json:"base"`                   // the revision of the session that it answers
-	Continued int       `json:"continued,omitempty"`    // of Continue: the version whose text it begins with
-	Asked     time.Time `json:"asked"`                  // when, for macros and lorebooks
-	Character Cast      `json:"character,omitzero"`     // who speaks
-	Company   []Cast    `json:"company,omitempty"`      // everyone who was there, if there were several
-	Wanted    string    `json:"wanted_model,omitempty"` // the name by which a model was asked for
-	Summary   *Place    `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
+	Kind      Kind       `json:"kind"`
+	Base      int64      `json:"base"`                   // the revision of the session that it answers
+	Continued int        `json:"continued,omitempty"`    // of Continue: the version whose text it begins with
+	Asked     time.Time  `json:"asked"`                  // when, for macros and lorebooks
+	Character Cast       `json:"character,omitzero"`     // who speaks
+	Company   []Cast     `json:"company,omitempty"`      // everyone who was there, if there were several
+	Lorebooks []Attached `json:"lorebooks,omitempty"`    // which held, besides those within the cards
+	Wanted    string     `json:"wanted_model,omitempty"` // the name by which a model was asked for
+	Summary   *Place     `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
 
 	Model          string          `json:"model,omitempty"`
 	Architecture   string          `json:"architecture,omitempty"`
 	Quantisation   string          `json:"quantisation,omitempty"`
 	TemplateDigest string          `json:"template_digest,omitempty"` // SHA-256 of the model's chat template, where it is known
 	Format         string          `json:"format,omitempty"`
+	Budget         int             `json:"budget,omitempty"`        // tokens that the prompt might have, where the model said so
 	PromptDigest   string          `json:"prompt_digest,omitempty"` // SHA-256 of the prompt, where the model can show it
 	Params         json.RawMessage `json:"params,omitempty"`        // with the model's own recommendations
 	Seed           int64           `json:"seed"`
@@ -188,8 +194,17 @@ type Cast struct {
 	Revision int64  `json:"revision"`
 }
 
-// A Character is one revision of a character's file.
-type Character struct {
+// A Shelf is a kind of documents.
+type Shelf string
+
+// The shelves.
+const (
+	Characters Shelf = "character"
+	Lorebooks  Shelf = "lorebook"
+)
+
+// A Document is one revision of a file that sessions use.
+type Document struct {
 	ID       string    `json:"id"`
 	Revision int64     `json:"revision"` // the first is 1
 	Name     string    `json:"name"`
@@ -197,7 +212,7 @@ type Character struct {
 	Data     []byte    `json:"data"` // as it was sent, byte for byte
 	Created  time.Time `json:"created"`
 	Deleted  bool      `json:"deleted,omitempty"`
-	Folder   bool      `json:"folder,omitempty"` // taken from the folder of characters
+	Folder   bool      `json:"folder,omitempty"` // taken from the folder of its shelf
 }
 
 // clone copies what a change of one session must not change in another.

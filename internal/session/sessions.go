@@ -23,12 +23,15 @@ import (
 type Sessions struct {
 	store  Store
 	models Models
-	files  Files
+	files  map[Shelf]Files
 	log    *slog.Logger
 
-	locks      [64]sync.Mutex // for one session at a time, by its id
-	seed       maphash.Seed
-	characters sync.Mutex // for one character at a time; it may be taken while a session is locked
+	everywhere []string // lorebooks, by their ids
+	counts     counts
+
+	locks     [64]sync.Mutex // for one session at a time, by its id
+	seed      maphash.Seed
+	documents sync.Mutex // for one document at a time; it may be taken while a session is locked
 
 	ctx     context.Context // of all runs
 	cancel  context.CancelCauseFunc
@@ -57,30 +60,33 @@ type Answerer struct {
 	Model     string // its name
 	Info      llm.Info
 	Responder chat.Responder
-	Report    llm.Report // why it is this one
-	Release   func()     // called once when it is not needed any more; may be nil
+	Tokenizer llm.Tokenizer // counts its tokens; nil if it cannot
+	Report    llm.Report    // why it is this one
+	Release   func()        // called once when it is not needed any more; may be nil
 }
 
-// Files are characters that somebody else keeps, in files.
+// Files are documents that somebody else keeps, in files.
 type Files interface {
-	// Read gives the file of a character by its name, and what stands in it. One
+	// Read gives a file by its name, and what stands in it. One
 	// that is not there is an *llm.Error with Code NotFound.
 	Read(ctx context.Context, name string) (file string, data []byte, err error)
-	// Names lists the characters.
+	// Names lists them.
 	Names() ([]string, error)
 }
 
 // Options are what sessions need besides a store. All may be nil.
 type Options struct {
-	Models Models // who replies
-	Files  Files  // characters beside those of the store
+	Models Models          // who replies
+	Files  map[Shelf]Files // documents beside those of the store
 	Logger *slog.Logger
+
+	Everywhere []string // lorebooks that hold in all sessions, by their ids
 }
 
 // Open makes Sessions of a store.
 func Open(store Store, o Options) *Sessions {
 	s := &Sessions{
-		store: store, models: o.Models, files: o.Files, log: o.Logger, seed: maphash.MakeSeed(),
+		store: store, models: o.Models, files: o.Files, log: o.Logger, everywhere: o.Everywhere, seed: maphash.MakeSeed(),
 		active: map[string]*Run{}, runs: map[string]*Run{}, summaries: map[string]*Run{},
 		now:   func() time.Time { return time.Now().UTC().Truncate(time.Millisecond) },
 		newID: func() string { return strings.ToLower(rand.Text()[:16]) },
@@ -236,6 +242,9 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 	if err != nil {
 		return Session{}, false, err
 	}
+	if err := s.checkLorebooks(ctx, n.Settings); err != nil {
+		return Session{}, false, err
+	}
 	if err := s.greet(t, n, cast); err != nil {
 		return Session{}, false, err
 	}
@@ -336,6 +345,12 @@ func (v Settings) check() error {
 	if err := v.checkCompany(); err != nil {
 		return err
 	}
+	if err := v.checkLore(); err != nil {
+		return err
+	}
+	if err := scene.CheckOrder(v.Order); err != nil {
+		return err
+	}
 	_, _, err := ParseParams(v.Params)
 	return err
 }
@@ -368,6 +383,9 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 				return Receipt{}, err
 			}
 			if _, err := s.cast(ctx, v); err != nil {
+				return Receipt{}, err
+			}
+			if err := s.checkLorebooks(ctx, v); err != nil {
 				return Receipt{}, err
 			}
 			v.Since = x.Revision

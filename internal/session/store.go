@@ -6,7 +6,7 @@ import (
 	"parley/llm"
 )
 
-// A Store keeps sessions and characters. It is used by many goroutines at
+// A Store keeps sessions, and documents: characters and lorebooks. It is used by many goroutines at
 // once. What a method that changes something has returned nil for is kept,
 // whatever happens to the process or the machine afterwards. What is not there
 // is an *llm.Error with Code NotFound. Values that go in and come out share
@@ -42,15 +42,15 @@ type Store interface {
 	// Receipt gives what was remembered with a key of a session.
 	Receipt(ctx context.Context, session, key string) (Receipt, error)
 
-	// Character gives a revision of a character, deleted ones included; 0 is
-	// the newest.
-	Character(ctx context.Context, id string, revision int64) (Character, error)
-	// Characters gives the newest revisions of all, deleted ones left out, in
-	// the order of their names.
-	Characters(ctx context.Context) ([]Character, error)
-	// AddCharacter adds a revision, which must be the one behind the newest;
-	// any other is refused with ErrStale.
-	AddCharacter(ctx context.Context, c Character) error
+	// Document gives a revision of a document, deleted ones included; 0 is the
+	// newest.
+	Document(ctx context.Context, shelf Shelf, id string, revision int64) (Document, error)
+	// Documents gives the newest revisions of all of a shelf, deleted ones left
+	// out, in the order of their names.
+	Documents(ctx context.Context, shelf Shelf) ([]Document, error)
+	// AddDocument adds a revision, which must be the one behind the newest; any
+	// other is refused with ErrStale.
+	AddDocument(ctx context.Context, shelf Shelf, d Document) error
 
 	Close() error
 }

@@ -71,6 +71,15 @@ var migrations = []string{
 		PRIMARY KEY (session, digest)
 	) STRICT, WITHOUT ROWID;
 	CREATE INDEX shown_digest ON shown (digest);`,
+	`CREATE TABLE lorebook (
+		id       TEXT NOT NULL,
+		revision INTEGER NOT NULL,
+		name     TEXT NOT NULL,
+		deleted  INTEGER NOT NULL,
+		meta     TEXT NOT NULL,
+		data     BLOB NOT NULL,
+		PRIMARY KEY (id, revision)
+	) STRICT;`,
 }
 
 // migrate brings a file to the newest version, each step as a whole or not at

@@ -162,63 +162,72 @@ func (s *Store) Purge(ctx context.Context, id string) error {
 	})
 }
 
-// Character implements session.Store.
-func (s *Store) Character(ctx context.Context, id string, revision int64) (session.Character, error) {
+// Document implements session.Store.
+func (s *Store) Document(ctx context.Context, shelf session.Shelf, id string, revision int64) (session.Document, error) {
 	where, args := "revision = ?", []any{id, revision}
 	if revision == 0 {
-		where, args = "revision = (SELECT max(revision) FROM character WHERE id = ?)", []any{id, id}
+		where, args = "revision = (SELECT max(revision) FROM "+table(shelf)+" WHERE id = ?)", []any{id, id}
 	}
-	all, err := s.characters(ctx, "id = ? AND "+where, args...)
+	all, err := s.documents(ctx, shelf, "id = ? AND "+where, args...)
 	if err != nil {
-		return session.Character{}, err
+		return session.Document{}, err
 	}
 	if len(all) == 0 {
-		return session.Character{}, session.NoCharacter(id)
+		return session.Document{}, session.NoDocument(shelf, id)
 	}
 	return all[0], nil
 }
 
-// Characters implements session.Store.
-func (s *Store) Characters(ctx context.Context) ([]session.Character, error) {
-	return s.characters(ctx, "NOT deleted AND revision = (SELECT max(revision) FROM character o WHERE o.id = character.id) ORDER BY name, id")
+// Documents implements session.Store.
+func (s *Store) Documents(ctx context.Context, shelf session.Shelf) ([]session.Document, error) {
+	return s.documents(ctx, shelf, "NOT deleted AND revision = (SELECT max(revision) FROM "+table(shelf)+" o WHERE o.id = "+table(shelf)+".id) ORDER BY name, id")
 }
 
-func (s *Store) characters(ctx context.Context, where string, args ...any) ([]session.Character, error) {
-	rows, err := s.read.QueryContext(ctx, "SELECT meta, data FROM character WHERE "+where, args...)
+// table is where the documents of a shelf are.
+func table(shelf session.Shelf) string {
+	if shelf == session.Lorebooks {
+		return "lorebook"
+	}
+	return "character"
+}
+
+func (s *Store) documents(ctx context.Context, shelf session.Shelf, where string, args ...any) ([]session.Document, error) {
+	what := "read the " + string(shelf) + "s"
+	rows, err := s.read.QueryContext(ctx, "SELECT meta, data FROM "+table(shelf)+" WHERE "+where, args...)
 	if err != nil {
-		return nil, explain("read the characters", err)
+		return nil, explain(what, err)
 	}
 	defer rows.Close()
-	all := []session.Character{}
+	all := []session.Document{}
 	for rows.Next() {
 		var meta sql.RawBytes
 		var data []byte
-		var c session.Character
+		var d session.Document
 		if err := rows.Scan(&meta, &data); err != nil {
-			return nil, explain("read the characters", err)
+			return nil, explain(what, err)
 		}
-		if err := json.Unmarshal(meta, &c); err != nil {
-			return nil, explain("read the characters", err)
+		if err := json.Unmarshal(meta, &d); err != nil {
+			return nil, explain(what, err)
 		}
-		c.Data = data
-		all = append(all, c)
+		d.Data = data
+		all = append(all, d)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, explain("read the characters", err)
+		return nil, explain(what, err)
 	}
 	return all, nil
 }
 
-// AddCharacter implements session.Store.
-func (s *Store) AddCharacter(ctx context.Context, x session.Character) error {
-	return s.change(ctx, "store a character", func(c *changer) {
-		meta, data := x, x.Data
+// AddDocument implements session.Store.
+func (s *Store) AddDocument(ctx context.Context, shelf session.Shelf, d session.Document) error {
+	return s.change(ctx, "store a "+string(shelf), func(c *changer) {
+		meta, data := d, d.Data
 		meta.Data = nil
 		if data == nil {
 			data = []byte{}
 		}
-		rows := c.exec(`INSERT INTO character SELECT ?, ?, ?, ?, ?, ? WHERE ? = (SELECT coalesce(max(revision), 0) + 1 FROM character WHERE id = ?)`,
-			x.ID, x.Revision, x.Name, x.Deleted, c.json(meta), data, x.Revision, x.ID)
+		rows := c.exec(`INSERT INTO `+table(shelf)+` SELECT ?, ?, ?, ?, ?, ? WHERE ? = (SELECT coalesce(max(revision), 0) + 1 FROM `+table(shelf)+` WHERE id = ?)`,
+			d.ID, d.Revision, d.Name, d.Deleted, c.json(meta), data, d.Revision, d.ID)
 		if c.err == nil && rows == 0 {
 			c.err = session.ErrStale
 		}

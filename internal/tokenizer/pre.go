@@ -78,8 +78,8 @@ func preOf(name string) (pre, error) {
 }
 
 // Defaults gives the settings that hold where a model's file is silent, as in the reference: for
-// "llama" BOS 1, EOS 2 and UNK 0, a BOS and a space before the text; for "gpt2" none of these, but
-// for the pre-tokenizers of Llama 3 and Tekken, which add BOS and ignore merges. A file's own
+// "llama" BOS 1, EOS 2 and UNK 0, a BOS and a space before the text; for "gemma4" a BOS; for "gpt2"
+// none of these, but for the pre-tokenizers of Llama 3 and Tekken, which add BOS and ignore merges. A file's own
 // tokenizer.ggml.bos_token_id, add_bos_token, add_eos_token, add_space_prefix and so on go before
 // them; an id that the vocabulary does not have counts as absent.
 func Defaults(model, pre string) Vocab {
@@ -87,6 +87,10 @@ func Defaults(model, pre string) Vocab {
 	if model == "llama" {
 		v.BOS, v.EOS, v.UNK = 1, 2, 0
 		v.AddBOS, v.AddSpacePrefix = true, true
+		return v
+	}
+	if model == "gemma4" {
+		v.AddBOS = true
 		return v
 	}
 	p := pres[pre]

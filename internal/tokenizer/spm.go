@@ -17,17 +17,18 @@ type spm struct {
 	longest int               // bytes of the longest token
 	bytes   [256]int32        // the token of a byte, or the unknown token, or -1
 	pairs   map[uint64]merged // nil: scores decide
+	lines   bool              // line ends do not merge with anything else, and as many as are a token are that token
 	prefix  func(text string, base int, first bool) bool
 	mergers sync.Pool
 }
 
 func newSPM(v *Vocab, ids map[string]int32) (*spm, error) {
-	m := &spm{ids: ids, prefix: prefixOf(v)}
+	m := &spm{ids: ids, prefix: prefixOf(v), lines: v.Model == "gemma4"}
 	m.mergers.New = func() any { return new(merger) }
 	for _, s := range v.Tokens {
 		m.longest = max(m.longest, len(s))
 	}
-	if v.HF != nil {
+	if v.HF != nil || v.Model == "gemma4" {
 		var err error
 		if m.pairs, err = pairsOf(v.Merges, ids); err != nil {
 			return nil, err
@@ -60,7 +61,7 @@ func newSPM(v *Vocab, ids map[string]int32) (*spm, error) {
 func prefixOf(v *Vocab) func(text string, base int, first bool) bool {
 	return func(text string, base int, first bool) bool {
 		switch {
-		case !v.AddSpacePrefix || !first:
+		case !v.AddSpacePrefix || !first || v.Model == "gemma4":
 			return false
 		case v.HF == nil:
 			return true
@@ -113,6 +114,9 @@ func (m *spm) encode(out []Token, text string, base int, class []class, first bo
 	escaped := strings.ReplaceAll(text, " ", spaceMark)
 	for at := 0; at < len(escaped); {
 		_, n := utf8.DecodeRuneInString(escaped[at:])
+		if m.lines && (at == 0 || escaped[at-1] != '\n') {
+			n = max(n, m.lineEnds(escaped[at:], class))
+		}
 		id := int32(-1)
 		if m.pairs != nil {
 			if x, ok := m.ids[escaped[at:at+n]]; ok && class[x] == free {
@@ -132,6 +136,9 @@ func (m *spm) encode(out []Token, text string, base int, class []class, first bo
 	g.run(func(l, r *symbol) (int32, uint32, bool) {
 		if m.pairs != nil {
 			if l.id < 0 || r.id < 0 {
+				return 0, 0, false
+			}
+			if m.lines && (escaped[l.at] == '\n') != (escaped[r.at] == '\n') {
 				return 0, 0, false
 			}
 			p, ok := m.pairs[uint64(l.id)<<32|uint64(r.id)]
@@ -158,6 +165,19 @@ func (m *spm) encode(out []Token, text string, base int, class []class, first bo
 		start = end
 	}
 	return out
+}
+
+// lineEnds is the length of all line ends that a text begins with, if they are a token
+// that may arise; otherwise 0.
+func (m *spm) lineEnds(text string, class []class) int {
+	n := len(text) - len(strings.TrimLeft(text, "\n"))
+	if n > m.longest {
+		return 0
+	}
+	if id, ok := m.ids[text[:n]]; !ok || class[id] != free {
+		return 0
+	}
+	return n
 }
 
 // originalEnd walks over the characters of an escaped piece in the text that it was made from.

@@ -1,5 +1,5 @@
 // Package tokenizer turns text into tokens and back, as llama.cpp or Hugging Face's tokenizers do, for
-// SentencePiece-style ("llama") and byte-level BPE ("gpt2") vocabularies. It takes a plain vocabulary
+// SentencePiece-style ("llama", "gemma4") and byte-level BPE ("gpt2") vocabularies. It takes a plain vocabulary
 // and knows no file.
 //
 // Its contract: a control token arises only where every character of it lies in spans that may
@@ -34,13 +34,13 @@ const (
 // Vocab is a vocabulary and how it is applied. [Defaults] gives the settings that the reference
 // uses where a file is silent; special ids are -1 where there is none.
 type Vocab struct {
-	Model string // tokenizer.ggml.model: "llama" (SentencePiece) or "gpt2" (byte-level BPE)
-	Pre   string // tokenizer.ggml.pre: how "gpt2" splits text into words; "" is "default"; unused by "llama"
+	Model string // tokenizer.ggml.model: "llama" (SentencePiece), "gpt2" (byte-level BPE) or "gemma4" (as "llama", merged by a list of pairs)
+	Pre   string // tokenizer.ggml.pre: how "gpt2" splits text into words; "" is "default"; unused by the others
 
-	Tokens []string    // texts by id; those of "gpt2" in its byte alphabet, those of "llama" with ▁ for space
+	Tokens []string    // texts by id; those of "gpt2" in its byte alphabet, those of the others with ▁ for space
 	Scores []float32   // by id, "llama" only: what merges first
 	Types  []TokenType // by id; nil if all are normal
-	Merges []string    // "gpt2", and "llama" with HF: pairs "left right", what merges first
+	Merges []string    // "gpt2", "gemma4", and "llama" with HF: pairs "left right", what merges first
 
 	BOS, EOS, EOT, EOM, UNK, PAD int
 
@@ -118,14 +118,14 @@ func New(v Vocab) (*Tokenizer, error) {
 
 // Check reports whether vocabularies of a kind and a pre-tokenizer, as Vocab has them, are supported.
 func Check(model, pre string) error {
-	if model != "llama" && model != "gpt2" {
-		return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE)", model)
-	}
-	if model == "gpt2" {
+	switch model {
+	case "llama", "gemma4":
+		return nil
+	case "gpt2":
 		_, err := preOf(pre)
 		return err
 	}
-	return nil
+	return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE), gemma4", model)
 }
 
 func check(v *Vocab) error {

@@ -335,6 +335,7 @@ func moreFamilies() []tiny {
 		`, count("feed_forward_length", 96)),
 		mixture("bailingmoe", "bailingmoe", expertsPart+strings.ReplaceAll(sharedPart, " s", " x+x"), norms, inner, count("expert_shared_count", 2)),
 		of("qwen2vl", "qwen2vl", llama+qkvBiases, sections), of("qwen3vl", "qwen3vl", llama+qkNorms, sections),
+		mixture("qwen3vlmoe", "qwen3vlmoe", expertsPart+qkNorms, inner, sections),
 		of("glm4-sections", "glm4", strings.ReplaceAll(strings.ReplaceAll(llama, "ffn_gate.weight d f", ""), "ffn_up.weight d f", "ffn_up.weight d f+f")+qkvBiases+`
 			post_attention_norm.weight d
 			post_ffw_norm.weight d

@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"cmp"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
@@ -169,6 +170,15 @@ func TestLikeLlamaCpp(t *testing.T) {
 				t.Errorf("we are %.2e from the exact result, llama.cpp %.2e", oursOff, theirsOff)
 			}
 		})
+	}
+}
+
+// What is said to be supported has been held beside llama.cpp.
+func TestEveryArchitectureHasAGolden(t *testing.T) {
+	for name := range architectures {
+		if !slices.ContainsFunc(recipes, func(r tiny) bool { return cmp.Or(r.architecture, "llama") == name }) {
+			t.Errorf("%s has none", name)
+		}
 	}
 }
 

@@ -43,6 +43,9 @@ func (e *endpoint) constrained(c *call, title string, body map[string]any) error
 	}
 	if k.Kind == llm.ConstrainCall { // the prompt begins the call; nothing holds what follows
 		for _, call := range k.Calls {
+			if call.Schema == "" {
+				continue
+			}
 			c.report.Add(llm.CodeArgumentsUnheld, call.Name, title+" is not told what arguments the tool takes")
 		}
 		return nil

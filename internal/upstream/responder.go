@@ -154,6 +154,11 @@ func (r *responder) call(c chat.Conversation, params llm.Params, rung chatformat
 		}
 		c.Tools = nil
 	}
+	for _, t := range c.Tools {
+		if t.Strict {
+			report.Add(llm.CodeArgumentsUnheld, t.Name, "whether the engine holds arguments to the schema is not known")
+		}
+	}
 	c, notes, err := r.guard(c)
 	if err != nil {
 		return nil, err

@@ -257,14 +257,15 @@ func Encode(v any) []byte {
 
 // Function is a tool as chat templates print it, which know OpenAI's older form.
 // parameters may be nil.
-func Function(name, description string, parameters json.RawMessage) json.RawMessage {
+func Function(name, description string, parameters json.RawMessage, strict bool) json.RawMessage {
 	type function struct {
 		Name        string          `json:"name"`
 		Description string          `json:"description,omitempty"`
 		Parameters  json.RawMessage `json:"parameters,omitempty"`
+		Strict      bool            `json:"strict,omitempty"`
 	}
 	return Encode(struct {
 		Type     string   `json:"type"`
 		Function function `json:"function"`
-	}{"function", function{name, description, parameters}})
+	}{"function", function{name, description, parameters, strict}})
 }

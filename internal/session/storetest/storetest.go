@@ -29,7 +29,7 @@ func Run(t *testing.T, open func(*testing.T) session.Store) {
 		"search finds words and nothing deleted":     search,
 		"keys are remembered":                        receipts,
 		"what is purged is gone":                     purge,
-		"characters keep their revisions":            characters,
+		"documents keep their revisions":             documents,
 		"one of many writers wins each time":         race,
 		"nothing is shared":                          shared,
 		"pictures are their sessions'":               media,
@@ -354,38 +354,44 @@ func purge(t *testing.T, s session.Store) {
 	must(t, s.Commit(ctx, talk("one", 0, "anew")))
 }
 
-func characters(t *testing.T, s session.Store) {
+func documents(t *testing.T, s session.Store) {
+	for _, shelf := range []session.Shelf{session.Characters, session.Lorebooks} {
+		t.Run(string(shelf), func(t *testing.T) { documentsOf(t, s, shelf) })
+	}
+}
+
+func documentsOf(t *testing.T, s session.Store, shelf session.Shelf) {
 	ctx := t.Context()
-	c := session.Character{ID: "a", Revision: 1, Name: "Zoe", File: "z.yaml", Data: []byte("name: Zoe\n\x00\xff"), Created: at(0)}
-	must(t, s.AddCharacter(ctx, c))
-	must(t, s.AddCharacter(ctx, session.Character{ID: "b", Revision: 1, Name: "Ada", File: "a.json", Data: []byte("{}"), Created: at(0)}))
-	must(t, s.AddCharacter(ctx, session.Character{ID: "c", Revision: 1, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(0)}))
+	c := session.Document{ID: "a", Revision: 1, Name: "Zoe", File: "z.yaml", Data: []byte("name: Zoe\n\x00\xff"), Created: at(0)}
+	must(t, s.AddDocument(ctx, shelf, c))
+	must(t, s.AddDocument(ctx, shelf, session.Document{ID: "b", Revision: 1, Name: "Ada", File: "a.json", Data: []byte("{}"), Created: at(0)}))
+	must(t, s.AddDocument(ctx, shelf, session.Document{ID: "c", Revision: 1, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(0)}))
 	d := c
 	d.Revision, d.Data = 2, []byte("name: Zoë\n")
-	must(t, s.AddCharacter(ctx, d))
+	must(t, s.AddDocument(ctx, shelf, d))
 	for _, bad := range []int64{0, 1, 2, 4} {
 		x := c
 		x.Revision = bad
-		if err := s.AddCharacter(ctx, x); !errors.Is(err, session.ErrStale) {
+		if err := s.AddDocument(ctx, shelf, x); !errors.Is(err, session.ErrStale) {
 			t.Errorf("revision %d: %v", bad, err)
 		}
 	}
-	must(t, s.AddCharacter(ctx, session.Character{ID: "c", Revision: 2, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(1), Deleted: true}))
-	for revision, want := range map[int64]session.Character{0: d, 1: c, 2: d} {
-		got, err := s.Character(ctx, "a", revision)
+	must(t, s.AddDocument(ctx, shelf, session.Document{ID: "c", Revision: 2, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(1), Deleted: true}))
+	for revision, want := range map[int64]session.Document{0: d, 1: c, 2: d} {
+		got, err := s.Document(ctx, shelf, "a", revision)
 		must(t, err)
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("revision %d: got %+v, want %+v", revision, got, want)
 		}
 	}
-	_, err := s.Character(ctx, "a", 3)
+	_, err := s.Document(ctx, shelf, "a", 3)
 	wantCode(t, err, llm.NotFound)
-	_, err = s.Character(ctx, "x", 0)
+	_, err = s.Document(ctx, shelf, "x", 0)
 	wantCode(t, err, llm.NotFound)
-	if gone, err := s.Character(ctx, "c", 0); err != nil || !gone.Deleted {
+	if gone, err := s.Document(ctx, shelf, "c", 0); err != nil || !gone.Deleted {
 		t.Errorf("got %+v, %v", gone, err)
 	}
-	all, err := s.Characters(ctx)
+	all, err := s.Documents(ctx, shelf)
 	must(t, err)
 	if len(all) != 2 || all[0].Name != "Ada" || all[1].Revision != 2 {
 		t.Errorf("got %+v", all)

@@ -1,0 +1,181 @@
+package server
+
+import (
+	"cmp"
+	"mime"
+	"net/http"
+	"path"
+	"strconv"
+	"time"
+
+	"parley/internal/character"
+	"parley/internal/session"
+	"parley/llm"
+)
+
+// A wireDocument is a character or a lorebook as clients see it; its file is
+// had on its own.
+type wireDocument struct {
+	ID       string    `json:"id"`
+	Revision int64     `json:"revision"`
+	Name     string    `json:"name"`
+	File     string    `json:"file"`
+	Bytes    int       `json:"bytes"`
+	Created  time.Time `json:"created"`
+	Deleted  bool      `json:"deleted,omitempty"`
+	Folder   bool      `json:"folder,omitempty"` // of the folder of its kind
+
+	Import *character.ImportReport `json:"import,omitempty"` // of a file that was sent just now
+}
+
+func showDocument(d session.Document) wireDocument {
+	return wireDocument{d.ID, d.Revision, d.Name, d.File, len(d.Data), d.Created, d.Deleted, d.Folder, nil}
+}
+
+// documentRoutes are those of a shelf, whose name in paths is that of the
+// shelf with an s.
+func documentRoutes(shelf session.Shelf) []route {
+	all := "/parley/v1/" + string(shelf) + "s"
+	on := func(handle func(*Server, session.Shelf, http.ResponseWriter, *http.Request) error) func(*Server, http.ResponseWriter, *http.Request) error {
+		return func(s *Server, w http.ResponseWriter, r *http.Request) error { return handle(s, shelf, w, r) }
+	}
+	return []route{
+		{Native, "GET", all, forChat, false, on((*Server).listDocuments)},
+		{Native, "POST", all, forChat, false, on((*Server).saveDocument)},
+		{Native, "GET", all + "/*", forChat, false, on((*Server).readDocument)},
+		{Native, "PUT", all + "/*", forChat, false, on((*Server).saveDocument)},
+		{Native, "DELETE", all + "/*", forChat, false, on((*Server).deleteDocument)},
+		{Native, "GET", all + "/*/file", forChat, false, on((*Server).documentFile)},
+	}
+}
+
+func (s *Server) listDocuments(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {
+	x, err := s.sessions()
+	if err != nil {
+		return err
+	}
+	list, err := x.Documents(r.Context(), shelf)
+	if err != nil {
+		return err
+	}
+	all := []wireDocument{}
+	for _, d := range list {
+		all = append(all, showDocument(d))
+	}
+	return writeValue(w, r, map[string]any{string(shelf) + "s": all})
+}
+
+// saveDocument takes the file, which is the body: PUT under the id of the
+// path, POST under a new one.
+func (s *Server) saveDocument(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {
+	x, err := s.sessions()
+	if err != nil {
+		return err
+	}
+	id := ""
+	if r.Method == http.MethodPut {
+		id = part(r, 1)
+	}
+	data, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	base, err := ifMatch(r)
+	if err != nil {
+		return err
+	}
+	file := r.URL.Query().Get("file")
+	switch {
+	case file != "":
+	case shelf == session.Lorebooks:
+		file = cmp.Or(id, "lorebook") + ".json"
+	default:
+		file = "character.yaml" // its content says what it is, and YAML is what other text is
+	}
+	saved, err := x.SaveDocument(r.Context(), shelf, id, base, file, data)
+	if err != nil {
+		return err
+	}
+	setETag(w, saved.Revision)
+	status := http.StatusOK
+	if saved.Created {
+		status = http.StatusCreated
+		w.Header().Set("Location", "/parley/v1/"+string(shelf)+"s/"+saved.ID)
+	}
+	v := showDocument(saved.Document)
+	v.Import = &saved.Report
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	return writeJSON(w, r, status, body)
+}
+
+// document finds the document of a request, in the revision that it asks for.
+func (s *Server) document(shelf session.Shelf, r *http.Request) (session.Document, error) {
+	x, err := s.sessions()
+	if err != nil {
+		return session.Document{}, err
+	}
+	var revision int64
+	if v := r.URL.Query().Get("revision"); v != "" {
+		if revision, err = strconv.ParseInt(v, 10, 64); err != nil || revision < 1 {
+			return session.Document{}, llm.Errorf(llm.Invalid, "revision", "must be the number of a revision, from 1")
+		}
+	}
+	return x.Document(r.Context(), shelf, part(r, 1), revision)
+}
+
+func (s *Server) readDocument(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {
+	d, err := s.document(shelf, r)
+	if err != nil {
+		return err
+	}
+	setETag(w, d.Revision)
+	return writeValue(w, r, showDocument(d))
+}
+
+// documentFile answers with the file as it was sent. No browser is to run
+// anything in it.
+func (s *Server) documentFile(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {
+	d, err := s.document(shelf, r)
+	if err != nil {
+		return err
+	}
+	kind := "application/octet-stream"
+	switch path.Ext(d.File) {
+	case ".png":
+		kind = "image/png"
+	case ".json":
+		kind = "application/json"
+	}
+	h := w.Header()
+	setETag(w, d.Revision)
+	h.Set("Content-Type", kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(d.File)}))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		if _, err := w.Write(d.Data); err != nil {
+			return errLeft
+		}
+	}
+	return nil
+}
+
+func (s *Server) deleteDocument(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {
+	x, err := s.sessions()
+	if err != nil {
+		return err
+	}
+	base, err := ifMatch(r)
+	if err != nil {
+		return err
+	}
+	if err := x.DeleteDocument(r.Context(), shelf, part(r, 1), base); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

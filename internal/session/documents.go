@@ -1,0 +1,142 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"parley/internal/character"
+	"parley/internal/limits"
+	"parley/llm"
+)
+
+// Documents gives the newest revisions of all documents of a shelf. Those of
+// files that were never used have the revision 0 and no data.
+func (s *Sessions) Documents(ctx context.Context, shelf Shelf) ([]Document, error) {
+	all, err := s.store.Documents(ctx, shelf)
+	files := s.files[shelf]
+	if err != nil || files == nil {
+		return all, err
+	}
+	names, err := files.Names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if plainID(name) && !slices.ContainsFunc(all, func(d Document) bool { return d.ID == name }) {
+			all = append(all, Document{ID: name, Name: name, Folder: true})
+		}
+	}
+	return all, nil
+}
+
+// Document gives a revision of a document; 0 is the newest, if it is not
+// deleted. A file that is new, or another than the newest revision was taken
+// from, is taken over; what was saved here goes before files.
+func (s *Sessions) Document(ctx context.Context, shelf Shelf, id string, revision int64) (Document, error) {
+	d, err := s.store.Document(ctx, shelf, id, revision)
+	missing := err != nil && llm.AsError(err).Code == llm.NotFound
+	if revision != 0 || err != nil && !missing {
+		return d, err
+	}
+	if files := s.files[shelf]; files != nil && plainID(id) && (missing || d.Folder) {
+		file, data, err := files.Read(ctx, id)
+		switch {
+		case err == nil && !bytes.Equal(data, d.Data):
+			taken, err := s.save(ctx, shelf, id, d.Revision, file, data, true)
+			return taken.Document, err
+		case err != nil && llm.AsError(err).Code != llm.NotFound:
+			return Document{}, err
+		}
+	}
+	if missing || d.Deleted {
+		return Document{}, NoDocument(shelf, id)
+	}
+	return d, nil
+}
+
+// Saved is what came of a file that was sent.
+type Saved struct {
+	Document
+	Created bool // there was none of this id
+	Report  character.ImportReport
+}
+
+// SaveDocument adds a revision of a document, as a file that says what it is;
+// one that is not there begins with it. An empty id is one that no other has.
+// base is the revision that the caller saw, 0 being whichever there is.
+func (s *Sessions) SaveDocument(ctx context.Context, shelf Shelf, id string, base int64, file string, data []byte) (Saved, error) {
+	return s.save(ctx, shelf, id, base, file, data, false)
+}
+
+func (s *Sessions) save(ctx context.Context, shelf Shelf, id string, base int64, file string, data []byte, folder bool) (saved Saved, err error) {
+	if err := limits.NameBytes.CheckInt(len(file)); err != nil {
+		return Saved{}, llm.Errorf(llm.Invalid, "file", "%v", err)
+	}
+	name := ""
+	switch shelf {
+	case Lorebooks:
+		var book character.Book
+		if book, saved.Report, err = character.ReadBook(data); err == nil {
+			if name = book.Called(file); name == "." {
+				name = id
+			}
+			if wrong := limits.NameBytes.CheckInt(len(name)); wrong != nil {
+				err = llm.Errorf(llm.Unreadable, "lorebook", "the lorebook's name: %v", wrong)
+			}
+		}
+	default:
+		var card character.Card
+		card, saved.Report, err = character.ReadCard(file, data)
+		name = card.Name
+	}
+	if err != nil {
+		return Saved{}, err
+	}
+	if id == "" {
+		id = s.newID()
+	}
+	if !plainID(id) {
+		return Saved{}, &llm.Error{Code: llm.Invalid, Field: "id", Message: "an id has at most 64 bytes, on one line and without a slash"}
+	}
+	saved.Document, saved.Created, err = s.revise(ctx, shelf, Document{ID: id, Name: name, File: file, Data: data, Created: s.now(), Folder: folder}, base)
+	return saved, err
+}
+
+// plainID reports whether an id can be a part of a path.
+func plainID(id string) bool {
+	return id != "" && len(id) <= 64 && utf8.ValidString(id) && strings.Trim(id, ".") != "" && id == strings.TrimSpace(id) &&
+		!strings.ContainsFunc(id, func(r rune) bool { return r == '/' || r == '\\' || unicode.IsControl(r) })
+}
+
+// DeleteDocument makes a document deleted. Sessions that used it keep the
+// revisions of their replies.
+func (s *Sessions) DeleteDocument(ctx context.Context, shelf Shelf, id string, base int64) error {
+	d, err := s.Document(ctx, shelf, id, 0)
+	if err != nil {
+		return err
+	}
+	d.Deleted, d.Created = true, s.now()
+	_, _, err = s.revise(ctx, shelf, d, base)
+	return err
+}
+
+func (s *Sessions) revise(ctx context.Context, shelf Shelf, d Document, base int64) (_ Document, created bool, err error) {
+	s.documents.Lock()
+	defer s.documents.Unlock()
+	old, err := s.store.Document(ctx, shelf, d.ID, 0)
+	if e, ok := errors.AsType[*llm.Error](err); ok && e.Code == llm.NotFound {
+		created = true
+	} else if err != nil {
+		return Document{}, false, err
+	}
+	if base != 0 && base != old.Revision {
+		return Document{}, false, ErrStale
+	}
+	d.Revision = old.Revision + 1
+	return d, created, s.store.AddDocument(context.WithoutCancel(ctx), shelf, d)
+}
