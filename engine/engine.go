@@ -8,7 +8,6 @@ import (
 	"runtime"
 	"sort"
 	"strconv"
-	"strings"
 	"sync"
 
 	"parley/internal/gguf"
@@ -107,21 +106,6 @@ func Check(path string) error {
 	return nil
 }
 
-// Slow names the types of a file's weights with which this engine is many times
-// slower than with Q8_0, Q6_K, Q4_K or Q4_0, if most of its speed depends on
-// them; it is empty for all other files, and for those that Open refuses.
-func Slow(path string) []string {
-	f, err := gguf.Open(path)
-	if err != nil {
-		return nil
-	}
-	defer f.Close()
-	if transformer.Check(f) != nil {
-		return nil
-	}
-	return transformer.SlowWeights(f)
-}
-
 // OpenBytes is Open for a file in memory, which is used in place and must not
 // change until Close.
 func OpenBytes(data []byte, o Options) (*Engine, error) {
@@ -159,9 +143,6 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads, Context: o.Context, Cache: cache})
 	if err != nil {
 		return nil, err
-	}
-	if slow := transformer.SlowWeights(f); len(slow) > 0 {
-		o.Logger.Warn("slow: the weights have types without arithmetic of their own here; Q4_K_M, Q6_K and Q8_0 files are many times faster", "types", strings.Join(slow, ", "))
 	}
 	e := &Engine{file: f, model: model, words: vocabulary}
 	e.held.words = vocabulary.Texts

@@ -201,21 +201,15 @@ func (m *modelConfig) loader(cfg config, log *slog.Logger) func(context.Context)
 			return instead(ctx)
 		}
 		program, missing := cfg.llamaServer()
-		cause := ""
-		if slow := engine.Slow(m.Path); len(slow) > 0 && missing == nil {
-			cause = "it is many times slower with weights in " + strings.Join(slow, ", ")
-		} else {
-			loaded, err := m.embed(cfg, log)
-			if _, draft := errors.AsType[*engine.DraftError](err); err == nil || draft || !readable(m.Path) {
-				return loaded, err
-			}
-			if missing != nil {
-				return nil, cannotRun(err, missing)
-			}
-			cause = sentence(err)
+		loaded, err := m.embed(cfg, log)
+		if _, draft := errors.AsType[*engine.DraftError](err); err == nil || draft || !readable(m.Path) {
+			return loaded, err
+		}
+		if missing != nil {
+			return nil, cannotRun(err, missing)
 		}
 		if log != nil {
-			log.Info("llama-server runs it, and not the engine inside", "model", m.name(), "program", program, "cause", cause)
+			log.Info("llama-server runs it, and not the engine inside", "model", m.name(), "program", program, "cause", sentence(err))
 		}
 		other := m.onLlamaServer(program, cfg)
 		instead = other.manage(cfg, log)

@@ -22,7 +22,6 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"parley/internal/demo"
-	"parley/internal/gguf"
 )
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
@@ -65,14 +64,6 @@ func TestScripts(t *testing.T) {
 			e.Setenv("PARLEY_DISCOVER", "false")
 			e.Setenv("OLLAMA_MODELS", filepath.Join(e.WorkDir, "ollama"))
 			e.Setenv("PARLEY_LLAMA_SERVER", "no-such-llama-server")
-			// Not in the folder itself, where it would be found.
-			slow := filepath.Join(e.WorkDir, "slow")
-			if err := os.Mkdir(slow, 0o755); err != nil {
-				return err
-			}
-			if err := writeSlow(filepath.Join(slow, "slow.gguf"), demo.Model()); err != nil {
-				return err
-			}
 			for _, name := range []string{"whole.gguf", "truncated.gguf", "unknown-architecture.gguf"} {
 				if err := writeBroken(filepath.Join(e.WorkDir, name), name); err != nil {
 					return err
@@ -284,32 +275,4 @@ func writeBroken(path, fault string) error {
 		copy(data[i:], "mamba")
 	}
 	return os.WriteFile(path, data, 0o644)
-}
-
-// writeSlow makes a model file in whose types the engine has no arithmetic. Its
-// weights are all zero.
-func writeSlow(path string, data []byte) error {
-	f, err := gguf.Parse(data)
-	if err != nil {
-		return err
-	}
-	var meta []gguf.KV
-	for _, key := range f.Keys() {
-		v, _ := f.Value(key)
-		meta = append(meta, gguf.KV{Key: key, Value: v})
-	}
-	var tensors []gguf.TensorSource
-	for _, x := range f.Tensors {
-		source := gguf.TensorSource{Name: x.Name, Type: x.Type, Shape: x.Shape, Data: bytes.NewReader(x.Data)}
-		if x.Type == gguf.Q8_0 {
-			source.Type = gguf.Q5_0
-			source.Data = bytes.NewReader(make([]byte, x.Elements()/gguf.Q5_0.BlockSize()*gguf.Q5_0.BlockBytes()))
-		}
-		tensors = append(tensors, source)
-	}
-	var b bytes.Buffer
-	if err := gguf.Write(&b, meta, tensors); err != nil {
-		return err
-	}
-	return os.WriteFile(path, b.Bytes(), 0o644)
 }

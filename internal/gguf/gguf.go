@@ -26,7 +26,8 @@ type File struct {
 	keys    []string
 	values  map[string]Value
 	tensors map[string]int // name → index in Tensors
-	unmap   func() error   // nil if the data is not ours
+	mapped  [][]byte       // the files' mappings, none if the data is not ours
+	unmap   func() error   // likewise
 }
 
 // Tensor is one tensor of a file.
@@ -98,15 +99,23 @@ func open(path string, part bool) (*File, error) {
 		unmap()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
-	file.unmap = unmap
+	file.unmap, file.mapped = unmap, [][]byte{data}
 	return file, nil
+}
+
+// Forget says that what was read of the tensors is not needed soon, and lets the operating
+// system have that memory. Nothing else changes: it is read from the file again.
+func (f *File) Forget() {
+	for _, data := range f.mapped {
+		forget(data)
+	}
 }
 
 // Close releases the mapping. No Value taken from the File and no tensor's Data may be used
 // afterwards; strings and slices returned by the typed getters are copies and stay valid.
 func (f *File) Close() error {
 	unmap := f.unmap
-	f.unmap, f.keys, f.values, f.tensors, f.Tensors = nil, nil, nil, nil, nil
+	f.unmap, f.mapped, f.keys, f.values, f.tensors, f.Tensors = nil, nil, nil, nil, nil, nil
 	if unmap == nil {
 		return nil
 	}

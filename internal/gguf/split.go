@@ -80,6 +80,7 @@ func openParts(paths []string) (*File, error) {
 			return nil, missingPart(paths, i+1, err)
 		}
 		unmaps = append(unmaps, part.unmap)
+		whole.mapped = append(whole.mapped, part.mapped...)
 		if err = part.isPart(i+1, len(paths)); err == nil {
 			err = whole.add(part)
 		}

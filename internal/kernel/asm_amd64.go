@@ -7,252 +7,107 @@ package kernel
 // dotsF32x1AVX2 is dotsGo for F32 and tiles of 1.
 //
 //go:noescape
-func dotsF32x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x1AVX2 is dotsGo for F16 and tiles of 1.
 //
 //go:noescape
-func dotsF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x1AVX2 is dotsGo for BF16 and tiles of 1.
 //
 //go:noescape
-func dotsBF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x1AVX2 is dotsGo for Q8_0 and tiles of 1.
-//
-//go:noescape
-func dotsQ8_0x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x1AVX2 is dotsGo for Q4_0 and tiles of 1.
-//
-//go:noescape
-func dotsQ4_0x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx1AVX2 is dotsGo for Q4_K and tiles of 1.
-//
-//go:noescape
-func dotsQ4_Kx1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx1AVX2 is dotsGo for Q6_K and tiles of 1.
-//
-//go:noescape
-func dotsQ6_Kx1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsBF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF32x2AVX2 is dotsGo for F32 and tiles of 2.
 //
 //go:noescape
-func dotsF32x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x2AVX2 is dotsGo for F16 and tiles of 2.
 //
 //go:noescape
-func dotsF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x2AVX2 is dotsGo for BF16 and tiles of 2.
 //
 //go:noescape
-func dotsBF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x2AVX2 is dotsGo for Q8_0 and tiles of 2.
-//
-//go:noescape
-func dotsQ8_0x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x2AVX2 is dotsGo for Q4_0 and tiles of 2.
-//
-//go:noescape
-func dotsQ4_0x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx2AVX2 is dotsGo for Q4_K and tiles of 2.
-//
-//go:noescape
-func dotsQ4_Kx2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx2AVX2 is dotsGo for Q6_K and tiles of 2.
-//
-//go:noescape
-func dotsQ6_Kx2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsBF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF32x4AVX2 is dotsGo for F32 and tiles of 4.
 //
 //go:noescape
-func dotsF32x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x4AVX2 is dotsGo for F16 and tiles of 4.
 //
 //go:noescape
-func dotsF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x4AVX2 is dotsGo for BF16 and tiles of 4.
 //
 //go:noescape
-func dotsBF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x4AVX2 is dotsGo for Q8_0 and tiles of 4.
-//
-//go:noescape
-func dotsQ8_0x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x4AVX2 is dotsGo for Q4_0 and tiles of 4.
-//
-//go:noescape
-func dotsQ4_0x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx4AVX2 is dotsGo for Q4_K and tiles of 4.
-//
-//go:noescape
-func dotsQ4_Kx4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx4AVX2 is dotsGo for Q6_K and tiles of 4.
-//
-//go:noescape
-func dotsQ6_Kx4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsBF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF32x1AVX512 is dotsGo for F32 and tiles of 1.
 //
 //go:noescape
-func dotsF32x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x1AVX512 is dotsGo for F16 and tiles of 1.
 //
 //go:noescape
-func dotsF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x1AVX512 is dotsGo for BF16 and tiles of 1.
 //
 //go:noescape
-func dotsBF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x1AVX512 is dotsGo for Q8_0 and tiles of 1.
-//
-//go:noescape
-func dotsQ8_0x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x1AVX512 is dotsGo for Q4_0 and tiles of 1.
-//
-//go:noescape
-func dotsQ4_0x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx1AVX512 is dotsGo for Q4_K and tiles of 1.
-//
-//go:noescape
-func dotsQ4_Kx1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx1AVX512 is dotsGo for Q6_K and tiles of 1.
-//
-//go:noescape
-func dotsQ6_Kx1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsBF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF32x2AVX512 is dotsGo for F32 and tiles of 2.
 //
 //go:noescape
-func dotsF32x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x2AVX512 is dotsGo for F16 and tiles of 2.
 //
 //go:noescape
-func dotsF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x2AVX512 is dotsGo for BF16 and tiles of 2.
 //
 //go:noescape
-func dotsBF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x2AVX512 is dotsGo for Q8_0 and tiles of 2.
-//
-//go:noescape
-func dotsQ8_0x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x2AVX512 is dotsGo for Q4_0 and tiles of 2.
-//
-//go:noescape
-func dotsQ4_0x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx2AVX512 is dotsGo for Q4_K and tiles of 2.
-//
-//go:noescape
-func dotsQ4_Kx2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx2AVX512 is dotsGo for Q6_K and tiles of 2.
-//
-//go:noescape
-func dotsQ6_Kx2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsBF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF32x4AVX512 is dotsGo for F32 and tiles of 4.
 //
 //go:noescape
-func dotsF32x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x4AVX512 is dotsGo for F16 and tiles of 4.
 //
 //go:noescape
-func dotsF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x4AVX512 is dotsGo for BF16 and tiles of 4.
 //
 //go:noescape
-func dotsBF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x4AVX512 is dotsGo for Q8_0 and tiles of 4.
-//
-//go:noescape
-func dotsQ8_0x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x4AVX512 is dotsGo for Q4_0 and tiles of 4.
-//
-//go:noescape
-func dotsQ4_0x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx4AVX512 is dotsGo for Q4_K and tiles of 4.
-//
-//go:noescape
-func dotsQ4_Kx4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx4AVX512 is dotsGo for Q6_K and tiles of 4.
-//
-//go:noescape
-func dotsQ6_Kx4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsBF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF32x8AVX512 is dotsGo for F32 and tiles of 8.
 //
 //go:noescape
-func dotsF32x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF32x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsF16x8AVX512 is dotsGo for F16 and tiles of 8.
 //
 //go:noescape
-func dotsF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+func dotsF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // dotsBF16x8AVX512 is dotsGo for BF16 and tiles of 8.
 //
 //go:noescape
-func dotsBF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ8_0x8AVX512 is dotsGo for Q8_0 and tiles of 8.
-//
-//go:noescape
-func dotsQ8_0x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_0x8AVX512 is dotsGo for Q4_0 and tiles of 8.
-//
-//go:noescape
-func dotsQ4_0x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ4_Kx8AVX512 is dotsGo for Q4_K and tiles of 8.
-//
-//go:noescape
-func dotsQ4_Kx8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// dotsQ6_Kx8AVX512 is dotsGo for Q6_K and tiles of 8.
-//
-//go:noescape
-func dotsQ6_Kx8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-
-// offsetsAVX512 writes −8 times the sums of each four numbers, chunks of 64.
-//
-//go:noescape
-func offsetsAVX512(offsets *int32, q *int8, chunks int)
+func dotsBF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 
 // sumSquaresAVX2 is sumSquaresGo for chunks of 16.
 //

@@ -4,32 +4,32 @@
 
 #include "textflag.h"
 
-// func dotsF32x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX
-TEXT ·dotsF32x1AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
 chunk:
 	VMOVUPS      (AX), Y2
-	VMULPS       (DI), Y2, Y2
+	VMULPS       (CX), Y2, Y2
 	VADDPS       Y2, Y0, Y0
 	VMOVUPS      32(AX), Y2
-	VMULPS       32(DI), Y2, Y2
+	VMULPS       32(CX), Y2, Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         $+64, AX
-	ADDQ         $+64, DI
-	DECQ         SI
+	ADDQ         $+64, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
+	MOVQ         BX, AX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -38,40 +38,40 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
+	ADDQ         AX, DX
+	DECQ         SI
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, F16C
-TEXT ·dotsF16x1AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
 chunk:
 	VCVTPH2PS    (AX), Y2
-	VMULPS       (DI), Y2, Y2
+	VMULPS       (CX), Y2, Y2
 	VADDPS       Y2, Y0, Y0
 	VCVTPH2PS    16(AX), Y2
-	VMULPS       32(DI), Y2, Y2
+	VMULPS       32(CX), Y2, Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         $+32, AX
-	ADDQ         $+64, DI
-	DECQ         SI
+	ADDQ         $+64, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
+	MOVQ         BX, AX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -80,42 +80,42 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
+	ADDQ         AX, DX
+	DECQ         SI
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX2
-TEXT ·dotsBF16x1AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x1AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 
 chunk:
 	VPMOVZXWD    (AX), Y2
 	VPSLLD       $0x10, Y2, Y2
-	VMULPS       (DI), Y2, Y2
+	VMULPS       (CX), Y2, Y2
 	VADDPS       Y2, Y0, Y0
 	VPMOVZXWD    16(AX), Y2
 	VPSLLD       $0x10, Y2, Y2
-	VMULPS       32(DI), Y2, Y2
+	VMULPS       32(CX), Y2, Y2
 	VADDPS       Y2, Y1, Y1
 	ADDQ         $+32, AX
-	ADDQ         $+64, DI
-	DECQ         SI
+	ADDQ         $+64, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
+	MOVQ         BX, AX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -124,493 +124,25 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ8_0x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ8_0x1AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   chunks+40(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-
-chunk:
-	VMOVDQU      2(AX), Y2
-	VPABSB       Y2, Y3
-	VPBROADCASTW (AX), X4
-	VCVTPH2PS    X4, Y4
-	VMOVDQU      (DI), Y5
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     words1<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS (R8), Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y0, Y0
-	VMOVDQU      36(AX), Y2
-	VPABSB       Y2, Y3
-	VPBROADCASTW 34(AX), X4
-	VCVTPH2PS    X4, Y4
-	VMOVDQU      32(DI), Y5
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     words1<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 4(R8), Y2
-	VMULPS       Y4, Y2, Y2
-	VMULPS       Y2, Y5, Y5
-	VADDPS       Y5, Y1, Y1
-	ADDQ         $+68, AX
-	ADDQ         $+64, DI
-	ADDQ         $+8, R8
+	ADDQ         AX, DX
 	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
 	JNZ          row
 	VZEROUPPER
 	RET
 
-DATA words1<>+0(SB)/8, $0x0001000100010001
-DATA words1<>+8(SB)/8, $0x0001000100010001
-DATA words1<>+16(SB)/8, $0x0001000100010001
-DATA words1<>+24(SB)/8, $0x0001000100010001
-GLOBL words1<>(SB), RODATA|NOPTR, $32
-
-// func dotsQ4_0x1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_0x1AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   chunks+40(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-
-chunk:
-	VMOVDQU      2(AX), X2
-	VPSRLW       $0x04, X2, X3
-	VINSERTI128  $0x01, X3, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VPSUBB       bytes8<>+0(SB), Y2, Y2
-	VPABSB       Y2, Y3
-	VPBROADCASTW (AX), X4
-	VCVTPH2PS    X4, Y4
-	VMOVDQU      (DI), Y5
-	VPSIGNB      Y2, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     words1<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS (R8), Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VADDPS       Y5, Y0, Y0
-	VMOVDQU      20(AX), X6
-	VPSRLW       $0x04, X6, X2
-	VINSERTI128  $0x01, X2, Y6, Y6
-	VPAND        bytes15<>+0(SB), Y6, Y6
-	VPSUBB       bytes8<>+0(SB), Y6, Y6
-	VPABSB       Y6, Y3
-	VPBROADCASTW 18(AX), X4
-	VCVTPH2PS    X4, Y4
-	VMOVDQU      32(DI), Y5
-	VPSIGNB      Y6, Y5, Y5
-	VPMADDUBSW   Y5, Y3, Y5
-	VPMADDWD     words1<>+0(SB), Y5, Y5
-	VCVTDQ2PS    Y5, Y5
-	VBROADCASTSS 4(R8), Y3
-	VMULPS       Y4, Y3, Y3
-	VMULPS       Y3, Y5, Y5
-	VADDPS       Y5, Y1, Y1
-	ADDQ         $+36, AX
-	ADDQ         $+64, DI
-	ADDQ         $+8, R8
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-DATA bytes15<>+0(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA bytes15<>+8(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA bytes15<>+16(SB)/8, $0x0f0f0f0f0f0f0f0f
-DATA bytes15<>+24(SB)/8, $0x0f0f0f0f0f0f0f0f
-GLOBL bytes15<>(SB), RODATA|NOPTR, $32
-
-DATA bytes8<>+0(SB)/8, $0x0808080808080808
-DATA bytes8<>+8(SB)/8, $0x0808080808080808
-DATA bytes8<>+16(SB)/8, $0x0808080808080808
-DATA bytes8<>+24(SB)/8, $0x0808080808080808
-GLOBL bytes8<>(SB), RODATA|NOPTR, $32
-
-// func dotsQ4_Kx1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_Kx1AVX2(SB), NOSPLIT, $112-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (SP)
-	VMOVUPS Y0, 32(SP)
-	VMOVUPS X0, 96(SP)
-
-chunk:
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
-	MOVL         12(AX), R12
-	MOVL         R10, R13
-	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X0
-	SHRL         $0x02, R10
-	ANDL         $0x30303030, R10
-	MOVL         R12, R13
-	ANDL         $0x0f0f0f0f, R13
-	ORL          R13, R10
-	VMOVD        R10, X1
-	VPUNPCKLDQ   X1, X0, X0
-	SHRL         $0x04, R12
-	MOVL         R11, R13
-	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X1
-	SHRL         $0x02, R11
-	ANDL         $0x30303030, R11
-	MOVL         R12, R13
-	ANDL         $0x0f0f0f0f, R13
-	ORL          R13, R11
-	VMOVD        R11, X2
-	VPUNPCKLDQ   X2, X1, X1
-	VPMOVZXBW    X0, X0
-	VMOVDQU      X0, 64(SP)
-	VPMOVZXBW    X1, X1
-	VPBROADCASTW 2(AX), X0
-	VCVTPH2PS    X0, X0
-	VMOVDQU      (R9), X2
-	VPHADDW      16(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS (R8), X1
-	VMULPS       X0, X1, X1
-	VMULPS       X1, X2, X2
-	VADDPS       96(SP), X2, X2
-	VMOVUPS      X2, 96(SP)
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VMOVDQU      16(AX), Y2
-	VPSRLW       $0x04, Y2, Y3
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VPBROADCASTW 64(SP), Y4
-	VPMADDUBSW   (DI), Y2, Y2
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VPAND        bytes15<>+0(SB), Y3, Y3
-	VPBROADCASTW 66(SP), Y2
-	VPMADDUBSW   32(DI), Y3, Y3
-	VPMADDWD     Y2, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VMOVDQU      48(AX), Y2
-	VPSRLW       $0x04, Y2, Y3
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VPBROADCASTW 68(SP), Y4
-	VPMADDUBSW   64(DI), Y2, Y2
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VPAND        bytes15<>+0(SB), Y3, Y3
-	VPBROADCASTW 70(SP), Y2
-	VPMADDUBSW   96(DI), Y3, Y3
-	VPMADDWD     Y2, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VMOVDQU      80(AX), Y2
-	VPSRLW       $0x04, Y2, Y3
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VPBROADCASTW 72(SP), Y4
-	VPMADDUBSW   128(DI), Y2, Y2
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VPAND        bytes15<>+0(SB), Y3, Y3
-	VPBROADCASTW 74(SP), Y2
-	VPMADDUBSW   160(DI), Y3, Y3
-	VPMADDWD     Y2, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VMOVDQU      112(AX), Y2
-	VPSRLW       $0x04, Y2, Y3
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VPBROADCASTW 76(SP), Y4
-	VPMADDUBSW   192(DI), Y2, Y2
-	VPMADDWD     Y4, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VPAND        bytes15<>+0(SB), Y3, Y3
-	VPBROADCASTW 78(SP), Y2
-	VPMADDUBSW   224(DI), Y3, Y3
-	VPMADDWD     Y2, Y3, Y3
-	VPADDD       Y3, Y1, Y1
-	VPBROADCASTW (AX), X2
-	VCVTPH2PS    X2, Y2
-	VBROADCASTSS (R8), Y3
-	VMULPS       Y2, Y3, Y3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y3, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	ADDQ         $+144, AX
-	ADDQ         $+256, DI
-	ADDQ         $+4, R8
-	ADDQ         $+32, R9
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      32(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      96(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ6_Kx1AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ6_Kx1AVX2(SB), NOSPLIT, $96-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (SP)
-	VMOVUPS Y0, 32(SP)
-
-chunk:
-	VPMOVSXBW    192(AX), Y0
-	VMOVDQU      Y0, 64(SP)
-	VPMADDWD     (R9), Y0, Y2
-	VPSLLD       $0x05, Y2, Y2
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VPSUBD       Y2, Y0, Y0
-	VMOVDQU      (AX), Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      128(AX), Y3
-	VPSLLW       $0x04, Y3, Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 64(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   (DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VMOVDQU      32(AX), Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      128(AX), Y3
-	VPSLLW       $0x02, Y3, Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 68(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   32(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VMOVDQU      (AX), Y2
-	VPSRLW       $0x04, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      128(AX), Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 72(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   64(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VMOVDQU      32(AX), Y2
-	VPSRLW       $0x04, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      128(AX), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 76(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   96(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VMOVDQU      64(AX), Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      160(AX), Y3
-	VPSLLW       $0x04, Y3, Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 80(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   128(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VMOVDQU      96(AX), Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      160(AX), Y3
-	VPSLLW       $0x02, Y3, Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 84(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   160(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VMOVDQU      64(AX), Y2
-	VPSRLW       $0x04, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      160(AX), Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 88(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   192(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y0, Y0
-	VMOVDQU      96(AX), Y2
-	VPSRLW       $0x04, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y2, Y2
-	VMOVDQU      160(AX), Y3
-	VPSRLW       $0x02, Y3, Y3
-	VPAND        bytes48<>+0(SB), Y3, Y3
-	VPOR         Y3, Y2, Y2
-	VPBROADCASTD 92(SP), Y3
-	VPSHUFB      firstThenSecond<>+0(SB), Y3, Y3
-	VPMADDUBSW   224(DI), Y2, Y2
-	VPMADDWD     Y3, Y2, Y2
-	VPADDD       Y2, Y1, Y1
-	VPBROADCASTW 208(AX), X2
-	VCVTPH2PS    X2, Y2
-	VBROADCASTSS (R8), Y3
-	VMULPS       Y2, Y3, Y3
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y3, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y3, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	ADDQ         $+210, AX
-	ADDQ         $+256, DI
-	ADDQ         $+4, R8
-	ADDQ         $+32, R9
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      32(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-DATA bytes48<>+0(SB)/8, $0x3030303030303030
-DATA bytes48<>+8(SB)/8, $0x3030303030303030
-DATA bytes48<>+16(SB)/8, $0x3030303030303030
-DATA bytes48<>+24(SB)/8, $0x3030303030303030
-GLOBL bytes48<>(SB), RODATA|NOPTR, $32
-
-DATA firstThenSecond<>+0(SB)/8, $0x0100010001000100
-DATA firstThenSecond<>+8(SB)/8, $0x0100010001000100
-DATA firstThenSecond<>+16(SB)/8, $0x0302030203020302
-DATA firstThenSecond<>+24(SB)/8, $0x0302030203020302
-GLOBL firstThenSecond<>(SB), RODATA|NOPTR, $32
-
-// func dotsF32x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX
-TEXT ·dotsF32x2AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x2AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -618,21 +150,21 @@ row:
 
 chunk:
 	VMOVUPS      (AX), Y4
-	VMULPS       (DI), Y4, Y5
+	VMULPS       (CX), Y4, Y5
 	VADDPS       Y5, Y0, Y0
-	VMULPS       64(DI), Y4, Y4
+	VMULPS       64(CX), Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VMOVUPS      32(AX), Y4
-	VMULPS       32(DI), Y4, Y5
+	VMULPS       32(CX), Y4, Y5
 	VADDPS       Y5, Y1, Y1
-	VMULPS       96(DI), Y4, Y4
+	VMULPS       96(CX), Y4, Y4
 	VADDPS       Y4, Y3, Y3
 	ADDQ         $+64, AX
-	ADDQ         $+128, DI
-	DECQ         SI
+	ADDQ         $+128, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
+	MOVQ         BX, AX
+	MOVQ         stride+8(FP), CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -641,7 +173,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -650,25 +182,25 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
+	ADDQ         AX, DX
+	DECQ         SI
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, F16C
-TEXT ·dotsF16x2AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x2AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -676,21 +208,21 @@ row:
 
 chunk:
 	VCVTPH2PS    (AX), Y4
-	VMULPS       (DI), Y4, Y5
+	VMULPS       (CX), Y4, Y5
 	VADDPS       Y5, Y0, Y0
-	VMULPS       64(DI), Y4, Y4
+	VMULPS       64(CX), Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VCVTPH2PS    16(AX), Y4
-	VMULPS       32(DI), Y4, Y5
+	VMULPS       32(CX), Y4, Y5
 	VADDPS       Y5, Y1, Y1
-	VMULPS       96(DI), Y4, Y4
+	VMULPS       96(CX), Y4, Y4
 	VADDPS       Y4, Y3, Y3
 	ADDQ         $+32, AX
-	ADDQ         $+128, DI
-	DECQ         SI
+	ADDQ         $+128, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
+	MOVQ         BX, AX
+	MOVQ         stride+8(FP), CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -699,7 +231,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -708,25 +240,25 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
+	ADDQ         AX, DX
+	DECQ         SI
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX2
-TEXT ·dotsBF16x2AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x2AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -735,22 +267,22 @@ row:
 chunk:
 	VPMOVZXWD    (AX), Y4
 	VPSLLD       $0x10, Y4, Y4
-	VMULPS       (DI), Y4, Y5
+	VMULPS       (CX), Y4, Y5
 	VADDPS       Y5, Y0, Y0
-	VMULPS       64(DI), Y4, Y4
+	VMULPS       64(CX), Y4, Y4
 	VADDPS       Y4, Y2, Y2
 	VPMOVZXWD    16(AX), Y4
 	VPSLLD       $0x10, Y4, Y4
-	VMULPS       32(DI), Y4, Y5
+	VMULPS       32(CX), Y4, Y5
 	VADDPS       Y5, Y1, Y1
-	VMULPS       96(DI), Y4, Y4
+	VMULPS       96(CX), Y4, Y4
 	VADDPS       Y4, Y3, Y3
 	ADDQ         $+32, AX
-	ADDQ         $+128, DI
-	DECQ         SI
+	ADDQ         $+128, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
+	MOVQ         BX, AX
+	MOVQ         stride+8(FP), CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -759,7 +291,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -768,642 +300,25 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ8_0x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ8_0x2AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   chunks+40(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-
-chunk:
-	VMOVDQU      2(AX), Y4
-	VPABSB       Y4, Y5
-	VPBROADCASTW (AX), X6
-	VCVTPH2PS    X6, Y6
-	VMOVDQU      (DI), Y7
-	VPSIGNB      Y4, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS (R8), Y8
-	VMULPS       Y6, Y8, Y8
-	VMULPS       Y8, Y7, Y7
-	VADDPS       Y7, Y0, Y0
-	VMOVDQU      64(DI), Y7
-	VPSIGNB      Y4, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 8(R8), Y4
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	VMOVDQU      36(AX), Y4
-	VPABSB       Y4, Y5
-	VPBROADCASTW 34(AX), X6
-	VCVTPH2PS    X6, Y6
-	VMOVDQU      32(DI), Y7
-	VPSIGNB      Y4, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 4(R8), Y8
-	VMULPS       Y6, Y8, Y8
-	VMULPS       Y8, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VMOVDQU      96(DI), Y7
-	VPSIGNB      Y4, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 12(R8), Y4
-	VMULPS       Y6, Y4, Y4
-	VMULPS       Y4, Y7, Y7
-	VADDPS       Y7, Y3, Y3
-	ADDQ         $+68, AX
-	ADDQ         $+128, DI
-	ADDQ         $+16, R8
+	ADDQ         AX, DX
 	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y3, Y2, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsQ4_0x2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_0x2AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   chunks+40(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-
-chunk:
-	VMOVDQU      2(AX), X4
-	VPSRLW       $0x04, X4, X5
-	VINSERTI128  $0x01, X5, Y4, Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VPSUBB       bytes8<>+0(SB), Y4, Y4
-	VPABSB       Y4, Y5
-	VPBROADCASTW (AX), X6
-	VCVTPH2PS    X6, Y6
-	VMOVDQU      (DI), Y7
-	VPSIGNB      Y4, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS (R8), Y8
-	VMULPS       Y6, Y8, Y8
-	VMULPS       Y8, Y7, Y7
-	VADDPS       Y7, Y0, Y0
-	VMOVDQU      64(DI), Y7
-	VPSIGNB      Y4, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 8(R8), Y5
-	VMULPS       Y6, Y5, Y5
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y7, Y2, Y2
-	VMOVDQU      20(AX), X9
-	VPSRLW       $0x04, X9, X4
-	VINSERTI128  $0x01, X4, Y9, Y9
-	VPAND        bytes15<>+0(SB), Y9, Y9
-	VPSUBB       bytes8<>+0(SB), Y9, Y9
-	VPABSB       Y9, Y5
-	VPBROADCASTW 18(AX), X6
-	VCVTPH2PS    X6, Y6
-	VMOVDQU      32(DI), Y7
-	VPSIGNB      Y9, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 4(R8), Y8
-	VMULPS       Y6, Y8, Y8
-	VMULPS       Y8, Y7, Y7
-	VADDPS       Y7, Y1, Y1
-	VMOVDQU      96(DI), Y7
-	VPSIGNB      Y9, Y7, Y7
-	VPMADDUBSW   Y7, Y5, Y7
-	VPMADDWD     words1<>+0(SB), Y7, Y7
-	VCVTDQ2PS    Y7, Y7
-	VBROADCASTSS 12(R8), Y5
-	VMULPS       Y6, Y5, Y5
-	VMULPS       Y5, Y7, Y7
-	VADDPS       Y7, Y3, Y3
-	ADDQ         $+36, AX
-	ADDQ         $+128, DI
-	ADDQ         $+16, R8
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y3, Y2, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_Kx2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_Kx2AVX2(SB), NOSPLIT, $192-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (SP)
-	VMOVUPS Y0, 32(SP)
-	VMOVUPS X0, 160(SP)
-	VMOVUPS Y0, 64(SP)
-	VMOVUPS Y0, 96(SP)
-	VMOVUPS X0, 176(SP)
-
-chunk:
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
-	MOVL         12(AX), R12
-	MOVL         R10, R13
-	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X0
-	SHRL         $0x02, R10
-	ANDL         $0x30303030, R10
-	MOVL         R12, R13
-	ANDL         $0x0f0f0f0f, R13
-	ORL          R13, R10
-	VMOVD        R10, X1
-	VPUNPCKLDQ   X1, X0, X0
-	SHRL         $0x04, R12
-	MOVL         R11, R13
-	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X1
-	SHRL         $0x02, R11
-	ANDL         $0x30303030, R11
-	MOVL         R12, R13
-	ANDL         $0x0f0f0f0f, R13
-	ORL          R13, R11
-	VMOVD        R11, X2
-	VPUNPCKLDQ   X2, X1, X1
-	VPMOVZXBW    X0, X0
-	VMOVDQU      X0, 128(SP)
-	VPMOVZXBW    X1, X1
-	VPBROADCASTW 2(AX), X0
-	VCVTPH2PS    X0, X0
-	VMOVDQU      (R9), X2
-	VPHADDW      16(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS (R8), X3
-	VMULPS       X0, X3, X3
-	VMULPS       X3, X2, X2
-	VADDPS       160(SP), X2, X2
-	VMOVUPS      X2, 160(SP)
-	VMOVDQU      32(R9), X2
-	VPHADDW      48(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS 4(R8), X1
-	VMULPS       X0, X1, X1
-	VMULPS       X1, X2, X2
-	VADDPS       176(SP), X2, X2
-	VMOVUPS      X2, 176(SP)
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VMOVDQU      16(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VPBROADCASTW 128(SP), Y6
-	VPMADDUBSW   (DI), Y4, Y7
-	VPMADDWD     Y6, Y7, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDUBSW   256(DI), Y4, Y4
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y5, Y5
-	VPBROADCASTW 130(SP), Y4
-	VPMADDUBSW   32(DI), Y5, Y6
-	VPMADDWD     Y4, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   288(DI), Y5, Y5
-	VPMADDWD     Y4, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VMOVDQU      48(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VPBROADCASTW 132(SP), Y6
-	VPMADDUBSW   64(DI), Y4, Y7
-	VPMADDWD     Y6, Y7, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDUBSW   320(DI), Y4, Y4
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y5, Y5
-	VPBROADCASTW 134(SP), Y4
-	VPMADDUBSW   96(DI), Y5, Y6
-	VPMADDWD     Y4, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   352(DI), Y5, Y5
-	VPMADDWD     Y4, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VMOVDQU      80(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VPBROADCASTW 136(SP), Y6
-	VPMADDUBSW   128(DI), Y4, Y7
-	VPMADDWD     Y6, Y7, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDUBSW   384(DI), Y4, Y4
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y5, Y5
-	VPBROADCASTW 138(SP), Y4
-	VPMADDUBSW   160(DI), Y5, Y6
-	VPMADDWD     Y4, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   416(DI), Y5, Y5
-	VPMADDWD     Y4, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VMOVDQU      112(AX), Y4
-	VPSRLW       $0x04, Y4, Y5
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VPBROADCASTW 140(SP), Y6
-	VPMADDUBSW   192(DI), Y4, Y7
-	VPMADDWD     Y6, Y7, Y7
-	VPADDD       Y7, Y0, Y0
-	VPMADDUBSW   448(DI), Y4, Y4
-	VPMADDWD     Y6, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VPAND        bytes15<>+0(SB), Y5, Y5
-	VPBROADCASTW 142(SP), Y4
-	VPMADDUBSW   224(DI), Y5, Y6
-	VPMADDWD     Y4, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   480(DI), Y5, Y5
-	VPMADDWD     Y4, Y5, Y5
-	VPADDD       Y5, Y3, Y3
-	VPBROADCASTW (AX), X4
-	VCVTPH2PS    X4, Y4
-	VBROADCASTSS (R8), Y5
-	VMULPS       Y4, Y5, Y5
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y5, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y5, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	VBROADCASTSS 4(R8), Y0
-	VMULPS       Y4, Y0, Y0
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y0, Y2, Y2
-	VADDPS       64(SP), Y2, Y2
-	VMOVUPS      Y2, 64(SP)
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VADDPS       96(SP), Y3, Y3
-	VMOVUPS      Y3, 96(SP)
-	ADDQ         $+144, AX
-	ADDQ         $+512, DI
-	ADDQ         $+8, R8
-	ADDQ         $+64, R9
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VMOVUPS      (SP), Y0
-	VMOVUPS      32(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      160(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      64(SP), Y0
-	VMOVUPS      96(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      176(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ6_Kx2AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ6_Kx2AVX2(SB), NOSPLIT, $160-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (SP)
-	VMOVUPS Y0, 32(SP)
-	VMOVUPS Y0, 64(SP)
-	VMOVUPS Y0, 96(SP)
-
-chunk:
-	VPMOVSXBW    192(AX), Y2
-	VMOVDQU      Y2, 128(SP)
-	VPMADDWD     (R9), Y2, Y3
-	VPSLLD       $0x05, Y3, Y3
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VPSUBD       Y3, Y0, Y0
-	VPMADDWD     32(R9), Y2, Y4
-	VPSLLD       $0x05, Y4, Y4
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VPSUBD       Y4, Y2, Y2
-	VMOVDQU      (AX), Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      128(AX), Y5
-	VPSLLW       $0x04, Y5, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 128(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   (DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y0, Y0
-	VPMADDUBSW   256(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VMOVDQU      32(AX), Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      128(AX), Y5
-	VPSLLW       $0x02, Y5, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 132(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   32(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   288(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      (AX), Y4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      128(AX), Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 136(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   64(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y0, Y0
-	VPMADDUBSW   320(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VMOVDQU      32(AX), Y4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      128(AX), Y5
-	VPSRLW       $0x02, Y5, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 140(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   96(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   352(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      64(AX), Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      160(AX), Y5
-	VPSLLW       $0x04, Y5, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 144(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   128(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y0, Y0
-	VPMADDUBSW   384(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VMOVDQU      96(AX), Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      160(AX), Y5
-	VPSLLW       $0x02, Y5, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 148(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   160(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   416(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VMOVDQU      64(AX), Y4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      160(AX), Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 152(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   192(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y0, Y0
-	VPMADDUBSW   448(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y2, Y2
-	VMOVDQU      96(AX), Y4
-	VPSRLW       $0x04, Y4, Y4
-	VPAND        bytes15<>+0(SB), Y4, Y4
-	VMOVDQU      160(AX), Y5
-	VPSRLW       $0x02, Y5, Y5
-	VPAND        bytes48<>+0(SB), Y5, Y5
-	VPOR         Y5, Y4, Y4
-	VPBROADCASTD 156(SP), Y5
-	VPSHUFB      firstThenSecond<>+0(SB), Y5, Y5
-	VPMADDUBSW   224(DI), Y4, Y6
-	VPMADDWD     Y5, Y6, Y6
-	VPADDD       Y6, Y1, Y1
-	VPMADDUBSW   480(DI), Y4, Y4
-	VPMADDWD     Y5, Y4, Y4
-	VPADDD       Y4, Y3, Y3
-	VPBROADCASTW 208(AX), X4
-	VCVTPH2PS    X4, Y4
-	VBROADCASTSS (R8), Y5
-	VMULPS       Y4, Y5, Y5
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y5, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y5, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	VBROADCASTSS 4(R8), Y0
-	VMULPS       Y4, Y0, Y0
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y0, Y2, Y2
-	VADDPS       64(SP), Y2, Y2
-	VMOVUPS      Y2, 64(SP)
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VADDPS       96(SP), Y3, Y3
-	VMOVUPS      Y3, 96(SP)
-	ADDQ         $+210, AX
-	ADDQ         $+512, DI
-	ADDQ         $+8, R8
-	ADDQ         $+64, R9
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VMOVUPS      (SP), Y0
-	VMOVUPS      32(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      64(SP), Y0
-	VMOVUPS      96(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsF32x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX
-TEXT ·dotsF32x4AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x4AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1415,29 +330,29 @@ row:
 
 chunk:
 	VMOVUPS      (AX), Y8
-	VMULPS       (DI), Y8, Y9
+	VMULPS       (CX), Y8, Y9
 	VADDPS       Y9, Y0, Y0
-	VMULPS       64(DI), Y8, Y9
+	VMULPS       64(CX), Y8, Y9
 	VADDPS       Y9, Y2, Y2
-	VMULPS       128(DI), Y8, Y9
+	VMULPS       128(CX), Y8, Y9
 	VADDPS       Y9, Y4, Y4
-	VMULPS       192(DI), Y8, Y8
+	VMULPS       192(CX), Y8, Y8
 	VADDPS       Y8, Y6, Y6
 	VMOVUPS      32(AX), Y8
-	VMULPS       32(DI), Y8, Y9
+	VMULPS       32(CX), Y8, Y9
 	VADDPS       Y9, Y1, Y1
-	VMULPS       96(DI), Y8, Y9
+	VMULPS       96(CX), Y8, Y9
 	VADDPS       Y9, Y3, Y3
-	VMULPS       160(DI), Y8, Y9
+	VMULPS       160(CX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       224(DI), Y8, Y8
+	VMULPS       224(CX), Y8, Y8
 	VADDPS       Y8, Y7, Y7
 	ADDQ         $+64, AX
-	ADDQ         $+256, DI
-	DECQ         SI
+	ADDQ         $+256, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
+	MOVQ         BX, AX
+	MOVQ         stride+8(FP), CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1446,7 +361,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1455,7 +370,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1464,7 +379,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y7, Y6, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1473,25 +388,25 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
+	ADDQ         AX, DX
+	DECQ         SI
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, F16C
-TEXT ·dotsF16x4AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x4AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1503,29 +418,29 @@ row:
 
 chunk:
 	VCVTPH2PS    (AX), Y8
-	VMULPS       (DI), Y8, Y9
+	VMULPS       (CX), Y8, Y9
 	VADDPS       Y9, Y0, Y0
-	VMULPS       64(DI), Y8, Y9
+	VMULPS       64(CX), Y8, Y9
 	VADDPS       Y9, Y2, Y2
-	VMULPS       128(DI), Y8, Y9
+	VMULPS       128(CX), Y8, Y9
 	VADDPS       Y9, Y4, Y4
-	VMULPS       192(DI), Y8, Y8
+	VMULPS       192(CX), Y8, Y8
 	VADDPS       Y8, Y6, Y6
 	VCVTPH2PS    16(AX), Y8
-	VMULPS       32(DI), Y8, Y9
+	VMULPS       32(CX), Y8, Y9
 	VADDPS       Y9, Y1, Y1
-	VMULPS       96(DI), Y8, Y9
+	VMULPS       96(CX), Y8, Y9
 	VADDPS       Y9, Y3, Y3
-	VMULPS       160(DI), Y8, Y9
+	VMULPS       160(CX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       224(DI), Y8, Y8
+	VMULPS       224(CX), Y8, Y8
 	VADDPS       Y8, Y7, Y7
 	ADDQ         $+32, AX
-	ADDQ         $+256, DI
-	DECQ         SI
+	ADDQ         $+256, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
+	MOVQ         BX, AX
+	MOVQ         stride+8(FP), CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1534,7 +449,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1543,7 +458,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1552,7 +467,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y7, Y6, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1561,25 +476,25 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
+	ADDQ         AX, DX
+	DECQ         SI
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX2
-TEXT ·dotsBF16x4AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x4AVX2(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VXORPS Y0, Y0, Y0
 	VXORPS Y1, Y1, Y1
 	VXORPS Y2, Y2, Y2
@@ -1592,30 +507,30 @@ row:
 chunk:
 	VPMOVZXWD    (AX), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VMULPS       (DI), Y8, Y9
+	VMULPS       (CX), Y8, Y9
 	VADDPS       Y9, Y0, Y0
-	VMULPS       64(DI), Y8, Y9
+	VMULPS       64(CX), Y8, Y9
 	VADDPS       Y9, Y2, Y2
-	VMULPS       128(DI), Y8, Y9
+	VMULPS       128(CX), Y8, Y9
 	VADDPS       Y9, Y4, Y4
-	VMULPS       192(DI), Y8, Y8
+	VMULPS       192(CX), Y8, Y8
 	VADDPS       Y8, Y6, Y6
 	VPMOVZXWD    16(AX), Y8
 	VPSLLD       $0x10, Y8, Y8
-	VMULPS       32(DI), Y8, Y9
+	VMULPS       32(CX), Y8, Y9
 	VADDPS       Y9, Y1, Y1
-	VMULPS       96(DI), Y8, Y9
+	VMULPS       96(CX), Y8, Y9
 	VADDPS       Y9, Y3, Y3
-	VMULPS       160(DI), Y8, Y9
+	VMULPS       160(CX), Y8, Y9
 	VADDPS       Y9, Y5, Y5
-	VMULPS       224(DI), Y8, Y8
+	VMULPS       224(CX), Y8, Y8
 	VADDPS       Y8, Y7, Y7
 	ADDQ         $+32, AX
-	ADDQ         $+256, DI
-	DECQ         SI
+	ADDQ         $+256, CX
+	DECQ         DI
 	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
+	MOVQ         BX, AX
+	MOVQ         stride+8(FP), CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1624,7 +539,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1633,7 +548,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1642,7 +557,7 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
+	LEAQ         (AX)(CX*4), AX
 	VADDPS       Y7, Y6, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -1651,1003 +566,36 @@ chunk:
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
 	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
+	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ8_0x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ8_0x4AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   chunks+40(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-
-chunk:
-	VMOVDQU      2(AX), Y8
-	VPABSB       Y8, Y9
-	VPBROADCASTW (AX), X10
-	VCVTPH2PS    X10, Y10
-	VMOVDQU      (DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS (R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y0, Y0
-	VMOVDQU      64(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 8(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y2, Y2
-	VMOVDQU      128(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 16(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y4, Y4
-	VMOVDQU      192(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 24(R8), Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y6, Y6
-	VMOVDQU      36(AX), Y8
-	VPABSB       Y8, Y9
-	VPBROADCASTW 34(AX), X10
-	VCVTPH2PS    X10, Y10
-	VMOVDQU      32(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 4(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y1, Y1
-	VMOVDQU      96(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 12(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y3, Y3
-	VMOVDQU      160(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 20(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y5, Y5
-	VMOVDQU      224(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 28(R8), Y8
-	VMULPS       Y10, Y8, Y8
-	VMULPS       Y8, Y11, Y11
-	VADDPS       Y11, Y7, Y7
-	ADDQ         $+68, AX
-	ADDQ         $+256, DI
-	ADDQ         $+32, R8
+	ADDQ         AX, DX
 	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y3, Y2, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y5, Y4, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y7, Y6, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
 	JNZ          row
 	VZEROUPPER
 	RET
 
-// func dotsQ4_0x4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_0x4AVX2(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   chunks+40(FP), SI
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-
-chunk:
-	VMOVDQU      2(AX), X8
-	VPSRLW       $0x04, X8, X9
-	VINSERTI128  $0x01, X9, Y8, Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VPSUBB       bytes8<>+0(SB), Y8, Y8
-	VPABSB       Y8, Y9
-	VPBROADCASTW (AX), X10
-	VCVTPH2PS    X10, Y10
-	VMOVDQU      (DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS (R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y0, Y0
-	VMOVDQU      64(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 8(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y2, Y2
-	VMOVDQU      128(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 16(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y4, Y4
-	VMOVDQU      192(DI), Y11
-	VPSIGNB      Y8, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 24(R8), Y9
-	VMULPS       Y10, Y9, Y9
-	VMULPS       Y9, Y11, Y11
-	VADDPS       Y11, Y6, Y6
-	VMOVDQU      20(AX), X13
-	VPSRLW       $0x04, X13, X8
-	VINSERTI128  $0x01, X8, Y13, Y13
-	VPAND        bytes15<>+0(SB), Y13, Y13
-	VPSUBB       bytes8<>+0(SB), Y13, Y13
-	VPABSB       Y13, Y9
-	VPBROADCASTW 18(AX), X10
-	VCVTPH2PS    X10, Y10
-	VMOVDQU      32(DI), Y11
-	VPSIGNB      Y13, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 4(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y1, Y1
-	VMOVDQU      96(DI), Y11
-	VPSIGNB      Y13, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 12(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y3, Y3
-	VMOVDQU      160(DI), Y11
-	VPSIGNB      Y13, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 20(R8), Y12
-	VMULPS       Y10, Y12, Y12
-	VMULPS       Y12, Y11, Y11
-	VADDPS       Y11, Y5, Y5
-	VMOVDQU      224(DI), Y11
-	VPSIGNB      Y13, Y11, Y11
-	VPMADDUBSW   Y11, Y9, Y11
-	VPMADDWD     words1<>+0(SB), Y11, Y11
-	VCVTDQ2PS    Y11, Y11
-	VBROADCASTSS 28(R8), Y9
-	VMULPS       Y10, Y9, Y9
-	VMULPS       Y9, Y11, Y11
-	VADDPS       Y11, Y7, Y7
-	ADDQ         $+36, AX
-	ADDQ         $+256, DI
-	ADDQ         $+32, R8
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y3, Y2, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y5, Y4, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VADDPS       Y7, Y6, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_Kx4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ4_Kx4AVX2(SB), NOSPLIT, $352-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (SP)
-	VMOVUPS Y0, 32(SP)
-	VMOVUPS X0, 288(SP)
-	VMOVUPS Y0, 64(SP)
-	VMOVUPS Y0, 96(SP)
-	VMOVUPS X0, 304(SP)
-	VMOVUPS Y0, 128(SP)
-	VMOVUPS Y0, 160(SP)
-	VMOVUPS X0, 320(SP)
-	VMOVUPS Y0, 192(SP)
-	VMOVUPS Y0, 224(SP)
-	VMOVUPS X0, 336(SP)
-
-chunk:
-	MOVL         4(AX), R10
-	MOVL         8(AX), R11
-	MOVL         12(AX), R12
-	MOVL         R10, R13
-	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X0
-	SHRL         $0x02, R10
-	ANDL         $0x30303030, R10
-	MOVL         R12, R13
-	ANDL         $0x0f0f0f0f, R13
-	ORL          R13, R10
-	VMOVD        R10, X1
-	VPUNPCKLDQ   X1, X0, X0
-	SHRL         $0x04, R12
-	MOVL         R11, R13
-	ANDL         $0x3f3f3f3f, R13
-	VMOVD        R13, X1
-	SHRL         $0x02, R11
-	ANDL         $0x30303030, R11
-	MOVL         R12, R13
-	ANDL         $0x0f0f0f0f, R13
-	ORL          R13, R11
-	VMOVD        R11, X2
-	VPUNPCKLDQ   X2, X1, X1
-	VPMOVZXBW    X0, X0
-	VMOVDQU      X0, 256(SP)
-	VPMOVZXBW    X1, X1
-	VPBROADCASTW 2(AX), X0
-	VCVTPH2PS    X0, X0
-	VMOVDQU      (R9), X2
-	VPHADDW      16(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS (R8), X3
-	VMULPS       X0, X3, X3
-	VMULPS       X3, X2, X2
-	VADDPS       288(SP), X2, X2
-	VMOVUPS      X2, 288(SP)
-	VMOVDQU      32(R9), X2
-	VPHADDW      48(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS 4(R8), X3
-	VMULPS       X0, X3, X3
-	VMULPS       X3, X2, X2
-	VADDPS       304(SP), X2, X2
-	VMOVUPS      X2, 304(SP)
-	VMOVDQU      64(R9), X2
-	VPHADDW      80(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS 8(R8), X3
-	VMULPS       X0, X3, X3
-	VMULPS       X3, X2, X2
-	VADDPS       320(SP), X2, X2
-	VMOVUPS      X2, 320(SP)
-	VMOVDQU      96(R9), X2
-	VPHADDW      112(R9), X2, X2
-	VPMADDWD     X1, X2, X2
-	VCVTDQ2PS    X2, X2
-	VBROADCASTSS 12(R8), X1
-	VMULPS       X0, X1, X1
-	VMULPS       X1, X2, X2
-	VADDPS       336(SP), X2, X2
-	VMOVUPS      X2, 336(SP)
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
-	VMOVDQU      16(AX), Y8
-	VPSRLW       $0x04, Y8, Y9
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VPBROADCASTW 256(SP), Y10
-	VPMADDUBSW   (DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDUBSW   256(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDUBSW   512(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDUBSW   768(DI), Y8, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VPAND        bytes15<>+0(SB), Y9, Y9
-	VPBROADCASTW 258(SP), Y8
-	VPMADDUBSW   32(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   288(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   544(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   800(DI), Y9, Y9
-	VPMADDWD     Y8, Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VMOVDQU      48(AX), Y8
-	VPSRLW       $0x04, Y8, Y9
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VPBROADCASTW 260(SP), Y10
-	VPMADDUBSW   64(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDUBSW   320(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDUBSW   576(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDUBSW   832(DI), Y8, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VPAND        bytes15<>+0(SB), Y9, Y9
-	VPBROADCASTW 262(SP), Y8
-	VPMADDUBSW   96(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   352(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   608(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   864(DI), Y9, Y9
-	VPMADDWD     Y8, Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VMOVDQU      80(AX), Y8
-	VPSRLW       $0x04, Y8, Y9
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VPBROADCASTW 264(SP), Y10
-	VPMADDUBSW   128(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDUBSW   384(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDUBSW   640(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDUBSW   896(DI), Y8, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VPAND        bytes15<>+0(SB), Y9, Y9
-	VPBROADCASTW 266(SP), Y8
-	VPMADDUBSW   160(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   416(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   672(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   928(DI), Y9, Y9
-	VPMADDWD     Y8, Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VMOVDQU      112(AX), Y8
-	VPSRLW       $0x04, Y8, Y9
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VPBROADCASTW 268(SP), Y10
-	VPMADDUBSW   192(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y0, Y0
-	VPMADDUBSW   448(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y2, Y2
-	VPMADDUBSW   704(DI), Y8, Y11
-	VPMADDWD     Y10, Y11, Y11
-	VPADDD       Y11, Y4, Y4
-	VPMADDUBSW   960(DI), Y8, Y8
-	VPMADDWD     Y10, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VPAND        bytes15<>+0(SB), Y9, Y9
-	VPBROADCASTW 270(SP), Y8
-	VPMADDUBSW   224(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   480(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   736(DI), Y9, Y10
-	VPMADDWD     Y8, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   992(DI), Y9, Y9
-	VPMADDWD     Y8, Y9, Y9
-	VPADDD       Y9, Y7, Y7
-	VPBROADCASTW (AX), X8
-	VCVTPH2PS    X8, Y8
-	VBROADCASTSS (R8), Y9
-	VMULPS       Y8, Y9, Y9
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y9, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	VBROADCASTSS 4(R8), Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y0, Y2, Y2
-	VADDPS       64(SP), Y2, Y2
-	VMOVUPS      Y2, 64(SP)
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VADDPS       96(SP), Y3, Y3
-	VMOVUPS      Y3, 96(SP)
-	VBROADCASTSS 8(R8), Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y0, Y4, Y4
-	VADDPS       128(SP), Y4, Y4
-	VMOVUPS      Y4, 128(SP)
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y0, Y5, Y5
-	VADDPS       160(SP), Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VBROADCASTSS 12(R8), Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       192(SP), Y6, Y6
-	VMOVUPS      Y6, 192(SP)
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y0, Y7, Y7
-	VADDPS       224(SP), Y7, Y7
-	VMOVUPS      Y7, 224(SP)
-	ADDQ         $+144, AX
-	ADDQ         $+1024, DI
-	ADDQ         $+16, R8
-	ADDQ         $+128, R9
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VMOVUPS      (SP), Y0
-	VMOVUPS      32(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      288(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      64(SP), Y0
-	VMOVUPS      96(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      304(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      128(SP), Y0
-	VMOVUPS      160(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      320(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      192(SP), Y0
-	VMOVUPS      224(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVUPS      336(SP), X1
-	VMOVHLPS     X1, X1, X2
-	VADDPS       X1, X2, X2
-	VMOVSHDUP    X2, X1
-	VADDSS       X1, X2, X2
-	VSUBSS       X2, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsQ6_Kx4AVX2(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, F16C
-TEXT ·dotsQ6_Kx4AVX2(SB), NOSPLIT, $288-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VXORPS  Y0, Y0, Y0
-	VMOVUPS Y0, (SP)
-	VMOVUPS Y0, 32(SP)
-	VMOVUPS Y0, 64(SP)
-	VMOVUPS Y0, 96(SP)
-	VMOVUPS Y0, 128(SP)
-	VMOVUPS Y0, 160(SP)
-	VMOVUPS Y0, 192(SP)
-	VMOVUPS Y0, 224(SP)
-
-chunk:
-	VPMOVSXBW    192(AX), Y6
-	VMOVDQU      Y6, 256(SP)
-	VPMADDWD     (R9), Y6, Y2
-	VPSLLD       $0x05, Y2, Y2
-	VXORPS       Y0, Y0, Y0
-	VXORPS       Y1, Y1, Y1
-	VPSUBD       Y2, Y0, Y0
-	VPMADDWD     32(R9), Y6, Y4
-	VPSLLD       $0x05, Y4, Y4
-	VXORPS       Y2, Y2, Y2
-	VXORPS       Y3, Y3, Y3
-	VPSUBD       Y4, Y2, Y2
-	VPMADDWD     64(R9), Y6, Y7
-	VPSLLD       $0x05, Y7, Y7
-	VXORPS       Y4, Y4, Y4
-	VXORPS       Y5, Y5, Y5
-	VPSUBD       Y7, Y4, Y4
-	VPMADDWD     96(R9), Y6, Y8
-	VPSLLD       $0x05, Y8, Y8
-	VXORPS       Y6, Y6, Y6
-	VXORPS       Y7, Y7, Y7
-	VPSUBD       Y8, Y6, Y6
-	VMOVDQU      (AX), Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      128(AX), Y9
-	VPSLLW       $0x04, Y9, Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 256(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   (DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y0, Y0
-	VPMADDUBSW   256(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y2, Y2
-	VPMADDUBSW   512(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y4, Y4
-	VPMADDUBSW   768(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VMOVDQU      32(AX), Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      128(AX), Y9
-	VPSLLW       $0x02, Y9, Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 260(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   32(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   288(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   544(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   800(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y7, Y7
-	VMOVDQU      (AX), Y8
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      128(AX), Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 264(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   64(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y0, Y0
-	VPMADDUBSW   320(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y2, Y2
-	VPMADDUBSW   576(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y4, Y4
-	VPMADDUBSW   832(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VMOVDQU      32(AX), Y8
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      128(AX), Y9
-	VPSRLW       $0x02, Y9, Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 268(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   96(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   352(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   608(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   864(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y7, Y7
-	VMOVDQU      64(AX), Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      160(AX), Y9
-	VPSLLW       $0x04, Y9, Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 272(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   128(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y0, Y0
-	VPMADDUBSW   384(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y2, Y2
-	VPMADDUBSW   640(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y4, Y4
-	VPMADDUBSW   896(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VMOVDQU      96(AX), Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      160(AX), Y9
-	VPSLLW       $0x02, Y9, Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 276(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   160(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   416(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   672(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   928(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y7, Y7
-	VMOVDQU      64(AX), Y8
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      160(AX), Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 280(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   192(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y0, Y0
-	VPMADDUBSW   448(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y2, Y2
-	VPMADDUBSW   704(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y4, Y4
-	VPMADDUBSW   960(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y6, Y6
-	VMOVDQU      96(AX), Y8
-	VPSRLW       $0x04, Y8, Y8
-	VPAND        bytes15<>+0(SB), Y8, Y8
-	VMOVDQU      160(AX), Y9
-	VPSRLW       $0x02, Y9, Y9
-	VPAND        bytes48<>+0(SB), Y9, Y9
-	VPOR         Y9, Y8, Y8
-	VPBROADCASTD 284(SP), Y9
-	VPSHUFB      firstThenSecond<>+0(SB), Y9, Y9
-	VPMADDUBSW   224(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y1, Y1
-	VPMADDUBSW   480(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y3, Y3
-	VPMADDUBSW   736(DI), Y8, Y10
-	VPMADDWD     Y9, Y10, Y10
-	VPADDD       Y10, Y5, Y5
-	VPMADDUBSW   992(DI), Y8, Y8
-	VPMADDWD     Y9, Y8, Y8
-	VPADDD       Y8, Y7, Y7
-	VPBROADCASTW 208(AX), X8
-	VCVTPH2PS    X8, Y8
-	VBROADCASTSS (R8), Y9
-	VMULPS       Y8, Y9, Y9
-	VCVTDQ2PS    Y0, Y0
-	VMULPS       Y9, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	VCVTDQ2PS    Y1, Y1
-	VMULPS       Y9, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
-	VBROADCASTSS 4(R8), Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y2, Y2
-	VMULPS       Y0, Y2, Y2
-	VADDPS       64(SP), Y2, Y2
-	VMOVUPS      Y2, 64(SP)
-	VCVTDQ2PS    Y3, Y3
-	VMULPS       Y0, Y3, Y3
-	VADDPS       96(SP), Y3, Y3
-	VMOVUPS      Y3, 96(SP)
-	VBROADCASTSS 8(R8), Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y4, Y4
-	VMULPS       Y0, Y4, Y4
-	VADDPS       128(SP), Y4, Y4
-	VMOVUPS      Y4, 128(SP)
-	VCVTDQ2PS    Y5, Y5
-	VMULPS       Y0, Y5, Y5
-	VADDPS       160(SP), Y5, Y5
-	VMOVUPS      Y5, 160(SP)
-	VBROADCASTSS 12(R8), Y0
-	VMULPS       Y8, Y0, Y0
-	VCVTDQ2PS    Y6, Y6
-	VMULPS       Y0, Y6, Y6
-	VADDPS       192(SP), Y6, Y6
-	VMOVUPS      Y6, 192(SP)
-	VCVTDQ2PS    Y7, Y7
-	VMULPS       Y0, Y7, Y7
-	VADDPS       224(SP), Y7, Y7
-	VMOVUPS      Y7, 224(SP)
-	ADDQ         $+210, AX
-	ADDQ         $+1024, DI
-	ADDQ         $+16, R8
-	ADDQ         $+128, R9
-	DECQ         SI
-	JNZ          chunk
-	MOVQ         DX, AX
-	MOVQ         stride+8(FP), SI
-	VMOVUPS      (SP), Y0
-	VMOVUPS      32(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      64(SP), Y0
-	VMOVUPS      96(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      128(SP), Y0
-	VMOVUPS      160(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(SI*4), AX
-	VMOVUPS      192(SP), Y0
-	VMOVUPS      224(SP), Y1
-	VADDPS       Y1, Y0, Y0
-	VEXTRACTF128 $0x01, Y0, X1
-	VADDPS       X0, X1, X1
-	VMOVHLPS     X1, X1, X0
-	VADDPS       X1, X0, X0
-	VMOVSHDUP    X0, X1
-	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	ADDQ         $+4, DX
-	MOVQ         rowBytes+24(FP), AX
-	ADDQ         AX, CX
-	DECQ         BX
-	JNZ          row
-	VZEROUPPER
-	RET
-
-// func dotsF32x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF32x1AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x1AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 
 chunk:
 	VMOVUPS       (AX), Z1
-	VMULPS        (DI), Z1, Z1
+	VMULPS        (CX), Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	ADDQ          $+64, AX
-	ADDQ          $+64, DI
-	DECQ          SI
+	ADDQ          $+64, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
+	MOVQ          BX, AX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -2657,36 +605,36 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF16x1AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x1AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 
 chunk:
 	VCVTPH2PS     (AX), Z1
-	VMULPS        (DI), Z1, Z1
+	VMULPS        (CX), Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	ADDQ          $+32, AX
-	ADDQ          $+64, DI
-	DECQ          SI
+	ADDQ          $+64, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
+	MOVQ          BX, AX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -2696,37 +644,37 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsBF16x1AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x1AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 
 chunk:
 	VPMOVZXWD     (AX), Z1
 	VPSLLD        $0x10, Z1, Z1
-	VMULPS        (DI), Z1, Z1
+	VMULPS        (CX), Z1, Z1
 	VADDPS        Z1, Z0, Z0
 	ADDQ          $+32, AX
-	ADDQ          $+64, DI
-	DECQ          SI
+	ADDQ          $+64, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
+	MOVQ          BX, AX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -2736,470 +684,40 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsQ8_0x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ8_0x1AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes128<>+0(SB), Z1
-
-chunk:
-	VBROADCASTI64X4 2(AX), Z2
-	VINSERTI64X4    $0x01, 36(AX), Z2, Z2
-	VPXORD          Z1, Z2, Z2
-	VPBROADCASTW    (AX), Y3
-	VPBROADCASTW    34(AX), K1, Y3
-	VCVTPH2PS       Y3, Z3
-	VPSLLD          $0x04, (R9), Z4
-	VPDPBUSD        (DI), Z2, Z4
-	VCVTDQ2PS       Z4, Z4
-	VMULPS.BCST     (R8), Z3, Z2
-	VMULPS.BCST     4(R8), Z3, K1, Z2
-	VMULPS          Z2, Z4, Z4
-	VADDPS          Z4, Z0, Z0
-	ADDQ            $+68, AX
-	ADDQ            $+64, DI
-	ADDQ            $+8, R8
-	ADDQ            $+64, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	VEXTRACTF64X4   $0x01, Z0, Y1
-	VADDPS          Y1, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-DATA bytes128<>+0(SB)/8, $0x8080808080808080
-DATA bytes128<>+8(SB)/8, $0x8080808080808080
-DATA bytes128<>+16(SB)/8, $0x8080808080808080
-DATA bytes128<>+24(SB)/8, $0x8080808080808080
-GLOBL bytes128<>(SB), RODATA|NOPTR, $32
-
-// func dotsQ4_0x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ4_0x1AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes15<>+0(SB), Z1
-	VMOVDQU32    lowHighLowHigh<>+0(SB), Z2
-
-chunk:
-	VBROADCASTI32X4 2(AX), Z3
-	VBROADCASTI32X4 20(AX), K1, Z3
-	VPSRLVW         Z2, Z3, Z3
-	VPANDD          Z1, Z3, Z3
-	VPBROADCASTW    (AX), Y4
-	VPBROADCASTW    18(AX), K1, Y4
-	VCVTPH2PS       Y4, Z4
-	VMOVDQU32       (R9), Z5
-	VPDPBUSD        (DI), Z3, Z5
-	VCVTDQ2PS       Z5, Z5
-	VMULPS.BCST     (R8), Z4, Z3
-	VMULPS.BCST     4(R8), Z4, K1, Z3
-	VMULPS          Z3, Z5, Z5
-	VADDPS          Z5, Z0, Z0
-	ADDQ            $+36, AX
-	ADDQ            $+64, DI
-	ADDQ            $+8, R8
-	ADDQ            $+64, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	VEXTRACTF64X4   $0x01, Z0, Y1
-	VADDPS          Y1, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-DATA lowHighLowHigh<>+0(SB)/8, $0x0000000000000000
-DATA lowHighLowHigh<>+8(SB)/8, $0x0000000000000000
-DATA lowHighLowHigh<>+16(SB)/8, $0x0004000400040004
-DATA lowHighLowHigh<>+24(SB)/8, $0x0004000400040004
-DATA lowHighLowHigh<>+32(SB)/8, $0x0000000000000000
-DATA lowHighLowHigh<>+40(SB)/8, $0x0000000000000000
-DATA lowHighLowHigh<>+48(SB)/8, $0x0004000400040004
-DATA lowHighLowHigh<>+56(SB)/8, $0x0004000400040004
-GLOBL lowHighLowHigh<>(SB), RODATA|NOPTR, $64
-
-// func dotsQ4_Kx1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx1AVX512(SB), NOSPLIT, $16-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VPXORD  Z0, Z0, Z0
-	VPXOR   X1, X1, X1
-	VMOVDQU X1, (SP)
-
-chunk:
-	MOVL            4(AX), R10
-	MOVL            8(AX), R11
-	MOVL            12(AX), R12
-	MOVL            R10, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X1
-	SHRL            $0x02, R10
-	ANDL            $0x30303030, R10
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R10
-	VMOVD           R10, X2
-	VPUNPCKLDQ      X2, X1, X1
-	SHRL            $0x04, R12
-	MOVL            R11, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X2
-	SHRL            $0x02, R11
-	ANDL            $0x30303030, R11
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R11
-	VMOVD           R11, X3
-	VPUNPCKLDQ      X3, X2, X2
-	VPMOVZXBW       X2, X2
-	VPBROADCASTW    2(AX), X3
-	VCVTPH2PS       X3, X3
-	VMOVDQU         (R9), X4
-	VPHADDW         16(R9), X4, X4
-	VPMADDWD        X2, X4, X4
-	VCVTDQ2PS       X4, X4
-	VBROADCASTSS    (R8), X2
-	VMULPS          X3, X2, X2
-	VMULPS          X2, X4, X4
-	VADDPS          (SP), X4, X4
-	VMOVUPS         X4, (SP)
-	VPMOVZXBD       X1, Z1
-	VMOVDQU32       lowLowHighHigh<>+0(SB), Z3
-	VPBROADCASTB    bytes15<>+0(SB), Z2
-	VPXORD          Z4, Z4, Z4
-	VPMOVZXBD       groups0<>+0(SB), Z6
-	VBROADCASTI64X4 16(AX), Z5
-	VPSRLVW         Z3, Z5, Z5
-	VPANDD          Z2, Z5, Z5
-	VPERMD          Z1, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD        (DI), Z5, Z7
-	VPDPWSSD        Z6, Z7, Z4
-	VPMOVZXBD       groups1<>+0(SB), Z6
-	VBROADCASTI64X4 48(AX), Z5
-	VPSRLVW         Z3, Z5, Z5
-	VPANDD          Z2, Z5, Z5
-	VPERMD          Z1, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD        64(DI), Z5, Z7
-	VPDPWSSD        Z6, Z7, Z4
-	VPMOVZXBD       groups2<>+0(SB), Z6
-	VBROADCASTI64X4 80(AX), Z5
-	VPSRLVW         Z3, Z5, Z5
-	VPANDD          Z2, Z5, Z5
-	VPERMD          Z1, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD        128(DI), Z5, Z7
-	VPDPWSSD        Z6, Z7, Z4
-	VPMOVZXBD       groups3<>+0(SB), Z6
-	VBROADCASTI64X4 112(AX), Z5
-	VPSRLVW         Z3, Z5, Z5
-	VPANDD          Z2, Z5, Z5
-	VPERMD          Z1, Z6, Z6
-	VPXORD          Z1, Z1, Z1
-	VPDPBUSD        192(DI), Z5, Z1
-	VPDPWSSD        Z6, Z1, Z4
-	VPBROADCASTW    (AX), Y1
-	VCVTPH2PS       Y1, Z1
-	VMULPS.BCST     (R8), Z1, Z1
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z1, Z4, Z4
-	VADDPS          Z4, Z0, Z0
-	ADDQ            $+144, AX
-	ADDQ            $+256, DI
-	ADDQ            $+4, R8
-	ADDQ            $+32, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	VEXTRACTF64X4   $0x01, Z0, Y1
-	VADDPS          Y1, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         (SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-DATA lowLowHighHigh<>+0(SB)/8, $0x0000000000000000
-DATA lowLowHighHigh<>+8(SB)/8, $0x0000000000000000
-DATA lowLowHighHigh<>+16(SB)/8, $0x0000000000000000
-DATA lowLowHighHigh<>+24(SB)/8, $0x0000000000000000
-DATA lowLowHighHigh<>+32(SB)/8, $0x0004000400040004
-DATA lowLowHighHigh<>+40(SB)/8, $0x0004000400040004
-DATA lowLowHighHigh<>+48(SB)/8, $0x0004000400040004
-DATA lowLowHighHigh<>+56(SB)/8, $0x0004000400040004
-GLOBL lowLowHighHigh<>(SB), RODATA|NOPTR, $64
-
-DATA groups0<>+0(SB)/8, $0x0000000000000000
-DATA groups0<>+8(SB)/8, $0x0101010101010101
-DATA groups0<>+16(SB)/8, $0x0000000000000000
-DATA groups0<>+24(SB)/8, $0x0000000000000000
-GLOBL groups0<>(SB), RODATA|NOPTR, $32
-
-DATA groups1<>+0(SB)/8, $0x0202020202020202
-DATA groups1<>+8(SB)/8, $0x0303030303030303
-DATA groups1<>+16(SB)/8, $0x0000000000000000
-DATA groups1<>+24(SB)/8, $0x0000000000000000
-GLOBL groups1<>(SB), RODATA|NOPTR, $32
-
-DATA groups2<>+0(SB)/8, $0x0404040404040404
-DATA groups2<>+8(SB)/8, $0x0505050505050505
-DATA groups2<>+16(SB)/8, $0x0000000000000000
-DATA groups2<>+24(SB)/8, $0x0000000000000000
-GLOBL groups2<>(SB), RODATA|NOPTR, $32
-
-DATA groups3<>+0(SB)/8, $0x0606060606060606
-DATA groups3<>+8(SB)/8, $0x0707070707070707
-DATA groups3<>+16(SB)/8, $0x0000000000000000
-DATA groups3<>+24(SB)/8, $0x0000000000000000
-GLOBL groups3<>(SB), RODATA|NOPTR, $32
-
-// func dotsQ6_Kx1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·dotsQ6_Kx1AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   sums+64(FP), R9
-	MOVQ   chunks+40(FP), SI
-	VPXORD Z0, Z0, Z0
-
-chunk:
-	VPMOVSXBW       192(AX), Y1
-	VPMOVZXWD       Y1, Z2
-	VPMADDWD        (R9), Y1, Y1
-	VPSLLD          $0x05, Y1, Y1
-	VPXORD          Z3, Z3, Z3
-	VPSUBD          Y1, Y3, Y3
-	VPBROADCASTB    bytes15<>+0(SB), Z1
-	VPBROADCASTB    bytes48<>+0(SB), Z4
-	VMOVDQU32       (AX), Z5
-	VBROADCASTI64X4 128(AX), Z6
-	VPSLLVW         leftFourTwo<>+0(SB), Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPTERNLOGD      $0xf8, Z4, Z6, Z5
-	VPMOVZXBD       sixteens0<>+0(SB), Z6
-	VPERMD          Z2, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD        (DI), Z5, Z7
-	VPDPWSSD        Z6, Z7, Z3
-	VMOVDQU32       (AX), Z5
-	VBROADCASTI64X4 128(AX), Z6
-	VPSRLW          $0x04, Z5, Z5
-	VPSRLVW         rightNoneTwo<>+0(SB), Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPTERNLOGD      $0xf8, Z4, Z6, Z5
-	VPMOVZXBD       sixteens1<>+0(SB), Z6
-	VPERMD          Z2, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD        64(DI), Z5, Z7
-	VPDPWSSD        Z6, Z7, Z3
-	VMOVDQU32       64(AX), Z5
-	VBROADCASTI64X4 160(AX), Z6
-	VPSLLVW         leftFourTwo<>+0(SB), Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPTERNLOGD      $0xf8, Z4, Z6, Z5
-	VPMOVZXBD       sixteens2<>+0(SB), Z6
-	VPERMD          Z2, Z6, Z6
-	VPXORD          Z7, Z7, Z7
-	VPDPBUSD        128(DI), Z5, Z7
-	VPDPWSSD        Z6, Z7, Z3
-	VMOVDQU32       64(AX), Z5
-	VBROADCASTI64X4 160(AX), Z6
-	VPSRLW          $0x04, Z5, Z5
-	VPSRLVW         rightNoneTwo<>+0(SB), Z6, Z6
-	VPANDD          Z1, Z5, Z5
-	VPTERNLOGD      $0xf8, Z4, Z6, Z5
-	VPMOVZXBD       sixteens3<>+0(SB), Z1
-	VPERMD          Z2, Z1, Z1
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        192(DI), Z5, Z2
-	VPDPWSSD        Z1, Z2, Z3
-	VPBROADCASTW    208(AX), Y1
-	VCVTPH2PS       Y1, Z1
-	VMULPS.BCST     (R8), Z1, Z1
-	VCVTDQ2PS       Z3, Z3
-	VMULPS          Z1, Z3, Z3
-	VADDPS          Z3, Z0, Z0
-	ADDQ            $+210, AX
-	ADDQ            $+256, DI
-	ADDQ            $+4, R8
-	ADDQ            $+32, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	VEXTRACTF64X4   $0x01, Z0, Y1
-	VADDPS          Y1, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-DATA leftFourTwo<>+0(SB)/8, $0x0004000400040004
-DATA leftFourTwo<>+8(SB)/8, $0x0004000400040004
-DATA leftFourTwo<>+16(SB)/8, $0x0004000400040004
-DATA leftFourTwo<>+24(SB)/8, $0x0004000400040004
-DATA leftFourTwo<>+32(SB)/8, $0x0002000200020002
-DATA leftFourTwo<>+40(SB)/8, $0x0002000200020002
-DATA leftFourTwo<>+48(SB)/8, $0x0002000200020002
-DATA leftFourTwo<>+56(SB)/8, $0x0002000200020002
-GLOBL leftFourTwo<>(SB), RODATA|NOPTR, $64
-
-DATA sixteens0<>+0(SB)/8, $0x0101010100000000
-DATA sixteens0<>+8(SB)/8, $0x0303030302020202
-DATA sixteens0<>+16(SB)/8, $0x0000000000000000
-DATA sixteens0<>+24(SB)/8, $0x0000000000000000
-GLOBL sixteens0<>(SB), RODATA|NOPTR, $32
-
-DATA rightNoneTwo<>+0(SB)/8, $0x0000000000000000
-DATA rightNoneTwo<>+8(SB)/8, $0x0000000000000000
-DATA rightNoneTwo<>+16(SB)/8, $0x0000000000000000
-DATA rightNoneTwo<>+24(SB)/8, $0x0000000000000000
-DATA rightNoneTwo<>+32(SB)/8, $0x0002000200020002
-DATA rightNoneTwo<>+40(SB)/8, $0x0002000200020002
-DATA rightNoneTwo<>+48(SB)/8, $0x0002000200020002
-DATA rightNoneTwo<>+56(SB)/8, $0x0002000200020002
-GLOBL rightNoneTwo<>(SB), RODATA|NOPTR, $64
-
-DATA sixteens1<>+0(SB)/8, $0x0505050504040404
-DATA sixteens1<>+8(SB)/8, $0x0707070706060606
-DATA sixteens1<>+16(SB)/8, $0x0000000000000000
-DATA sixteens1<>+24(SB)/8, $0x0000000000000000
-GLOBL sixteens1<>(SB), RODATA|NOPTR, $32
-
-DATA sixteens2<>+0(SB)/8, $0x0909090908080808
-DATA sixteens2<>+8(SB)/8, $0x0b0b0b0b0a0a0a0a
-DATA sixteens2<>+16(SB)/8, $0x0000000000000000
-DATA sixteens2<>+24(SB)/8, $0x0000000000000000
-GLOBL sixteens2<>(SB), RODATA|NOPTR, $32
-
-DATA sixteens3<>+0(SB)/8, $0x0d0d0d0d0c0c0c0c
-DATA sixteens3<>+8(SB)/8, $0x0f0f0f0f0e0e0e0e
-DATA sixteens3<>+16(SB)/8, $0x0000000000000000
-DATA sixteens3<>+24(SB)/8, $0x0000000000000000
-GLOBL sixteens3<>(SB), RODATA|NOPTR, $32
-
-// func dotsF32x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF32x2AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x2AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 chunk:
 	VMOVUPS       (AX), Z2
-	VMULPS        (DI), Z2, Z3
+	VMULPS        (CX), Z2, Z3
 	VADDPS        Z3, Z0, Z0
-	VMULPS        64(DI), Z2, Z2
+	VMULPS        64(CX), Z2, Z2
 	VADDPS        Z2, Z1, Z1
 	ADDQ          $+64, AX
-	ADDQ          $+128, DI
-	DECQ          SI
+	ADDQ          $+128, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X2
@@ -3209,7 +727,7 @@ chunk:
 	VMOVSHDUP     X0, X2
 	VADDSS        X2, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3219,40 +737,40 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF16x2AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x2AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 chunk:
 	VCVTPH2PS     (AX), Z2
-	VMULPS        (DI), Z2, Z3
+	VMULPS        (CX), Z2, Z3
 	VADDPS        Z3, Z0, Z0
-	VMULPS        64(DI), Z2, Z2
+	VMULPS        64(CX), Z2, Z2
 	VADDPS        Z2, Z1, Z1
 	ADDQ          $+32, AX
-	ADDQ          $+128, DI
-	DECQ          SI
+	ADDQ          $+128, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X2
@@ -3262,7 +780,7 @@ chunk:
 	VMOVSHDUP     X0, X2
 	VADDSS        X2, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3272,41 +790,41 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsBF16x2AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x2AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 
 chunk:
 	VPMOVZXWD     (AX), Z2
 	VPSLLD        $0x10, Z2, Z2
-	VMULPS        (DI), Z2, Z3
+	VMULPS        (CX), Z2, Z3
 	VADDPS        Z3, Z0, Z0
-	VMULPS        64(DI), Z2, Z2
+	VMULPS        64(CX), Z2, Z2
 	VADDPS        Z2, Z1, Z1
 	ADDQ          $+32, AX
-	ADDQ          $+128, DI
-	DECQ          SI
+	ADDQ          $+128, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X2
@@ -3316,7 +834,7 @@ chunk:
 	VMOVSHDUP     X0, X2
 	VADDSS        X2, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3326,476 +844,25 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsQ8_0x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ8_0x2AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes128<>+0(SB), Z2
-
-chunk:
-	VBROADCASTI64X4 2(AX), Z3
-	VINSERTI64X4    $0x01, 36(AX), Z3, Z3
-	VPXORD          Z2, Z3, Z3
-	VPBROADCASTW    (AX), Y4
-	VPBROADCASTW    34(AX), K1, Y4
-	VCVTPH2PS       Y4, Z4
-	VPSLLD          $0x04, (R9), Z5
-	VPDPBUSD        (DI), Z3, Z5
-	VCVTDQ2PS       Z5, Z5
-	VMULPS.BCST     (R8), Z4, Z6
-	VMULPS.BCST     4(R8), Z4, K1, Z6
-	VMULPS          Z6, Z5, Z5
-	VADDPS          Z5, Z0, Z0
-	VPSLLD          $0x04, 64(R9), Z5
-	VPDPBUSD        64(DI), Z3, Z5
-	VCVTDQ2PS       Z5, Z5
-	VMULPS.BCST     8(R8), Z4, Z3
-	VMULPS.BCST     12(R8), Z4, K1, Z3
-	VMULPS          Z3, Z5, Z5
-	VADDPS          Z5, Z1, Z1
-	ADDQ            $+68, AX
-	ADDQ            $+128, DI
-	ADDQ            $+16, R8
-	ADDQ            $+128, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y2
-	VADDPS          Y2, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X2
-	VADDPS          X0, X2, X2
-	VMOVHLPS        X2, X2, X0
-	VADDPS          X2, X0, X0
-	VMOVSHDUP       X0, X2
-	VADDSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_0x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ4_0x2AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes15<>+0(SB), Z2
-	VMOVDQU32    lowHighLowHigh<>+0(SB), Z3
-
-chunk:
-	VBROADCASTI32X4 2(AX), Z4
-	VBROADCASTI32X4 20(AX), K1, Z4
-	VPSRLVW         Z3, Z4, Z4
-	VPANDD          Z2, Z4, Z4
-	VPBROADCASTW    (AX), Y5
-	VPBROADCASTW    18(AX), K1, Y5
-	VCVTPH2PS       Y5, Z5
-	VMOVDQU32       (R9), Z6
-	VPDPBUSD        (DI), Z4, Z6
-	VCVTDQ2PS       Z6, Z6
-	VMULPS.BCST     (R8), Z5, Z7
-	VMULPS.BCST     4(R8), Z5, K1, Z7
-	VMULPS          Z7, Z6, Z6
-	VADDPS          Z6, Z0, Z0
-	VMOVDQU32       64(R9), Z6
-	VPDPBUSD        64(DI), Z4, Z6
-	VCVTDQ2PS       Z6, Z6
-	VMULPS.BCST     8(R8), Z5, Z4
-	VMULPS.BCST     12(R8), Z5, K1, Z4
-	VMULPS          Z4, Z6, Z6
-	VADDPS          Z6, Z1, Z1
-	ADDQ            $+36, AX
-	ADDQ            $+128, DI
-	ADDQ            $+16, R8
-	ADDQ            $+128, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y2
-	VADDPS          Y2, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X2
-	VADDPS          X0, X2, X2
-	VMOVHLPS        X2, X2, X0
-	VADDPS          X2, X0, X0
-	VMOVSHDUP       X0, X2
-	VADDSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_Kx2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx2AVX512(SB), NOSPLIT, $32-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXOR   X2, X2, X2
-	VMOVDQU X2, (SP)
-	VMOVDQU X2, 16(SP)
-
-chunk:
-	MOVL            4(AX), R10
-	MOVL            8(AX), R11
-	MOVL            12(AX), R12
-	MOVL            R10, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X2
-	SHRL            $0x02, R10
-	ANDL            $0x30303030, R10
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R10
-	VMOVD           R10, X3
-	VPUNPCKLDQ      X3, X2, X2
-	SHRL            $0x04, R12
-	MOVL            R11, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X3
-	SHRL            $0x02, R11
-	ANDL            $0x30303030, R11
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R11
-	VMOVD           R11, X4
-	VPUNPCKLDQ      X4, X3, X3
-	VPMOVZXBW       X3, X3
-	VPBROADCASTW    2(AX), X4
-	VCVTPH2PS       X4, X4
-	VMOVDQU         (R9), X5
-	VPHADDW         16(R9), X5, X5
-	VPMADDWD        X3, X5, X5
-	VCVTDQ2PS       X5, X5
-	VBROADCASTSS    (R8), X6
-	VMULPS          X4, X6, X6
-	VMULPS          X6, X5, X5
-	VADDPS          (SP), X5, X5
-	VMOVUPS         X5, (SP)
-	VMOVDQU         32(R9), X5
-	VPHADDW         48(R9), X5, X5
-	VPMADDWD        X3, X5, X5
-	VCVTDQ2PS       X5, X5
-	VBROADCASTSS    4(R8), X3
-	VMULPS          X4, X3, X3
-	VMULPS          X3, X5, X5
-	VADDPS          16(SP), X5, X5
-	VMOVUPS         X5, 16(SP)
-	VPMOVZXBD       X2, Z2
-	VMOVDQU32       lowLowHighHigh<>+0(SB), Z4
-	VPBROADCASTB    bytes15<>+0(SB), Z3
-	VPXORD          Z5, Z5, Z5
-	VPXORD          Z6, Z6, Z6
-	VPMOVZXBD       groups0<>+0(SB), Z8
-	VBROADCASTI64X4 16(AX), Z7
-	VPSRLVW         Z4, Z7, Z7
-	VPANDD          Z3, Z7, Z7
-	VPERMD          Z2, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        (DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z5
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        256(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z6
-	VPMOVZXBD       groups1<>+0(SB), Z8
-	VBROADCASTI64X4 48(AX), Z7
-	VPSRLVW         Z4, Z7, Z7
-	VPANDD          Z3, Z7, Z7
-	VPERMD          Z2, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        64(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z5
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        320(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z6
-	VPMOVZXBD       groups2<>+0(SB), Z8
-	VBROADCASTI64X4 80(AX), Z7
-	VPSRLVW         Z4, Z7, Z7
-	VPANDD          Z3, Z7, Z7
-	VPERMD          Z2, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        128(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z5
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        384(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z6
-	VPMOVZXBD       groups3<>+0(SB), Z8
-	VBROADCASTI64X4 112(AX), Z7
-	VPSRLVW         Z4, Z7, Z7
-	VPANDD          Z3, Z7, Z7
-	VPERMD          Z2, Z8, Z8
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        192(DI), Z7, Z2
-	VPDPWSSD        Z8, Z2, Z5
-	VPXORD          Z2, Z2, Z2
-	VPDPBUSD        448(DI), Z7, Z2
-	VPDPWSSD        Z8, Z2, Z6
-	VPBROADCASTW    (AX), Y2
-	VCVTPH2PS       Y2, Z2
-	VMULPS.BCST     (R8), Z2, Z3
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z3, Z5, Z5
-	VADDPS          Z5, Z0, Z0
-	VMULPS.BCST     4(R8), Z2, Z2
-	VCVTDQ2PS       Z6, Z6
-	VMULPS          Z2, Z6, Z6
-	VADDPS          Z6, Z1, Z1
-	ADDQ            $+144, AX
-	ADDQ            $+512, DI
-	ADDQ            $+8, R8
-	ADDQ            $+64, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y2
-	VADDPS          Y2, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X2
-	VADDPS          X0, X2, X2
-	VMOVHLPS        X2, X2, X0
-	VADDPS          X2, X0, X0
-	VMOVSHDUP       X0, X2
-	VADDSS          X2, X0, X0
-	VMOVUPS         (SP), X2
-	VMOVHLPS        X2, X2, X3
-	VADDPS          X2, X3, X3
-	VMOVSHDUP       X3, X2
-	VADDSS          X2, X3, X3
-	VSUBSS          X3, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         16(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ6_Kx2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·dotsQ6_Kx2AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   sums+64(FP), R9
-	MOVQ   chunks+40(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-
-chunk:
-	VPMOVSXBW       192(AX), Y2
-	VPMOVZXWD       Y2, Z3
-	VPMADDWD        (R9), Y2, Y4
-	VPSLLD          $0x05, Y4, Y4
-	VPXORD          Z5, Z5, Z5
-	VPSUBD          Y4, Y5, Y5
-	VPMADDWD        32(R9), Y2, Y2
-	VPSLLD          $0x05, Y2, Y2
-	VPXORD          Z4, Z4, Z4
-	VPSUBD          Y2, Y4, Y4
-	VPBROADCASTB    bytes15<>+0(SB), Z2
-	VPBROADCASTB    bytes48<>+0(SB), Z6
-	VMOVDQU32       (AX), Z7
-	VBROADCASTI64X4 128(AX), Z8
-	VPSLLVW         leftFourTwo<>+0(SB), Z8, Z8
-	VPANDD          Z2, Z7, Z7
-	VPTERNLOGD      $0xf8, Z6, Z8, Z7
-	VPMOVZXBD       sixteens0<>+0(SB), Z8
-	VPERMD          Z3, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        (DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z5
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        256(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z4
-	VMOVDQU32       (AX), Z7
-	VBROADCASTI64X4 128(AX), Z8
-	VPSRLW          $0x04, Z7, Z7
-	VPSRLVW         rightNoneTwo<>+0(SB), Z8, Z8
-	VPANDD          Z2, Z7, Z7
-	VPTERNLOGD      $0xf8, Z6, Z8, Z7
-	VPMOVZXBD       sixteens1<>+0(SB), Z8
-	VPERMD          Z3, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        64(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z5
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        320(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z4
-	VMOVDQU32       64(AX), Z7
-	VBROADCASTI64X4 160(AX), Z8
-	VPSLLVW         leftFourTwo<>+0(SB), Z8, Z8
-	VPANDD          Z2, Z7, Z7
-	VPTERNLOGD      $0xf8, Z6, Z8, Z7
-	VPMOVZXBD       sixteens2<>+0(SB), Z8
-	VPERMD          Z3, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        128(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z5
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        384(DI), Z7, Z9
-	VPDPWSSD        Z8, Z9, Z4
-	VMOVDQU32       64(AX), Z7
-	VBROADCASTI64X4 160(AX), Z8
-	VPSRLW          $0x04, Z7, Z7
-	VPSRLVW         rightNoneTwo<>+0(SB), Z8, Z8
-	VPANDD          Z2, Z7, Z7
-	VPTERNLOGD      $0xf8, Z6, Z8, Z7
-	VPMOVZXBD       sixteens3<>+0(SB), Z2
-	VPERMD          Z3, Z2, Z2
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        192(DI), Z7, Z3
-	VPDPWSSD        Z2, Z3, Z5
-	VPXORD          Z3, Z3, Z3
-	VPDPBUSD        448(DI), Z7, Z3
-	VPDPWSSD        Z2, Z3, Z4
-	VPBROADCASTW    208(AX), Y2
-	VCVTPH2PS       Y2, Z2
-	VMULPS.BCST     (R8), Z2, Z3
-	VCVTDQ2PS       Z5, Z5
-	VMULPS          Z3, Z5, Z5
-	VADDPS          Z5, Z0, Z0
-	VMULPS.BCST     4(R8), Z2, Z2
-	VCVTDQ2PS       Z4, Z4
-	VMULPS          Z2, Z4, Z4
-	VADDPS          Z4, Z1, Z1
-	ADDQ            $+210, AX
-	ADDQ            $+512, DI
-	ADDQ            $+8, R8
-	ADDQ            $+64, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y2
-	VADDPS          Y2, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X2
-	VADDPS          X0, X2, X2
-	VMOVHLPS        X2, X2, X0
-	VADDPS          X2, X0, X0
-	VMOVSHDUP       X0, X2
-	VADDSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsF32x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF32x4AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x4AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3803,20 +870,20 @@ row:
 
 chunk:
 	VMOVUPS       (AX), Z4
-	VMULPS        (DI), Z4, Z5
+	VMULPS        (CX), Z4, Z5
 	VADDPS        Z5, Z0, Z0
-	VMULPS        64(DI), Z4, Z5
+	VMULPS        64(CX), Z4, Z5
 	VADDPS        Z5, Z1, Z1
-	VMULPS        128(DI), Z4, Z5
+	VMULPS        128(CX), Z4, Z5
 	VADDPS        Z5, Z2, Z2
-	VMULPS        192(DI), Z4, Z4
+	VMULPS        192(CX), Z4, Z4
 	VADDPS        Z4, Z3, Z3
 	ADDQ          $+64, AX
-	ADDQ          $+256, DI
-	DECQ          SI
+	ADDQ          $+256, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X4
@@ -3826,7 +893,7 @@ chunk:
 	VMOVSHDUP     X0, X4
 	VADDSS        X4, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3836,7 +903,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3846,7 +913,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3856,25 +923,25 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF16x4AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x4AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3882,20 +949,20 @@ row:
 
 chunk:
 	VCVTPH2PS     (AX), Z4
-	VMULPS        (DI), Z4, Z5
+	VMULPS        (CX), Z4, Z5
 	VADDPS        Z5, Z0, Z0
-	VMULPS        64(DI), Z4, Z5
+	VMULPS        64(CX), Z4, Z5
 	VADDPS        Z5, Z1, Z1
-	VMULPS        128(DI), Z4, Z5
+	VMULPS        128(CX), Z4, Z5
 	VADDPS        Z5, Z2, Z2
-	VMULPS        192(DI), Z4, Z4
+	VMULPS        192(CX), Z4, Z4
 	VADDPS        Z4, Z3, Z3
 	ADDQ          $+32, AX
-	ADDQ          $+256, DI
-	DECQ          SI
+	ADDQ          $+256, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X4
@@ -3905,7 +972,7 @@ chunk:
 	VMOVSHDUP     X0, X4
 	VADDSS        X4, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3915,7 +982,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3925,7 +992,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3935,25 +1002,25 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsBF16x4AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x4AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -3962,20 +1029,20 @@ row:
 chunk:
 	VPMOVZXWD     (AX), Z4
 	VPSLLD        $0x10, Z4, Z4
-	VMULPS        (DI), Z4, Z5
+	VMULPS        (CX), Z4, Z5
 	VADDPS        Z5, Z0, Z0
-	VMULPS        64(DI), Z4, Z5
+	VMULPS        64(CX), Z4, Z5
 	VADDPS        Z5, Z1, Z1
-	VMULPS        128(DI), Z4, Z5
+	VMULPS        128(CX), Z4, Z5
 	VADDPS        Z5, Z2, Z2
-	VMULPS        192(DI), Z4, Z4
+	VMULPS        192(CX), Z4, Z4
 	VADDPS        Z4, Z3, Z3
 	ADDQ          $+32, AX
-	ADDQ          $+256, DI
-	DECQ          SI
+	ADDQ          $+256, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y4
 	VADDPS        Y4, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X4
@@ -3985,7 +1052,7 @@ chunk:
 	VMOVSHDUP     X0, X4
 	VADDSS        X4, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -3995,7 +1062,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4005,7 +1072,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4015,698 +1082,25 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsQ8_0x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ8_0x4AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes128<>+0(SB), Z4
-
-chunk:
-	VBROADCASTI64X4 2(AX), Z5
-	VINSERTI64X4    $0x01, 36(AX), Z5, Z5
-	VPXORD          Z4, Z5, Z5
-	VPBROADCASTW    (AX), Y6
-	VPBROADCASTW    34(AX), K1, Y6
-	VCVTPH2PS       Y6, Z6
-	VPSLLD          $0x04, (R9), Z7
-	VPDPBUSD        (DI), Z5, Z7
-	VCVTDQ2PS       Z7, Z7
-	VMULPS.BCST     (R8), Z6, Z8
-	VMULPS.BCST     4(R8), Z6, K1, Z8
-	VMULPS          Z8, Z7, Z7
-	VADDPS          Z7, Z0, Z0
-	VPSLLD          $0x04, 64(R9), Z7
-	VPDPBUSD        64(DI), Z5, Z7
-	VCVTDQ2PS       Z7, Z7
-	VMULPS.BCST     8(R8), Z6, Z8
-	VMULPS.BCST     12(R8), Z6, K1, Z8
-	VMULPS          Z8, Z7, Z7
-	VADDPS          Z7, Z1, Z1
-	VPSLLD          $0x04, 128(R9), Z7
-	VPDPBUSD        128(DI), Z5, Z7
-	VCVTDQ2PS       Z7, Z7
-	VMULPS.BCST     16(R8), Z6, Z8
-	VMULPS.BCST     20(R8), Z6, K1, Z8
-	VMULPS          Z8, Z7, Z7
-	VADDPS          Z7, Z2, Z2
-	VPSLLD          $0x04, 192(R9), Z7
-	VPDPBUSD        192(DI), Z5, Z7
-	VCVTDQ2PS       Z7, Z7
-	VMULPS.BCST     24(R8), Z6, Z5
-	VMULPS.BCST     28(R8), Z6, K1, Z5
-	VMULPS          Z5, Z7, Z7
-	VADDPS          Z7, Z3, Z3
-	ADDQ            $+68, AX
-	ADDQ            $+256, DI
-	ADDQ            $+32, R8
-	ADDQ            $+256, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y4
-	VADDPS          Y4, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X4
-	VADDPS          X0, X4, X4
-	VMOVHLPS        X4, X4, X0
-	VADDPS          X4, X0, X0
-	VMOVSHDUP       X0, X4
-	VADDSS          X4, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_0x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ4_0x4AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes15<>+0(SB), Z4
-	VMOVDQU32    lowHighLowHigh<>+0(SB), Z5
-
-chunk:
-	VBROADCASTI32X4 2(AX), Z6
-	VBROADCASTI32X4 20(AX), K1, Z6
-	VPSRLVW         Z5, Z6, Z6
-	VPANDD          Z4, Z6, Z6
-	VPBROADCASTW    (AX), Y7
-	VPBROADCASTW    18(AX), K1, Y7
-	VCVTPH2PS       Y7, Z7
-	VMOVDQU32       (R9), Z8
-	VPDPBUSD        (DI), Z6, Z8
-	VCVTDQ2PS       Z8, Z8
-	VMULPS.BCST     (R8), Z7, Z9
-	VMULPS.BCST     4(R8), Z7, K1, Z9
-	VMULPS          Z9, Z8, Z8
-	VADDPS          Z8, Z0, Z0
-	VMOVDQU32       64(R9), Z8
-	VPDPBUSD        64(DI), Z6, Z8
-	VCVTDQ2PS       Z8, Z8
-	VMULPS.BCST     8(R8), Z7, Z9
-	VMULPS.BCST     12(R8), Z7, K1, Z9
-	VMULPS          Z9, Z8, Z8
-	VADDPS          Z8, Z1, Z1
-	VMOVDQU32       128(R9), Z8
-	VPDPBUSD        128(DI), Z6, Z8
-	VCVTDQ2PS       Z8, Z8
-	VMULPS.BCST     16(R8), Z7, Z9
-	VMULPS.BCST     20(R8), Z7, K1, Z9
-	VMULPS          Z9, Z8, Z8
-	VADDPS          Z8, Z2, Z2
-	VMOVDQU32       192(R9), Z8
-	VPDPBUSD        192(DI), Z6, Z8
-	VCVTDQ2PS       Z8, Z8
-	VMULPS.BCST     24(R8), Z7, Z6
-	VMULPS.BCST     28(R8), Z7, K1, Z6
-	VMULPS          Z6, Z8, Z8
-	VADDPS          Z8, Z3, Z3
-	ADDQ            $+36, AX
-	ADDQ            $+256, DI
-	ADDQ            $+32, R8
-	ADDQ            $+256, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y4
-	VADDPS          Y4, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X4
-	VADDPS          X0, X4, X4
-	VMOVHLPS        X4, X4, X0
-	VADDPS          X4, X0, X0
-	VMOVSHDUP       X0, X4
-	VADDSS          X4, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_Kx4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx4AVX512(SB), NOSPLIT, $64-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXOR   X4, X4, X4
-	VMOVDQU X4, (SP)
-	VMOVDQU X4, 16(SP)
-	VMOVDQU X4, 32(SP)
-	VMOVDQU X4, 48(SP)
-
-chunk:
-	MOVL            4(AX), R10
-	MOVL            8(AX), R11
-	MOVL            12(AX), R12
-	MOVL            R10, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X4
-	SHRL            $0x02, R10
-	ANDL            $0x30303030, R10
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R10
-	VMOVD           R10, X5
-	VPUNPCKLDQ      X5, X4, X4
-	SHRL            $0x04, R12
-	MOVL            R11, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X5
-	SHRL            $0x02, R11
-	ANDL            $0x30303030, R11
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R11
-	VMOVD           R11, X6
-	VPUNPCKLDQ      X6, X5, X5
-	VPMOVZXBW       X5, X5
-	VPBROADCASTW    2(AX), X6
-	VCVTPH2PS       X6, X6
-	VMOVDQU         (R9), X7
-	VPHADDW         16(R9), X7, X7
-	VPMADDWD        X5, X7, X7
-	VCVTDQ2PS       X7, X7
-	VBROADCASTSS    (R8), X8
-	VMULPS          X6, X8, X8
-	VMULPS          X8, X7, X7
-	VADDPS          (SP), X7, X7
-	VMOVUPS         X7, (SP)
-	VMOVDQU         32(R9), X7
-	VPHADDW         48(R9), X7, X7
-	VPMADDWD        X5, X7, X7
-	VCVTDQ2PS       X7, X7
-	VBROADCASTSS    4(R8), X8
-	VMULPS          X6, X8, X8
-	VMULPS          X8, X7, X7
-	VADDPS          16(SP), X7, X7
-	VMOVUPS         X7, 16(SP)
-	VMOVDQU         64(R9), X7
-	VPHADDW         80(R9), X7, X7
-	VPMADDWD        X5, X7, X7
-	VCVTDQ2PS       X7, X7
-	VBROADCASTSS    8(R8), X8
-	VMULPS          X6, X8, X8
-	VMULPS          X8, X7, X7
-	VADDPS          32(SP), X7, X7
-	VMOVUPS         X7, 32(SP)
-	VMOVDQU         96(R9), X7
-	VPHADDW         112(R9), X7, X7
-	VPMADDWD        X5, X7, X7
-	VCVTDQ2PS       X7, X7
-	VBROADCASTSS    12(R8), X5
-	VMULPS          X6, X5, X5
-	VMULPS          X5, X7, X7
-	VADDPS          48(SP), X7, X7
-	VMOVUPS         X7, 48(SP)
-	VPMOVZXBD       X4, Z4
-	VMOVDQU32       lowLowHighHigh<>+0(SB), Z6
-	VPBROADCASTB    bytes15<>+0(SB), Z5
-	VPXORD          Z7, Z7, Z7
-	VPXORD          Z8, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPXORD          Z10, Z10, Z10
-	VPMOVZXBD       groups0<>+0(SB), Z12
-	VBROADCASTI64X4 16(AX), Z11
-	VPSRLVW         Z6, Z11, Z11
-	VPANDD          Z5, Z11, Z11
-	VPERMD          Z4, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        (DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z7
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        256(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        512(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        768(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z10
-	VPMOVZXBD       groups1<>+0(SB), Z12
-	VBROADCASTI64X4 48(AX), Z11
-	VPSRLVW         Z6, Z11, Z11
-	VPANDD          Z5, Z11, Z11
-	VPERMD          Z4, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        64(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z7
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        320(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        576(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        832(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z10
-	VPMOVZXBD       groups2<>+0(SB), Z12
-	VBROADCASTI64X4 80(AX), Z11
-	VPSRLVW         Z6, Z11, Z11
-	VPANDD          Z5, Z11, Z11
-	VPERMD          Z4, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        128(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z7
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        384(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        640(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        896(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z10
-	VPMOVZXBD       groups3<>+0(SB), Z12
-	VBROADCASTI64X4 112(AX), Z11
-	VPSRLVW         Z6, Z11, Z11
-	VPANDD          Z5, Z11, Z11
-	VPERMD          Z4, Z12, Z12
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD        192(DI), Z11, Z4
-	VPDPWSSD        Z12, Z4, Z7
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD        448(DI), Z11, Z4
-	VPDPWSSD        Z12, Z4, Z8
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD        704(DI), Z11, Z4
-	VPDPWSSD        Z12, Z4, Z9
-	VPXORD          Z4, Z4, Z4
-	VPDPBUSD        960(DI), Z11, Z4
-	VPDPWSSD        Z12, Z4, Z10
-	VPBROADCASTW    (AX), Y4
-	VCVTPH2PS       Y4, Z4
-	VMULPS.BCST     (R8), Z4, Z5
-	VCVTDQ2PS       Z7, Z7
-	VMULPS          Z5, Z7, Z7
-	VADDPS          Z7, Z0, Z0
-	VMULPS.BCST     4(R8), Z4, Z5
-	VCVTDQ2PS       Z8, Z8
-	VMULPS          Z5, Z8, Z8
-	VADDPS          Z8, Z1, Z1
-	VMULPS.BCST     8(R8), Z4, Z5
-	VCVTDQ2PS       Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VADDPS          Z9, Z2, Z2
-	VMULPS.BCST     12(R8), Z4, Z4
-	VCVTDQ2PS       Z10, Z10
-	VMULPS          Z4, Z10, Z10
-	VADDPS          Z10, Z3, Z3
-	ADDQ            $+144, AX
-	ADDQ            $+1024, DI
-	ADDQ            $+16, R8
-	ADDQ            $+128, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y4
-	VADDPS          Y4, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X4
-	VADDPS          X0, X4, X4
-	VMOVHLPS        X4, X4, X0
-	VADDPS          X4, X0, X0
-	VMOVSHDUP       X0, X4
-	VADDSS          X4, X0, X0
-	VMOVUPS         (SP), X4
-	VMOVHLPS        X4, X4, X5
-	VADDPS          X4, X5, X5
-	VMOVSHDUP       X5, X4
-	VADDSS          X4, X5, X5
-	VSUBSS          X5, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         16(SP), X1
-	VMOVHLPS        X1, X1, X4
-	VADDPS          X1, X4, X4
-	VMOVSHDUP       X4, X1
-	VADDSS          X1, X4, X4
-	VSUBSS          X4, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         32(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         48(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ6_Kx4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·dotsQ6_Kx4AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   sums+64(FP), R9
-	MOVQ   chunks+40(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-
-chunk:
-	VPMOVSXBW       192(AX), Y4
-	VPMOVZXWD       Y4, Z5
-	VPMADDWD        (R9), Y4, Y6
-	VPSLLD          $0x05, Y6, Y6
-	VPXORD          Z7, Z7, Z7
-	VPSUBD          Y6, Y7, Y7
-	VPMADDWD        32(R9), Y4, Y6
-	VPSLLD          $0x05, Y6, Y6
-	VPXORD          Z8, Z8, Z8
-	VPSUBD          Y6, Y8, Y8
-	VPMADDWD        64(R9), Y4, Y6
-	VPSLLD          $0x05, Y6, Y6
-	VPXORD          Z9, Z9, Z9
-	VPSUBD          Y6, Y9, Y9
-	VPMADDWD        96(R9), Y4, Y4
-	VPSLLD          $0x05, Y4, Y4
-	VPXORD          Z6, Z6, Z6
-	VPSUBD          Y4, Y6, Y6
-	VPBROADCASTB    bytes15<>+0(SB), Z4
-	VPBROADCASTB    bytes48<>+0(SB), Z10
-	VMOVDQU32       (AX), Z11
-	VBROADCASTI64X4 128(AX), Z12
-	VPSLLVW         leftFourTwo<>+0(SB), Z12, Z12
-	VPANDD          Z4, Z11, Z11
-	VPTERNLOGD      $0xf8, Z10, Z12, Z11
-	VPMOVZXBD       sixteens0<>+0(SB), Z12
-	VPERMD          Z5, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        (DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z7
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        256(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        512(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        768(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z6
-	VMOVDQU32       (AX), Z11
-	VBROADCASTI64X4 128(AX), Z12
-	VPSRLW          $0x04, Z11, Z11
-	VPSRLVW         rightNoneTwo<>+0(SB), Z12, Z12
-	VPANDD          Z4, Z11, Z11
-	VPTERNLOGD      $0xf8, Z10, Z12, Z11
-	VPMOVZXBD       sixteens1<>+0(SB), Z12
-	VPERMD          Z5, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        64(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z7
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        320(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        576(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        832(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z6
-	VMOVDQU32       64(AX), Z11
-	VBROADCASTI64X4 160(AX), Z12
-	VPSLLVW         leftFourTwo<>+0(SB), Z12, Z12
-	VPANDD          Z4, Z11, Z11
-	VPTERNLOGD      $0xf8, Z10, Z12, Z11
-	VPMOVZXBD       sixteens2<>+0(SB), Z12
-	VPERMD          Z5, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        128(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z7
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        384(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z8
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        640(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z9
-	VPXORD          Z13, Z13, Z13
-	VPDPBUSD        896(DI), Z11, Z13
-	VPDPWSSD        Z12, Z13, Z6
-	VMOVDQU32       64(AX), Z11
-	VBROADCASTI64X4 160(AX), Z12
-	VPSRLW          $0x04, Z11, Z11
-	VPSRLVW         rightNoneTwo<>+0(SB), Z12, Z12
-	VPANDD          Z4, Z11, Z11
-	VPTERNLOGD      $0xf8, Z10, Z12, Z11
-	VPMOVZXBD       sixteens3<>+0(SB), Z4
-	VPERMD          Z5, Z4, Z4
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD        192(DI), Z11, Z5
-	VPDPWSSD        Z4, Z5, Z7
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD        448(DI), Z11, Z5
-	VPDPWSSD        Z4, Z5, Z8
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD        704(DI), Z11, Z5
-	VPDPWSSD        Z4, Z5, Z9
-	VPXORD          Z5, Z5, Z5
-	VPDPBUSD        960(DI), Z11, Z5
-	VPDPWSSD        Z4, Z5, Z6
-	VPBROADCASTW    208(AX), Y4
-	VCVTPH2PS       Y4, Z4
-	VMULPS.BCST     (R8), Z4, Z5
-	VCVTDQ2PS       Z7, Z7
-	VMULPS          Z5, Z7, Z7
-	VADDPS          Z7, Z0, Z0
-	VMULPS.BCST     4(R8), Z4, Z5
-	VCVTDQ2PS       Z8, Z8
-	VMULPS          Z5, Z8, Z8
-	VADDPS          Z8, Z1, Z1
-	VMULPS.BCST     8(R8), Z4, Z5
-	VCVTDQ2PS       Z9, Z9
-	VMULPS          Z5, Z9, Z9
-	VADDPS          Z9, Z2, Z2
-	VMULPS.BCST     12(R8), Z4, Z4
-	VCVTDQ2PS       Z6, Z6
-	VMULPS          Z4, Z6, Z6
-	VADDPS          Z6, Z3, Z3
-	ADDQ            $+210, AX
-	ADDQ            $+1024, DI
-	ADDQ            $+16, R8
-	ADDQ            $+128, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y4
-	VADDPS          Y4, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X4
-	VADDPS          X0, X4, X4
-	VMOVHLPS        X4, X4, X0
-	VADDPS          X4, X0, X0
-	VMOVSHDUP       X0, X4
-	VADDSS          X4, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsF32x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF32x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF32x8AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF32x8AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4718,28 +1112,28 @@ row:
 
 chunk:
 	VMOVUPS       (AX), Z8
-	VMULPS        (DI), Z8, Z9
+	VMULPS        (CX), Z8, Z9
 	VADDPS        Z9, Z0, Z0
-	VMULPS        64(DI), Z8, Z9
+	VMULPS        64(CX), Z8, Z9
 	VADDPS        Z9, Z1, Z1
-	VMULPS        128(DI), Z8, Z9
+	VMULPS        128(CX), Z8, Z9
 	VADDPS        Z9, Z2, Z2
-	VMULPS        192(DI), Z8, Z9
+	VMULPS        192(CX), Z8, Z9
 	VADDPS        Z9, Z3, Z3
-	VMULPS        256(DI), Z8, Z9
+	VMULPS        256(CX), Z8, Z9
 	VADDPS        Z9, Z4, Z4
-	VMULPS        320(DI), Z8, Z9
+	VMULPS        320(CX), Z8, Z9
 	VADDPS        Z9, Z5, Z5
-	VMULPS        384(DI), Z8, Z9
+	VMULPS        384(CX), Z8, Z9
 	VADDPS        Z9, Z6, Z6
-	VMULPS        448(DI), Z8, Z8
+	VMULPS        448(CX), Z8, Z8
 	VADDPS        Z8, Z7, Z7
 	ADDQ          $+64, AX
-	ADDQ          $+512, DI
-	DECQ          SI
+	ADDQ          $+512, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X8
@@ -4749,7 +1143,7 @@ chunk:
 	VMOVSHDUP     X0, X8
 	VADDSS        X8, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4759,7 +1153,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4769,7 +1163,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4779,7 +1173,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4789,7 +1183,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4799,7 +1193,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4809,7 +1203,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4819,25 +1213,25 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsF16x8AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsF16x8AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4849,28 +1243,28 @@ row:
 
 chunk:
 	VCVTPH2PS     (AX), Z8
-	VMULPS        (DI), Z8, Z9
+	VMULPS        (CX), Z8, Z9
 	VADDPS        Z9, Z0, Z0
-	VMULPS        64(DI), Z8, Z9
+	VMULPS        64(CX), Z8, Z9
 	VADDPS        Z9, Z1, Z1
-	VMULPS        128(DI), Z8, Z9
+	VMULPS        128(CX), Z8, Z9
 	VADDPS        Z9, Z2, Z2
-	VMULPS        192(DI), Z8, Z9
+	VMULPS        192(CX), Z8, Z9
 	VADDPS        Z9, Z3, Z3
-	VMULPS        256(DI), Z8, Z9
+	VMULPS        256(CX), Z8, Z9
 	VADDPS        Z9, Z4, Z4
-	VMULPS        320(DI), Z8, Z9
+	VMULPS        320(CX), Z8, Z9
 	VADDPS        Z9, Z5, Z5
-	VMULPS        384(DI), Z8, Z9
+	VMULPS        384(CX), Z8, Z9
 	VADDPS        Z9, Z6, Z6
-	VMULPS        448(DI), Z8, Z8
+	VMULPS        448(CX), Z8, Z8
 	VADDPS        Z8, Z7, Z7
 	ADDQ          $+32, AX
-	ADDQ          $+512, DI
-	DECQ          SI
+	ADDQ          $+512, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X8
@@ -4880,7 +1274,7 @@ chunk:
 	VMOVSHDUP     X0, X8
 	VADDSS        X8, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4890,7 +1284,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4900,7 +1294,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4910,7 +1304,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4920,7 +1314,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4930,7 +1324,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4940,7 +1334,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -4950,25 +1344,25 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
 	VZEROUPPER
 	RET
 
-// func dotsBF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// func dotsBF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
 // Requires: AVX, AVX512F
-TEXT ·dotsBF16x8AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
+TEXT ·dotsBF16x8AVX512(SB), NOSPLIT, $0-56
+	MOVQ w+16(FP), DX
+	MOVQ out+0(FP), BX
+	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   chunks+40(FP), SI
+	MOVQ   DX, AX
+	MOVQ   x+48(FP), CX
+	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
@@ -4981,28 +1375,28 @@ row:
 chunk:
 	VPMOVZXWD     (AX), Z8
 	VPSLLD        $0x10, Z8, Z8
-	VMULPS        (DI), Z8, Z9
+	VMULPS        (CX), Z8, Z9
 	VADDPS        Z9, Z0, Z0
-	VMULPS        64(DI), Z8, Z9
+	VMULPS        64(CX), Z8, Z9
 	VADDPS        Z9, Z1, Z1
-	VMULPS        128(DI), Z8, Z9
+	VMULPS        128(CX), Z8, Z9
 	VADDPS        Z9, Z2, Z2
-	VMULPS        192(DI), Z8, Z9
+	VMULPS        192(CX), Z8, Z9
 	VADDPS        Z9, Z3, Z3
-	VMULPS        256(DI), Z8, Z9
+	VMULPS        256(CX), Z8, Z9
 	VADDPS        Z9, Z4, Z4
-	VMULPS        320(DI), Z8, Z9
+	VMULPS        320(CX), Z8, Z9
 	VADDPS        Z9, Z5, Z5
-	VMULPS        384(DI), Z8, Z9
+	VMULPS        384(CX), Z8, Z9
 	VADDPS        Z9, Z6, Z6
-	VMULPS        448(DI), Z8, Z8
+	VMULPS        448(CX), Z8, Z8
 	VADDPS        Z8, Z7, Z7
 	ADDQ          $+32, AX
-	ADDQ          $+512, DI
-	DECQ          SI
+	ADDQ          $+512, CX
+	DECQ          DI
 	JNZ           chunk
-	MOVQ          DX, AX
-	MOVQ          stride+8(FP), SI
+	MOVQ          BX, AX
+	MOVQ          stride+8(FP), CX
 	VEXTRACTF64X4 $0x01, Z0, Y8
 	VADDPS        Y8, Y0, Y0
 	VEXTRACTF128  $0x01, Y0, X8
@@ -5012,7 +1406,7 @@ chunk:
 	VMOVSHDUP     X0, X8
 	VADDSS        X8, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5022,7 +1416,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5032,7 +1426,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5042,7 +1436,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5052,7 +1446,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5062,7 +1456,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5072,7 +1466,7 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	LEAQ          (AX)(SI*4), AX
+	LEAQ          (AX)(CX*4), AX
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
 	VEXTRACTF128  $0x01, Y0, X1
@@ -5082,1149 +1476,11 @@ chunk:
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
 	VMOVSS        X0, (AX)
-	ADDQ          $+4, DX
+	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
-	ADDQ          AX, CX
-	DECQ          BX
+	ADDQ          AX, DX
+	DECQ          SI
 	JNZ           row
-	VZEROUPPER
-	RET
-
-// func dotsQ8_0x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ8_0x8AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPXORD       Z4, Z4, Z4
-	VPXORD       Z5, Z5, Z5
-	VPXORD       Z6, Z6, Z6
-	VPXORD       Z7, Z7, Z7
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes128<>+0(SB), Z8
-
-chunk:
-	VBROADCASTI64X4 2(AX), Z9
-	VINSERTI64X4    $0x01, 36(AX), Z9, Z9
-	VPXORD          Z8, Z9, Z9
-	VPBROADCASTW    (AX), Y10
-	VPBROADCASTW    34(AX), K1, Y10
-	VCVTPH2PS       Y10, Z10
-	VPSLLD          $0x04, (R9), Z11
-	VPDPBUSD        (DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     (R8), Z10, Z12
-	VMULPS.BCST     4(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z0, Z0
-	VPSLLD          $0x04, 64(R9), Z11
-	VPDPBUSD        64(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     8(R8), Z10, Z12
-	VMULPS.BCST     12(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z1, Z1
-	VPSLLD          $0x04, 128(R9), Z11
-	VPDPBUSD        128(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     16(R8), Z10, Z12
-	VMULPS.BCST     20(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z2, Z2
-	VPSLLD          $0x04, 192(R9), Z11
-	VPDPBUSD        192(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     24(R8), Z10, Z12
-	VMULPS.BCST     28(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z3, Z3
-	VPSLLD          $0x04, 256(R9), Z11
-	VPDPBUSD        256(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     32(R8), Z10, Z12
-	VMULPS.BCST     36(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z4, Z4
-	VPSLLD          $0x04, 320(R9), Z11
-	VPDPBUSD        320(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     40(R8), Z10, Z12
-	VMULPS.BCST     44(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z5, Z5
-	VPSLLD          $0x04, 384(R9), Z11
-	VPDPBUSD        384(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     48(R8), Z10, Z12
-	VMULPS.BCST     52(R8), Z10, K1, Z12
-	VMULPS          Z12, Z11, Z11
-	VADDPS          Z11, Z6, Z6
-	VPSLLD          $0x04, 448(R9), Z11
-	VPDPBUSD        448(DI), Z9, Z11
-	VCVTDQ2PS       Z11, Z11
-	VMULPS.BCST     56(R8), Z10, Z9
-	VMULPS.BCST     60(R8), Z10, K1, Z9
-	VMULPS          Z9, Z11, Z11
-	VADDPS          Z11, Z7, Z7
-	ADDQ            $+68, AX
-	ADDQ            $+512, DI
-	ADDQ            $+64, R8
-	ADDQ            $+512, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y8
-	VADDPS          Y8, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X8
-	VADDPS          X0, X8, X8
-	VMOVHLPS        X8, X8, X0
-	VADDPS          X8, X0, X0
-	VMOVSHDUP       X0, X8
-	VADDSS          X8, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z4, Y0
-	VADDPS          Y0, Y4, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z5, Y0
-	VADDPS          Y0, Y5, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z6, Y0
-	VADDPS          Y0, Y6, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z7, Y0
-	VADDPS          Y0, Y7, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_0x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VL, AVX512VNNI
-TEXT ·dotsQ4_0x8AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ         CX, AX
-	MOVQ         x+48(FP), DI
-	MOVQ         d+56(FP), R8
-	MOVQ         offsets+72(FP), R9
-	MOVQ         chunks+40(FP), SI
-	VPXORD       Z0, Z0, Z0
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VPXORD       Z3, Z3, Z3
-	VPXORD       Z4, Z4, Z4
-	VPXORD       Z5, Z5, Z5
-	VPXORD       Z6, Z6, Z6
-	VPXORD       Z7, Z7, Z7
-	MOVL         $0x0000ff00, R10
-	KMOVW        R10, K1
-	VPBROADCASTB bytes15<>+0(SB), Z8
-	VMOVDQU32    lowHighLowHigh<>+0(SB), Z9
-
-chunk:
-	VBROADCASTI32X4 2(AX), Z10
-	VBROADCASTI32X4 20(AX), K1, Z10
-	VPSRLVW         Z9, Z10, Z10
-	VPANDD          Z8, Z10, Z10
-	VPBROADCASTW    (AX), Y11
-	VPBROADCASTW    18(AX), K1, Y11
-	VCVTPH2PS       Y11, Z11
-	VMOVDQU32       (R9), Z12
-	VPDPBUSD        (DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     (R8), Z11, Z13
-	VMULPS.BCST     4(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z0, Z0
-	VMOVDQU32       64(R9), Z12
-	VPDPBUSD        64(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     8(R8), Z11, Z13
-	VMULPS.BCST     12(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z1, Z1
-	VMOVDQU32       128(R9), Z12
-	VPDPBUSD        128(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     16(R8), Z11, Z13
-	VMULPS.BCST     20(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z2, Z2
-	VMOVDQU32       192(R9), Z12
-	VPDPBUSD        192(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     24(R8), Z11, Z13
-	VMULPS.BCST     28(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z3, Z3
-	VMOVDQU32       256(R9), Z12
-	VPDPBUSD        256(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     32(R8), Z11, Z13
-	VMULPS.BCST     36(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z4, Z4
-	VMOVDQU32       320(R9), Z12
-	VPDPBUSD        320(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     40(R8), Z11, Z13
-	VMULPS.BCST     44(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z5, Z5
-	VMOVDQU32       384(R9), Z12
-	VPDPBUSD        384(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     48(R8), Z11, Z13
-	VMULPS.BCST     52(R8), Z11, K1, Z13
-	VMULPS          Z13, Z12, Z12
-	VADDPS          Z12, Z6, Z6
-	VMOVDQU32       448(R9), Z12
-	VPDPBUSD        448(DI), Z10, Z12
-	VCVTDQ2PS       Z12, Z12
-	VMULPS.BCST     56(R8), Z11, Z10
-	VMULPS.BCST     60(R8), Z11, K1, Z10
-	VMULPS          Z10, Z12, Z12
-	VADDPS          Z12, Z7, Z7
-	ADDQ            $+36, AX
-	ADDQ            $+512, DI
-	ADDQ            $+64, R8
-	ADDQ            $+512, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y8
-	VADDPS          Y8, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X8
-	VADDPS          X0, X8, X8
-	VMOVHLPS        X8, X8, X0
-	VADDPS          X8, X0, X0
-	VMOVSHDUP       X0, X8
-	VADDSS          X8, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z4, Y0
-	VADDPS          Y0, Y4, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z5, Y0
-	VADDPS          Y0, Y5, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z6, Y0
-	VADDPS          Y0, Y6, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z7, Y0
-	VADDPS          Y0, Y7, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ4_Kx8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI, F16C
-TEXT ·dotsQ4_Kx8AVX512(SB), NOSPLIT, $128-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ    CX, AX
-	MOVQ    x+48(FP), DI
-	MOVQ    d+56(FP), R8
-	MOVQ    sums+64(FP), R9
-	MOVQ    chunks+40(FP), SI
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXOR   X8, X8, X8
-	VMOVDQU X8, (SP)
-	VMOVDQU X8, 16(SP)
-	VMOVDQU X8, 32(SP)
-	VMOVDQU X8, 48(SP)
-	VMOVDQU X8, 64(SP)
-	VMOVDQU X8, 80(SP)
-	VMOVDQU X8, 96(SP)
-	VMOVDQU X8, 112(SP)
-
-chunk:
-	MOVL            4(AX), R10
-	MOVL            8(AX), R11
-	MOVL            12(AX), R12
-	MOVL            R10, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X8
-	SHRL            $0x02, R10
-	ANDL            $0x30303030, R10
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R10
-	VMOVD           R10, X9
-	VPUNPCKLDQ      X9, X8, X8
-	SHRL            $0x04, R12
-	MOVL            R11, R13
-	ANDL            $0x3f3f3f3f, R13
-	VMOVD           R13, X9
-	SHRL            $0x02, R11
-	ANDL            $0x30303030, R11
-	MOVL            R12, R13
-	ANDL            $0x0f0f0f0f, R13
-	ORL             R13, R11
-	VMOVD           R11, X10
-	VPUNPCKLDQ      X10, X9, X9
-	VPMOVZXBW       X9, X9
-	VPBROADCASTW    2(AX), X10
-	VCVTPH2PS       X10, X10
-	VMOVDQU         (R9), X11
-	VPHADDW         16(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    (R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          (SP), X11, X11
-	VMOVUPS         X11, (SP)
-	VMOVDQU         32(R9), X11
-	VPHADDW         48(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    4(R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          16(SP), X11, X11
-	VMOVUPS         X11, 16(SP)
-	VMOVDQU         64(R9), X11
-	VPHADDW         80(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    8(R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          32(SP), X11, X11
-	VMOVUPS         X11, 32(SP)
-	VMOVDQU         96(R9), X11
-	VPHADDW         112(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    12(R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          48(SP), X11, X11
-	VMOVUPS         X11, 48(SP)
-	VMOVDQU         128(R9), X11
-	VPHADDW         144(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    16(R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          64(SP), X11, X11
-	VMOVUPS         X11, 64(SP)
-	VMOVDQU         160(R9), X11
-	VPHADDW         176(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    20(R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          80(SP), X11, X11
-	VMOVUPS         X11, 80(SP)
-	VMOVDQU         192(R9), X11
-	VPHADDW         208(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    24(R8), X12
-	VMULPS          X10, X12, X12
-	VMULPS          X12, X11, X11
-	VADDPS          96(SP), X11, X11
-	VMOVUPS         X11, 96(SP)
-	VMOVDQU         224(R9), X11
-	VPHADDW         240(R9), X11, X11
-	VPMADDWD        X9, X11, X11
-	VCVTDQ2PS       X11, X11
-	VBROADCASTSS    28(R8), X9
-	VMULPS          X10, X9, X9
-	VMULPS          X9, X11, X11
-	VADDPS          112(SP), X11, X11
-	VMOVUPS         X11, 112(SP)
-	VPMOVZXBD       X8, Z8
-	VMOVDQU32       lowLowHighHigh<>+0(SB), Z10
-	VPBROADCASTB    bytes15<>+0(SB), Z9
-	VPXORD          Z11, Z11, Z11
-	VPXORD          Z12, Z12, Z12
-	VPXORD          Z13, Z13, Z13
-	VPXORD          Z14, Z14, Z14
-	VPXORD          Z15, Z15, Z15
-	VPXORD          Z16, Z16, Z16
-	VPXORD          Z17, Z17, Z17
-	VPXORD          Z18, Z18, Z18
-	VPMOVZXBD       groups0<>+0(SB), Z20
-	VBROADCASTI64X4 16(AX), Z19
-	VPSRLVW         Z10, Z19, Z19
-	VPANDD          Z9, Z19, Z19
-	VPERMD          Z8, Z20, Z20
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        (DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z11
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        256(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z12
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        512(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z13
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        768(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1024(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z15
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1280(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z16
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1536(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z17
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1792(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z18
-	VPMOVZXBD       groups1<>+0(SB), Z20
-	VBROADCASTI64X4 48(AX), Z19
-	VPSRLVW         Z10, Z19, Z19
-	VPANDD          Z9, Z19, Z19
-	VPERMD          Z8, Z20, Z20
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        64(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z11
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        320(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z12
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        576(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z13
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        832(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1088(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z15
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1344(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z16
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1600(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z17
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1856(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z18
-	VPMOVZXBD       groups2<>+0(SB), Z20
-	VBROADCASTI64X4 80(AX), Z19
-	VPSRLVW         Z10, Z19, Z19
-	VPANDD          Z9, Z19, Z19
-	VPERMD          Z8, Z20, Z20
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        128(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z11
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        384(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z12
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        640(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z13
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        896(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1152(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z15
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1408(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z16
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1664(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z17
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1920(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z18
-	VPMOVZXBD       groups3<>+0(SB), Z20
-	VBROADCASTI64X4 112(AX), Z19
-	VPSRLVW         Z10, Z19, Z19
-	VPANDD          Z9, Z19, Z19
-	VPERMD          Z8, Z20, Z20
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        192(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z11
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        448(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z12
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        704(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z13
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        960(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z14
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        1216(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z15
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        1472(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z16
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        1728(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z17
-	VPXORD          Z8, Z8, Z8
-	VPDPBUSD        1984(DI), Z19, Z8
-	VPDPWSSD        Z20, Z8, Z18
-	VPBROADCASTW    (AX), Y8
-	VCVTPH2PS       Y8, Z8
-	VMULPS.BCST     (R8), Z8, Z9
-	VCVTDQ2PS       Z11, Z11
-	VMULPS          Z9, Z11, Z11
-	VADDPS          Z11, Z0, Z0
-	VMULPS.BCST     4(R8), Z8, Z9
-	VCVTDQ2PS       Z12, Z12
-	VMULPS          Z9, Z12, Z12
-	VADDPS          Z12, Z1, Z1
-	VMULPS.BCST     8(R8), Z8, Z9
-	VCVTDQ2PS       Z13, Z13
-	VMULPS          Z9, Z13, Z13
-	VADDPS          Z13, Z2, Z2
-	VMULPS.BCST     12(R8), Z8, Z9
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z9, Z14, Z14
-	VADDPS          Z14, Z3, Z3
-	VMULPS.BCST     16(R8), Z8, Z9
-	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z9, Z15, Z15
-	VADDPS          Z15, Z4, Z4
-	VMULPS.BCST     20(R8), Z8, Z9
-	VCVTDQ2PS       Z16, Z16
-	VMULPS          Z9, Z16, Z16
-	VADDPS          Z16, Z5, Z5
-	VMULPS.BCST     24(R8), Z8, Z9
-	VCVTDQ2PS       Z17, Z17
-	VMULPS          Z9, Z17, Z17
-	VADDPS          Z17, Z6, Z6
-	VMULPS.BCST     28(R8), Z8, Z8
-	VCVTDQ2PS       Z18, Z18
-	VMULPS          Z8, Z18, Z18
-	VADDPS          Z18, Z7, Z7
-	ADDQ            $+144, AX
-	ADDQ            $+2048, DI
-	ADDQ            $+32, R8
-	ADDQ            $+256, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y8
-	VADDPS          Y8, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X8
-	VADDPS          X0, X8, X8
-	VMOVHLPS        X8, X8, X0
-	VADDPS          X8, X0, X0
-	VMOVSHDUP       X0, X8
-	VADDSS          X8, X0, X0
-	VMOVUPS         (SP), X8
-	VMOVHLPS        X8, X8, X9
-	VADDPS          X8, X9, X9
-	VMOVSHDUP       X9, X8
-	VADDSS          X8, X9, X9
-	VSUBSS          X9, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         16(SP), X1
-	VMOVHLPS        X1, X1, X8
-	VADDPS          X1, X8, X8
-	VMOVSHDUP       X8, X1
-	VADDSS          X1, X8, X8
-	VSUBSS          X8, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         32(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         48(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z4, Y0
-	VADDPS          Y0, Y4, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         64(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z5, Y0
-	VADDPS          Y0, Y5, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         80(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z6, Y0
-	VADDPS          Y0, Y6, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         96(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z7, Y0
-	VADDPS          Y0, Y7, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVUPS         112(SP), X1
-	VMOVHLPS        X1, X1, X2
-	VADDPS          X1, X2, X2
-	VMOVSHDUP       X2, X1
-	VADDSS          X1, X2, X2
-	VSUBSS          X2, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func dotsQ6_Kx8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
-// Requires: AVX, AVX2, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·dotsQ6_Kx8AVX512(SB), NOSPLIT, $0-80
-	MOVQ w+16(FP), CX
-	MOVQ out+0(FP), DX
-	MOVQ rows+32(FP), BX
-
-row:
-	MOVQ   CX, AX
-	MOVQ   x+48(FP), DI
-	MOVQ   d+56(FP), R8
-	MOVQ   sums+64(FP), R9
-	MOVQ   chunks+40(FP), SI
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-
-chunk:
-	VPMOVSXBW       192(AX), Y8
-	VPMOVZXWD       Y8, Z9
-	VPMADDWD        (R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z11, Z11, Z11
-	VPSUBD          Y10, Y11, Y11
-	VPMADDWD        32(R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z12, Z12, Z12
-	VPSUBD          Y10, Y12, Y12
-	VPMADDWD        64(R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z13, Z13, Z13
-	VPSUBD          Y10, Y13, Y13
-	VPMADDWD        96(R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z14, Z14, Z14
-	VPSUBD          Y10, Y14, Y14
-	VPMADDWD        128(R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z15, Z15, Z15
-	VPSUBD          Y10, Y15, Y15
-	VPMADDWD        160(R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z16, Z16, Z16
-	VPSUBD          Y10, Y16, Y16
-	VPMADDWD        192(R9), Y8, Y10
-	VPSLLD          $0x05, Y10, Y10
-	VPXORD          Z17, Z17, Z17
-	VPSUBD          Y10, Y17, Y17
-	VPMADDWD        224(R9), Y8, Y8
-	VPSLLD          $0x05, Y8, Y8
-	VPXORD          Z10, Z10, Z10
-	VPSUBD          Y8, Y10, Y10
-	VPBROADCASTB    bytes15<>+0(SB), Z8
-	VPBROADCASTB    bytes48<>+0(SB), Z18
-	VMOVDQU32       (AX), Z19
-	VBROADCASTI64X4 128(AX), Z20
-	VPSLLVW         leftFourTwo<>+0(SB), Z20, Z20
-	VPANDD          Z8, Z19, Z19
-	VPTERNLOGD      $0xf8, Z18, Z20, Z19
-	VPMOVZXBD       sixteens0<>+0(SB), Z20
-	VPERMD          Z9, Z20, Z20
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        (DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z11
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        256(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z12
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        512(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z13
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        768(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1024(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z15
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1280(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z16
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1536(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z17
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1792(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z10
-	VMOVDQU32       (AX), Z19
-	VBROADCASTI64X4 128(AX), Z20
-	VPSRLW          $0x04, Z19, Z19
-	VPSRLVW         rightNoneTwo<>+0(SB), Z20, Z20
-	VPANDD          Z8, Z19, Z19
-	VPTERNLOGD      $0xf8, Z18, Z20, Z19
-	VPMOVZXBD       sixteens1<>+0(SB), Z20
-	VPERMD          Z9, Z20, Z20
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        64(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z11
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        320(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z12
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        576(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z13
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        832(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1088(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z15
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1344(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z16
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1600(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z17
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1856(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z10
-	VMOVDQU32       64(AX), Z19
-	VBROADCASTI64X4 160(AX), Z20
-	VPSLLVW         leftFourTwo<>+0(SB), Z20, Z20
-	VPANDD          Z8, Z19, Z19
-	VPTERNLOGD      $0xf8, Z18, Z20, Z19
-	VPMOVZXBD       sixteens2<>+0(SB), Z20
-	VPERMD          Z9, Z20, Z20
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        128(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z11
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        384(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z12
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        640(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z13
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        896(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z14
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1152(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z15
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1408(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z16
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1664(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z17
-	VPXORD          Z21, Z21, Z21
-	VPDPBUSD        1920(DI), Z19, Z21
-	VPDPWSSD        Z20, Z21, Z10
-	VMOVDQU32       64(AX), Z19
-	VBROADCASTI64X4 160(AX), Z20
-	VPSRLW          $0x04, Z19, Z19
-	VPSRLVW         rightNoneTwo<>+0(SB), Z20, Z20
-	VPANDD          Z8, Z19, Z19
-	VPTERNLOGD      $0xf8, Z18, Z20, Z19
-	VPMOVZXBD       sixteens3<>+0(SB), Z8
-	VPERMD          Z9, Z8, Z8
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        192(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z11
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        448(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z12
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        704(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z13
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        960(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z14
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        1216(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z15
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        1472(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z16
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        1728(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z17
-	VPXORD          Z9, Z9, Z9
-	VPDPBUSD        1984(DI), Z19, Z9
-	VPDPWSSD        Z8, Z9, Z10
-	VPBROADCASTW    208(AX), Y8
-	VCVTPH2PS       Y8, Z8
-	VMULPS.BCST     (R8), Z8, Z9
-	VCVTDQ2PS       Z11, Z11
-	VMULPS          Z9, Z11, Z11
-	VADDPS          Z11, Z0, Z0
-	VMULPS.BCST     4(R8), Z8, Z9
-	VCVTDQ2PS       Z12, Z12
-	VMULPS          Z9, Z12, Z12
-	VADDPS          Z12, Z1, Z1
-	VMULPS.BCST     8(R8), Z8, Z9
-	VCVTDQ2PS       Z13, Z13
-	VMULPS          Z9, Z13, Z13
-	VADDPS          Z13, Z2, Z2
-	VMULPS.BCST     12(R8), Z8, Z9
-	VCVTDQ2PS       Z14, Z14
-	VMULPS          Z9, Z14, Z14
-	VADDPS          Z14, Z3, Z3
-	VMULPS.BCST     16(R8), Z8, Z9
-	VCVTDQ2PS       Z15, Z15
-	VMULPS          Z9, Z15, Z15
-	VADDPS          Z15, Z4, Z4
-	VMULPS.BCST     20(R8), Z8, Z9
-	VCVTDQ2PS       Z16, Z16
-	VMULPS          Z9, Z16, Z16
-	VADDPS          Z16, Z5, Z5
-	VMULPS.BCST     24(R8), Z8, Z9
-	VCVTDQ2PS       Z17, Z17
-	VMULPS          Z9, Z17, Z17
-	VADDPS          Z17, Z6, Z6
-	VMULPS.BCST     28(R8), Z8, Z8
-	VCVTDQ2PS       Z10, Z10
-	VMULPS          Z8, Z10, Z10
-	VADDPS          Z10, Z7, Z7
-	ADDQ            $+210, AX
-	ADDQ            $+2048, DI
-	ADDQ            $+32, R8
-	ADDQ            $+256, R9
-	DECQ            SI
-	JNZ             chunk
-	MOVQ            DX, AX
-	MOVQ            stride+8(FP), SI
-	VEXTRACTF64X4   $0x01, Z0, Y8
-	VADDPS          Y8, Y0, Y0
-	VEXTRACTF128    $0x01, Y0, X8
-	VADDPS          X0, X8, X8
-	VMOVHLPS        X8, X8, X0
-	VADDPS          X8, X0, X0
-	VMOVSHDUP       X0, X8
-	VADDSS          X8, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z1, Y0
-	VADDPS          Y0, Y1, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z2, Y0
-	VADDPS          Y0, Y2, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z3, Y0
-	VADDPS          Y0, Y3, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z4, Y0
-	VADDPS          Y0, Y4, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z5, Y0
-	VADDPS          Y0, Y5, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z6, Y0
-	VADDPS          Y0, Y6, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	LEAQ            (AX)(SI*4), AX
-	VEXTRACTF64X4   $0x01, Z7, Y0
-	VADDPS          Y0, Y7, Y0
-	VEXTRACTF128    $0x01, Y0, X1
-	VADDPS          X0, X1, X1
-	VMOVHLPS        X1, X1, X0
-	VADDPS          X1, X0, X0
-	VMOVSHDUP       X0, X1
-	VADDSS          X1, X0, X0
-	VMOVSS          X0, (AX)
-	ADDQ            $+4, DX
-	MOVQ            rowBytes+24(FP), AX
-	ADDQ            AX, CX
-	DECQ            BX
-	JNZ             row
-	VZEROUPPER
-	RET
-
-// func offsetsAVX512(offsets *int32, q *int8, chunks int)
-// Requires: AVX, AVX512BW, AVX512F, AVX512VNNI
-TEXT ·offsetsAVX512(SB), NOSPLIT, $0-24
-	MOVQ         offsets+0(FP), AX
-	MOVQ         q+8(FP), CX
-	MOVQ         chunks+16(FP), DX
-	VPBROADCASTB bytes8<>+0(SB), Z0
-	VPXORD       Z1, Z1, Z1
-
-loop:
-	VPXORD    Z2, Z2, Z2
-	VPDPBUSD  (CX), Z0, Z2
-	VPSUBD    Z2, Z1, Z2
-	VMOVDQU32 Z2, (AX)
-	ADDQ      $+64, CX
-	ADDQ      $+64, AX
-	DECQ      DX
-	JNZ       loop
 	VZEROUPPER
 	RET
 

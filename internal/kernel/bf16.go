@@ -28,3 +28,6 @@ func dotBF16(w []byte, x *tile, t int) float32 {
 }
 
 func fromBF16(h uint16) float32 { return math.Float32frombits(uint32(h) << 16) }
+
+// toBF16 is exact for what BF16 has, and cuts off the rest.
+func toBF16(f float32) uint16 { return uint16(math.Float32bits(f) >> 16) }

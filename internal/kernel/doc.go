@@ -8,9 +8,11 @@
 // in the same call. This holds for finite numbers; what NaN and infinities
 // turn into is not promised, except that nothing panics.
 //
-// Sums run in lanes, as a vector register has them: element i of a row is
-// added to one of 16 lanes, for whole numbers exactly, and the lanes are added
-// up pairwise at the end (see sum16). A product and a sum are two roundings:
+// The product of a row of blocks and a token is one float, to which each block adds
+// what its whole numbers come to times its scales, the first block first (see
+// blocks.go). Products of rows of floats run in lanes, as a vector register has
+// them: element i is added to one of 16 lanes, and the lanes are added up pairwise
+// at the end (see sum16). A product and a sum are two roundings:
 // fused multiply-add is not used, since Go has none for float32 that is the
 // same everywhere.
 //

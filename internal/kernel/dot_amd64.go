@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-//go:generate sh -c "cd _asm && go run . -out ../asm_amd64.s -stubs ../asm_amd64.go -pkg kernel"
+//go:generate sh -c "cd _asm && go run . -out ../asm_amd64.s -stubs ../asm_amd64.go -pkg kernel && go run . -part panels -out ../panel_amd64.s -stubs ../panel_amd64.go -pkg kernel"
 
 const (
 	avx2   implementation = "avx2"
@@ -30,70 +30,110 @@ func available() []implementation {
 	return list
 }
 
-// A dotsFunc is dotsGo for one type and one width, for rows of whole chunks.
-type dotsFunc func(out *float32, stride int, w *byte, rowBytes, rows, chunks int, x *byte, d *float32, sums *int16, offsets *int32)
+// A dotsFunc is dotsGo for one type of floats and one width, for rows of whole chunks.
+type dotsFunc func(out *float32, stride int, w *byte, rowBytes, rows, chunks int, x *byte)
 
-// Those by type and width; chunkSizes are the elements of a chunk.
+// Those by type and width.
 var (
-	dotsAVX2 = [...][maxWidth + 1]dotsFunc{
+	dotsAVX2 = [...][9]dotsFunc{
 		F32:  {1: dotsF32x1AVX2, 2: dotsF32x2AVX2, 4: dotsF32x4AVX2},
 		F16:  {1: dotsF16x1AVX2, 2: dotsF16x2AVX2, 4: dotsF16x4AVX2},
 		BF16: {1: dotsBF16x1AVX2, 2: dotsBF16x2AVX2, 4: dotsBF16x4AVX2},
-		Q8_0: {1: dotsQ8_0x1AVX2, 2: dotsQ8_0x2AVX2, 4: dotsQ8_0x4AVX2},
-		Q4_0: {1: dotsQ4_0x1AVX2, 2: dotsQ4_0x2AVX2, 4: dotsQ4_0x4AVX2},
-		Q4_K: {1: dotsQ4_Kx1AVX2, 2: dotsQ4_Kx2AVX2, 4: dotsQ4_Kx4AVX2},
-		Q6_K: {1: dotsQ6_Kx1AVX2, 2: dotsQ6_Kx2AVX2, 4: dotsQ6_Kx4AVX2},
 	}
-	dotsAVX512 = [...][maxWidth + 1]dotsFunc{
+	dotsAVX512 = [...][9]dotsFunc{
 		F32:  {1: dotsF32x1AVX512, 2: dotsF32x2AVX512, 4: dotsF32x4AVX512, 8: dotsF32x8AVX512},
 		F16:  {1: dotsF16x1AVX512, 2: dotsF16x2AVX512, 4: dotsF16x4AVX512, 8: dotsF16x8AVX512},
 		BF16: {1: dotsBF16x1AVX512, 2: dotsBF16x2AVX512, 4: dotsBF16x4AVX512, 8: dotsBF16x8AVX512},
-		Q8_0: {1: dotsQ8_0x1AVX512, 2: dotsQ8_0x2AVX512, 4: dotsQ8_0x4AVX512, 8: dotsQ8_0x8AVX512},
-		Q4_0: {1: dotsQ4_0x1AVX512, 2: dotsQ4_0x2AVX512, 4: dotsQ4_0x4AVX512, 8: dotsQ4_0x8AVX512},
-		Q4_K: {1: dotsQ4_Kx1AVX512, 2: dotsQ4_Kx2AVX512, 4: dotsQ4_Kx4AVX512, 8: dotsQ4_Kx8AVX512},
-		Q6_K: {1: dotsQ6_Kx1AVX512, 2: dotsQ6_Kx2AVX512, 4: dotsQ6_Kx4AVX512, 8: dotsQ6_Kx8AVX512},
 	}
-	chunkSizes = [activations]int{floats: floatChunk, bytes32: bytes32Chunk, bytes256: bytes256Chunk}
 )
 
-// widest is how many tokens a tile has at most.
-func widest() int {
-	if chosen == avx512 {
-		return 8
+// A packedFunc multiplies panels of one type with tiles of one width.
+type packedFunc func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)
+
+// Those by type and width.
+var (
+	packedAVX2 = [...][maxWidth + 1]packedFunc{
+		Q8_0:   {1: panelsQ8_0x1AVX2, 2: panelsQ8_0x2AVX2, 4: panelsQ8_0x4AVX2},
+		Q4_0:   {1: panelsQ4_0x1AVX2, 2: panelsQ4_0x2AVX2, 4: panelsQ4_0x4AVX2},
+		Q4_1:   {1: panelsQ4_1x1AVX2, 2: panelsQ4_1x2AVX2, 4: panelsQ4_1x4AVX2},
+		Q5_0:   {1: panelsQ5_0x1AVX2, 2: panelsQ5_0x2AVX2, 4: panelsQ5_0x4AVX2},
+		Q5_1:   {1: panelsQ5_1x1AVX2, 2: panelsQ5_1x2AVX2, 4: panelsQ5_1x4AVX2},
+		IQ4_NL: {1: panelsIQ4_NLx1AVX2, 2: panelsIQ4_NLx2AVX2, 4: panelsIQ4_NLx4AVX2},
+		MXFP4:  {1: panelsMXFP4x1AVX2, 2: panelsMXFP4x2AVX2, 4: panelsMXFP4x4AVX2},
+		Q2_K:   {1: panelsQ2_Kx1AVX2, 2: panelsQ2_Kx2AVX2, 4: panelsQ2_Kx4AVX2},
+		Q3_K:   {1: panelsQ3_Kx1AVX2, 2: panelsQ3_Kx2AVX2, 4: panelsQ3_Kx4AVX2},
+		Q4_K:   {1: panelsQ4_Kx1AVX2, 2: panelsQ4_Kx2AVX2, 4: panelsQ4_Kx4AVX2},
+		Q5_K:   {1: panelsQ5_Kx1AVX2, 2: panelsQ5_Kx2AVX2, 4: panelsQ5_Kx4AVX2},
+		Q6_K:   {1: panelsQ6_Kx1AVX2, 2: panelsQ6_Kx2AVX2, 4: panelsQ6_Kx4AVX2},
+		IQ4_XS: {1: panelsIQ4_XSx1AVX2, 2: panelsIQ4_XSx2AVX2, 4: panelsIQ4_XSx4AVX2},
 	}
-	return 4
+	packedAVX512 = [...][maxWidth + 1]packedFunc{
+		Q8_0:   {1: panelsQ8_0x1AVX512, 2: panelsQ8_0x2AVX512, 4: panelsQ8_0x4AVX512, 8: panelsQ8_0x8AVX512, 12: panelsQ8_0x12AVX512},
+		Q4_0:   {1: panelsQ4_0x1AVX512, 2: panelsQ4_0x2AVX512, 4: panelsQ4_0x4AVX512, 8: panelsQ4_0x8AVX512, 12: panelsQ4_0x12AVX512},
+		Q4_1:   {1: panelsQ4_1x1AVX512, 2: panelsQ4_1x2AVX512, 4: panelsQ4_1x4AVX512, 8: panelsQ4_1x8AVX512, 12: panelsQ4_1x12AVX512},
+		Q5_0:   {1: panelsQ5_0x1AVX512, 2: panelsQ5_0x2AVX512, 4: panelsQ5_0x4AVX512, 8: panelsQ5_0x8AVX512, 12: panelsQ5_0x12AVX512},
+		Q5_1:   {1: panelsQ5_1x1AVX512, 2: panelsQ5_1x2AVX512, 4: panelsQ5_1x4AVX512, 8: panelsQ5_1x8AVX512, 12: panelsQ5_1x12AVX512},
+		IQ4_NL: {1: panelsIQ4_NLx1AVX512, 2: panelsIQ4_NLx2AVX512, 4: panelsIQ4_NLx4AVX512, 8: panelsIQ4_NLx8AVX512, 12: panelsIQ4_NLx12AVX512},
+		MXFP4:  {1: panelsMXFP4x1AVX512, 2: panelsMXFP4x2AVX512, 4: panelsMXFP4x4AVX512, 8: panelsMXFP4x8AVX512, 12: panelsMXFP4x12AVX512},
+		Q2_K:   {1: panelsQ2_Kx1AVX512, 2: panelsQ2_Kx2AVX512, 4: panelsQ2_Kx4AVX512, 8: panelsQ2_Kx8AVX512, 12: panelsQ2_Kx12AVX512},
+		Q3_K:   {1: panelsQ3_Kx1AVX512, 2: panelsQ3_Kx2AVX512, 4: panelsQ3_Kx4AVX512, 8: panelsQ3_Kx8AVX512, 12: panelsQ3_Kx12AVX512},
+		Q4_K:   {1: panelsQ4_Kx1AVX512, 2: panelsQ4_Kx2AVX512, 4: panelsQ4_Kx4AVX512, 8: panelsQ4_Kx8AVX512, 12: panelsQ4_Kx12AVX512},
+		Q5_K:   {1: panelsQ5_Kx1AVX512, 2: panelsQ5_Kx2AVX512, 4: panelsQ5_Kx4AVX512, 8: panelsQ5_Kx8AVX512, 12: panelsQ5_Kx12AVX512},
+		Q6_K:   {1: panelsQ6_Kx1AVX512, 2: panelsQ6_Kx2AVX512, 4: panelsQ6_Kx4AVX512, 8: panelsQ6_Kx8AVX512, 12: panelsQ6_Kx12AVX512},
+		IQ4_XS: {1: panelsIQ4_XSx1AVX512, 2: panelsIQ4_XSx2AVX512, 4: panelsIQ4_XSx4AVX512, 8: panelsIQ4_XSx8AVX512, 12: panelsIQ4_XSx12AVX512},
+	}
+)
+
+// wantsPanels reports whether blocks are multiplied as Pack lays them out.
+func wantsPanels() bool { return chosen != goOnly }
+
+// dotsPacked writes to out[token·stride + r] the products of n panels' rows with the
+// tile's tokens, those of zeros as well.
+func dotsPacked(ty Type, out []float32, stride int, w []byte, n int, x *tile) {
+	_ = out[(x.width-1)*stride+n*panelRows-1]
+	chunks := (x.cols + ty.chunkCols() - 1) / ty.chunkCols()
+	_, _, _ = w[n*chunks*ty.chunkLines()*lineBytes-1], x.q[chunks*ty.chunkCols()*x.width-1], x.meta[chunks*x.width-1]
+	f := packedAVX2[ty][x.width]
+	if chosen == avx512 {
+		f = packedAVX512[ty][x.width]
+	}
+	f(&out[0], stride, &w[0], n, chunks, &x.q[0], &x.meta[0])
 }
 
-// wantsOffsets reports whether tiles need offsets.
-func wantsOffsets() bool { return chosen == avx512 }
-
-// putOffsets writes −8 times the sums of each four numbers of q, whole chunks.
-func putOffsets(offsets []int32, q []int8) {
-	offsetsAVX512(&offsets[0], &q[0], len(q)/bytes32Chunk)
+// tileWidth is how many tokens the next tile has, if there are so many.
+func tileWidth(a activation, tokens int) int {
+	widths := []int{1, 2, 4}
+	switch {
+	case chosen == avx512 && a != floats:
+		widths = []int{1, 2, 4, 8, maxWidth}
+	case chosen == avx512:
+		widths = []int{1, 2, 4, 8}
+	}
+	last := 1
+	for _, n := range widths {
+		if n >= tokens && a != floats {
+			return n
+		}
+		if n <= tokens {
+			last = n
+		}
+	}
+	return last
 }
 
 // dots is dotsGo. A row that ends in a part of a chunk is left to it.
 func dots(ty Type, out []float32, stride int, w []byte, rows int, x *tile) {
-	a := types[ty].activation
-	size := chunkSizes[a]
-	if chosen == goOnly || x.cols%size != 0 || rows == 0 {
+	if chosen == goOnly || types[ty].activation != floats || x.cols%floatChunk != 0 || rows == 0 {
 		dotsGo(ty, out, stride, w, rows, x)
 		return
 	}
 	rowBytes := ty.RowBytes(x.cols)
 	_, _ = out[(x.width-1)*stride+rows-1], w[rows*rowBytes-1]
-	f, chunks := dotsAVX2[ty][x.width], x.cols/size
+	f := dotsAVX2[ty][x.width]
 	if chosen == avx512 {
 		f = dotsAVX512[ty][x.width]
 	}
-	switch a {
-	case floats:
-		f(&out[0], stride, &w[0], rowBytes, rows, chunks, (*byte)(unsafe.Pointer(&x.f[0])), nil, nil, nil)
-	case bytes32:
-		f(&out[0], stride, &w[0], rowBytes, rows, chunks, (*byte)(unsafe.Pointer(&x.q[0])), &x.d[0], nil, unsafe.SliceData(x.offsets))
-	case bytes256:
-		f(&out[0], stride, &w[0], rowBytes, rows, chunks, (*byte)(unsafe.Pointer(&x.q[0])), &x.d[0], &x.sums[0], nil)
-	}
+	f(&out[0], stride, &w[0], rowBytes, rows, x.cols/floatChunk, (*byte)(unsafe.Pointer(&x.f[0])))
 }
 
 // quantise is quantiseGo.

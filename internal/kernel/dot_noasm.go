@@ -4,10 +4,11 @@ package kernel
 
 func available() []implementation { return []implementation{goOnly} }
 
-func widest() int        { return 4 }
-func wantsOffsets() bool { return false }
+func wantsPanels() bool { return false }
 
-func putOffsets(offsets []int32, q []int8) {}
+func tileWidth(a activation, tokens int) int { return min(tokens, 4) }
+
+func dotsPacked(ty Type, out []float32, stride int, w []byte, n int, x *tile) {}
 
 func dots(ty Type, out []float32, stride int, w []byte, rows int, x *tile) {
 	dotsGo(ty, out, stride, w, rows, x)

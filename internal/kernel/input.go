@@ -13,13 +13,11 @@ type Input struct {
 }
 
 type form struct {
-	ready   bool
-	tiles   []tile
-	f       []float32
-	q       []int8
-	d       []float32
-	sums    []int16
-	offsets []int32
+	ready bool
+	tiles []tile
+	f     []float32
+	q     []int8
+	meta  []uint32
 }
 
 // Set makes x the input: tokens rows of cols floats, one after the other. x is
@@ -31,23 +29,42 @@ func (in *Input) Set(x []float32, tokens, cols int) {
 	}
 }
 
-// A tile is one, two, four or eight tokens' activations, woven chunk by chunk, so that
-// a chunk of weights is multiplied with neighbours. Rows are filled up with
-// zeros to a whole number of chunks.
+// A tile is a few tokens' activations, woven chunk by chunk, so that a chunk of
+// weights is multiplied with neighbours. Rows are filled up with zeros to a whole number of
+// chunks, and tiles with tokens of zeros to a width that there is code for.
 type tile struct {
-	width int // tokens
-	first int // which token of the input is the first
-	cols  int // elements of a row, without filling
+	width  int // tokens, with those of zeros
+	tokens int
+	first  int // which token of the input is the first
+	cols   int // elements of a row, without filling
 
-	f       []float32 // chunks of 16 floats
-	q       []int8    // chunks of 64 (bytes32) or 256 (bytes256)
-	d       []float32 // scales: two a chunk (bytes32), one (bytes256)
-	sums    []int16   // bytes256: sums of 16 elements, 16 a chunk
-	offsets []int32   // bytes32, where wanted: −8 times the sums of each four, 16 a chunk
+	f    []float32 // floats: chunks of 16
+	q    []int8    // chunks of 64 (bytes32) or 256 (bytes256)
+	meta []uint32  // what belongs to a block of q: words, each for all tokens of the tile
 }
 
+// The words of meta.
 const (
-	maxWidth      = 8
+	// bytes32
+	scaleOf32 = iota // d, float32: element i is d·q[i]
+	eighths32        // −8·Σ q, which numbers that were made positive by adding 8 start from
+	whole32          // −128·Σ q, likewise
+	sum32            // d·Σ q, float32
+	words32
+)
+
+const (
+	// bytes256; sums of groups of 16 or 32
+	scaleOf256 = 0              // d, float32
+	sixteens   = 1              // −32·Σ of each 16
+	thirtyTwos = sixteens + 16  // −128·Σ of each 32
+	pairs32    = thirtyTwos + 8 // Σ of each 32, int16, two in a word
+	pairs16    = pairs32 + 4    // Σ of each 16, likewise
+	words256   = pairs16 + 8
+)
+
+const (
+	maxWidth      = 12
 	floatChunk    = 16
 	bytes32Chunk  = 64
 	bytes256Chunk = 256
@@ -58,17 +75,26 @@ func (t *tile) floats(c, token int) []float32 {
 	return t.f[(c*t.width+token)*floatChunk:][:floatChunk]
 }
 
-// bytes32 are the 32 elements of block b of a token, and their scale.
-func (t *tile) bytes32(b, token int) (q []int8, d float32) {
-	chunk := (b/2*t.width + token)
-	return t.q[chunk*bytes32Chunk+b%2*32:][:32], t.d[chunk*2+b%2]
+// bytes32 are the 32 elements of block b of a token, their scale, and their sum
+// times that.
+func (t *tile) bytes32(b, token int) (q []int8, d, sum float32) {
+	chunk := b/2*t.width + token
+	return t.q[chunk*bytes32Chunk+b%2*32:][:32], math.Float32frombits(*t.word(words32, b, scaleOf32, token)), math.Float32frombits(*t.word(words32, b, sum32, token))
 }
 
-// bytes256 are the 256 elements of block b of a token, their scale, and the
-// sums of each 16.
-func (t *tile) bytes256(b, token int) (q []int8, d float32, sums []int16) {
-	chunk := b*t.width + token
-	return t.q[chunk*bytes256Chunk:][:bytes256Chunk], t.d[chunk], t.sums[chunk*16:][:16]
+// bytes256 are the 256 elements of block b of a token, and their scale.
+func (t *tile) bytes256(b, token int) (q []int8, d float32) {
+	return t.q[(b*t.width+token)*bytes256Chunk:][:bytes256Chunk], math.Float32frombits(*t.word(words256, b, scaleOf256, token))
+}
+
+// sum16 is the sum of group g of 16 elements of such a block.
+func (t *tile) sum16(b, token, g int) int32 {
+	return int32(*t.word(words256, b, sixteens+g, token)) / -32
+}
+
+// word is a word of meta; words is how many a block has.
+func (t *tile) word(words, b, word, token int) *uint32 {
+	return &t.meta[(b*words+word)*t.width+token]
 }
 
 // as gives the input in the form a.
@@ -78,78 +104,122 @@ func (in *Input) as(a activation, p *Pool) []tile {
 		return f.tiles
 	}
 	f.ready = true
-	switch a {
-	case floats:
-		n := in.chunks(floatChunk)
-		f.f = grown(f.f, in.tokens*n*floatChunk)
-		in.cut(f, func(t *tile, from, to int) { t.f = f.f[from*n*floatChunk : to*n*floatChunk] })
-	case bytes32:
-		n := in.chunks(bytes32Chunk)
-		f.q, f.d = grown(f.q, in.tokens*n*bytes32Chunk), grown(f.d, in.tokens*n*2)
-		if wantsOffsets() {
-			f.offsets = grown(f.offsets, in.tokens*n*16)
+	in.cut(f, a)
+	p.Run(len(f.tiles), func(i int) {
+		t := &f.tiles[i]
+		switch a {
+		case floats:
+			in.fillFloats(t)
+		case bytes32:
+			in.fill32(t)
+		case bytes256:
+			in.fill256(t)
 		}
-		in.cut(f, func(t *tile, from, to int) {
-			t.q, t.d = f.q[from*n*bytes32Chunk:to*n*bytes32Chunk], f.d[from*n*2:to*n*2]
-			if wantsOffsets() {
-				t.offsets = f.offsets[from*n*16 : to*n*16]
-			}
-		})
-	case bytes256:
-		n := in.chunks(bytes256Chunk)
-		f.q, f.d, f.sums = grown(f.q, in.tokens*n*bytes256Chunk), grown(f.d, in.tokens*n), grown(f.sums, in.tokens*n*16)
-		in.cut(f, func(t *tile, from, to int) {
-			t.q, t.d, t.sums = f.q[from*n*bytes256Chunk:to*n*bytes256Chunk], f.d[from*n:to*n], f.sums[from*n*16:to*n*16]
-		})
-	}
-	p.Run(len(f.tiles), func(i int) { in.fill(a, &f.tiles[i]) })
+	})
 	return f.tiles
 }
 
 func (in *Input) chunks(size int) int { return (in.cols + size - 1) / size }
 
-// cut divides the tokens into tiles of a power of two, the widest first.
-func (in *Input) cut(f *form, share func(t *tile, from, to int)) {
+// cut divides the tokens into tiles, the widest first.
+func (in *Input) cut(f *form, a activation) {
 	f.tiles = f.tiles[:0]
-	for from, width := 0, widest(); from < in.tokens; from += width {
-		for width > in.tokens-from {
-			width /= 2
+	widths := 0
+	for first := 0; first < in.tokens; {
+		width := tileWidth(a, in.tokens-first)
+		t := tile{width: width, tokens: min(width, in.tokens-first), first: first, cols: in.cols}
+		f.tiles = append(f.tiles, t)
+		first += t.tokens
+		widths += width
+	}
+	switch a {
+	case floats:
+		f.f = grown(f.f, widths*in.chunks(floatChunk)*floatChunk)
+	case bytes32:
+		f.q, f.meta = grown(f.q, widths*in.chunks(bytes32Chunk)*bytes32Chunk), grown(f.meta, widths*in.chunks(bytes32Chunk)*2*words32)
+	case bytes256:
+		f.q, f.meta = grown(f.q, widths*in.cols), grown(f.meta, widths*in.chunks(bytes256Chunk)*words256)
+	}
+	from := 0
+	for i := range f.tiles {
+		t := &f.tiles[i]
+		to := from + t.width
+		switch a {
+		case floats:
+			t.f = share(f.f, from, to, widths)
+		default:
+			t.q, t.meta = share(f.q, from, to, widths), share(f.meta, from, to, widths)
 		}
-		f.tiles = append(f.tiles, tile{width: width, first: from, cols: in.cols})
-		share(&f.tiles[len(f.tiles)-1], from, from+width)
+		from = to
 	}
 }
 
-func (in *Input) fill(a activation, t *tile) {
-	for token := range t.width {
+// share is the part of s that is for from to to of n.
+func share[T any](s []T, from, to, n int) []T { return s[len(s)/n*from : len(s)/n*to] }
+
+func (in *Input) fillFloats(t *tile) {
+	for token := range t.tokens {
 		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		switch a {
-		case floats:
-			for c := range in.chunks(floatChunk) {
-				clear(t.floats(c, token)[copy(t.floats(c, token), x[c*floatChunk:]):])
+		for c := range in.chunks(floatChunk) {
+			clear(t.floats(c, token)[copy(t.floats(c, token), x[c*floatChunk:]):])
+		}
+	}
+}
+
+func (in *Input) fill32(t *tile) {
+	if t.tokens < t.width || in.cols%bytes32Chunk != 0 {
+		clear(t.q)
+		clear(t.meta)
+	}
+	for token := range t.tokens {
+		x := in.x[(t.first+token)*in.cols:][:in.cols]
+		for b := range in.cols / 32 {
+			q := t.q[(b/2*t.width+token)*bytes32Chunk+b%2*32:][:32]
+			d := quantise(q, x[b*32:][:32])
+			sum := sum(q)
+			meta := t.meta[b*words32*t.width+token:]
+			meta[scaleOf32*t.width] = math.Float32bits(d)
+			meta[eighths32*t.width] = uint32(-8 * sum)
+			meta[whole32*t.width] = uint32(-128 * sum)
+			meta[sum32*t.width] = math.Float32bits(d * float32(sum))
+		}
+	}
+}
+
+func (in *Input) fill256(t *tile) {
+	if t.tokens < t.width {
+		clear(t.q)
+		clear(t.meta)
+	}
+	for token := range t.tokens {
+		x := in.x[(t.first+token)*in.cols:][:in.cols]
+		for b := range in.cols / 256 {
+			q := t.q[(b*t.width+token)*bytes256Chunk:][:256]
+			meta := t.meta[b*words256*t.width+token:]
+			meta[scaleOf256*t.width] = math.Float32bits(quantise(q, x[b*256:][:256]))
+			var sums [16]int32
+			for g := range sums {
+				sums[g] = sum(q[16*g:][:16])
+				meta[(sixteens+g)*t.width] = uint32(-32 * sums[g])
 			}
-		case bytes32:
-			for b := range 2 * in.chunks(bytes32Chunk) {
-				q, _ := t.bytes32(b, token)
-				d := &t.d[(b/2*t.width+token)*2+b%2]
-				if b*32 >= in.cols {
-					clear(q)
-					*d = 0
-					continue
-				}
-				*d = quantise(q, x[b*32:][:32])
+			both := func(a, b int32) uint32 { return uint32(uint16(a)) | uint32(b)<<16 }
+			for g := 0; g < 16; g += 2 {
+				meta[(pairs16+g/2)*t.width] = both(sums[g], sums[g+1])
+				sums[g/2] = sums[g] + sums[g+1]
+				meta[(thirtyTwos+g/2)*t.width] = uint32(-128 * sums[g/2])
 			}
-		case bytes256:
-			for b := range in.chunks(bytes256Chunk) {
-				q, _, sums := t.bytes256(b, token)
-				t.d[b*t.width+token] = quantise(q, x[b*256:][:256])
-				sums16(sums, q)
+			for g := 0; g < 8; g += 2 {
+				meta[(pairs32+g/2)*t.width] = both(sums[g], sums[g+1])
 			}
 		}
 	}
-	if a == bytes32 && wantsOffsets() {
-		putOffsets(t.offsets, t.q)
+}
+
+func sum(q []int8) (s int32) {
+	for _, v := range q {
+		s += int32(v)
 	}
+	return s
 }
 
 // quantiseGo rounds x to bytes: q[i] = x[i]·127/max|x|, to the nearest, ties to
@@ -182,16 +252,6 @@ func quantiseOdd(largest float32) float32 {
 		return 0
 	}
 	return float32(math.NaN())
-}
-
-func sums16(sums []int16, q []int8) {
-	for i := range sums {
-		var s int16
-		for _, v := range q[i*16:][:16] {
-			s += int16(v)
-		}
-		sums[i] = s
-	}
 }
 
 func grown[T any](s []T, n int) []T {

@@ -17,44 +17,11 @@ func scaleIQ4_XS(w []byte, g int) int8 {
 	return int8(w[4+g/2]>>(g%2*4)&15|uint8(high>>(2*g)&3)<<4) - 32
 }
 
-func rowIQ4_XS(dst []float32, w []byte) {
-	const size = 136
-	var n [32]byte
-	for b := range len(dst) / 256 {
-		block := w[b*size:][:size]
-		d := fromF16(binary.LittleEndian.Uint16(block))
-		for g := range 8 {
-			ds := d * float32(scaleIQ4_XS(block, g))
-			levels(n[:], block[8+16*g:][:16], &levelsIQ4)
-			for i, v := range n {
-				dst[b*256+g*32+i] = ds * float32(int8(v))
-			}
-		}
-	}
-}
-
-// expandIQ4_XS takes a level as 4a + b with b from 0 to 3: a fits the six bits
-// and four times the scale its byte.
-func expandIQ4_XS(parts [][]byte, _ []float32, w []byte) {
-	var a, b [256]uint8
+func readIQ4_XS(b *block256, w []byte) {
+	b.d = float16(w)
 	for g := range 8 {
-		levels(a[32*g:], w[8+16*g:][:16], &fourthsIQ4)
-		levels(b[32*g:], w[8+16*g:][:16], &restsIQ4)
 		s := scaleIQ4_XS(w, g)
-		for i := range 2 {
-			parts[0][192+2*g+i], parts[1][192+2*g+i] = uint8(4*s), uint8(s)
-		}
+		b.scale[2*g], b.scale[2*g+1] = s, s
+		levels(b.n[32*g:], w[8+16*g:], &levelsIQ4)
 	}
-	packSixBits(parts[0], &a)
-	packSixBits(parts[1], &b)
-	copy(parts[0][208:], w[:2])
-	copy(parts[1][208:], w[:2])
 }
-
-// A level is 4·(fourth − 32) + rest − 32.
-var fourthsIQ4, restsIQ4 = func() (a, b [16]int8) {
-	for i, v := range levelsIQ4 {
-		a[i], b[i] = v>>2+32, v&3+32
-	}
-	return
-}()

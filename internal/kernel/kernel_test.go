@@ -88,6 +88,16 @@ func equal(t *testing.T, what string, got, want []float32) {
 	}
 }
 
+// pack packs a matrix, until what it returns is called.
+func pack(t testing.TB, m *Matrix) (free func()) {
+	t.Helper()
+	p, err := Pack(NewPool(1), []*Matrix{m})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Free
+}
+
 // columns are lengths of rows: whole chunks, and not.
 func columns(ty Type) []int {
 	var list []int
@@ -105,11 +115,12 @@ func TestMultiplyEqualsGo(t *testing.T) {
 	for _, ty := range Types {
 		for _, cols := range columns(ty) {
 			for tokens := 1; tokens <= 15; tokens++ {
-				rows := 1 + r.IntN(2*chunkRows+2)
+				rows := 1 + r.IntN(2*partRows+2)
 				m, err := NewMatrix(ty, rows, cols, randomRows(r, ty, rows, cols))
 				if err != nil {
 					t.Fatal(err)
 				}
+				defer pack(t, &m)()
 				x := randomFloats(r, tokens*cols)
 				got, want := make([]float32, tokens*rows), make([]float32, tokens*rows)
 				onlyGo(func() {
@@ -142,6 +153,7 @@ func TestMultiplyIsNear(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer pack(t, &m)()
 		x, out, row := randomFloats(r, cols), make([]float32, 20), make([]float32, cols)
 		var in Input
 		in.Set(x, 1, cols)
@@ -314,13 +326,14 @@ func TestPoolRunsEachOnce(t *testing.T) {
 func BenchmarkMultiply(b *testing.B) {
 	r := rand.New(rand.NewPCG(9, 10))
 	for _, ty := range Types {
-		for _, tokens := range []int{1, 4, 32} {
+		for _, tokens := range []int{1, 4, 128} {
 			b.Run(fmt.Sprintf("%s/%d", ty, tokens), func(b *testing.B) {
 				const rows, cols = 512, 2048
 				m, err := NewMatrix(ty, rows, cols, randomRows(r, ty, rows, cols))
 				if err != nil {
 					b.Fatal(err)
 				}
+				defer pack(b, &m)()
 				x, out := randomFloats(r, tokens*cols), make([]float32, tokens*rows)
 				p := NewPool(1)
 				var in Input

@@ -5,13 +5,15 @@ import (
 	"math"
 )
 
-// A Matrix is Rows rows of Cols elements, as they lie in a model file.
+// A Matrix is Rows rows of Cols elements, as they lie in a model file; Pack lays them out
+// anew for multiplication.
 type Matrix struct {
 	Type       Type
 	Rows, Cols int
 
 	data     []byte
 	rowBytes int
+	packed   []byte // panels of 16 rows, or nil
 }
 
 // NewMatrix makes a matrix of data, which is kept, not copied, and must not
@@ -24,7 +26,7 @@ func NewMatrix(t Type, rows, cols int, data []byte) (Matrix, error) {
 	if rows > math.MaxInt/t.BlockBytes()/cols || rows*t.RowBytes(cols) != len(data) {
 		return Matrix{}, fmt.Errorf("kernel: %d rows of %d in %s are not %d bytes", rows, cols, t, len(data))
 	}
-	return Matrix{t, rows, cols, data, t.RowBytes(cols)}, nil
+	return Matrix{Type: t, Rows: rows, Cols: cols, data: data, rowBytes: t.RowBytes(cols)}, nil
 }
 
 // Bytes is the size of the matrix in memory.
@@ -36,12 +38,12 @@ func (m *Matrix) Row(dst []float32, r int) {
 		row(dst[:m.Cols], m.rows(r, r+1))
 		return
 	}
-	rowExpanded(dst[:m.Cols], m.rows(r, r+1), m.Type)
+	rowBlocks(dst[:m.Cols], m.rows(r, r+1), m.Type)
 }
 
-// Slice is the matrix of rows from to to, which share their memory.
+// Slice is the matrix of rows from to to, which share their memory, before Pack.
 func (m *Matrix) Slice(from, to int) Matrix {
-	return Matrix{m.Type, to - from, m.Cols, m.rows(from, to), m.rowBytes}
+	return Matrix{Type: m.Type, Rows: to - from, Cols: m.Cols, data: m.rows(from, to), rowBytes: m.rowBytes}
 }
 
 func (m *Matrix) rows(from, to int) []byte { return m.data[from*m.rowBytes : to*m.rowBytes] }
@@ -54,41 +56,57 @@ type Product struct {
 }
 
 const (
-	chunkRows = 32      // rows that one thread takes at a time
-	callWork  = 1 << 20 // products of one call into assembly, which cannot be interrupted: some 50 µs
+	partRows  = 32       // rows that one thread takes at a time,
+	partBytes = 64 << 10 // or panels of so many bytes: what a core's cache holds for one tile after the other
+	callWork  = 1 << 20  // products of one call into assembly, which cannot be interrupted: some 50 µs
 )
 
 // Multiply makes the products of one input with several matrices, all of
 // in's number of columns, on the threads of p.
 func Multiply(p *Pool, in *Input, products ...Product) {
-	chunks := 0
-	for _, job := range products {
+	parts := 0
+	for i := range products {
+		job := &products[i]
 		if job.W.Cols != in.cols {
 			panic(fmt.Sprintf("kernel: rows of %d times rows of %d", job.W.Cols, in.cols))
 		}
 		in.as(types[job.W.Type].activation, p)
-		chunks += (job.W.Rows + chunkRows - 1) / chunkRows
+		parts += job.parts()
 	}
-	p.Run(chunks, func(i int) {
-		for _, job := range products {
-			n := (job.W.Rows + chunkRows - 1) / chunkRows
-			if i < n {
-				from := i * chunkRows
-				multiplyRows(&job, in, from, min(from+chunkRows, job.W.Rows))
-				return
+	p.Run(parts, func(i int) {
+		for k := range products {
+			job := &products[k]
+			if n := job.parts(); i >= n {
+				i -= n
+				continue
 			}
-			i -= n
+			if job.W.usesPanels() {
+				job.panelsPart(in, i)
+			} else {
+				job.rowsPart(in, i)
+			}
+			return
 		}
 	})
 }
 
-func multiplyRows(job *Product, in *Input, from, to int) {
-	m := job.W
-	if types[m.Type].expansion != nil {
-		multiplyExpanded(job, in, from, to)
-		return
+// usesPanels reports whether the matrix is multiplied as it was packed.
+func (m *Matrix) usesPanels() bool { return m.packed != nil && wantsPanels() }
+
+// parts is the number of parts that threads take.
+func (job *Product) parts() int {
+	if job.W.usesPanels() {
+		n := job.W.partPanels()
+		return (job.W.panels() + n - 1) / n
 	}
-	f := &in.forms[types[m.Type].activation]
+	return (job.W.Rows + partRows - 1) / partRows
+}
+
+func (m *Matrix) partPanels() int { return max(1, partBytes/m.panelBytes()) }
+
+func (job *Product) rowsPart(in *Input, part int) {
+	m, from := job.W, part*partRows
+	to, f := min(from+partRows, m.Rows), &in.forms[types[m.Type].activation]
 	for i := range f.tiles {
 		t := &f.tiles[i]
 		step := max(1, callWork/(m.Cols*t.width))
@@ -99,13 +117,43 @@ func multiplyRows(job *Product, in *Input, from, to int) {
 	}
 }
 
+func (job *Product) panelsPart(in *Input, part int) {
+	m, size := job.W, job.W.panelBytes()
+	from := part * m.partPanels()
+	to, f := min(from+m.partPanels(), m.panels()), &in.forms[types[m.Type].activation]
+	for i := range f.tiles {
+		t := &f.tiles[i]
+		out, step := job.Out[t.first*m.Rows:], max(1, callWork/(panelRows*m.Cols*t.width))
+		whole := min(to, m.Rows/panelRows)
+		if t.tokens < t.width {
+			whole = from
+		}
+		for k := from; k < whole; k += step {
+			end := min(k+step, whole)
+			dotsPacked(m.Type, out[k*panelRows:], m.Rows, m.packed[k*size:end*size], end-k, t)
+		}
+		// Where there are fewer rows or tokens than are computed.
+		for k := whole; k < to; k++ {
+			var sums [maxWidth * panelRows]float32
+			dotsPacked(m.Type, sums[:], panelRows, m.packed[k*size:(k+1)*size], 1, t)
+			for token := range t.tokens {
+				copy(out[token*m.Rows+k*panelRows : (token+1)*m.Rows][:min(panelRows, m.Rows-k*panelRows)], sums[token*panelRows:])
+			}
+		}
+	}
+}
+
 // dotsGo writes to out[token·stride + r] the product of row r of w with the
 // tile's tokens: the reference for all that is faster.
 func dotsGo(ty Type, out []float32, stride int, w []byte, rows int, x *tile) {
 	dot, size := types[ty].dot, ty.RowBytes(x.cols)
+	if dot == nil {
+		dotsBlocks(ty, out, stride, w, rows, x)
+		return
+	}
 	for r := range rows {
 		row := w[r*size:][:size]
-		for t := range x.width {
+		for t := range x.tokens {
 			out[t*stride+r] = dot(row, x, t)
 		}
 	}

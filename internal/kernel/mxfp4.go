@@ -22,24 +22,7 @@ func scaleMXFP4(e byte) float32 {
 	return math.Float32frombits(uint32(e-1) << 23)
 }
 
-func rowMXFP4(dst []float32, w []byte) {
-	const size = 17
-	var n [32]byte
-	for b := range len(dst) / 32 {
-		block := w[b*size:][:size]
-		d := scaleMXFP4(block[0])
-		levels(n[:], block[1:], &numbersMXFP4)
-		for i, v := range n {
-			dst[b*32+i] = d * float32(int8(v))
-		}
-	}
-}
-
-// expandMXFP4 has the scale as F16: below 2⁻²⁴ it becomes zero, above 2¹⁵ infinite,
-// far from what weights are.
-func expandMXFP4(parts [][]byte, _ []float32, w []byte) {
-	out := parts[0]
-	h := toF16(scaleMXFP4(w[0]))
-	out[0], out[1] = byte(h), byte(h>>8)
-	levels(out[2:], w[1:17], &numbersMXFP4)
+func readMXFP4(b *block32, w []byte) {
+	b.d = scaleMXFP4(w[0])
+	levels(b.n[:], w[1:], &numbersMXFP4)
 }

@@ -1,7 +1,5 @@
 package kernel
 
-import "encoding/binary"
-
 // Q2_K: blocks of 256 elements in 84 bytes; 16 groups of 16 have a scale and a
 // minimum each, of four bits.
 //
@@ -14,19 +12,12 @@ import "encoding/binary"
 //	h = two bits of n[32·p + i] from bit 2k on
 //	value = d · (low half of s[g]) · h − dm · (high half of s[g])
 
-func expandQ2_K(parts [][]byte, low []float32, w []byte) {
-	le := binary.LittleEndian
-	var n [256]uint8
-	dm, out := fromF16(le.Uint16(w[82:])), parts[0]
-	for g := range 8 {
-		for i := 0; i < 32; i += 8 {
-			le.PutUint64(n[32*g+i:], le.Uint64(w[16+g/4*32+i:])>>(g%4*2)&eachLow2|32*eachOne)
-		}
-	}
-	packSixBits(out, &n)
+func readQ2_K(b *block256, w []byte) {
+	b.d, b.dm = float16(w[80:]), float16(w[82:])
 	for g, s := range w[:16] {
-		out[192+g] = s & 15
-		low[g] = dm * float32(s>>4)
+		b.scale[g], b.minimum[g] = int8(s&15), s>>4
 	}
-	copy(out[208:], w[80:82])
+	for i := range b.n {
+		b.n[i] = int8(w[16+i/128*32+i%32] >> (i / 32 % 4 * 2) & 3)
+	}
 }

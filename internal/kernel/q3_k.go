@@ -1,7 +1,5 @@
 package kernel
 
-import "encoding/binary"
-
 // Q3_K: blocks of 256 elements in 110 bytes; 16 groups of 16 have a scale each,
 // of six bits.
 //
@@ -16,20 +14,26 @@ import "encoding/binary"
 // Scale j: its low four bits are the low half of byte j for j < 8, the high half
 // of byte j−8 otherwise; its high two are bits 2·(j/4) and on of byte 8 + j mod 4.
 
-func expandQ3_K(parts [][]byte, _ []float32, w []byte) {
-	le := binary.LittleEndian
-	var n [256]uint8
-	out := parts[0]
-	for g := range 8 {
-		for i := 0; i < 32; i += 8 {
-			two, one := le.Uint64(w[32+g/4*32+i:])>>(g%4*2)&eachLow2, le.Uint64(w[i:])>>g&eachOne
-			le.PutUint64(n[32*g+i:], (two|one<<2)+28*eachOne)
-		}
+func readQ3_K(b *block256, w []byte) {
+	b.d = float16(w[108:])
+	for j := range b.scale {
+		b.scale[j] = int8(w[96+j%8]>>(j/8*4)&15|w[104+j%4]>>(j/4*2)&3<<4) - 32
 	}
-	packSixBits(out, &n)
-	for j := range 16 {
-		s := w[96+j%8]>>(j/8*4)&15 | w[104+j%4]>>(j/4*2)&3<<4
-		out[192+j] = s - 32
+	for i := range b.n {
+		b.n[i] = int8(w[32+i/128*32+i%32]>>(i/32%4*2)&3|w[i%32]>>(i/32)&1<<2) - 4
 	}
-	copy(out[208:], w[108:110])
 }
+
+// Lines of a panel: 0 to 2 have the scales; then high[i] and n[i] of four columns in turn, for
+// i < 32, then the rest of n.
+var orderQ3_K = order(27, func(word int) int {
+	switch {
+	case word >= 24:
+		return word - 24
+	case word >= 16:
+		return 3 + word
+	case word >= 8:
+		return 4 + 2*(word-8)
+	}
+	return 3 + 2*word
+})

@@ -10,20 +10,35 @@ import "encoding/binary"
 //	element i = d · (h − 16), h being the low half of n[i] for i < 16, the high half of
 //	n[i−16] otherwise, + 16 · bit i of high
 
-func expandQ5_0(parts [][]byte, _ []float32, w []byte) {
-	out := parts[0]
-	copy(out, w[:2])
-	fiveBits(out[2:], w[2:22])
-	for i, v := range out[2:34] {
-		out[2+i] = v - 16
+func readQ5_0(b *block32, w []byte) {
+	b.d = float16(w)
+	fiveBits(&b.n, w[2:])
+	for i := range b.n {
+		b.n[i] -= 16
 	}
 }
 
 // fiveBits writes 32 numbers, 0 to 31, of four bytes of fifth bits and 16 of halves.
-func fiveBits(out, w []byte) {
-	halves4(out, w[4:20])
+func fiveBits(out *[32]int8, w []byte) {
+	halves4(out, w[4:])
 	high := binary.LittleEndian.Uint32(w)
-	for i := range 32 {
-		out[i] |= uint8(high>>i&1) << 4
+	for i := range out {
+		out[i] |= int8(high>>i&1) << 4
 	}
+}
+
+// A panel has the fifth bits so that bit k of byte j is that of element 4k+j.
+func fifthBits(v uint32) (r uint32) {
+	for k := range 8 {
+		four := v >> (4 * k) & 15
+		r |= four * 0x00204081 & 0x01010101 << k
+	}
+	return r
+}
+
+func fifthBitsQ5_0(word int, v uint32) uint32 {
+	if word == 0 {
+		return fifthBits(v)
+	}
+	return v
 }

@@ -1,7 +1,5 @@
 package kernel
 
-import "encoding/binary"
-
 // Q5_1: blocks of 32 elements in 24 bytes.
 //
 //	byte 0      2      4               8              24
@@ -9,9 +7,14 @@ import "encoding/binary"
 //
 //	element i = d · h + m, h as in Q5_0
 
-func expandQ5_1(parts [][]byte, low []float32, w []byte) {
-	out := parts[0]
-	copy(out, w[:2])
-	low[0] = -fromF16(binary.LittleEndian.Uint16(w[2:]))
-	fiveBits(out[2:], w[4:24])
+func readQ5_1(b *block32, w []byte) {
+	b.d, b.m = float16(w), float16(w[2:])
+	fiveBits(&b.n, w[4:])
+}
+
+func fifthBitsQ5_1(word int, v uint32) uint32 {
+	if word == 1 {
+		return fifthBits(v)
+	}
+	return v
 }

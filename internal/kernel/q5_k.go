@@ -1,7 +1,5 @@
 package kernel
 
-import "encoding/binary"
-
 // Q5_K: blocks of 256 elements in 176 bytes; as Q4_K, with a fifth bit.
 //
 //	byte 0      2       4                16                48                176
@@ -13,20 +11,21 @@ import "encoding/binary"
 //
 // The twelve bytes are those of Q4_K.
 
-func expandQ5_K(parts [][]byte, low []float32, w []byte) {
-	le := binary.LittleEndian
-	var n [256]uint8
-	scale, minimum := scalesQ4_K(w[4:16])
-	dm, out := fromF16(le.Uint16(w[2:])), parts[0]
-	for g := range 8 {
-		for i := 0; i < 32; i += 8 {
-			four, one := le.Uint64(w[48+g/2*32+i:])>>(g%2*4)&eachLow4, le.Uint64(w[16+i:])>>g&eachOne
-			le.PutUint64(n[32*g+i:], four|one<<4|32*eachOne)
-		}
-		out[192+2*g], out[193+2*g] = scale[g], scale[g]
-		low[2*g] = dm * float32(minimum[g])
-		low[2*g+1] = low[2*g]
+func readQ5_K(b *block256, w []byte) {
+	b.scalesQ4_K(w)
+	for i := range b.n {
+		b.n[i] = int8(w[48+i/64*32+i%32]>>(i/32%2*4)&15 | w[16+i%32]>>(i/32)&1<<4)
 	}
-	packSixBits(out, &n)
-	copy(out[208:], w[:2])
 }
+
+// Lines of a panel: 0 to 3 as in the file, then high[i] and n[i] of four columns in turn,
+// for i < 32, then the rest of n.
+var orderQ5_K = order(44, func(word int) int {
+	switch {
+	case 4 <= word && word < 12:
+		return 4 + 2*(word-4)
+	case 12 <= word && word < 20:
+		return 5 + 2*(word-12)
+	}
+	return word
+})

@@ -33,10 +33,12 @@ type activation uint8
 const (
 	floats   activation = iota // float32
 	bytes32                    // int8, one scale for 32
-	bytes256                   // int8, one scale for 256, and sums of 16
+	bytes256                   // int8, one scale for 256
 	activations
 )
 
+// types has for each type how a row is read (row), and how it is multiplied: floats
+// by dot, blocks by way of what a block holds. What is packed says panel.
 var types = [...]struct {
 	name       string
 	size       int // elements of a block
@@ -44,33 +46,32 @@ var types = [...]struct {
 	activation activation
 	row        func(dst []float32, w []byte)
 	dot        func(w []byte, x *tile, t int) float32
-	expansion  *expansion // instead of dot
+	block32    func(b *block32, w []byte)
+	block256   func(b *block256, w []byte)
+	minima     bool // blocks have a minimum
+	panel      panel
 }{
-	F32:  {"F32", 1, 4, floats, rowF32, dotF32, nil},
-	F16:  {"F16", 1, 2, floats, rowF16, dotF16, nil},
-	BF16: {"BF16", 1, 2, floats, rowBF16, dotBF16, nil},
-	Q8_0: {"Q8_0", 32, 34, bytes32, rowQ8_0, dotQ8_0, nil},
-	Q4_0: {"Q4_0", 32, 18, bytes32, rowQ4_0, dotQ4_0, nil},
-	Q4_K: {"Q4_K", 256, 144, bytes256, rowQ4_K, dotQ4_K, nil},
-	Q6_K: {"Q6_K", 256, 210, bytes256, rowQ6_K, dotQ6_K, nil},
+	F32:  {name: "F32", size: 1, bytes: 4, row: rowF32, dot: dotF32},
+	F16:  {name: "F16", size: 1, bytes: 2, row: rowF16, dot: dotF16},
+	BF16: {name: "BF16", size: 1, bytes: 2, row: rowBF16, dot: dotBF16},
 
-	Q4_1:   {"Q4_1", 32, 20, bytes32, nil, nil, &expansion{Q8_0, 1, 1, expandQ4_1}},
-	Q5_0:   {"Q5_0", 32, 22, bytes32, nil, nil, &expansion{Q8_0, 1, 0, expandQ5_0}},
-	Q5_1:   {"Q5_1", 32, 24, bytes32, nil, nil, &expansion{Q8_0, 1, 1, expandQ5_1}},
-	Q2_K:   {"Q2_K", 256, 84, bytes256, nil, nil, &expansion{Q6_K, 1, 16, expandQ2_K}},
-	Q3_K:   {"Q3_K", 256, 110, bytes256, nil, nil, &expansion{Q6_K, 1, 0, expandQ3_K}},
-	Q5_K:   {"Q5_K", 256, 176, bytes256, nil, nil, &expansion{Q6_K, 1, 16, expandQ5_K}},
-	IQ4_NL: {"IQ4_NL", 32, 18, bytes32, nil, nil, &expansion{Q8_0, 1, 0, expandIQ4_NL}},
-	IQ4_XS: {"IQ4_XS", 256, 136, bytes256, rowIQ4_XS, nil, &expansion{Q6_K, 2, 0, expandIQ4_XS}},
-	MXFP4:  {"MXFP4", 32, 17, bytes32, rowMXFP4, nil, &expansion{Q8_0, 1, 0, expandMXFP4}},
+	Q8_0:   {name: "Q8_0", size: 32, bytes: 34, activation: bytes32, block32: readQ8_0, panel: panel{words: 8, scale: scaleFirst, flip: flipQ8_0}},
+	Q4_0:   {name: "Q4_0", size: 32, bytes: 18, activation: bytes32, block32: readQ4_0, panel: panel{words: 4, scale: scaleFirst}},
+	Q4_1:   {name: "Q4_1", size: 32, bytes: 20, activation: bytes32, block32: readQ4_1, minima: true, panel: panel{words: 5}},
+	Q5_0:   {name: "Q5_0", size: 32, bytes: 22, activation: bytes32, block32: readQ5_0, panel: panel{words: 5, scale: scaleFirst, change: fifthBitsQ5_0}},
+	Q5_1:   {name: "Q5_1", size: 32, bytes: 24, activation: bytes32, block32: readQ5_1, minima: true, panel: panel{words: 6, change: fifthBitsQ5_1}},
+	IQ4_NL: {name: "IQ4_NL", size: 32, bytes: 18, activation: bytes32, block32: readIQ4_NL, panel: panel{words: 4, scale: scaleFirst}},
+	MXFP4:  {name: "MXFP4", size: 32, bytes: 17, activation: bytes32, block32: readMXFP4, panel: panel{words: 4, scale: scalePower}},
+
+	Q2_K:   {name: "Q2_K", size: 256, bytes: 84, activation: bytes256, block256: readQ2_K, minima: true, panel: panel{words: 21}},
+	Q3_K:   {name: "Q3_K", size: 256, bytes: 110, activation: bytes256, block256: readQ3_K, panel: panel{words: 27, scale: scaleLast, order: orderQ3_K}},
+	Q4_K:   {name: "Q4_K", size: 256, bytes: 144, activation: bytes256, block256: readQ4_K, minima: true, panel: panel{words: 36}},
+	Q5_K:   {name: "Q5_K", size: 256, bytes: 176, activation: bytes256, block256: readQ5_K, minima: true, panel: panel{words: 44, order: orderQ5_K}},
+	Q6_K:   {name: "Q6_K", size: 256, bytes: 210, activation: bytes256, block256: readQ6_K, panel: panel{words: 52, scale: scaleLast, order: orderQ6_K}},
+	IQ4_XS: {name: "IQ4_XS", size: 256, bytes: 136, activation: bytes256, block256: readIQ4_XS, panel: panel{words: 34}},
 }
 
 func (t Type) String() string { return types[t].name }
-
-// Expanded reports whether there is no arithmetic for the type itself: rows of
-// it become rows of another type each time that they are multiplied, which with
-// one token takes several times as long as the multiplication.
-func (t Type) Expanded() bool { return types[t].expansion != nil }
 
 // BlockSize is the number of elements of a block.
 func (t Type) BlockSize() int { return types[t].size }

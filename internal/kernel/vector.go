@@ -113,7 +113,7 @@ func DotsF16(out []float32, k []byte, q []float32) {
 		}
 		return
 	}
-	dots(F16, out, len(out), k[:n], len(out), &tile{width: 1, cols: len(q), f: q})
+	dots(F16, out, len(out), k[:n], len(out), &tile{width: 1, tokens: 1, cols: len(q), f: q})
 }
 
 // dotF16Plain is dotF16 on a row that is not filled up to a whole chunk.

@@ -2,7 +2,6 @@ package transformer
 
 import (
 	"bytes"
-	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -289,39 +288,4 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
-}
-
-// A file is slow by the types of most of its weights, not by those of a few.
-func TestWhichWeightsAreSlow(t *testing.T) {
-	few := recipe("few", gguf.Q4_K)
-	few.types = map[string]gguf.Type{"attn_k.weight": gguf.Q5_K}
-	several := recipe("several", gguf.Q6_K)
-	several.types = map[string]gguf.Type{"ffn_down.weight": gguf.Q5_K, "ffn_up.weight": gguf.Q3_K}
-	for _, c := range []struct {
-		model tiny
-		want  string
-	}{
-		{recipe("q8_0", gguf.Q8_0), "[]"}, {recipe("f32", gguf.F32), "[]"}, {recipe("q5_k", gguf.Q5_K), "[Q5_K]"},
-		{recipe("mxfp4", gguf.MXFP4), "[MXFP4]"}, {several, "[Q3_K Q5_K]"},
-	} {
-		f, err := gguf.Parse(c.model.file(t))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := fmt.Sprint(SlowWeights(f)); got != c.want {
-			t.Errorf("%s: %s, want %s", c.model.name, got, c.want)
-		}
-	}
-	f, err := gguf.Parse(few.file(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	x, _ := f.Tensor("blk.0.attn_k.weight")
-	var all uint64
-	for i := range f.Tensors {
-		all += f.Tensors[i].Elements()
-	}
-	if got, want := len(SlowWeights(f)) > 0, x.Elements()*uint64(few.layers)*30 > all; got != want {
-		t.Errorf("a few: %v, want %v", got, want)
-	}
 }

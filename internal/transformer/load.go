@@ -31,6 +31,7 @@ type Model struct {
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
 	outputBias []float32     // (vocab)
 
+	packed     []*kernel.Packed
 	turns      []*turns // layers name theirs
 	angleCount int      // cosines and sines of all, for one token
 	perLayer   perLayer
@@ -94,7 +95,7 @@ func (e *expert) cut(both kernel.Matrix, bias []float32) {
 }
 
 // Load makes a model of a file, which has to stay open as long as the model is
-// used: the weights are used where they lie. Every number and shape that the
+// used: some weights are used where they lie. Every number and shape that the
 // file declares is checked; the error names the key or the tensor, and what is
 // supported. Close the model to end its threads.
 func Load(f *gguf.File, o Options) (*Model, error) {
@@ -108,6 +109,10 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 		}
 	}
 	m.pool, m.single = kernel.NewPool(o.Threads), kernel.NewPool(1)
+	if err := m.pack(f); err != nil {
+		m.Close()
+		return nil, fmt.Errorf("transformer: %w", err)
+	}
 	return m, nil
 }
 
@@ -116,31 +121,6 @@ func Load(f *gguf.File, o Options) (*Model, error) {
 func Check(f *gguf.File) error {
 	_, err := read(f, Options{})
 	return err
-}
-
-// SlowWeights names the types of weights for which there is no arithmetic of
-// their own (kernel.Type.Expanded), if they are enough of a model for its speed
-// to be theirs: more than one weight in thirty.
-func SlowWeights(f *gguf.File) (types []string) {
-	var slow, all uint64
-	for i := range f.Tensors {
-		t := &f.Tensors[i]
-		if len(t.Shape) < 2 {
-			continue
-		}
-		all += t.Elements()
-		if k, ok := kernelTypes[t.Type]; ok && k.Expanded() {
-			slow += t.Elements()
-			if !slices.Contains(types, t.Type.String()) {
-				types = append(types, t.Type.String())
-			}
-		}
-	}
-	if slow*30 <= all {
-		return nil
-	}
-	slices.Sort(types)
-	return types
 }
 
 // read makes a model that cannot compute yet.
@@ -161,8 +141,13 @@ func read(f *gguf.File, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the model's threads.
-func (m *Model) Close() { m.pool.Close() }
+// Close ends the model's threads, and gives its memory back.
+func (m *Model) Close() {
+	m.pool.Close()
+	for _, p := range m.packed {
+		p.Free()
+	}
+}
 
 // Config is the shape of the model.
 func (m *Model) Config() Config { return m.config }

@@ -31,7 +31,9 @@ func TestClients(t *testing.T) {
 	python := filepath.Join(cache, "python", "bin", "python")
 
 	t.Run("openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/sdk.py", own)) })
-	t.Run("openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own, "python/tools.jinja")) })
+	t.Run("openai for Node", func(t *testing.T) {
+		run(t, exec.Command("node", filepath.Join(cache, "sdk.mjs"), own, "python/tools.jinja"))
+	})
 	t.Run("openai for Go", func(t *testing.T) { run(t, exec.Command(filepath.Join(cache, "gosdk"), own, "python/tools.jinja")) })
 	t.Run("Responses by openai for Python", func(t *testing.T) { run(t, exec.Command(python, "python/responses.py", own)) })
 	t.Run("Responses by openai for Node", func(t *testing.T) { run(t, exec.Command("node", filepath.Join(cache, "responses.mjs"), own)) })

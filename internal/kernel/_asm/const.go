@@ -54,6 +54,19 @@ func repeatedInts(name string, v uint32) Mem {
 	})
 }
 
+func repeatedIntsOf(v uint32) Mem { return repeatedInts(fmt.Sprintf("ints%x", v), v) }
+
+// tableOf are 16 levels, made positive by adding 128, twice.
+func tableOf(name string, levels [16]int8) Mem {
+	return constant(name, func() []byte {
+		b := make([]byte, 32)
+		for i := range b {
+			b[i] = byte(int(levels[i%16]) + 128)
+		}
+		return b
+	})
+}
+
 func repeatedFloats(name string, v float32) Mem { return repeatedInts(name, math.Float32bits(v)) }
 
 // firstThenSecond spreads the two words of each 32 bits over a half each.

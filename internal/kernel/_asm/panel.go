@@ -1,0 +1,114 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/mmcloughlin/avo/attr"
+	. "github.com/mmcloughlin/avo/build"
+	. "github.com/mmcloughlin/avo/operand"
+	. "github.com/mmcloughlin/avo/reg"
+)
+
+// A panelFunc is the function that is being written, for one type and one width of
+// tile (see panel.go of package kernel for what lies where):
+//
+//	for each panel: for each chunk: body; out[token·stride] … [+ 15] = the tile's sums
+//
+// Where a register holds 8 rows, a panel is gone over twice, each time for one half of its lines.
+type panelFunc struct {
+	width   int
+	w, x, m GPVirtual // weights, activations, what belongs to them: at the current chunk
+	back    GPVirtual // −16 in the second half of a panel, 0 else
+}
+
+// A panelBody is what is done with one chunk of a panel and of the tile.
+type panelBody interface {
+	bytes() int       // of weights in a chunk
+	form() activation // of the activations
+	begin(p *panelFunc)
+	chunk(p *panelFunc)
+	end(p *panelFunc, store func(t int, sum VecVirtual))
+}
+
+// An activation is a form of activations: columns of a chunk, and words of 32 bits
+// that belong to a token's.
+type activation struct{ cols, words int }
+
+const panelSignature = "func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)"
+
+func panelOf(name string, width int, set string, b panelBody) {
+	f := fmt.Sprintf("panels%sx%d%s", name, width, set)
+	attributes := attr.NOSPLIT
+	if b.form() == bytes256 && width > 8 {
+		attributes = 0 // more of the stack than that allows
+	}
+	TEXT(f, attributes, panelSignature)
+	Pragma("noescape")
+	Doc(fmt.Sprintf("%s multiplies panels of %s with tiles of %d.", f, name, width))
+	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64()}
+	out, panels, chunks, start, size := GP64(), GP64(), GP64(), GP64(), 64
+	if set == "AVX2" {
+		size = 32
+		p.back = GP64()
+		XORQ(p.back, p.back)
+	}
+	Load(Param("w"), p.w)
+	Load(Param("out"), out)
+	Load(Param("panels"), panels)
+
+	Label("panel")
+	if p.back != nil {
+		MOVQ(p.w, start)
+	}
+	Load(Param("x"), p.x)
+	Load(Param("meta"), p.m)
+	Load(Param("chunks"), chunks)
+	b.begin(p)
+
+	Label("chunk")
+	b.chunk(p)
+	a := b.form()
+	ADDQ(I32(int32(b.bytes())), p.w)
+	ADDQ(I32(int32(a.cols*width)), p.x)
+	ADDQ(I32(int32(4*a.words*width)), p.m)
+	DECQ(chunks)
+	JNZ(LabelRef("chunk"))
+
+	at, stride := GP64(), GP64()
+	MOVQ(out, at)
+	if width > 1 {
+		Load(Param("stride"), stride)
+	}
+	last := 0
+	b.end(p, func(t int, sum VecVirtual) {
+		for ; last < t; last++ {
+			LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
+		}
+		VMOVUPS(sum, Mem{Base: at})
+	})
+	ADDQ(I8(int8(size)), out)
+	if p.back != nil {
+		NOTQ(p.back)
+		ANDQ(I8(-16), p.back)
+		JZ(LabelRef("whole"))
+		LEAQ(Mem{Base: start, Disp: 32}, p.w)
+		JMP(LabelRef("panel"))
+		Label("whole")
+		SUBQ(I8(32), p.w)
+	}
+	DECQ(panels)
+	JNZ(LabelRef("panel"))
+	VZEROUPPER()
+	RET()
+}
+
+// The tile's data at the current chunk.
+
+// four is where the bytes of columns 4k to 4k+3 of token t are.
+func (p *panelFunc) four(cols, t, k int) Mem { return Mem{Base: p.x, Disp: cols*t + 4*k} }
+
+// word is where word i of token t is.
+func (p *panelFunc) word(i, t int) Mem { return Mem{Base: p.m, Disp: 4 * (i*p.width + t)} }
+
+// line is where line i of 64 bytes of the weights is.
+func (p *panelFunc) line(i int) Mem { return Mem{Base: p.w, Disp: 64 * i} }

@@ -1,0 +1,198 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Rows of blocks lie packed in panels for assembly: 16 rows, of which vector code
+// multiplies a few columns at a time with the same activations, so that nothing has
+// to be added up across a register. A panel is chunks of 64 columns (types with blocks of
+// 32) or 256, a chunk is lines of 64 bytes, and a line is a word of 32 bits of each row:
+//
+//	line      row 0      row 1            row 15
+//	  0       word 0     word 0     …     word 0      of the row's first block in the chunk
+//	  1       word 1     word 1     …     word 1
+//	  …
+//	  n       word 0     word 0     …     word 0      of its second, where a chunk has two
+//
+// The words are those of a block as the file has it, so that a panel is as large as its
+// rows, and the four bytes of a word are one, two or four times four neighbouring columns,
+// some of their bits each: a quad. Three things differ. A scale that would put the
+// words out of step is in a line of its own: 16 halves for the first block, 16 for the second
+// (scaleFirst: the first line; scaleLast: the last one of a block, whose second half is not used).
+// Some words are changed (flip, change), or are in another line, so that lines are
+// first needed in their order (order); these are drawn in the file of the type. Rows and columns are filled up with zeros to whole
+// panels and chunks.
+type panel struct {
+	words  int // of a block
+	scale  scalePlace
+	flip   uint32 // bits that are the other way round
+	change func(word int, v uint32) uint32
+	order  []uint8 // the line of each word
+}
+
+// order makes a table of a function.
+func order(words int, line func(word int) int) []uint8 {
+	t := make([]uint8, words)
+	for i := range t {
+		t[i] = uint8(line(i))
+	}
+	return t
+}
+
+type scalePlace uint8
+
+const (
+	scaleNone  scalePlace = iota // among the words
+	scaleFirst                   // F16, before them
+	scaleLast                    // F16, behind them
+	scalePower                   // one byte before them, of MXFP4; in the line as BF16
+)
+
+const (
+	panelRows = 16
+	lineBytes = 64
+)
+
+// chunkCols is the number of columns of a chunk.
+func (t Type) chunkCols() int { return max(64, types[t].size) }
+
+// chunkLines is the number of lines of one.
+func (t Type) chunkLines() int {
+	n := t.chunkCols() / types[t].size * types[t].panel.words
+	if types[t].panel.scale != scaleNone {
+		n++
+	}
+	return n
+}
+
+func (t Type) packs() bool { return types[t].panel.words > 0 }
+
+// panelBytes is the size of a panel of the matrix.
+func (m *Matrix) panelBytes() int {
+	return (m.Cols + m.Type.chunkCols() - 1) / m.Type.chunkCols() * m.Type.chunkLines() * lineBytes
+}
+
+func (m *Matrix) panels() int { return (m.Rows + panelRows - 1) / panelRows }
+
+// packedBytes is what the matrix takes packed: nothing if it is multiplied as it is.
+func (m *Matrix) packedBytes() int {
+	if !m.Type.packs() {
+		return 0
+	}
+	return m.panels() * m.panelBytes()
+}
+
+// Packed is the memory of packed matrices.
+type Packed struct{ memory []byte }
+
+// Pack lays matrices out for multiplication, on the threads of p, where what computes
+// wants it; the others stay as they are. Their data is read once, and from then on only by Row.
+// The matrices must not be used after Free.
+func Pack(p *Pool, matrices []*Matrix) (*Packed, error) {
+	if !wantsPanels() {
+		return &Packed{}, nil
+	}
+	size := 0
+	for _, m := range matrices {
+		size += m.packedBytes()
+	}
+	if size == 0 {
+		return &Packed{}, nil
+	}
+	memory, err := allocate(size)
+	if err != nil {
+		return nil, fmt.Errorf("kernel: memory of %d bytes for weights: %w", size, err)
+	}
+	type part struct {
+		m    *Matrix
+		from int // panel
+	}
+	const partPanels = 4
+	var parts []part
+	rest := memory
+	for _, m := range matrices {
+		n := m.packedBytes()
+		if n == 0 {
+			continue
+		}
+		m.packed, rest = rest[:n:n], rest[n:]
+		for i := 0; i < m.panels(); i += partPanels {
+			parts = append(parts, part{m, i})
+		}
+	}
+	p.Run(len(parts), func(i int) {
+		m := parts[i].m
+		for k := parts[i].from; k < min(parts[i].from+partPanels, m.panels()); k++ {
+			m.packPanel(k)
+		}
+	})
+	return &Packed{memory}, nil
+}
+
+// Bytes is the size of the memory.
+func (p *Packed) Bytes() int { return len(p.memory) }
+
+// Free gives the memory back.
+func (p *Packed) Free() {
+	if p.memory != nil {
+		release(p.memory)
+		p.memory = nil
+	}
+}
+
+func (m *Matrix) packPanel(index int) {
+	k := &types[m.Type]
+	dst := m.packed[index*m.panelBytes():][:m.panelBytes()]
+	rows := min(panelRows, m.Rows-index*panelRows)
+	src := m.rows(index*panelRows, index*panelRows+rows)
+	chunkBytes, blocks := m.Type.chunkLines()*lineBytes, m.Cols/k.size
+	perChunk := m.Type.chunkCols() / k.size
+	for first := 0; first < blocks; first += perChunk {
+		for r := range rows {
+			for b := range min(perChunk, blocks-first) {
+				block := src[r*m.rowBytes+(first+b)*k.bytes:][:k.bytes]
+				k.panel.pack(dst[4*r:], dst[2*r+32*b:], block, b)
+			}
+		}
+		dst = dst[chunkBytes:]
+	}
+}
+
+// pack puts block b of a row into a chunk: its words from lines on; half is where in the
+// first line its scale would be.
+func (p *panel) pack(lines, half, block []byte, b int) {
+	le := binary.LittleEndian
+	at := lineBytes * p.words * b
+	switch p.scale {
+	case scaleFirst:
+		half[0], half[1] = block[0], block[1]
+		block, at = block[2:], at+lineBytes
+	case scalePower:
+		h := toBF16(scaleMXFP4(block[0]))
+		half[0], half[1] = byte(h), byte(h>>8)
+		block, at = block[1:], at+lineBytes
+	case scaleLast:
+		half = half[lineBytes*p.words:]
+		half[0], half[1] = block[4*p.words], block[4*p.words+1]
+	}
+	lines = lines[at:]
+	lines = lines[:lineBytes*(p.words-1)+4]
+	block = block[:4*p.words]
+	if p.order != nil {
+		for i, line := range p.order {
+			le.PutUint32(lines[lineBytes*int(line):], le.Uint32(block[4*i:]))
+		}
+		return
+	}
+	if p.change == nil {
+		for i := range p.words {
+			le.PutUint32(lines[lineBytes*i:], le.Uint32(block[4*i:])^p.flip)
+		}
+		return
+	}
+	for i := range p.words {
+		le.PutUint32(lines[lineBytes*i:], p.change(i, le.Uint32(block[4*i:])))
+	}
+}

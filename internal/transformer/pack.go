@@ -1,0 +1,44 @@
+package transformer
+
+import (
+	"parley/internal/gguf"
+	"parley/internal/kernel"
+)
+
+// pack lays the weights out for multiplication, a layer at a time, and lets the
+// operating system have the pages of the file back: they are not read again, but for rows of
+// the embedding.
+func (m *Model) pack(f *gguf.File) error {
+	groups := [][]*kernel.Matrix{{&m.output, &m.perLayer.from}}
+	for i := range m.layers {
+		groups = append(groups, m.layers[i].matrices())
+	}
+	for _, g := range groups {
+		packed, err := kernel.Pack(m.pool, g)
+		if err != nil {
+			return err
+		}
+		m.packed = append(m.packed, packed)
+		f.Forget()
+	}
+	return nil
+}
+
+// matrices are all of a layer that are multiplied.
+func (l *layer) matrices() []*kernel.Matrix {
+	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router, &l.sharedGate}
+	if l.latent != nil {
+		l.latent.each(func(w *kernel.Matrix) { list = append(list, w) })
+	}
+	ask := func(e *expert) { list = append(list, &e.gate, &e.up, &e.down) }
+	for i := range l.experts {
+		ask(&l.experts[i])
+	}
+	if l.shared != nil {
+		ask(l.shared)
+	}
+	if l.opening != nil {
+		list = append(list, &l.opening.gate, &l.opening.out)
+	}
+	return list
+}

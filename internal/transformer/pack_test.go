@@ -1,0 +1,52 @@
+package transformer
+
+import (
+	"fmt"
+	"reflect"
+	"testing"
+
+	"parley/internal/kernel"
+)
+
+// A matrix that was forgotten would be multiplied all the same, by slow code.
+func TestEveryMatrixIsPacked(t *testing.T) {
+	packs := kernel.Name() != "go"
+	for _, r := range recipes {
+		m := r.load(t, 1)
+		eachMatrix(reflect.ValueOf(m).Elem(), "model", func(path string, w reflect.Value) {
+			if path == "model.embed" || path == "model.perLayer.embed" {
+				return // their rows are looked up
+			}
+			if kernel.Type(w.FieldByName("Type").Uint()).BlockSize() > 1 && w.FieldByName("packed").IsNil() == packs {
+				t.Errorf("%s: %s: packed %t", r.name, path, !packs)
+			}
+		})
+	}
+}
+
+// eachMatrix finds the matrices in a value and in what it points to.
+func eachMatrix(v reflect.Value, path string, do func(path string, w reflect.Value)) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			eachMatrix(v.Elem(), path, do)
+		}
+	case reflect.Slice:
+		if k := v.Type().Elem().Kind(); k != reflect.Struct && k != reflect.Pointer && k != reflect.Slice {
+			return
+		}
+		for i := range v.Len() {
+			eachMatrix(v.Index(i), fmt.Sprintf("%s[%d]", path, i), do)
+		}
+	case reflect.Struct:
+		if v.Type() == reflect.TypeFor[kernel.Matrix]() {
+			if v.FieldByName("Rows").Int() > 0 {
+				do(path, v)
+			}
+			return
+		}
+		for i := range v.NumField() {
+			eachMatrix(v.Field(i), path+"."+v.Type().Field(i).Name, do)
+		}
+	}
+}
