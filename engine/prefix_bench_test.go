@@ -8,7 +8,6 @@ import (
 
 // A nullCache has no keys and values.
 type nullCache struct {
-	cache
 	length int
 }
 
