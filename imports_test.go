@@ -22,7 +22,8 @@ const module = "parley"
 // ARCHITECTURE.md together.
 var allowed = map[string][]string{
 	// 6
-	"cmd/parley": {"*"},
+	"cmd/parley":   {"*"},
+	"examples/bot": {},
 	// 5
 	"internal/catalog": {"chat", "chatformat", "engine", "internal/demo", "internal/process", "internal/server", "internal/upstream", "llm"},
 	// 4

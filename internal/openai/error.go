@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"encoding/json"
 	"net/http"
 
 	"parley/internal/wire"
@@ -18,15 +19,18 @@ type Problem struct {
 
 // JSON is the body, and in a stream the event, that carries the problem.
 func (p Problem) JSON() []byte {
+	return wire.Encode(map[string]json.RawMessage{"error": p.Envelope()})
+}
+
+// Envelope is what stands in the body under "error".
+func (p Problem) Envelope() json.RawMessage {
 	type inner struct {
 		Message string  `json:"message"`
 		Type    string  `json:"type"`
 		Param   *string `json:"param"`
 		Code    *string `json:"code"`
 	}
-	return wire.Encode(struct {
-		Error inner `json:"error"`
-	}{inner{p.Message, p.Type, orNull(p.Param), orNull(p.Code)}})
+	return wire.Encode(inner{p.Message, p.Type, orNull(p.Param), orNull(p.Code)})
 }
 
 func orNull(s string) *string {

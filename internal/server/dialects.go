@@ -17,6 +17,8 @@ type manner struct {
 	// problem is the body of an error, and its status, where the dialect has
 	// another than OpenAI's.
 	problem func(openai.Problem) (status int, body []byte)
+	// problems is the content type of that body; "" is JSON's.
+	problems string
 
 	// stream is how the parts of an answer are sent as they come.
 	stream framing
@@ -51,7 +53,7 @@ var manners = map[Dialect]*manner{
 		ping:        anthropic.Ping,
 		fail:        func(body []byte) []byte { return anthropic.Event("error", body) },
 	}},
-	Native: {problem: openaiProblem, stream: framing{
+	Native: {problem: nativeProblem, problems: "application/problem+json", stream: framing{
 		contentType: "text/event-stream; charset=utf-8",
 		frame:       asItIs,
 		ping:        []byte(": ping\n\n"),

@@ -9,6 +9,7 @@ import (
 
 	"parley/chat"
 	"parley/internal/openai"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -242,4 +243,16 @@ func orEmpty[S ~[]E, E any](s S) S {
 		return S{}
 	}
 	return s
+}
+
+// nativeProblem is an error as RFC 9457 has it, with OpenAI's envelope beside
+// it, which clients of both kinds read.
+func nativeProblem(p openai.Problem) (status int, body []byte) {
+	return p.Status, wire.Encode(struct {
+		Type   string          `json:"type"`
+		Title  string          `json:"title"`
+		Status int             `json:"status"`
+		Detail string          `json:"detail"`
+		Error  json.RawMessage `json:"error"`
+	}{"about:blank", http.StatusText(p.Status), p.Status, p.Message, p.Envelope()})
 }

@@ -28,6 +28,9 @@ func (s *Server) chatCompletions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := s.work(r)
 	defer cancel()
+	if err := s.cast(ctx, q); err != nil {
+		return err
+	}
 	if q.Session != "" {
 		return s.inSession(ctx, w, r, q)
 	}

@@ -427,7 +427,15 @@ func (s *Server) inSession(ctx context.Context, w http.ResponseWriter, r *http.R
 	}
 	id := q.Session
 	if external, ok := strings.CutPrefix(id, "@"); ok {
-		x, _, err := sessions.Create(ctx, session.New{ExternalID: external})
+		n := session.New{ExternalID: external}
+		if q.Setting.Character != "" {
+			d, err := sessions.Named(ctx, q.Setting.Character)
+			if err != nil {
+				return err
+			}
+			n.Settings.Character = d.ID
+		}
+		x, _, err := sessions.Create(ctx, n)
 		if err != nil {
 			return err
 		}

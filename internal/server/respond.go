@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -78,12 +79,19 @@ func (s *Server) problem(w http.ResponseWriter, r *http.Request, p openai.Proble
 	if s.draining.Load() {
 		w.Header().Set("Connection", "close")
 	}
-	status, body := mannerOf(r).problem(p)
-	writeJSON(w, r, status, body)
+	m := mannerOf(r)
+	status, body := m.problem(p)
+	writeAs(w, r, status, cmp.Or(m.problems, jsonType), body)
 }
 
+const jsonType = "application/json; charset=utf-8"
+
 func writeJSON(w http.ResponseWriter, r *http.Request, status int, body []byte) error {
-	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	return writeAs(w, r, status, jsonType, body)
+}
+
+func writeAs(w http.ResponseWriter, r *http.Request, status int, contentType string, body []byte) error {
+	w.Header().Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	if r.Method == http.MethodHead {
 		return nil

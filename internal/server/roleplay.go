@@ -15,6 +15,7 @@ import (
 	"parley/internal/limits"
 	"parley/internal/openai"
 	"parley/internal/roleplay"
+	"parley/internal/session"
 	"parley/internal/wire"
 	"parley/llm"
 )
@@ -30,6 +31,9 @@ func (s *Server) scene(ctx context.Context, setting roleplay.Setting) (roleplay.
 	if setting.Character == "" {
 		return setting.Scene(roleplay.Assistant), nil
 	}
+	if c, err := s.ofSessions(ctx, setting.Character); err == nil || llm.AsError(err).Code != llm.NotFound {
+		return setting.Scene(c), err
+	}
 	if s.options.Characters == nil {
 		if setting.Character == roleplay.Assistant.Name {
 			return setting.Scene(roleplay.Assistant), nil
@@ -42,6 +46,67 @@ func (s *Server) scene(ctx context.Context, setting roleplay.Setting) (roleplay.
 		c, err = roleplay.Assistant, nil
 	}
 	return setting.Scene(c), err
+}
+
+// ofSessions finds a character among those that sessions have.
+func (s *Server) ofSessions(ctx context.Context, name string) (character.Character, error) {
+	if s.options.Sessions == nil {
+		return character.Character{}, session.NoDocument(session.Characters, name)
+	}
+	d, err := s.options.Sessions.Named(ctx, name)
+	if err != nil {
+		return character.Character{}, err
+	}
+	return character.Parse(d.File, d.Data)
+}
+
+// play takes a model's name apart that means a character, "alice", or one on a
+// model, "alice@qwen3". Names of models go before those of characters. A name
+// that means none stays as it is.
+func (s *Server) play(ctx context.Context, name string) (who, model string, err error) {
+	if name == "" || s.options.Sessions == nil && s.options.Characters == nil {
+		return "", name, nil
+	}
+	listed, err := s.models.List(ctx)
+	if err != nil {
+		return "", "", err
+	}
+	if slices.ContainsFunc(listed, func(m Listed) bool { return m.ID == name || slices.Contains(m.Aliases, name) }) {
+		return "", name, nil
+	}
+	who, model = name, ""
+	for range 2 {
+		_, err := s.ofSessions(ctx, who)
+		if err != nil && llm.AsError(err).Code == llm.NotFound && s.options.Characters != nil {
+			_, err = s.options.Characters.Character(ctx, who)
+		}
+		if err == nil || llm.AsError(err).Code != llm.NotFound {
+			return who, model, err
+		}
+		at := strings.LastIndexByte(name, '@')
+		if at < 1 {
+			break
+		}
+		who, model = name[:at], name[at+1:]
+	}
+	return "", name, nil
+}
+
+// cast has a request whose model's name means a character played by it, as a
+// script that the model gets as a task, unless the request says otherwise.
+func (s *Server) cast(ctx context.Context, q *openai.Request) error {
+	who, model, err := s.play(ctx, q.Model)
+	if err != nil || who == "" {
+		return err
+	}
+	q.Model = model
+	if q.Setting.Mode == roleplay.Instruct {
+		q.Setting.Mode = roleplay.ChatInstruct
+	}
+	if q.Setting.Character == "" {
+		q.Setting.Character = who
+	}
+	return nil
 }
 
 // A talking is a conversation that is laid out in one of the modes of roleplay.

@@ -7,10 +7,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"parley/chat"
@@ -25,6 +27,18 @@ type keeper struct {
 	gate  chan struct{}
 	store *session.Memory
 	url   string
+	heard atomic.Pointer[chat.Conversation] // the last that the model was given
+}
+
+// listening is a responder of a keeper, who hears what it is given.
+type listening struct {
+	chat.Responder
+	k *keeper
+}
+
+func (h listening) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {
+	h.k.heard.Store(&c)
+	return h.Responder.Respond(ctx, c, p)
 }
 
 // keeps starts a server whose model says "Hello", one piece for each value
@@ -32,8 +46,8 @@ type keeper struct {
 func keeps(t *testing.T, gate chan struct{}) *keeper {
 	script := chat.Script(chat.Accepted{PromptTokens: 3}, chat.TextDelta{Text: "Hel"}, chat.TextDelta{Text: "lo"})
 	script.Gate = gate
-	models := one("tiny", rendering{script}, nil)
 	k := &keeper{t: t, gate: gate, store: session.NewMemory()}
+	models := one("tiny", rendering{listening{script, k}}, nil)
 	sessions := session.Open(k.store, session.Options{Models: Answers(models)})
 	s := New(models, Options{Sessions: sessions})
 	h := httptest.NewServer(s.Handler(Own))
@@ -694,4 +708,57 @@ func TestASummaryIsWrittenMadeAndRead(t *testing.T) {
 	}
 	k.answer(400, "POST", "/sessions/"+id+"/summary", `{"until":9}`)
 	k.answer(400, "PATCH", "/sessions/"+id, `{"memory":{"auto":"always"}}`)
+}
+
+func TestErrorsOfOurOwnRoutesAreProblems(t *testing.T) {
+	k := keeps(t, nil)
+	for path, status := range map[string]int{"/sessions/none": 404, "/sessions?limit=x": 400, "/characters/none": 404} {
+		resp := k.do("GET", path, "")
+		var v struct {
+			Type, Title, Detail string
+			Status              int
+			Error               struct{ Message string }
+		}
+		err := json.NewDecoder(resp.Body).Decode(&v)
+		resp.Body.Close()
+		if got := resp.Header.Get("Content-Type"); err != nil || got != "application/problem+json" || v.Type != "about:blank" || v.Status != status || v.Status != resp.StatusCode ||
+			v.Title != http.StatusText(status) || v.Detail == "" || v.Detail != v.Error.Message {
+			t.Errorf("%s: %s %+v, %v", path, got, v, err)
+		}
+	}
+}
+
+func TestAModelsNameMayMeanACharacter(t *testing.T) {
+	k := keeps(t, nil)
+	k.answer(201, "POST", "/characters", "name: Alice Liddell\ncontext: Alice is curious.\ngreeting: Hello!\n")
+	k.answer(201, "PUT", "/characters/rabbit", "name: White Rabbit\ncontext: He is late.\n")
+	ask := func(body string) (v struct{ Model, Prompt string }) {
+		t.Helper()
+		resp, err := http.Post(strings.TrimSuffix(k.url, "/parley/v1")+"/v1/chat/completions", "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, _ := io.ReadAll(resp.Body)
+		if err := json.Unmarshal(data, &v); err != nil || resp.StatusCode != 200 {
+			t.Fatalf("%s %s", resp.Status, data)
+		}
+		for _, m := range k.heard.Load().Messages {
+			v.Prompt += m.Text() + "\n"
+		}
+		return v
+	}
+	for name, want := range map[string]string{
+		"alice-liddell": "curious", "Alice Liddell": "curious", "ALICE-LIDDELL@tiny": "curious", "rabbit@tiny": "late", "White-rabbit": "late", "tiny": "", "gpt-4o": "", "nobody@tiny": "",
+	} {
+		got := ask(`{"model":"` + name + `","messages":[{"role":"user","content":"Who are you?"}]}`)
+		if got.Model != "tiny" || strings.Contains(got.Prompt, "curious") != (want == "curious") || strings.Contains(got.Prompt, "late") != (want == "late") {
+			t.Errorf("%s: model %s, prompt %s", name, got.Model, got.Prompt)
+		}
+	}
+	// In a session of an id of one's own, the character is that of the session.
+	ask(`{"model":"rabbit@tiny","parley":{"session":"@hole"},"messages":[{"role":"user","content":"Who are you?"}]}`)
+	if got := k.answer(200, "GET", "/sessions/@hole", ""); got.Title != "White Rabbit" {
+		t.Errorf("got %+v", got)
+	}
 }

@@ -35,6 +35,35 @@ func (s *Sessions) Documents(ctx context.Context, shelf Shelf) ([]Document, erro
 	return all, nil
 }
 
+// Named finds a character by what people call it: its id, its name or its slug,
+// which is the name with a hyphen for each space, in any case of letters. Of
+// several the first by id, then by name counts.
+func (s *Sessions) Named(ctx context.Context, name string) (Document, error) {
+	all, err := s.store.Titles(ctx, Characters)
+	if err != nil {
+		return Document{}, err
+	}
+	if files := s.files[Characters]; files != nil {
+		names, err := files.Names()
+		if err != nil {
+			return Document{}, err
+		}
+		for _, n := range names {
+			all = append(all, Document{ID: n, Name: n})
+		}
+	}
+	for _, is := range []func(d Document) bool{
+		func(d Document) bool { return strings.EqualFold(d.ID, name) },
+		func(d Document) bool { return strings.EqualFold(d.Name, name) },
+		func(d Document) bool { return strings.EqualFold(strings.Join(strings.Fields(d.Name), "-"), name) },
+	} {
+		if i := slices.IndexFunc(all, is); i >= 0 {
+			return s.Document(ctx, Characters, all[i].ID, 0)
+		}
+	}
+	return Document{}, NoDocument(Characters, name)
+}
+
 // Document gives a revision of a document; 0 is the newest, if it is not
 // deleted. A file that is new, or another than the newest revision was taken
 // from, is taken over; what was saved here goes before files.

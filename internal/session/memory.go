@@ -296,6 +296,15 @@ func (m *Memory) Documents(_ context.Context, shelf Shelf) ([]Document, error) {
 	return all, nil
 }
 
+// Titles implements Store.
+func (m *Memory) Titles(ctx context.Context, shelf Shelf) ([]Document, error) {
+	all, err := m.Documents(ctx, shelf)
+	for i := range all {
+		all[i].Data = nil
+	}
+	return all, err
+}
+
 // AddDocument implements Store.
 func (m *Memory) AddDocument(_ context.Context, shelf Shelf, d Document) error {
 	m.mu.Lock()

@@ -48,6 +48,8 @@ type Store interface {
 	// Documents gives the newest revisions of all of a shelf, deleted ones left
 	// out, in the order of their names.
 	Documents(ctx context.Context, shelf Shelf) ([]Document, error)
+	// Titles gives the same without their data.
+	Titles(ctx context.Context, shelf Shelf) ([]Document, error)
 	// AddDocument adds a revision, which must be the one behind the newest; any
 	// other is refused with ErrStale.
 	AddDocument(ctx context.Context, shelf Shelf, d Document) error

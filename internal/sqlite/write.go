@@ -168,7 +168,7 @@ func (s *Store) Document(ctx context.Context, shelf session.Shelf, id string, re
 	if revision == 0 {
 		where, args = "revision = (SELECT max(revision) FROM "+table(shelf)+" WHERE id = ?)", []any{id, id}
 	}
-	all, err := s.documents(ctx, shelf, "id = ? AND "+where, args...)
+	all, err := s.documents(ctx, shelf, "data", "id = ? AND "+where, args...)
 	if err != nil {
 		return session.Document{}, err
 	}
@@ -180,7 +180,17 @@ func (s *Store) Document(ctx context.Context, shelf session.Shelf, id string, re
 
 // Documents implements session.Store.
 func (s *Store) Documents(ctx context.Context, shelf session.Shelf) ([]session.Document, error) {
-	return s.documents(ctx, shelf, "NOT deleted AND revision = (SELECT max(revision) FROM "+table(shelf)+" o WHERE o.id = "+table(shelf)+".id) ORDER BY name, id")
+	return s.documents(ctx, shelf, "data", newest(shelf))
+}
+
+// Titles implements session.Store.
+func (s *Store) Titles(ctx context.Context, shelf session.Shelf) ([]session.Document, error) {
+	return s.documents(ctx, shelf, "NULL", newest(shelf))
+}
+
+// newest is what holds for the newest revisions, deleted ones left out.
+func newest(shelf session.Shelf) string {
+	return "NOT deleted AND revision = (SELECT max(revision) FROM " + table(shelf) + " o WHERE o.id = " + table(shelf) + ".id) ORDER BY name, id"
 }
 
 // table is where the documents of a shelf are.
@@ -192,9 +202,9 @@ func table(shelf session.Shelf) string {
 	return "character"
 }
 
-func (s *Store) documents(ctx context.Context, shelf session.Shelf, where string, args ...any) ([]session.Document, error) {
+func (s *Store) documents(ctx context.Context, shelf session.Shelf, data, where string, args ...any) ([]session.Document, error) {
 	what := "read the " + string(shelf) + "s"
-	rows, err := s.read.QueryContext(ctx, "SELECT meta, data FROM "+table(shelf)+" WHERE "+where, args...)
+	rows, err := s.read.QueryContext(ctx, "SELECT meta, "+data+" FROM "+table(shelf)+" WHERE "+where, args...)
 	if err != nil {
 		return nil, explain(what, err)
 	}

@@ -396,6 +396,14 @@ func documentsOf(t *testing.T, s session.Store, shelf session.Shelf) {
 	if len(all) != 2 || all[0].Name != "Ada" || all[1].Revision != 2 {
 		t.Errorf("got %+v", all)
 	}
+	titles, err := s.Titles(ctx, shelf)
+	must(t, err)
+	for i := range all {
+		all[i].Data = nil
+	}
+	if !reflect.DeepEqual(titles, all) {
+		t.Errorf("got %+v, want %+v", titles, all)
+	}
 }
 
 func race(t *testing.T, s session.Store) {
