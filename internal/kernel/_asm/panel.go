@@ -19,6 +19,7 @@ type panelFunc struct {
 	width   int
 	w, x, m GPVirtual // weights, activations, what belongs to them: at the current chunk
 	back    GPVirtual // −16 in the second half of a panel, 0 else
+	asked   map[int]bool
 }
 
 // A panelBody is what is done with one chunk of a panel and of the tile.
@@ -34,6 +35,9 @@ type panelBody interface {
 // that belong to a token's.
 type activation struct{ cols, words int }
 
+// ahead is how far before its use memory is asked for, in bytes.
+const ahead = 4096
+
 const panelSignature = "func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)"
 
 func panelOf(name string, width int, set string, b panelBody) {
@@ -45,7 +49,7 @@ func panelOf(name string, width int, set string, b panelBody) {
 	TEXT(f, attributes, panelSignature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s multiplies panels of %s with tiles of %d.", f, name, width))
-	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64()}
+	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64(), asked: map[int]bool{}}
 	out, panels, chunks, start, size := GP64(), GP64(), GP64(), GP64(), 64
 	if set == "AVX2" {
 		size = 32
@@ -67,6 +71,9 @@ func panelOf(name string, width int, set string, b panelBody) {
 
 	Label("chunk")
 	b.chunk(p)
+	for i := range b.bytes() / 64 {
+		p.ask(i)
+	}
 	a := b.form()
 	ADDQ(I32(int32(b.bytes())), p.w)
 	ADDQ(I32(int32(a.cols*width)), p.x)
@@ -111,4 +118,16 @@ func (p *panelFunc) four(cols, t, k int) Mem { return Mem{Base: p.x, Disp: cols*
 func (p *panelFunc) word(i, t int) Mem { return Mem{Base: p.m, Disp: 4 * (i*p.width + t)} }
 
 // line is where line i of 64 bytes of the weights is.
-func (p *panelFunc) line(i int) Mem { return Mem{Base: p.w, Disp: 64 * i} }
+func (p *panelFunc) line(i int) Mem {
+	p.ask(i)
+	return Mem{Base: p.w, Disp: 64 * i}
+}
+
+// ask asks for the line that is so far ahead of one, once in a chunk: the processor itself
+// looks ahead too little while it computes.
+func (p *panelFunc) ask(i int) {
+	if !p.asked[i] {
+		p.asked[i] = true
+		PREFETCHT1(Mem{Base: p.w, Disp: 64*i + ahead})
+	}
+}
