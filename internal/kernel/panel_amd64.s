@@ -6,21 +6,24 @@
 
 // func panelsQ8_0x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ8_0x1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ8_0x1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPXOR        bytes128<>+0(SB), Y0, Y0
@@ -92,13 +95,13 @@ chunk:
 	VPMADDUBSW   Y3, Y1, Y3
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4672(AX)
 	VMOVDQU      576(AX), Y0
 	VPXOR        bytes128<>+0(SB), Y0, Y0
@@ -170,33 +173,36 @@ chunk:
 	VPMADDUBSW   Y3, Y1, Y3
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VBROADCASTSS 16(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+1088, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1088, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -214,22 +220,26 @@ GLOBL words1<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ8_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ8_0x2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ8_0x2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPXOR        bytes128<>+0(SB), Y0, Y0
@@ -340,19 +350,19 @@ chunk:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y3, Y3
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4672(AX)
 	VMOVDQU      576(AX), Y0
 	VPXOR        bytes128<>+0(SB), Y0, Y0
@@ -463,56 +473,59 @@ chunk:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y3, Y3
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VBROADCASTSS 32(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 36(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+1088, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1088, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ8_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ8_0x4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ8_0x4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -521,8 +534,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPXOR        bytes128<>+0(SB), Y0, Y0
@@ -711,31 +732,31 @@ chunk:
 	VPADDD       Y8, Y4, Y4
 	VPMADDWD     words1<>+0(SB), Y9, Y9
 	VPADDD       Y9, Y5, Y5
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4672(AX)
 	VMOVDQU      576(AX), Y0
 	VPXOR        bytes128<>+0(SB), Y0, Y0
@@ -924,61 +945,70 @@ chunk:
 	VPADDD       Y8, Y4, Y4
 	VPMADDWD     words1<>+0(SB), Y9, Y9
 	VPADDD       Y9, Y5, Y5
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VBROADCASTSS 64(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 68(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 72(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 76(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+1088, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1088, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -2066,21 +2096,24 @@ chunk:
 
 // func panelsQ4_0x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_0x1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ4_0x1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -2129,15 +2162,15 @@ chunk:
 	VPMADDUBSW   Y2, Y0, Y2
 	VPADDW       Y2, Y1, Y1
 	VPMADDWD     words1<>+0(SB), Y1, Y1
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VPBROADCASTD 4(DX), Y2
 	VPADDD       Y2, Y1, Y1
 	VBROADCASTSS (DX), Y2
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -2186,35 +2219,38 @@ chunk:
 	VPMADDUBSW   Y2, Y0, Y2
 	VPADDW       Y2, Y1, Y1
 	VPMADDWD     words1<>+0(SB), Y1, Y1
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VPBROADCASTD 20(DX), Y2
 	VPADDD       Y2, Y1, Y1
 	VBROADCASTSS 16(DX), Y2
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -2226,22 +2262,26 @@ GLOBL bytes15<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ4_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_0x2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ4_0x2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -2314,23 +2354,23 @@ chunk:
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y1, Y1
 	VPMADDWD     words1<>+0(SB), Y2, Y2
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VPBROADCASTD 8(DX), Y3
 	VPADDD       Y3, Y1, Y1
 	VBROADCASTSS (DX), Y3
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 12(DX), Y1
 	VPADDD       Y1, Y2, Y2
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -2403,60 +2443,63 @@ chunk:
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y1, Y1
 	VPMADDWD     words1<>+0(SB), Y2, Y2
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VPBROADCASTD 40(DX), Y3
 	VPADDD       Y3, Y1, Y1
 	VBROADCASTSS 32(DX), Y3
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 44(DX), Y1
 	VPADDD       Y1, Y2, Y2
 	VBROADCASTSS 36(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ4_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_0x4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ4_0x4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -2465,8 +2508,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -2587,39 +2638,39 @@ chunk:
 	VPMADDWD     words1<>+0(SB), Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y4, Y4
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VPBROADCASTD 16(DX), Y5
 	VPADDD       Y5, Y1, Y1
 	VBROADCASTSS (DX), Y5
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 20(DX), Y1
 	VPADDD       Y1, Y2, Y2
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VPBROADCASTD 24(DX), Y1
 	VPADDD       Y1, Y3, Y3
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VPBROADCASTD 28(DX), Y1
 	VPADDD       Y1, Y4, Y4
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -2740,69 +2791,78 @@ chunk:
 	VPMADDWD     words1<>+0(SB), Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y4, Y4
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VPBROADCASTD 80(DX), Y5
 	VPADDD       Y5, Y1, Y1
 	VBROADCASTSS 64(DX), Y5
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 84(DX), Y1
 	VPADDD       Y1, Y2, Y2
 	VBROADCASTSS 68(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VPBROADCASTD 88(DX), Y1
 	VPADDD       Y1, Y3, Y3
 	VBROADCASTSS 72(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VPBROADCASTD 92(DX), Y1
 	VPADDD       Y1, Y4, Y4
 	VBROADCASTSS 76(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -3895,21 +3955,24 @@ chunk:
 
 // func panelsQ4_1x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_1x1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ4_1x1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -3973,12 +4036,12 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 12(DX), Y0
 	VMULPS       Y2, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
+	VADDPS       (R9), Y0, Y0
+	VMOVUPS      Y0, (R9)
 	PREFETCHT1   4480(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -4042,31 +4105,34 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 28(DX), Y0
 	VMULPS       Y2, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	ADDQ         $+640, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       (R9), Y0, Y0
+	VMOVUPS      Y0, (R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+640, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -4078,22 +4144,26 @@ GLOBL intsffff<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ4_1x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_1x2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ4_1x2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -4181,22 +4251,22 @@ chunk:
 	VMULPS       Y0, Y4, Y4
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y4, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 24(DX), Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 28(DX), Y0
 	VMULPS       Y3, Y0, Y0
-	VADDPS       32(SP), Y0, Y0
-	VMOVUPS      Y0, 32(SP)
+	VADDPS       32(R9), Y0, Y0
+	VMOVUPS      Y0, 32(R9)
 	PREFETCHT1   4480(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -4284,58 +4354,61 @@ chunk:
 	VMULPS       Y0, Y4, Y4
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y4, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 56(DX), Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 36(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 60(DX), Y0
 	VMULPS       Y3, Y0, Y0
-	VADDPS       32(SP), Y0, Y0
-	VMOVUPS      Y0, 32(SP)
-	ADDQ         $+640, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       32(R9), Y0, Y0
+	VMOVUPS      Y0, 32(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+640, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ4_1x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_1x4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ4_1x4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -4344,8 +4417,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -4481,42 +4562,42 @@ chunk:
 	VMULPS       Y0, Y6, Y6
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y6, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 48(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 52(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VADDPS       32(R9), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VBROADCASTSS 56(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       64(SP), Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VADDPS       64(R9), Y1, Y1
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	VBROADCASTSS 60(DX), Y0
 	VMULPS       Y5, Y0, Y0
-	VADDPS       96(SP), Y0, Y0
-	VMOVUPS      Y0, 96(SP)
+	VADDPS       96(R9), Y0, Y0
+	VMOVUPS      Y0, 96(R9)
 	PREFETCHT1   4480(AX)
 	VMOVDQU      384(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -4652,71 +4733,80 @@ chunk:
 	VMULPS       Y0, Y6, Y6
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y6, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 112(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 68(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 116(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VADDPS       32(R9), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 72(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VBROADCASTSS 120(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       64(SP), Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VADDPS       64(R9), Y1, Y1
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 76(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	VBROADCASTSS 124(DX), Y0
 	VMULPS       Y5, Y0, Y0
-	VADDPS       96(SP), Y0, Y0
-	VMOVUPS      Y0, 96(SP)
-	ADDQ         $+640, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       96(R9), Y0, Y0
+	VMOVUPS      Y0, 96(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+640, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -5972,21 +6062,24 @@ chunk:
 
 // func panelsQ5_0x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_0x1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ5_0x1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -6068,7 +6161,7 @@ chunk:
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y1, Y1
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VPBROADCASTD 4(DX), Y2
 	VPADDD       Y2, Y2, Y2
 	VPADDD       Y2, Y1, Y1
@@ -6076,8 +6169,8 @@ chunk:
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	PREFETCHT1   4544(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -6159,7 +6252,7 @@ chunk:
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y2, Y2
 	VPADDD       Y2, Y1, Y1
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VPBROADCASTD 20(DX), Y2
 	VPADDD       Y2, Y2, Y2
 	VPADDD       Y2, Y1, Y1
@@ -6167,28 +6260,31 @@ chunk:
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+704, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+704, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -6200,22 +6296,26 @@ GLOBL bytes16<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ5_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_0x2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ5_0x2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -6322,7 +6422,7 @@ chunk:
 	VPADDD       Y3, Y1, Y1
 	VPMADDWD     words1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y2, Y2
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VPBROADCASTD 8(DX), Y3
 	VPADDD       Y3, Y3, Y3
 	VPADDD       Y3, Y1, Y1
@@ -6330,8 +6430,8 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 12(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y2, Y2
@@ -6339,8 +6439,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	PREFETCHT1   4544(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -6447,7 +6547,7 @@ chunk:
 	VPADDD       Y3, Y1, Y1
 	VPMADDWD     words1<>+0(SB), Y4, Y4
 	VPADDD       Y4, Y2, Y2
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VPBROADCASTD 40(DX), Y3
 	VPADDD       Y3, Y3, Y3
 	VPADDD       Y3, Y1, Y1
@@ -6455,8 +6555,8 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 44(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y2, Y2
@@ -6464,45 +6564,48 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+704, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+704, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ5_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_0x4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ5_0x4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -6511,8 +6614,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -6669,7 +6780,7 @@ chunk:
 	VPADDD       Y7, Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y8, Y8
 	VPADDD       Y8, Y4, Y4
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VPBROADCASTD 16(DX), Y5
 	VPADDD       Y5, Y5, Y5
 	VPADDD       Y5, Y1, Y1
@@ -6677,8 +6788,8 @@ chunk:
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 20(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y2, Y2
@@ -6686,8 +6797,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VPBROADCASTD 24(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y3, Y3
@@ -6695,8 +6806,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VPBROADCASTD 28(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y4, Y4
@@ -6704,8 +6815,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	PREFETCHT1   4544(AX)
 	VMOVDQU      448(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -6862,7 +6973,7 @@ chunk:
 	VPADDD       Y7, Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y8, Y8
 	VPADDD       Y8, Y4, Y4
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VPBROADCASTD 80(DX), Y5
 	VPADDD       Y5, Y5, Y5
 	VPADDD       Y5, Y1, Y1
@@ -6870,8 +6981,8 @@ chunk:
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VPBROADCASTD 84(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y2, Y2
@@ -6879,8 +6990,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VPBROADCASTD 88(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y3, Y3
@@ -6888,8 +6999,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VPBROADCASTD 92(DX), Y1
 	VPADDD       Y1, Y1, Y1
 	VPADDD       Y1, Y4, Y4
@@ -6897,38 +7008,47 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+704, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+704, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -8250,21 +8370,24 @@ chunk:
 
 // func panelsQ5_1x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_1x1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ5_1x1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -8361,12 +8484,12 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 12(DX), Y0
 	VMULPS       Y2, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
+	VADDPS       (R9), Y0, Y0
+	VMOVUPS      Y0, (R9)
 	PREFETCHT1   4608(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -8463,52 +8586,59 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 28(DX), Y0
 	VMULPS       Y2, Y0, Y0
-	VADDPS       (SP), Y0, Y0
-	VMOVUPS      Y0, (SP)
-	ADDQ         $+768, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       (R9), Y0, Y0
+	VMOVUPS      Y0, (R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+768, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ5_1x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_1x2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ5_1x2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -8630,22 +8760,22 @@ chunk:
 	VMULPS       Y0, Y4, Y4
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y4, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 24(DX), Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 28(DX), Y0
 	VMULPS       Y3, Y0, Y0
-	VADDPS       32(SP), Y0, Y0
-	VMOVUPS      Y0, 32(SP)
+	VADDPS       32(R9), Y0, Y0
+	VMOVUPS      Y0, 32(R9)
 	PREFETCHT1   4608(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -8767,58 +8897,61 @@ chunk:
 	VMULPS       Y0, Y4, Y4
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y4, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 56(DX), Y1
 	VMULPS       Y3, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 36(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 60(DX), Y0
 	VMULPS       Y3, Y0, Y0
-	VADDPS       32(SP), Y0, Y0
-	VMOVUPS      Y0, 32(SP)
-	ADDQ         $+768, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       32(R9), Y0, Y0
+	VMOVUPS      Y0, 32(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+768, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ5_1x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_1x4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ5_1x4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -8827,8 +8960,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -9000,42 +9141,42 @@ chunk:
 	VMULPS       Y0, Y6, Y6
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y6, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 48(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 52(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VADDPS       32(R9), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VBROADCASTSS 56(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       64(SP), Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VADDPS       64(R9), Y1, Y1
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	VBROADCASTSS 60(DX), Y0
 	VMULPS       Y5, Y0, Y0
-	VADDPS       96(SP), Y0, Y0
-	VMOVUPS      Y0, 96(SP)
+	VADDPS       96(R9), Y0, Y0
+	VMOVUPS      Y0, 96(R9)
 	PREFETCHT1   4608(AX)
 	VMOVDQU      512(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -9207,71 +9348,80 @@ chunk:
 	VMULPS       Y0, Y6, Y6
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y6, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 112(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       (SP), Y1, Y1
-	VMOVUPS      Y1, (SP)
+	VADDPS       (R9), Y1, Y1
+	VMOVUPS      Y1, (R9)
 	VBROADCASTSS 68(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       32(SP), Y2, Y2
-	VMOVUPS      Y2, 32(SP)
+	VADDPS       32(R9), Y2, Y2
+	VMOVUPS      Y2, 32(R9)
 	VBROADCASTSS 116(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       32(SP), Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VADDPS       32(R9), Y1, Y1
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 72(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       64(SP), Y3, Y3
-	VMOVUPS      Y3, 64(SP)
+	VADDPS       64(R9), Y3, Y3
+	VMOVUPS      Y3, 64(R9)
 	VBROADCASTSS 120(DX), Y1
 	VMULPS       Y5, Y1, Y1
-	VADDPS       64(SP), Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VADDPS       64(R9), Y1, Y1
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 76(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       96(SP), Y4, Y4
-	VMOVUPS      Y4, 96(SP)
+	VADDPS       96(R9), Y4, Y4
+	VMOVUPS      Y4, 96(R9)
 	VBROADCASTSS 124(DX), Y0
 	VMULPS       Y5, Y0, Y0
-	VADDPS       96(SP), Y0, Y0
-	VMOVUPS      Y0, 96(SP)
-	ADDQ         $+768, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       96(R9), Y0, Y0
+	VMOVUPS      Y0, 96(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+768, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -10702,21 +10852,24 @@ chunk:
 
 // func panelsIQ4_NLx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsIQ4_NLx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsIQ4_NLx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -10804,13 +10957,13 @@ chunk:
 	VPMADDUBSW   Y3, Y1, Y3
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -10898,33 +11051,36 @@ chunk:
 	VPMADDUBSW   Y3, Y1, Y3
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPADDD       Y3, Y2, Y2
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VBROADCASTSS 16(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -10936,22 +11092,26 @@ GLOBL signedlevelsIQ4<>(SB), RODATA|NOPTR, $32
 
 // func panelsIQ4_NLx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsIQ4_NLx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsIQ4_NLx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -11078,19 +11238,19 @@ chunk:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y3, Y3
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -11217,56 +11377,59 @@ chunk:
 	VPADDD       Y4, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y5, Y5
 	VPADDD       Y5, Y3, Y3
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VBROADCASTSS 32(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 36(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsIQ4_NLx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsIQ4_NLx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsIQ4_NLx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -11275,8 +11438,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -11481,31 +11652,31 @@ chunk:
 	VPADDD       Y8, Y4, Y4
 	VPMADDWD     words1<>+0(SB), Y9, Y9
 	VPADDD       Y9, Y5, Y5
-	VCVTPH2PS    (AX)(R9*1), Y0
+	VCVTPH2PS    (AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -11710,61 +11881,70 @@ chunk:
 	VPADDD       Y8, Y4, Y4
 	VPMADDWD     words1<>+0(SB), Y9, Y9
 	VPADDD       Y9, Y5, Y5
-	VCVTPH2PS    32(AX)(R9*1), Y0
+	VCVTPH2PS    32(AX)(R8*1), Y0
 	VBROADCASTSS 64(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 68(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 72(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 76(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -12948,21 +13128,24 @@ chunk:
 
 // func panelsMXFP4x1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·panelsMXFP4x1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsMXFP4x1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -13043,14 +13226,14 @@ chunk:
 	VPMADDUBSW   Y3, Y1, Y3
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y2, Y2
-	VPMOVZXWD    (AX)(R9*1), Y0
+	VPMOVZXWD    (AX)(R8*1), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -13131,34 +13314,37 @@ chunk:
 	VPMADDUBSW   Y3, Y1, Y3
 	VPADDW       Y3, Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y2, Y2
-	VPMOVZXWD    32(AX)(R9*1), Y0
+	VPMOVZXWD    32(AX)(R8*1), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VBROADCASTSS 16(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+64, CX
-	ADDQ         $+32, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+64, CX
+	ADDQ    $+32, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -13170,22 +13356,26 @@ GLOBL signednumbersMXFP4<>(SB), RODATA|NOPTR, $32
 
 // func panelsMXFP4x2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·panelsMXFP4x2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsMXFP4x2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -13298,20 +13488,20 @@ chunk:
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y3, Y3
-	VPMOVZXWD    (AX)(R9*1), Y0
+	VPMOVZXWD    (AX)(R8*1), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -13424,57 +13614,60 @@ chunk:
 	VPADDW       Y4, Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y2, Y2
 	VPMADDWD     words1<>+0(SB), Y3, Y3
-	VPMOVZXWD    32(AX)(R9*1), Y0
+	VPMOVZXWD    32(AX)(R8*1), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VBROADCASTSS 32(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 36(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+128, CX
-	ADDQ         $+64, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+128, CX
+	ADDQ    $+64, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsMXFP4x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, MMX+
-TEXT ·panelsMXFP4x4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsMXFP4x4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -13483,8 +13676,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -13661,32 +13862,32 @@ chunk:
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y4, Y4
 	VPMADDWD     words1<>+0(SB), Y5, Y5
-	VPMOVZXWD    (AX)(R9*1), Y0
+	VPMOVZXWD    (AX)(R8*1), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4416(AX)
 	VMOVDQU      320(AX), Y0
 	VPAND        bytes15<>+0(SB), Y0, Y0
@@ -13863,62 +14064,71 @@ chunk:
 	VPMADDWD     words1<>+0(SB), Y3, Y3
 	VPMADDWD     words1<>+0(SB), Y4, Y4
 	VPMADDWD     words1<>+0(SB), Y5, Y5
-	VPMOVZXWD    32(AX)(R9*1), Y0
+	VPMOVZXWD    32(AX)(R8*1), Y0
 	VPSLLD       $0x10, Y0, Y0
 	VBROADCASTSS 64(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 68(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 72(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 76(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4096(AX)
-	ADDQ         $+576, AX
-	ADDQ         $+256, CX
-	ADDQ         $+128, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+576, AX
+	ADDQ    $+256, CX
+	ADDQ    $+128, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -15112,21 +15322,24 @@ chunk:
 
 // func panelsQ4_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_Kx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ4_Kx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -15584,8 +15797,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -15642,28 +15855,31 @@ chunk:
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (SP), Y0
+	VMOVUPS      (R9), Y0
 	VSUBPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (SP)
-	ADDQ         $+2304, AX
-	ADDQ         $+256, CX
-	ADDQ         $+148, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, (R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2304, AX
+	ADDQ    $+256, CX
+	ADDQ    $+148, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -15705,22 +15921,26 @@ GLOBL ints3030<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ4_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_Kx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ4_Kx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -16377,14 +16597,14 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -16452,52 +16672,55 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VMOVUPS      (SP), Y3
+	VMOVUPS      (R9), Y3
 	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VMOVUPS      32(SP), Y0
+	VMOVUPS      32(R9), Y0
 	VSUBPS       Y2, Y0, Y0
-	VMOVUPS      Y0, 32(SP)
-	ADDQ         $+2304, AX
-	ADDQ         $+512, CX
-	ADDQ         $+296, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, 32(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2304, AX
+	ADDQ    $+512, CX
+	ADDQ    $+296, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ4_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ4_Kx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ4_Kx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -16506,8 +16729,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -17562,26 +17793,26 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -17671,59 +17902,68 @@ chunk:
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VMOVUPS      (SP), Y5
+	VMOVUPS      (R9), Y5
 	VSUBPS       Y1, Y5, Y5
-	VMOVUPS      Y5, (SP)
+	VMOVUPS      Y5, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VMOVUPS      32(SP), Y1
+	VMOVUPS      32(R9), Y1
 	VSUBPS       Y2, Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VMOVUPS      64(SP), Y1
+	VMOVUPS      64(R9), Y1
 	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VMOVUPS      96(SP), Y0
+	VMOVUPS      96(R9), Y0
 	VSUBPS       Y4, Y0, Y0
-	VMOVUPS      Y0, 96(SP)
-	ADDQ         $+2304, AX
-	ADDQ         $+1024, CX
-	ADDQ         $+592, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, 96(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2304, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+592, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -21608,21 +21848,24 @@ chunk:
 
 // func panelsQ5_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_Kx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ5_Kx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -22344,8 +22587,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -22402,49 +22645,56 @@ chunk:
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (SP), Y0
+	VMOVUPS      (R9), Y0
 	VSUBPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (SP)
-	ADDQ         $+2816, AX
-	ADDQ         $+256, CX
-	ADDQ         $+148, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, (R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2816, AX
+	ADDQ    $+256, CX
+	ADDQ    $+148, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ5_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_Kx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ5_Kx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -23373,14 +23623,14 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -23448,52 +23698,55 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VMOVUPS      (SP), Y3
+	VMOVUPS      (R9), Y3
 	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VMOVUPS      32(SP), Y0
+	VMOVUPS      32(R9), Y0
 	VSUBPS       Y2, Y0, Y0
-	VMOVUPS      Y0, 32(SP)
-	ADDQ         $+2816, AX
-	ADDQ         $+512, CX
-	ADDQ         $+296, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, 32(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2816, AX
+	ADDQ    $+512, CX
+	ADDQ    $+296, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ5_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ5_Kx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ5_Kx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -23502,8 +23755,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -24846,26 +25107,26 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	PREFETCHT1   4224(AX)
 	VMOVDQU      128(AX), Y0
 	VPAND        ints3f<>+0(SB), Y0, Y0
@@ -24955,59 +25216,68 @@ chunk:
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VMOVUPS      (SP), Y5
+	VMOVUPS      (R9), Y5
 	VSUBPS       Y1, Y5, Y5
-	VMOVUPS      Y5, (SP)
+	VMOVUPS      Y5, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VMOVUPS      32(SP), Y1
+	VMOVUPS      32(R9), Y1
 	VSUBPS       Y2, Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VMOVUPS      64(SP), Y1
+	VMOVUPS      64(R9), Y1
 	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VMOVUPS      96(SP), Y0
+	VMOVUPS      96(R9), Y0
 	VSUBPS       Y4, Y0, Y0
-	VMOVUPS      Y0, 96(SP)
-	ADDQ         $+2816, AX
-	ADDQ         $+1024, CX
-	ADDQ         $+592, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, 96(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2816, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+592, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -29577,21 +29847,24 @@ chunk:
 
 // func panelsQ6_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ6_Kx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ6_Kx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPSLLD       $0x18, Y0, Y0
@@ -30519,33 +30792,36 @@ chunk:
 	VPADDW       Y5, Y4, Y4
 	VPMADDWD     Y0, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	VCVTPH2PS    3328(AX)(R9*1), Y0
+	VCVTPH2PS    3328(AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	PREFETCHT1   7424(AX)
-	ADDQ         $+3392, AX
-	ADDQ         $+256, CX
-	ADDQ         $+148, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+3392, AX
+	ADDQ    $+256, CX
+	ADDQ    $+148, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -30563,22 +30839,26 @@ GLOBL bytes32<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ6_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ6_Kx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ6_Kx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPSLLD       $0x18, Y0, Y0
@@ -31777,56 +32057,59 @@ chunk:
 	VPADDD       Y5, Y3, Y3
 	VPMADDWD     Y0, Y6, Y6
 	VPADDD       Y6, Y4, Y4
-	VCVTPH2PS    3328(AX)(R9*1), Y0
+	VCVTPH2PS    3328(AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       32(SP), Y4, Y4
-	VMOVUPS      Y4, 32(SP)
+	VADDPS       32(R9), Y4, Y4
+	VMOVUPS      Y4, 32(R9)
 	PREFETCHT1   7424(AX)
-	ADDQ         $+3392, AX
-	ADDQ         $+512, CX
-	ADDQ         $+296, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+3392, AX
+	ADDQ    $+512, CX
+	ADDQ    $+296, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ6_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ6_Kx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ6_Kx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -31835,8 +32118,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPSLLD       $0x18, Y0, Y0
@@ -33577,61 +33868,70 @@ chunk:
 	VPADDD       Y9, Y5, Y5
 	VPMADDWD     Y0, Y10, Y10
 	VPADDD       Y10, Y6, Y6
-	VCVTPH2PS    3328(AX)(R9*1), Y0
+	VCVTPH2PS    3328(AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       32(SP), Y4, Y4
-	VMOVUPS      Y4, 32(SP)
+	VADDPS       32(R9), Y4, Y4
+	VMOVUPS      Y4, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       64(SP), Y5, Y5
-	VMOVUPS      Y5, 64(SP)
+	VADDPS       64(R9), Y5, Y5
+	VMOVUPS      Y5, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y1, Y6, Y6
-	VADDPS       96(SP), Y6, Y6
-	VMOVUPS      Y6, 96(SP)
+	VADDPS       96(R9), Y6, Y6
+	VMOVUPS      Y6, 96(R9)
 	PREFETCHT1   7424(AX)
-	ADDQ         $+3392, AX
-	ADDQ         $+1024, CX
-	ADDQ         $+592, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+3392, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+592, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -38532,21 +38832,24 @@ chunk:
 
 // func panelsQ3_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ3_Kx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ3_Kx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -39554,33 +39857,36 @@ chunk:
 	VPADDW       Y5, Y4, Y4
 	VPMADDWD     Y0, Y4, Y4
 	VPADDD       Y4, Y3, Y3
-	VCVTPH2PS    1728(AX)(R9*1), Y0
+	VCVTPH2PS    1728(AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	PREFETCHT1   5824(AX)
-	ADDQ         $+1792, AX
-	ADDQ         $+256, CX
-	ADDQ         $+148, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1792, AX
+	ADDQ    $+256, CX
+	ADDQ    $+148, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -39604,22 +39910,26 @@ GLOBL bytes4<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ3_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ3_Kx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ3_Kx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -40898,56 +41208,59 @@ chunk:
 	VPADDD       Y5, Y3, Y3
 	VPMADDWD     Y0, Y6, Y6
 	VPADDD       Y6, Y4, Y4
-	VCVTPH2PS    1728(AX)(R9*1), Y0
+	VCVTPH2PS    1728(AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       32(SP), Y4, Y4
-	VMOVUPS      Y4, 32(SP)
+	VADDPS       32(R9), Y4, Y4
+	VMOVUPS      Y4, 32(R9)
 	PREFETCHT1   5824(AX)
-	ADDQ         $+1792, AX
-	ADDQ         $+512, CX
-	ADDQ         $+296, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1792, AX
+	ADDQ    $+512, CX
+	ADDQ    $+296, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ3_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ3_Kx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ3_Kx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -40956,8 +41269,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -42778,61 +43099,70 @@ chunk:
 	VPADDD       Y9, Y5, Y5
 	VPMADDWD     Y0, Y10, Y10
 	VPADDD       Y10, Y6, Y6
-	VCVTPH2PS    1728(AX)(R9*1), Y0
+	VCVTPH2PS    1728(AX)(R8*1), Y0
 	VBROADCASTSS (DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       32(SP), Y4, Y4
-	VMOVUPS      Y4, 32(SP)
+	VADDPS       32(R9), Y4, Y4
+	VMOVUPS      Y4, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       64(SP), Y5, Y5
-	VMOVUPS      Y5, 64(SP)
+	VADDPS       64(R9), Y5, Y5
+	VMOVUPS      Y5, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y1, Y6, Y6
-	VADDPS       96(SP), Y6, Y6
-	VMOVUPS      Y6, 96(SP)
+	VADDPS       96(R9), Y6, Y6
+	VMOVUPS      Y6, 96(R9)
 	PREFETCHT1   5824(AX)
-	ADDQ         $+1792, AX
-	ADDQ         $+1024, CX
-	ADDQ         $+592, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1792, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+592, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -48360,21 +48690,24 @@ chunk:
 
 // func panelsQ2_Kx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ2_Kx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsQ2_Kx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -48864,8 +49197,8 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VMOVDQU      (AX), Y0
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -48954,28 +49287,31 @@ chunk:
 	VMULPS       Y0, Y2, Y2
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y2, Y1, Y1
-	VMOVUPS      (SP), Y0
+	VMOVUPS      (R9), Y0
 	VSUBPS       Y1, Y0, Y0
-	VMOVUPS      Y0, (SP)
-	ADDQ         $+1344, AX
-	ADDQ         $+256, CX
-	ADDQ         $+148, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, (R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1344, AX
+	ADDQ    $+256, CX
+	ADDQ    $+148, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -48987,22 +49323,26 @@ GLOBL intsf0000<>(SB), RODATA|NOPTR, $32
 
 // func panelsQ2_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ2_Kx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsQ2_Kx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -49699,14 +50039,14 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VMOVDQU      (AX), Y0
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -49818,52 +50158,55 @@ chunk:
 	VMULPS       Y0, Y3, Y3
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y3, Y1, Y1
-	VMOVUPS      (SP), Y3
+	VMOVUPS      (R9), Y3
 	VSUBPS       Y1, Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VMOVUPS      32(SP), Y0
+	VMOVUPS      32(R9), Y0
 	VSUBPS       Y2, Y0, Y0
-	VMOVUPS      Y0, 32(SP)
-	ADDQ         $+1344, AX
-	ADDQ         $+512, CX
-	ADDQ         $+296, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, 32(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1344, AX
+	ADDQ    $+512, CX
+	ADDQ    $+296, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsQ2_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsQ2_Kx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsQ2_Kx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -49872,8 +50215,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4096(AX)
 	VMOVDQU      (AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -50984,26 +51335,26 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VADDPS       (SP), Y2, Y2
-	VMOVUPS      Y2, (SP)
+	VADDPS       (R9), Y2, Y2
+	VMOVUPS      Y2, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       32(SP), Y3, Y3
-	VMOVUPS      Y3, 32(SP)
+	VADDPS       32(R9), Y3, Y3
+	VMOVUPS      Y3, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       64(SP), Y4, Y4
-	VMOVUPS      Y4, 64(SP)
+	VADDPS       64(R9), Y4, Y4
+	VMOVUPS      Y4, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       96(SP), Y5, Y5
-	VMOVUPS      Y5, 96(SP)
+	VADDPS       96(R9), Y5, Y5
+	VMOVUPS      Y5, 96(R9)
 	VMOVDQU      (AX), Y0
 	VPSRLD       $0x04, Y0, Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -51161,59 +51512,68 @@ chunk:
 	VMULPS       Y0, Y5, Y5
 	VCVTDQ2PS    Y1, Y1
 	VMULPS       Y5, Y1, Y1
-	VMOVUPS      (SP), Y5
+	VMOVUPS      (R9), Y5
 	VSUBPS       Y1, Y5, Y5
-	VMOVUPS      Y5, (SP)
+	VMOVUPS      Y5, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y2, Y2
 	VMULPS       Y1, Y2, Y2
-	VMOVUPS      32(SP), Y1
+	VMOVUPS      32(R9), Y1
 	VSUBPS       Y2, Y1, Y1
-	VMOVUPS      Y1, 32(SP)
+	VMOVUPS      Y1, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VMOVUPS      64(SP), Y1
+	VMOVUPS      64(R9), Y1
 	VSUBPS       Y3, Y1, Y1
-	VMOVUPS      Y1, 64(SP)
+	VMOVUPS      Y1, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VMOVUPS      96(SP), Y0
+	VMOVUPS      96(R9), Y0
 	VSUBPS       Y4, Y0, Y0
-	VMOVUPS      Y0, 96(SP)
-	ADDQ         $+1344, AX
-	ADDQ         $+1024, CX
-	ADDQ         $+592, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VMOVUPS      Y0, 96(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+1344, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+592, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
@@ -55949,21 +56309,24 @@ chunk:
 
 // func panelsIQ4_XSx1AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsIQ4_XSx1AVX2(SB), NOSPLIT, $32-56
-	XORQ R9, R9
+TEXT ·panelsIQ4_XSx1AVX2(SB), NOSPLIT, $64-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
+	VMOVUPS Y0, 32(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -56757,48 +57120,55 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
-	ADDQ         $+2176, AX
-	ADDQ         $+256, CX
-	ADDQ         $+148, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+32, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2176, AX
+	ADDQ    $+256, CX
+	ADDQ    $+148, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsIQ4_XSx2AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsIQ4_XSx2AVX2(SB), NOSPLIT, $64-56
-	XORQ R9, R9
+TEXT ·panelsIQ4_XSx2AVX2(SB), NOSPLIT, $128-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
 	VXORPS  Y0, Y0, Y0
 	VMOVUPS Y0, (SP)
 	VMOVUPS Y0, 32(SP)
+	VMOVUPS Y0, 64(SP)
+	VMOVUPS Y0, 96(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -57911,50 +58281,53 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       32(SP), Y4, Y4
-	VMOVUPS      Y4, 32(SP)
-	ADDQ         $+2176, AX
-	ADDQ         $+512, CX
-	ADDQ         $+296, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       32(R9), Y4, Y4
+	VMOVUPS      Y4, 32(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+64, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2176, AX
+	ADDQ    $+512, CX
+	ADDQ    $+296, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 64(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 96(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
 // func panelsIQ4_XSx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 // Requires: AVX, AVX2, F16C, MMX+
-TEXT ·panelsIQ4_XSx4AVX2(SB), NOSPLIT, $128-56
-	XORQ R9, R9
+TEXT ·panelsIQ4_XSx4AVX2(SB), NOSPLIT, $256-56
 	MOVQ w+16(FP), AX
 	MOVQ out+0(FP), BX
 	MOVQ panels+24(FP), SI
 
 panel:
-	MOVQ    AX, R8
 	MOVQ    x+40(FP), CX
 	MOVQ    meta+48(FP), DX
 	MOVQ    chunks+32(FP), DI
@@ -57963,8 +58336,16 @@ panel:
 	VMOVUPS Y0, 32(SP)
 	VMOVUPS Y0, 64(SP)
 	VMOVUPS Y0, 96(SP)
+	VMOVUPS Y0, 128(SP)
+	VMOVUPS Y0, 160(SP)
+	VMOVUPS Y0, 192(SP)
+	VMOVUPS Y0, 224(SP)
 
 chunk:
+	XORQ R8, R8
+	LEAQ (SP), R9
+
+half:
 	PREFETCHT1   4160(AX)
 	VMOVDQU      64(AX), Y0
 	VPAND        intsf<>+0(SB), Y0, Y0
@@ -59715,55 +60096,64 @@ chunk:
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y3, Y3
 	VMULPS       Y1, Y3, Y3
-	VADDPS       (SP), Y3, Y3
-	VMOVUPS      Y3, (SP)
+	VADDPS       (R9), Y3, Y3
+	VMOVUPS      Y3, (R9)
 	VBROADCASTSS 4(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y4, Y4
 	VMULPS       Y1, Y4, Y4
-	VADDPS       32(SP), Y4, Y4
-	VMOVUPS      Y4, 32(SP)
+	VADDPS       32(R9), Y4, Y4
+	VMOVUPS      Y4, 32(R9)
 	VBROADCASTSS 8(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y5, Y5
 	VMULPS       Y1, Y5, Y5
-	VADDPS       64(SP), Y5, Y5
-	VMOVUPS      Y5, 64(SP)
+	VADDPS       64(R9), Y5, Y5
+	VMOVUPS      Y5, 64(R9)
 	VBROADCASTSS 12(DX), Y1
 	VMULPS       Y0, Y1, Y1
 	VCVTDQ2PS    Y6, Y6
 	VMULPS       Y1, Y6, Y6
-	VADDPS       96(SP), Y6, Y6
-	VMOVUPS      Y6, 96(SP)
-	ADDQ         $+2176, AX
-	ADDQ         $+1024, CX
-	ADDQ         $+592, DX
-	DECQ         DI
-	JNZ          chunk
-	MOVQ         BX, CX
-	MOVQ         stride+8(FP), DX
-	VMOVUPS      (SP), Y0
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      32(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      64(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	VMOVUPS      96(SP), Y0
-	LEAQ         (CX)(DX*4), CX
-	VMOVUPS      Y0, (CX)
-	ADDQ         $+32, BX
-	NOTQ         R9
-	ANDQ         $-16, R9
+	VADDPS       96(R9), Y6, Y6
+	VMOVUPS      Y6, 96(R9)
+	NOTQ         R8
+	ANDQ         $-16, R8
 	JZ           whole
-	LEAQ         32(R8), AX
-	JMP          panel
+	ADDQ         $+32, AX
+	ADDQ         $+128, R9
+	JMP          half
 
 whole:
-	SUBQ $+32, AX
-	DECQ SI
-	JNZ  panel
+	SUBQ    $+32, AX
+	ADDQ    $+2176, AX
+	ADDQ    $+1024, CX
+	ADDQ    $+592, DX
+	DECQ    DI
+	JNZ     chunk
+	MOVQ    BX, CX
+	MOVQ    stride+8(FP), DX
+	VMOVUPS (SP), Y0
+	VMOVUPS Y0, (CX)
+	VMOVUPS 128(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 32(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 160(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 64(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 192(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	VMOVUPS 96(SP), Y0
+	LEAQ    (CX)(DX*4), CX
+	VMOVUPS Y0, (CX)
+	VMOVUPS 224(SP), Y0
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     panel
 	VZEROUPPER
 	RET
 
