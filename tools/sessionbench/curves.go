@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"parley/chat"
+	"parley/internal/session"
+	"parley/internal/sqlite"
+)
+
+// curves is how long things take as a store and a session grow.
+func curves(o options) error {
+	store, err := sqlite.Open(context.Background(), filepath.Join(o.dir, "sessions.db"))
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	fmt.Println("| sessions | list 50 | list 50 behind the middle | open, cold | open | add, cold | add |")
+	fmt.Println("|---|---|---|---|---|---|---|")
+	made := 0
+	for n := 100; n <= o.sessions; n *= 10 {
+		if err := fill(store, made, n); err != nil {
+			return err
+		}
+		made = n
+		if err := ofMany(store, n); err != nil {
+			return err
+		}
+	}
+	fmt.Println("\n| messages | open, cold | open | page in the middle | add, cold | add | read it all |")
+	fmt.Println("|---|---|---|---|---|---|---|")
+	for n := 20; n <= o.messages; n *= 10 {
+		if err := ofOne(store, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// text is like what people say.
+func text(i int) string {
+	return fmt.Sprintf("Message %d. %s", i, strings.Repeat("What was it that you told me about the clock in the tower? ", 1+i%4))
+}
+
+// talk is a change that makes a session.
+func talk(id string, messages int, at time.Time) session.Change {
+	c := session.Change{Session: session.Session{ID: id, Revision: 1, Title: "Session " + id, Created: at, Updated: at,
+		Head: messages, Messages: messages, Settings: []session.Settings{{Since: 1, User: "Tom"}}}}
+	for i := range messages {
+		role := chat.User
+		if i%2 == 1 {
+			role = chat.Assistant
+		}
+		v := session.Version{Since: 1, Created: at, Text: text(i), State: session.Complete}
+		if role == chat.Assistant {
+			v.Reply = &session.Reply{Kind: session.Answer, Base: 1, Asked: at, Model: "model", Seed: int64(i), Tokens: make([]int, 50)}
+		}
+		c.Nodes = append(c.Nodes, session.Node{ID: i + 1, Parent: i, Role: role, Created: at, Versions: []session.Version{v}})
+	}
+	return c
+}
+
+func name(i int) string { return fmt.Sprintf("s%07d", i) }
+
+// fill makes the sessions from one number to another.
+func fill(store session.Store, from, to int) error {
+	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	var wg sync.WaitGroup
+	errs := make(chan error, 64)
+	next := make(chan int)
+	for range 64 { // so many share a sync
+		wg.Go(func() {
+			for i := range next {
+				if err := store.Commit(context.Background(), talk(name(i), 2, began.Add(time.Duration(i)*time.Minute))); err != nil {
+					select {
+					case errs <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	for i := from; i < to; i++ {
+		next <- i
+	}
+	close(next)
+	wg.Wait()
+	select {
+	case err := <-errs:
+		return err
+	default:
+		return nil
+	}
+}
+
+// times does a thing often and gives the median and the 99th of 100 times.
+func times(often int, f func(i int) error) (string, error) {
+	var all []time.Duration
+	for i := range often {
+		began := time.Now()
+		if err := f(i); err != nil {
+			return "", err
+		}
+		all = append(all, time.Since(began))
+	}
+	slices.Sort(all)
+	at := func(q float64) float64 { return float64(all[int(q*float64(len(all)-1))].Microseconds()) / 1000 }
+	return fmt.Sprintf("%.2f / %.2f ms", at(0.5), at(0.99)), nil
+}
+
+// A row is the cells of a line of a table.
+type row struct {
+	cells []string
+	err   error
+}
+
+func (r *row) time(often int, f func(i int) error) {
+	if r.err != nil {
+		return
+	}
+	var cell string
+	cell, r.err = times(often, f)
+	r.cells = append(r.cells, cell)
+}
+
+func (r *row) print(first int) error {
+	if r.err == nil {
+		fmt.Printf("| %d | %s |\n", first, strings.Join(r.cells, " | "))
+	}
+	return r.err
+}
+
+func ofMany(store session.Store, n int) error {
+	ctx := context.Background()
+	s := session.Open(store, session.Options{})
+	random := rand.New(rand.NewPCG(1, uint64(n)))
+	ids := random.Perm(n)
+	const often = 100
+	list := func(after *session.Session) error {
+		_, err := s.List(ctx, session.Query{Limit: 50, After: after})
+		return err
+	}
+	open := func(i int) error {
+		_, _, _, err := s.Tail(ctx, name(ids[i%often]), 0, 50)
+		return err
+	}
+	add := func(i int) error {
+		_, err := s.Add(ctx, name(ids[i%often]), session.Write{}, session.Send{Text: text(i)})
+		return err
+	}
+	middle, err := store.Session(ctx, name(n/2))
+	if err != nil {
+		return err
+	}
+	var r row
+	r.time(often, func(int) error { return list(nil) })
+	r.time(often, func(int) error { return list(&middle) })
+	r.time(often, open)
+	r.time(often, open)
+	s = session.Open(store, session.Options{})
+	r.time(often, add)
+	r.time(often, add)
+	return r.print(n)
+}
+
+func ofOne(store session.Store, n int) error {
+	ctx := context.Background()
+	id := fmt.Sprint("long", n)
+	if err := store.Commit(ctx, talk(id, n, time.Now())); err != nil {
+		return err
+	}
+	var s *session.Sessions
+	again := func() { s = session.Open(store, session.Options{}) }
+	page := func(before int) error {
+		_, _, _, err := s.Tail(ctx, id, before, 50)
+		return err
+	}
+	add := func(i int) error {
+		_, err := s.Add(ctx, id, session.Write{}, session.Send{Text: text(i)})
+		return err
+	}
+	var r row
+	r.time(3, func(int) error { again(); return page(0) })
+	r.time(100, func(int) error { return page(0) })
+	r.time(100, func(int) error { return page(n / 2) })
+	r.time(3, func(i int) error { again(); return add(i) })
+	r.time(100, add)
+	r.time(3, func(int) error {
+		_, _, err := s.Read(ctx, id)
+		return err
+	})
+	return r.print(n)
+}
