@@ -17,7 +17,7 @@ import (
 // A Format is how a talk is written to a file.
 type Format string
 
-// The formats. All but FormatMessages can be read, too, and only FormatParley
+// The formats. All can be read, too, and only FormatParley
 // has everything in it.
 const (
 	FormatParley      Format = "parley"      // an Archive, in JSON
@@ -106,7 +106,7 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		x.Created = r.now
 	}
 	if len(x.Settings) == 0 {
-		x.Settings = []Settings{{Since: 1, User: r.user}}
+		x.Settings = []Settings{{Since: 1, User: r.user, System: r.main}}
 		r.meta.settle(&x.Settings[0])
 	}
 	v := &x.Settings[len(x.Settings)-1]
@@ -176,7 +176,7 @@ func (s *Sessions) called(ctx context.Context, names []string) (all []Member, er
 }
 
 var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
-	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON) or a history of text-generation-webui (JSON)"}
+	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui or messages as OpenAI's clients send them (JSON)"}
 
 // read tells the formats apart.
 func (r *reader) read(data []byte) error {
@@ -188,6 +188,7 @@ func (r *reader) read(data []byte) error {
 		Session      *json.RawMessage `json:"session"`
 		Internal     *json.RawMessage `json:"internal"`
 		Data         *json.RawMessage `json:"data"`
+		Messages     *json.RawMessage `json:"messages"`
 		ChatMetadata *json.RawMessage `json:"chat_metadata"`
 	}
 	if _, err := wire.Parse(data); err != nil { // bounds the depth
@@ -203,6 +204,8 @@ func (r *reader) read(data []byte) error {
 		return r.textgen(data)
 	case kind.ChatMetadata != nil:
 		return r.sillyTavern(data)
+	case kind.Messages != nil:
+		return r.openAI(data)
 	}
 	return noTalk
 }

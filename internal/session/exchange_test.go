@@ -192,3 +192,21 @@ func FuzzImport(f *testing.F) {
 		st.Close(t.Context())
 	})
 }
+
+func TestMessagesOfOpenAIsClientsAreRead(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	file := `{"model":"x","messages":[{"role":"system","content":"Be brief."},{"role":"user","name":"Tom","content":[{"type":"text","text":"Hello"},{"type":"text","text":"!"}]},{"role":"assistant","content":"Yes?"}]}`
+	x, err := st.Import(t.Context(), []byte(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := st.Export(t.Context(), x.ID, session.FormatMessages)
+	if want := `{"messages":[{"role":"system","content":"Be brief."},{"role":"user","name":"Tom","content":"Hello!"},{"role":"assistant","content":"Yes?"}]}` + "\n"; err != nil || string(data) != want {
+		t.Errorf("got %s, %v", data, err)
+	}
+	for _, bad := range []string{`{"messages":7}`, `{"messages":[{"role":"tool","content":"x"}]}`, `{"messages":[{"role":"user","content":7}]}`} {
+		if _, err := st.Import(t.Context(), []byte(bad)); llm.AsError(err).Code != llm.Unreadable {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}

@@ -20,6 +20,7 @@ type reader struct {
 	tree *Tree
 	now  time.Time
 	user string // what the person is called
+	main string // what the model is to do
 
 	speakers []string // who of a group speaks, by name
 	meta     stMetadata
@@ -242,6 +243,52 @@ func toSillyTavern(t *Tree, user string) []byte {
 		put(line)
 	}
 	return b.Bytes()
+}
+
+// openAI reads messages as OpenAI's protocol has them. A system's at the
+// beginning is the session's own.
+func (r *reader) openAI(data []byte) error {
+	unreadable := func(err error) error {
+		return &llm.Error{Code: llm.Unreadable, Message: noTalk.Message, Hint: noTalk.Hint, Err: err}
+	}
+	var talk struct {
+		Messages []struct {
+			Role    chat.Role       `json:"role"`
+			Name    string          `json:"name"`
+			Content json.RawMessage `json:"content"`
+		} `json:"messages"`
+	}
+	if err := json.Unmarshal(data, &talk); err != nil {
+		return unreadable(err)
+	}
+	for i, m := range talk.Messages {
+		text := ""
+		if err := json.Unmarshal(m.Content, &text); err != nil {
+			var parts []struct {
+				Text string `json:"text"`
+			}
+			if err := json.Unmarshal(m.Content, &parts); err != nil {
+				return unreadable(err)
+			}
+			for _, p := range parts {
+				text += p.Text
+			}
+		}
+		switch m.Role {
+		case chat.System, chat.Developer:
+			if m.Role = chat.System; i == 0 {
+				r.main = text
+				continue
+			}
+		case chat.User, chat.Assistant:
+		default:
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].role", i), "only system, user and assistant are read")
+		}
+		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // beginning is what text-generation-webui writes for the user before a
