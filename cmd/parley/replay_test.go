@@ -76,9 +76,11 @@ func TestAReplyCanBeReplayed(t *testing.T) {
 		if again.Text != was.Text || again.Reply.PromptDigest != was.Reply.PromptDigest {
 			t.Errorf("with the seed %d it said\n%q, and then\n%q", was.Reply.Seed, was.Text, again.Text)
 		}
-		params["seed"] = was.Reply.Seed + 1
-		if reply("/regenerate", map[string]any{"message": was.ID, "params": params}).Text != was.Text {
-			other++
+		for n := int64(1); n <= 40 && other == 0; n++ { // many say the same: the model is sure of itself
+			params["seed"] = was.Reply.Seed + n
+			if reply("/regenerate", map[string]any{"message": was.ID, "params": params}).Text != was.Text {
+				other++
+			}
 		}
 	}
 	if other == 0 {

@@ -2,8 +2,8 @@
 
 package gguf
 
-import "syscall"
+import "golang.org/x/sys/unix"
 
 // forget gives back the memory of a mapping, which is read from the file again
 // when it is used.
-func forget(data []byte) { _ = syscall.Madvise(data, syscall.MADV_DONTNEED) }
+func forget(data []byte) { _ = unix.Madvise(data, unix.MADV_DONTNEED) }

@@ -1,17 +1,17 @@
 package kernel
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
-// No figure of a machine stands here: only that there is one for all kernels,
-// and that instructions for many numbers at once are faster than none.
+// No figure of a machine stands here, and none is compared: only that there is one
+// for all kernels.
 func TestArithmeticIsMeasured(t *testing.T) {
 	defer func(was implementation) { chosen = was }(chosen)
-	plain := 0.0
-	for _, chosen = range []implementation{goOnly, available()[0]} {
-		got := Arithmetic(1)
-		if got < plain || got == 0 && chosen == goOnly {
-			t.Errorf("%s: %.3g operations a second, go %.3g", chosen, got, plain)
+	for _, chosen = range available() {
+		if got := Arithmetic(1); !(got > 0) || math.IsInf(got, 0) {
+			t.Errorf("%s: %.3g operations a second", chosen, got)
 		}
-		plain = got
 	}
 }

@@ -78,6 +78,7 @@ type Scene struct {
 	Shown   []bool           // by card: whose texts the prompt has; nil is everyone's
 	User    string           // the user's name; "User" if it is empty
 	Persona string           // who the user is, with macros
+	PersonaPlace
 
 	Main        string // what the model is to do, with macros; a card's system prompt replaces it. "" is a usual one
 	PostHistory string // instructions behind the history; a card's replace them
@@ -122,6 +123,40 @@ type Message struct {
 // Greeting makes the first message of a chat of a character's greeting.
 func Greeting(text string) Message {
 	return Message{ID: "greeting", Message: chat.Say(chat.Assistant, text)}
+}
+
+// A PersonaPosition is where it is told who the user is.
+type PersonaPosition string
+
+// The positions.
+const (
+	PersonaSlot       PersonaPosition = ""            // in its slot
+	PersonaBeforeNote PersonaPosition = "before_note" // before the first note
+	PersonaAfterNote  PersonaPosition = "after_note"  // behind it
+	PersonaAtDepth    PersonaPosition = "at_depth"    // among the last messages
+	PersonaNowhere    PersonaPosition = "nowhere"     // only where {{persona}} stands
+)
+
+// A PersonaPlace is where it is told who the user is, and of PersonaAtDepth how
+// many messages stand behind it and who says it, "" being the system.
+type PersonaPlace struct {
+	Position PersonaPosition
+	Depth    int
+	Role     chat.Role
+}
+
+// Check refuses places that there are not.
+func (p PersonaPlace) Check() error {
+	if !slices.Contains([]PersonaPosition{PersonaSlot, PersonaBeforeNote, PersonaAfterNote, PersonaAtDepth, PersonaNowhere}, p.Position) {
+		return llm.Errorf(llm.Invalid, "position", "there is no %q; there are before_note, after_note, at_depth and nowhere", p.Position)
+	}
+	if !slices.Contains([]chat.Role{"", chat.System, chat.User, chat.Assistant}, p.Role) {
+		return llm.Errorf(llm.Invalid, "role", "there is no %q; there are system, user and assistant", p.Role)
+	}
+	if p.Position != PersonaAtDepth && (p.Depth != 0 || p.Role != "") {
+		return llm.Errorf(llm.Invalid, "depth", "a depth and a role are for the position at_depth alone")
+	}
+	return nil
 }
 
 // A Note stands among the last messages.

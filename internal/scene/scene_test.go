@@ -618,3 +618,18 @@ func TestRandomScenesKeepThePromises(t *testing.T) {
 		}
 	}
 }
+
+func TestThePersonaStandsWhereItIsToStand(t *testing.T) {
+	talk := []Message{said(chat.User, "", "One."), said(chat.Assistant, "", "Two."), said(chat.User, "", "Three.")}
+	note := []Note{{Text: "A note.", Depth: 1}}
+	for want, place := range map[string]PersonaPlace{
+		"[system] About Tom: A miller.\n[user] One.\n[assistant] Two.\n[system] A note.\n[user] Three.\n": {},
+		"[user] One.\n[assistant] Two.\n[system] About Tom: A miller.\n\nA note.\n[user] Three.\n":        {Position: PersonaBeforeNote},
+		"[user] One.\n[assistant] Two.\n[system] A note.\n\nAbout Tom: A miller.\n[user] Three.\n":        {Position: PersonaAfterNote},
+		"[user] One.\n[assistant] Two.\n[system] A note.\n[user] Three.\n[user] About Tom: A miller.\n":   {Position: PersonaAtDepth, Role: chat.User},
+		"[user] One.\n[system] About Tom: A miller.\n[assistant] Two.\n[system] A note.\n[user] Three.\n": {Position: PersonaAtDepth, Depth: 2},
+		"[user] One.\n[assistant] Two.\n[system] A note.\n[user] Three.\n":                                {Position: PersonaNowhere},
+	} {
+		same(t, string(place.Position), show(compose(t, Scene{User: "Tom", Persona: "A miller.", PersonaPlace: place, Messages: talk, Notes: note}).Conversation), want)
+	}
+}

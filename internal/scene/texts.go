@@ -85,7 +85,7 @@ func (c *composer) texts() (err error) {
 	}
 	speaker := c.values(c.Speaker)
 	persona := expand("persona", c.Persona, c.shared(speaker))
-	add(Persona, "", "About "+c.people.user+": ", persona)
+	c.persona(persona, add)
 	add(Summary, "", "What happened so far: ", strings.TrimSpace(c.Summary))
 	company := len(c.Cards) > 1 && !c.alone()
 	for i, card := range c.Cards {
@@ -128,6 +128,34 @@ func (c *composer) texts() (err error) {
 		c.Command = expand("command", c.Command, speaker)
 	}
 	return expandErr
+}
+
+// persona tells who the user is, where it is to be told.
+func (c *composer) persona(text string, add adder) {
+	before := "About " + c.people.user + ": "
+	at := insertion{piece{slot: History, id: "persona", text: before + text}, c.noteDepth(), 1, chat.System}
+	switch c.Position {
+	case PersonaSlot:
+		add(Persona, "", before, text)
+		return
+	case PersonaNowhere:
+		return
+	case PersonaBeforeNote:
+		at.rank = -1
+	case PersonaAtDepth:
+		at.depth, at.rank, at.role = max(c.Depth, 0), 0, cmp.Or(c.Role, chat.System)
+	}
+	if text != "" {
+		c.inserted = append(c.inserted, at)
+	}
+}
+
+// noteDepth is how many messages stand behind the first note, or would.
+func (c *composer) noteDepth() int {
+	if len(c.Notes) > 0 {
+		return max(c.Notes[0].Depth, 0)
+	}
+	return 4
 }
 
 type (
@@ -251,10 +279,6 @@ func (c *composer) lore() error {
 			continue
 		}
 		p := piece{slot: LoreAfter, id: v.Place(), text: v.Text, lore: true, order: v.Order, yields: v.Trimmed}
-		noteDepth := 4
-		if len(c.Notes) > 0 {
-			noteDepth = max(c.Notes[0].Depth, 0)
-		}
 		switch v.Position {
 		case lorebook.AtDepth:
 			p.slot = History
@@ -262,7 +286,7 @@ func (c *composer) lore() error {
 			continue
 		case lorebook.BeforeNote, lorebook.AfterNote:
 			p.slot = History
-			in := insertion{p, noteDepth, 1, chat.System}
+			in := insertion{p, c.noteDepth(), 1, chat.System}
 			if v.Position == lorebook.BeforeNote {
 				in.rank = -1
 			}

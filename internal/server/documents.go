@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"encoding/json"
 	"mime"
 	"net/http"
 	"path"
@@ -13,7 +14,7 @@ import (
 	"parley/llm"
 )
 
-// A wireDocument is a character or a lorebook as clients see it; its file is
+// A wireDocument is a character, a lorebook, a persona or a preset as clients see it; its file is
 // had on its own.
 type wireDocument struct {
 	ID       string    `json:"id"`
@@ -25,11 +26,13 @@ type wireDocument struct {
 	Deleted  bool      `json:"deleted,omitempty"`
 	Folder   bool      `json:"folder,omitempty"` // of the folder of its kind
 
+	Content json.RawMessage `json:"content,omitempty"` // of a persona or a preset that is asked for alone
+
 	Import *character.ImportReport `json:"import,omitempty"` // of a file that was sent just now
 }
 
 func showDocument(d session.Document) wireDocument {
-	return wireDocument{d.ID, d.Revision, d.Name, d.File, len(d.Data), d.Created, d.Deleted, d.Folder, nil}
+	return wireDocument{d.ID, d.Revision, d.Name, d.File, len(d.Data), d.Created, d.Deleted, d.Folder, nil, nil}
 }
 
 // documentRoutes are those of a shelf, whose name in paths is that of the
@@ -87,8 +90,8 @@ func (s *Server) saveDocument(shelf session.Shelf, w http.ResponseWriter, r *htt
 	file := r.URL.Query().Get("file")
 	switch {
 	case file != "":
-	case shelf == session.Lorebooks:
-		file = cmp.Or(id, "lorebook") + ".json"
+	case shelf != session.Characters:
+		file = cmp.Or(id, string(shelf)) + ".json"
 	default:
 		file = "character.yaml" // its content says what it is, and YAML is what other text is
 	}
@@ -132,7 +135,11 @@ func (s *Server) readDocument(shelf session.Shelf, w http.ResponseWriter, r *htt
 		return err
 	}
 	setETag(w, d.Revision)
-	return writeValue(w, r, showDocument(d))
+	v := showDocument(d)
+	if shelf == session.Personas || shelf == session.Presets {
+		v.Content = d.Data
+	}
+	return writeValue(w, r, v)
 }
 
 // documentFile answers with the file as it was sent. No browser is to run

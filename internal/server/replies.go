@@ -25,7 +25,7 @@ type wish struct {
 
 // ask reads how a reply is generated and how the client wants it.
 func (s *Server) ask(c *call, r *http.Request) (a session.Ask, w wish) {
-	a = session.Ask{Model: c.body.Text("model")}
+	a = session.Ask{Model: c.body.Text("model"), Preset: c.body.Text("preset")}
 	if p, ok := c.body.Take("params"); ok && c.body.Err == nil {
 		a.Params, a.Report, c.body.Err = session.ParseParams([]byte(p))
 	}

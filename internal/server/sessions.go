@@ -19,40 +19,41 @@ import (
 	"parley/llm"
 )
 
-var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRoutes(session.Lorebooks), []route{
-	{Native, "GET", "/parley/v1/sessions", forChat, false, (*Server).listSessions},
-	{Native, "POST", "/parley/v1/sessions", forChat, false, (*Server).createSession},
-	{Native, "POST", "/parley/v1/sessions/import", forChat, false, (*Server).importSession},
-	{Native, "GET", "/parley/v1/sessions/*", forChat, false, (*Server).readSession},
-	{Native, "PATCH", "/parley/v1/sessions/*", forChat, false, (*Server).updateSession},
-	{Native, "DELETE", "/parley/v1/sessions/*", forChat, false, (*Server).deleteSession},
-	{Native, "POST", "/parley/v1/sessions/*/restore", forChat, false, (*Server).restoreSession},
-	{Native, "POST", "/parley/v1/sessions/*/fork", forChat, false, (*Server).forkSession},
-	{Native, "GET", "/parley/v1/sessions/*/export", forChat, false, (*Server).exportSession},
-	{Native, "GET", "/parley/v1/search", forChat, false, (*Server).searchSessions},
+var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRoutes(session.Lorebooks),
+	documentRoutes(session.Personas), documentRoutes(session.Presets), []route{
+		{Native, "GET", "/parley/v1/sessions", forChat, false, (*Server).listSessions},
+		{Native, "POST", "/parley/v1/sessions", forChat, false, (*Server).createSession},
+		{Native, "POST", "/parley/v1/sessions/import", forChat, false, (*Server).importSession},
+		{Native, "GET", "/parley/v1/sessions/*", forChat, false, (*Server).readSession},
+		{Native, "PATCH", "/parley/v1/sessions/*", forChat, false, (*Server).updateSession},
+		{Native, "DELETE", "/parley/v1/sessions/*", forChat, false, (*Server).deleteSession},
+		{Native, "POST", "/parley/v1/sessions/*/restore", forChat, false, (*Server).restoreSession},
+		{Native, "POST", "/parley/v1/sessions/*/fork", forChat, false, (*Server).forkSession},
+		{Native, "GET", "/parley/v1/sessions/*/export", forChat, false, (*Server).exportSession},
+		{Native, "GET", "/parley/v1/search", forChat, false, (*Server).searchSessions},
 
-	{Native, "POST", "/parley/v1/sessions/*/send", forChat, true, (*Server).sendMessage},
-	{Native, "POST", "/parley/v1/sessions/*/answer", forChat, true, (*Server).answer},
-	{Native, "POST", "/parley/v1/sessions/*/regenerate", forChat, true, (*Server).regenerate},
-	{Native, "POST", "/parley/v1/sessions/*/continue", forChat, true, (*Server).continueReply},
-	{Native, "POST", "/parley/v1/sessions/*/impersonate", forChat, true, (*Server).impersonate},
-	{Native, "POST", "/parley/v1/sessions/*/undo", forChat, false, (*Server).undo},
-	{Native, "POST", "/parley/v1/sessions/*/stop", forChat, false, (*Server).stopSession},
-	{Native, "GET", "/parley/v1/sessions/*/summary", forChat, false, (*Server).readSummary},
-	{Native, "PUT", "/parley/v1/sessions/*/summary", forChat, false, (*Server).putSummary},
-	{Native, "POST", "/parley/v1/sessions/*/summary", forChat, true, (*Server).makeSummary},
-	{Native, "GET", "/parley/v1/sessions/*/messages", forChat, false, (*Server).wholeTree},
-	{Native, "PATCH", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).editMessage},
-	{Native, "DELETE", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).deleteMessage},
-	{Native, "POST", "/parley/v1/sessions/*/messages/*/restore", forChat, false, (*Server).restoreMessage},
-	{Native, "GET", "/parley/v1/sessions/*/messages/*/prompt", forChat, true, (*Server).inspect},
+		{Native, "POST", "/parley/v1/sessions/*/send", forChat, true, (*Server).sendMessage},
+		{Native, "POST", "/parley/v1/sessions/*/answer", forChat, true, (*Server).answer},
+		{Native, "POST", "/parley/v1/sessions/*/regenerate", forChat, true, (*Server).regenerate},
+		{Native, "POST", "/parley/v1/sessions/*/continue", forChat, true, (*Server).continueReply},
+		{Native, "POST", "/parley/v1/sessions/*/impersonate", forChat, true, (*Server).impersonate},
+		{Native, "POST", "/parley/v1/sessions/*/undo", forChat, false, (*Server).undo},
+		{Native, "POST", "/parley/v1/sessions/*/stop", forChat, false, (*Server).stopSession},
+		{Native, "GET", "/parley/v1/sessions/*/summary", forChat, false, (*Server).readSummary},
+		{Native, "PUT", "/parley/v1/sessions/*/summary", forChat, false, (*Server).putSummary},
+		{Native, "POST", "/parley/v1/sessions/*/summary", forChat, true, (*Server).makeSummary},
+		{Native, "GET", "/parley/v1/sessions/*/messages", forChat, false, (*Server).wholeTree},
+		{Native, "PATCH", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).editMessage},
+		{Native, "DELETE", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).deleteMessage},
+		{Native, "POST", "/parley/v1/sessions/*/messages/*/restore", forChat, false, (*Server).restoreMessage},
+		{Native, "GET", "/parley/v1/sessions/*/messages/*/prompt", forChat, true, (*Server).inspect},
 
-	{Native, "GET", "/parley/v1/runs/*", forChat, false, (*Server).readRun},
-	{Native, "GET", "/parley/v1/runs/*/events", forChat, true, (*Server).watchRun},
-	{Native, "POST", "/parley/v1/runs/*/stop", forChat, false, (*Server).stopRun},
+		{Native, "GET", "/parley/v1/runs/*", forChat, false, (*Server).readRun},
+		{Native, "GET", "/parley/v1/runs/*/events", forChat, true, (*Server).watchRun},
+		{Native, "POST", "/parley/v1/runs/*/stop", forChat, false, (*Server).stopRun},
 
-	{Native, "GET", "/parley/v1/openapi.json", forReaders, false, (*Server).openAPI},
-})
+		{Native, "GET", "/parley/v1/openapi.json", forReaders, false, (*Server).openAPI},
+	})
 
 // Answers gives sessions what they need of the models.
 func Answers(m Models) session.Models { return answers{m} }
@@ -266,7 +267,7 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 	for _, f := range []struct {
 		name string
 		to   *string
-	}{{"model", &v.Model}, {"character", &v.Character}, {"user", &v.User}, {"persona", &v.Persona}, {"system", &v.System}, {"note", &v.Note},
+	}{{"model", &v.Model}, {"character", &v.Character}, {"user", &v.User}, {"persona", &v.Persona}, {"persona_id", &v.PersonaID}, {"preset", &v.Preset}, {"system", &v.System}, {"note", &v.Note},
 		{"scenario", &v.Scenario}, {"summary", &v.Summary}, {"fit", (*string)(&v.Fit)}, {"style", (*string)(&v.Style)}, {"names", (*string)(&v.Names)},
 		{"turn", (*string)(&v.Turn)}, {"cards", (*string)(&v.Cards)}} {
 		if c.body.Has(f.name) {

@@ -79,6 +79,8 @@ func (k *keeper) answer(status int, method, path, body string, header ...string)
 	Scene                                      scene.Report
 	Same, More, Over                           bool
 	Outcome                                    session.Outcome
+	Personas, Presets                          []struct{ ID string }
+	Content                                    json.RawMessage
 	Error                                      struct{ Message, Code, Param string }
 }) {
 	k.t.Helper()
@@ -299,6 +301,46 @@ func TestLorebooksOverTheAPI(t *testing.T) {
 	// A lorebook that is gone ends no talk, and can be let go.
 	k.answer(200, "POST", in+"/send", `{"text":"The sea again?"}`)
 	k.answer(200, "PATCH", in, `{"lorebooks":[],"lore":null,"order":[]}`)
+}
+
+func TestPersonasAndPresetsOverTheAPI(t *testing.T) {
+	k := keeps(t, nil)
+	const tom, calm = `{"name":"Tom","description":"A miller.","lorebook":"sea"}`, `{"name":"Calm","params":{"max_tokens":9},"texts":{"main":"Be calm."}}`
+	saved := k.answer(201, "PUT", "/personas/tom", tom)
+	if saved.Name != "Tom" || saved.ETag != `"1"` || saved.Location != "/parley/v1/personas/tom" {
+		t.Errorf("got %+v", saved)
+	}
+	k.answer(200, "PUT", "/personas/tom", tom, "If-Match", `"1"`)
+	k.answer(409, "PUT", "/personas/tom", tom, "If-Match", `"1"`)
+	if got := k.answer(400, "PUT", "/personas/tom", `{"name":"Tom","position":"above"}`).Error; got.Param != "position" {
+		t.Errorf("got %+v", got)
+	}
+	calmly := k.answer(201, "POST", "/presets", calm)
+	for path, want := range map[string]string{"/personas/tom": tom, "/personas/tom?revision=1": tom, "/presets/" + calmly.ID: calm} {
+		if got := k.answer(200, "GET", path, ""); string(got.Content) != want {
+			t.Errorf("%s: %s", path, got.Content)
+		}
+	}
+	if a, b := k.answer(200, "GET", "/personas", "").Personas, k.answer(200, "GET", "/presets", "").Presets; len(a) != 1 || len(b) != 1 || a[0].ID != "tom" {
+		t.Errorf("got %v and %v", a, b)
+	}
+
+	k.answer(201, "PUT", "/lorebooks/sea", `{"entries":{"0":{"key":["sea"],"content":"It is deep."}}}`)
+	in := "/sessions/" + k.answer(201, "POST", "/sessions", `{"persona_id":"tom","preset":"`+calmly.ID+`"}`).ID
+	k.answer(200, "POST", in+"/send", `{"text":"To the sea!"}`)
+	got := k.answer(200, "GET", in+"/messages/2/prompt", "")
+	if !got.Same || len(got.Scene.Lore) != 1 || !got.Scene.Lore[0].Told || len(got.Scene.Slots) < 2 || got.Scene.Slots[0].Slot != scene.Main || got.Scene.Slots[1].Slot != scene.Persona {
+		t.Errorf("got %+v", got.Scene)
+	}
+	k.answer(404, "POST", in+"/send", `{"text":"Hello.","preset":"none"}`)
+	k.answer(200, "PATCH", in, `{"persona_id":"","preset":""}`)
+	k.answer(204, "DELETE", "/personas/tom", "")
+	k.answer(204, "DELETE", "/presets/"+calmly.ID, "")
+	for body, param := range map[string]string{`{"persona_id":"tom"}`: "persona_id", `{"preset":"none"}`: "preset"} {
+		if got := k.answer(404, "PATCH", in, body).Error; got.Param != param {
+			t.Errorf("%s: %+v", body, got)
+		}
+	}
 }
 
 func TestACompanyIsTalkedWithOverTheAPI(t *testing.T) {

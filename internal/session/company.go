@@ -257,12 +257,20 @@ func (s *Sessions) put(ctx context.Context, t *Tree, j *job, cast []*part, speak
 		r.Wanted = v.Model
 	}
 	j.ask.Report = slices.Clone(j.ask.Report)
-	attached, err := s.attached(ctx, v, cast, &j.ask.Report)
+	persona, err := s.worn(ctx, v, &j.ask.Report)
+	if err != nil {
+		return nil, err
+	}
+	if r.Preset, err = s.use(ctx, v, j.ask.Preset, &j.ask.Report); err != nil {
+		return nil, err
+	}
+	r.Persona = persona.cast
+	attached, err := s.attached(ctx, v, persona, cast, &j.ask.Report)
 	if err != nil {
 		return nil, err
 	}
 	r.Lorebooks = attached
-	author := Author{Name: v.User}
+	author := Author{Name: persona.under(v).User}
 	if j.new == chat.Assistant {
 		author = Author{}
 	}

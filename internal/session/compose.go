@@ -61,7 +61,7 @@ func set(x Session, v Settings, who []*part) scene.Scene {
 
 // compose makes a conversation of the talk that a reply answers. It depends on
 // nothing but the session as it was at the reply's base, the revisions of
-// characters and lorebooks, the reply's kind and budget, when it was asked for,
+// characters, lorebooks, persona and preset, the reply's kind and budget, when it was asked for,
 // and how the model counts tokens: the same again gives the same.
 func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, model Answerer) (scene.Composed, error) {
 	if r.Kind == Summarise {
@@ -73,7 +73,18 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	if err != nil {
 		return scene.Composed{}, err
 	}
+	persona, err := s.wear(ctx, r.Persona)
+	if err != nil {
+		return scene.Composed{}, err
+	}
+	preset, err := s.preset(ctx, r.Preset)
+	if err != nil {
+		return scene.Composed{}, err
+	}
+	settings = persona.under(settings)
 	sc := set(t.Session, settings, cast)
+	sc.PersonaPlace = persona.Place
+	preset.settle(&sc, r.Preset.Asked)
 	if sc.Speaker = speaker; len(cast) > 1 {
 		sc.Shown = settings.shown(speaker)
 	}

@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -89,6 +90,14 @@ func (s *Sessions) save(ctx context.Context, shelf Shelf, id string, base int64,
 				err = llm.Errorf(llm.Unreadable, "lorebook", "the lorebook's name: %v", wrong)
 			}
 		}
+	case Personas:
+		var p Persona
+		p, err = ReadPersona(data)
+		name, saved.Report.Format = p.Name, "Parley's persona"
+	case Presets:
+		var p Preset
+		p, err = ReadPreset(data)
+		name, saved.Report.Format = cmp.Or(p.Name, id), "Parley's preset"
 	default:
 		var card character.Card
 		card, saved.Report, err = character.ReadCard(file, data)

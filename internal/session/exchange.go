@@ -63,7 +63,8 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	case FormatParley:
 		return append(wire.Encode(t.Archive()), '\n'), nil
 	case FormatSillyTavern:
-		return toSillyTavern(t), nil
+		user, err := s.userOf(ctx, t.Session.Now())
+		return toSillyTavern(t, user), err
 	case FormatTextgen:
 		return toTextgen(t), nil
 	case FormatMessages:
@@ -121,6 +122,12 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		_, err := s.Document(ctx, Lorebooks, id, 0)
 		return err != nil
 	})
+	if _, err := s.wear(ctx, Cast{ID: v.PersonaID}); err != nil {
+		v.PersonaID = ""
+	}
+	if _, err := s.use(ctx, Settings{}, v.Preset, &llm.Report{}); err != nil {
+		v.Preset = ""
+	}
 	if r.meta.World != "" {
 		if d, err := s.world(ctx, r.meta.World); err == nil {
 			v.Lorebooks = []string{d.ID}

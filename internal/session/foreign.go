@@ -200,9 +200,9 @@ func (r *reader) date(raw json.RawMessage) time.Time {
 }
 
 // toSillyTavern writes the talk up to the head, alternatives as swipes.
-func toSillyTavern(t *Tree) []byte {
+func toSillyTavern(t *Tree, user string) []byte {
 	v := t.Session.Now()
-	user, char := cmp.Or(v.User, "User"), "Assistant"
+	user, char := cmp.Or(user, "User"), "Assistant"
 	talk := t.Messages(t.Session.Head, t.Session.Revision)
 	for _, m := range talk {
 		if m.Role == chat.Assistant && m.Author.Name != "" {

@@ -23,7 +23,8 @@ type LoreSettings struct {
 }
 
 // Strategy says whose entries go first, characters' or those that hold
-// everywhere, where not all can be told. Those of the session go before both.
+// everywhere, where not all can be told. Those of the session go before both,
+// and then the persona's.
 type Strategy string
 
 // The strategies, as SillyTavern has them.
@@ -50,15 +51,15 @@ func (l *LoreSettings) check() error {
 }
 
 // ranks are the ranks of the entries of characters and of those that hold
-// everywhere; the session's have 0.
+// everywhere; the session's have 0, and the persona's 1.
 func (l *LoreSettings) ranks() (characters, everywhere int) {
 	switch {
 	case l == nil || l.Strategy == CharacterFirst:
-		return 1, 2
+		return 2, 3
 	case l.Strategy == GlobalFirst:
-		return 2, 1
+		return 3, 2
 	}
-	return 1, 1
+	return 2, 2
 }
 
 // An Attached is a lorebook as it was in one of its revisions, and what it is
@@ -76,6 +77,7 @@ type To string
 // The places.
 const (
 	ToSession    To = "session"    // the session's settings name it
+	ToPersona    To = "persona"    // the persona of the user names it
 	ToCharacter  To = "character"  // the card names it, as extensions.world
 	ToEverything To = "everywhere" // the configuration names it
 )
@@ -110,10 +112,10 @@ func (v *Settings) checkLore() error {
 }
 
 // attached finds the newest revisions of the lorebooks that hold, the session's
-// first, then the characters', then those that hold everywhere. One that is
+// first, then the persona's, then the characters', then those that hold everywhere. One that is
 // attached twice counts once, at its first place, but for a character's, who
 // may not be shown. One that is gone is noted.
-func (s *Sessions) attached(ctx context.Context, v Settings, cast []*part, report *llm.Report) ([]Attached, error) {
+func (s *Sessions) attached(ctx context.Context, v Settings, p worn, cast []*part, report *llm.Report) ([]Attached, error) {
 	var all []Attached
 	add := func(a Attached, find func(context.Context, string) (Document, error)) error {
 		d, err := find(ctx, a.ID)
@@ -136,6 +138,11 @@ func (s *Sessions) attached(ctx context.Context, v Settings, cast []*part, repor
 			return nil, err
 		}
 	}
+	if p.Lorebook != "" {
+		if err := add(Attached{ID: p.Lorebook, To: ToPersona}, s.world); err != nil {
+			return nil, err
+		}
+	}
 	for _, p := range cast {
 		if world := p.card.World(); world != "" {
 			if err := add(Attached{ID: world, To: ToCharacter, Character: p.cast.ID}, s.world); err != nil {
@@ -151,7 +158,7 @@ func (s *Sessions) attached(ctx context.Context, v Settings, cast []*part, repor
 	return all, nil
 }
 
-// world finds the lorebook that a card names: by its id, else by its name.
+// world finds the lorebook that a card or a persona names: by its id, else by its name.
 func (s *Sessions) world(ctx context.Context, name string) (Document, error) {
 	d, err := s.Document(ctx, Lorebooks, name, 0)
 	if err == nil || llm.AsError(err).Code != llm.NotFound {
@@ -202,6 +209,8 @@ func (s *Sessions) lore(ctx context.Context, sc *scene.Scene, v Settings, cast [
 			if own := sc.Cards[i].Book; own != nil && (strings.EqualFold(own.Name, d.Name) || strings.EqualFold(own.Name, d.ID)) {
 				sc.Cards[i].Book = nil
 			}
+		case ToPersona:
+			b.Rank = 1
 		case ToEverything:
 			b.Rank = everywhere
 		}

@@ -26,7 +26,7 @@ type kept struct {
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{sessions: map[string]*kept{}, documents: map[Shelf]map[string][]Document{Characters: {}, Lorebooks: {}}}
+	return &Memory{sessions: map[string]*kept{}, documents: map[Shelf]map[string][]Document{Characters: {}, Lorebooks: {}, Personas: {}, Presets: {}}}
 }
 
 // NoSession is the error for an id that no session has.

@@ -20,6 +20,7 @@ import (
 type Ask struct {
 	Model  string
 	Params llm.Params
+	Preset string     // by its id; "": the session's
 	Report llm.Report // of what was asked and is not carried out
 
 	// Of a company.
@@ -31,6 +32,9 @@ type Ask struct {
 func (a Ask) check() error {
 	if err := limits.NameBytes.CheckInt(len(a.Model)); err != nil {
 		return llm.Errorf(llm.Invalid, "model", "%v", err)
+	}
+	if err := limits.NameBytes.CheckInt(len(a.Preset)); err != nil {
+		return llm.Errorf(llm.Invalid, "preset", "%v", err)
 	}
 	if err := limits.NameBytes.CheckInt(len(a.Speaker)); err != nil {
 		return llm.Errorf(llm.Invalid, "speaker", "%v", err)
@@ -212,7 +216,7 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	if err != nil {
 		return err
 	}
-	usual, _, err := ParseParams(t.Session.At(r.reply.Base).Params)
+	usual, err := s.usual(ctx, t.Session.At(r.reply.Base), r.reply.Preset)
 	if err != nil {
 		return err
 	}

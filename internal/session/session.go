@@ -39,6 +39,7 @@ type Settings struct {
 	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular, or a company
 	User      string          `json:"user,omitempty"`       // what the person is called who talks
 	Persona   string          `json:"persona,omitempty"`    // who that is
+	PersonaID string          `json:"persona_id,omitempty"` // a persona that says what User and Persona leave open, by its id
 	System    string          `json:"system,omitempty"`     // instructions at the beginning
 	Note      string          `json:"note,omitempty"`       // instructions near the end
 	NoteDepth int             `json:"note_depth,omitempty"` // how many messages stand behind the note
@@ -48,6 +49,7 @@ type Settings struct {
 	Style     scene.Style     `json:"style,omitempty"`
 	Names     scene.Names     `json:"names,omitempty"`
 	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
+	Preset    string          `json:"preset,omitempty"` // what Params, System and Order leave open, by its id
 
 	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
 
@@ -139,11 +141,13 @@ const (
 // says what it says.
 type Reply struct {
 	Kind      Kind       `json:"kind"`
-	Base      int64      `json:"base"`                   // the revision of the session that it answers
-	Continued int        `json:"continued,omitempty"`    // of Continue: the version whose text it begins with
-	Asked     time.Time  `json:"asked"`                  // when, for macros and lorebooks
-	Character Cast       `json:"character,omitzero"`     // who speaks
-	Company   []Cast     `json:"company,omitempty"`      // everyone who was there, if there were several
+	Base      int64      `json:"base"`                // the revision of the session that it answers
+	Continued int        `json:"continued,omitempty"` // of Continue: the version whose text it begins with
+	Asked     time.Time  `json:"asked"`               // when, for macros and lorebooks
+	Character Cast       `json:"character,omitzero"`  // who speaks
+	Company   []Cast     `json:"company,omitempty"`   // everyone who was there, if there were several
+	Persona   Cast       `json:"persona,omitzero"`    // who the user was
+	Preset    Used       `json:"preset,omitzero"`
 	Lorebooks []Attached `json:"lorebooks,omitempty"`    // which held, besides those within the cards
 	Wanted    string     `json:"wanted_model,omitempty"` // the name by which a model was asked for
 	Summary   *Place     `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
@@ -189,7 +193,7 @@ type ReplyError struct {
 	Hint    string   `json:"hint,omitempty"`
 }
 
-// A Cast is a character as it was in one of its revisions.
+// A Cast is a character, or a persona, as it was in one of its revisions.
 type Cast struct {
 	ID       string `json:"id"`
 	Revision int64  `json:"revision"`
@@ -202,6 +206,8 @@ type Shelf string
 const (
 	Characters Shelf = "character"
 	Lorebooks  Shelf = "lorebook"
+	Personas   Shelf = "persona"
+	Presets    Shelf = "preset"
 )
 
 // A Document is one revision of a file that sessions use.

@@ -238,7 +238,14 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 	if err := s.checkLorebooks(ctx, n.Settings); err != nil {
 		return Session{}, false, err
 	}
-	if err := s.greet(t, n, cast); err != nil {
+	if err := s.checkNamed(ctx, n.Settings, Settings{}); err != nil {
+		return Session{}, false, err
+	}
+	persona, err := s.wear(ctx, Cast{ID: n.Settings.PersonaID})
+	if err != nil {
+		return Session{}, false, err
+	}
+	if err := s.greet(t, n, persona, cast); err != nil {
 		return Session{}, false, err
 	}
 	if err := s.store.Commit(context.WithoutCancel(ctx), t.Change()); err != nil {
@@ -249,8 +256,8 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 
 // greet begins the talk: with the greetings of the first character as each
 // other's alternatives, and of a company with those of the others behind it.
-func (s *Sessions) greet(t *Tree, n New, cast []*part) error {
-	sc := set(t.Session, n.Settings, cast)
+func (s *Sessions) greet(t *Tree, n New, p worn, cast []*part) error {
+	sc := set(t.Session, p.under(n.Settings), cast)
 	var names []string
 	for i, p := range cast {
 		names = append(names, p.name())
@@ -310,7 +317,7 @@ func checkTags(tags []string) error {
 }
 
 func (v Settings) check() error {
-	for _, c := range []struct{ field, value string }{{"model", v.Model}, {"user", v.User}, {"character", v.Character}} {
+	for _, c := range []struct{ field, value string }{{"model", v.Model}, {"user", v.User}, {"character", v.Character}, {"persona_id", v.PersonaID}, {"preset", v.Preset}} {
 		if err := limits.NameBytes.CheckInt(len(c.value)); err != nil {
 			return llm.Errorf(llm.Invalid, c.field, "%v", err)
 		}
@@ -379,6 +386,9 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 				return Receipt{}, err
 			}
 			if err := s.checkLorebooks(ctx, v, x.Now().Lorebooks...); err != nil {
+				return Receipt{}, err
+			}
+			if err := s.checkNamed(ctx, v, x.Now()); err != nil {
 				return Receipt{}, err
 			}
 			v.Since = x.Revision

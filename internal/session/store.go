@@ -6,7 +6,7 @@ import (
 	"parley/llm"
 )
 
-// A Store keeps sessions, and documents: characters and lorebooks. It is used by many goroutines at
+// A Store keeps sessions, and documents: characters, lorebooks, personas and presets. It is used by many goroutines at
 // once. What a method that changes something has returned nil for is kept,
 // whatever happens to the process or the machine afterwards. What is not there
 // is an *llm.Error with Code NotFound. Values that go in and come out share

@@ -465,6 +465,9 @@ func (s *Sessions) task(ctx context.Context, t *Tree, at Place, r *Reply) (scene
 		m = *settings.Memory
 	}
 	cast, _ := s.cast(ctx, settings) // without it, it has no name: that is no reason to fail
+	if p, err := s.worn(ctx, settings, &llm.Report{}); err == nil {
+		settings = p.under(settings)
+	}
 	sc := set(t.Session, settings, cast)
 	words := strconv.Itoa(cmp.Or(m.Words, usualWords))
 	task, err := sc.Expand("memory", strings.ReplaceAll(cmp.Or(m.Prompt, usualTask), "{{words}}", words))

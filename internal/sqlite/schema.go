@@ -80,6 +80,24 @@ var migrations = []string{
 		data     BLOB NOT NULL,
 		PRIMARY KEY (id, revision)
 	) STRICT;`,
+	`CREATE TABLE persona (
+		id       TEXT NOT NULL,
+		revision INTEGER NOT NULL,
+		name     TEXT NOT NULL,
+		deleted  INTEGER NOT NULL,
+		meta     TEXT NOT NULL,
+		data     BLOB NOT NULL,
+		PRIMARY KEY (id, revision)
+	) STRICT;
+	CREATE TABLE preset (
+		id       TEXT NOT NULL,
+		revision INTEGER NOT NULL,
+		name     TEXT NOT NULL,
+		deleted  INTEGER NOT NULL,
+		meta     TEXT NOT NULL,
+		data     BLOB NOT NULL,
+		PRIMARY KEY (id, revision)
+	) STRICT;`,
 }
 
 // migrate brings a file to the newest version, each step as a whole or not at

@@ -185,8 +185,9 @@ func (s *Store) Documents(ctx context.Context, shelf session.Shelf) ([]session.D
 
 // table is where the documents of a shelf are.
 func table(shelf session.Shelf) string {
-	if shelf == session.Lorebooks {
-		return "lorebook"
+	switch shelf {
+	case session.Lorebooks, session.Personas, session.Presets:
+		return string(shelf)
 	}
 	return "character"
 }

@@ -14,11 +14,14 @@ import (
 //
 //	for each panel: for each chunk: body; out[token·stride] … [+ 15] = the tile's sums
 //
-// Where a register holds 8 rows, a panel is gone over twice, each time for one half of its lines.
+// Where a register holds 8 rows, a chunk is gone over twice, each time for one half of its lines.
 type panelFunc struct {
 	width   int
 	w, x, m GPVirtual // weights, activations, what belongs to them: at the current chunk
-	back    GPVirtual // −16 in the second half of a panel, 0 else
+	back    GPVirtual // −16 in the second half of a line, 0 else
+	sums    GPVirtual // where the sums of this half are,
+	local   Mem       // which are here
+	asked   map[int]bool
 }
 
 // A panelBody is what is done with one chunk of a panel and of the tile.
@@ -27,12 +30,15 @@ type panelBody interface {
 	form() activation // of the activations
 	begin(p *panelFunc)
 	chunk(p *panelFunc)
-	end(p *panelFunc, store func(t int, sum VecVirtual))
+	end(p *panelFunc, store func(t, row int, sum VecVirtual)) // from that row of the panel on
 }
 
 // An activation is a form of activations: columns of a chunk, and words of 32 bits
 // that belong to a token's.
 type activation struct{ cols, words int }
+
+// ahead is how far before its use memory is asked for, in bytes.
+const ahead = 4096
 
 const panelSignature = "func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)"
 
@@ -45,28 +51,41 @@ func panelOf(name string, width int, set string, b panelBody) {
 	TEXT(f, attributes, panelSignature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s multiplies panels of %s with tiles of %d.", f, name, width))
-	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64()}
-	out, panels, chunks, start, size := GP64(), GP64(), GP64(), GP64(), 64
+	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64(), asked: map[int]bool{}}
+	out, panels, chunks := GP64(), GP64(), GP64()
 	if set == "AVX2" {
-		size = 32
-		p.back = GP64()
-		XORQ(p.back, p.back)
+		p.back, p.sums = GP64(), GP64()
 	}
 	Load(Param("w"), p.w)
 	Load(Param("out"), out)
 	Load(Param("panels"), panels)
 
 	Label("panel")
-	if p.back != nil {
-		MOVQ(p.w, start)
-	}
 	Load(Param("x"), p.x)
 	Load(Param("meta"), p.m)
 	Load(Param("chunks"), chunks)
 	b.begin(p)
 
 	Label("chunk")
+	if p.back != nil {
+		XORQ(p.back, p.back)
+		LEAQ(p.local, p.sums)
+		Label("half")
+	}
 	b.chunk(p)
+	for i := range b.bytes() / 64 {
+		p.ask(i)
+	}
+	if p.back != nil {
+		NOTQ(p.back)
+		ANDQ(I8(-16), p.back)
+		JZ(LabelRef("whole"))
+		ADDQ(I8(32), p.w)
+		ADDQ(I32(int32(32*width)), p.sums)
+		JMP(LabelRef("half"))
+		Label("whole")
+		SUBQ(I8(32), p.w)
+	}
 	a := b.form()
 	ADDQ(I32(int32(b.bytes())), p.w)
 	ADDQ(I32(int32(a.cols*width)), p.x)
@@ -80,22 +99,13 @@ func panelOf(name string, width int, set string, b panelBody) {
 		Load(Param("stride"), stride)
 	}
 	last := 0
-	b.end(p, func(t int, sum VecVirtual) {
+	b.end(p, func(t, row int, sum VecVirtual) {
 		for ; last < t; last++ {
 			LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
 		}
-		VMOVUPS(sum, Mem{Base: at})
+		VMOVUPS(sum, Mem{Base: at, Disp: 4 * row})
 	})
-	ADDQ(I8(int8(size)), out)
-	if p.back != nil {
-		NOTQ(p.back)
-		ANDQ(I8(-16), p.back)
-		JZ(LabelRef("whole"))
-		LEAQ(Mem{Base: start, Disp: 32}, p.w)
-		JMP(LabelRef("panel"))
-		Label("whole")
-		SUBQ(I8(32), p.w)
-	}
+	ADDQ(I8(64), out)
 	DECQ(panels)
 	JNZ(LabelRef("panel"))
 	VZEROUPPER()
@@ -111,4 +121,16 @@ func (p *panelFunc) four(cols, t, k int) Mem { return Mem{Base: p.x, Disp: cols*
 func (p *panelFunc) word(i, t int) Mem { return Mem{Base: p.m, Disp: 4 * (i*p.width + t)} }
 
 // line is where line i of 64 bytes of the weights is.
-func (p *panelFunc) line(i int) Mem { return Mem{Base: p.w, Disp: 64 * i} }
+func (p *panelFunc) line(i int) Mem {
+	p.ask(i)
+	return Mem{Base: p.w, Disp: 64 * i}
+}
+
+// ask asks for the line that is so far ahead of one, once in a chunk: the processor itself
+// looks ahead too little while it computes.
+func (p *panelFunc) ask(i int) {
+	if !p.asked[i] {
+		p.asked[i] = true
+		PREFETCHT1(Mem{Base: p.w, Disp: 64*i + ahead})
+	}
+}

@@ -6,7 +6,7 @@ import (
 	. "github.com/mmcloughlin/avo/reg"
 )
 
-// With AVX2 a register holds 8 rows, so that a panel is done in halves. VPMADDUBSW
+// With AVX2 a register holds 8 rows, so that lines are done in halves. VPMADDUBSW
 // makes sums of two products of a byte without sign and one with, in 16 bits; as many of them
 // are added up as fit before VPMADDWD makes 32 bits of them, and multiplies with a scale
 // where whole numbers have one. The whole numbers are the same as with AVX-512.
@@ -104,25 +104,22 @@ func (o ops2) floatsOf(line Mem, upper bool) VecVirtual {
 	return v
 }
 
-// floatSums2 are a tile's sums, in memory: 8 rows for each token.
-type floatSums2 struct {
-	p     *panelFunc
-	local Mem
-}
+// floatSums2 are a tile's sums, in memory: 8 rows for each token, then the other 8.
+type floatSums2 struct{ p *panelFunc }
 
 func (f *floatSums2) begin(p *panelFunc) {
 	f.p = p
-	if f.local.Base == nil {
-		f.local = AllocLocal(32 * p.width)
+	if p.local.Base == nil {
+		p.local = AllocLocal(64 * p.width)
 	}
 	z := YMM()
 	zero(z)
-	for i := range p.width {
-		VMOVUPS(z, f.local.Offset(32*i))
+	for i := range 2 * p.width {
+		VMOVUPS(z, p.local.Offset(32*i))
 	}
 }
 
-func (f *floatSums2) at(t int) Mem { return f.local.Offset(32 * t) }
+func (f *floatSums2) at(t int) Mem { return Mem{Base: f.p.sums, Disp: 32 * t} }
 
 // times is v times a token's number at m.
 func (f *floatSums2) times(v VecVirtual, m Mem) VecVirtual {
@@ -145,11 +142,13 @@ func (f *floatSums2) scaled(whole, scale VecVirtual, d Mem) VecVirtual {
 	return whole
 }
 
-func (f *floatSums2) end(p *panelFunc, store func(t int, sum VecVirtual)) {
+func (f *floatSums2) end(p *panelFunc, store func(t, row int, sum VecVirtual)) {
 	for t := range p.width {
-		v := YMM()
-		VMOVUPS(f.at(t), v)
-		store(t, v)
+		for half := range 2 {
+			v := YMM()
+			VMOVUPS(p.local.Offset(32*(half*p.width+t)), v)
+			store(t, 8*half, v)
+		}
 	}
 }
 

@@ -181,7 +181,7 @@ func (f *floatSums512) scaled(whole, scale VecVirtual, d Mem) {
 	VMULPS(s, whole, whole)
 }
 
-func (f *floatSums512) end(p *panelFunc, store func(t int, sum VecVirtual)) {
+func (f *floatSums512) end(p *panelFunc, store func(t, row int, sum VecVirtual)) {
 	for t := range p.width {
 		v := ZMM()
 		if f.acc != nil {
@@ -189,7 +189,7 @@ func (f *floatSums512) end(p *panelFunc, store func(t int, sum VecVirtual)) {
 		} else {
 			VMOVUPS(f.local.Offset(64*t), v)
 		}
-		store(t, v)
+		store(t, 0, v)
 	}
 }
 

@@ -355,7 +355,7 @@ func purge(t *testing.T, s session.Store) {
 }
 
 func documents(t *testing.T, s session.Store) {
-	for _, shelf := range []session.Shelf{session.Characters, session.Lorebooks} {
+	for _, shelf := range []session.Shelf{session.Characters, session.Lorebooks, session.Personas, session.Presets} {
 		t.Run(string(shelf), func(t *testing.T) { documentsOf(t, s, shelf) })
 	}
 }
