@@ -91,21 +91,6 @@ func (c cast) Character(_ context.Context, name string) (character.Character, er
 // rendering is a responder that can show its prompts.
 type rendering struct{ chat.Responder }
 
-func (r rendering) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {
-	return func(yield func(chat.Event, error) bool) {
-		for e, err := range r.Responder.Respond(ctx, c, p) {
-			if a, ok := e.(chat.Accepted); ok {
-				shown, _ := r.Render(ctx, c)
-				a.Rendered = &shown
-				e = a
-			}
-			if !yield(e, err) {
-				return
-			}
-		}
-	}
-}
-
 func (rendering) Render(_ context.Context, c chat.Conversation) (chat.Rendered, error) {
 	r := chat.Rendered{Format: "colons", Stop: []string{"\nuser:"}, Tokens: []llm.Token{{ID: 1, Text: "<s>", Control: true, Segment: -1}}}
 	add := func(s llm.Segment) {

@@ -257,6 +257,11 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 		}
 		switch e := e.(type) {
 		case chat.Accepted:
+			if renderer, ok := model.Responder.(chat.Renderer); ok && e.Rendered == nil { // an engine elsewhere tells it when it is asked
+				if shown, err := renderer.Render(ctx, sc.Conversation); err == nil {
+					e.Rendered = &shown
+				}
+			}
 			r.show(e)
 		case chat.Waiting:
 			r.mu.Lock()
