@@ -56,6 +56,10 @@ type Layout struct {
 	Arguments map[string]json.RawMessage // arguments of the model's template (chat_template_kwargs)
 
 	Fit FitPolicy // what happens if it is longer than the context
+	// Reply is how many tokens of the context are kept for the reply where the
+	// conversation is shortened; 0: as many as the request lets it have, a
+	// quarter at most.
+	Reply int
 	// StopInReasoning says whether stop strings count inside of the model's
 	// thoughts; nil leaves it to the configuration.
 	StopInReasoning *bool

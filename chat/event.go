@@ -13,6 +13,7 @@ type Accepted struct {
 	Seed         int64
 	Stops        []string // those in force that the client did not send, as far as they are known
 	Report       llm.Report
+	Rendered     *Rendered // what the model reads, its tokens left out; nil where it is laid out elsewhere
 }
 
 // Waiting comes from time to time while nothing else does.

@@ -23,7 +23,8 @@ type Responder interface {
 
 // A Renderer is a Responder that can show the prompt of a conversation.
 type Renderer interface {
-	// Render lays the conversation out exactly as Respond would.
+	// Render lays the conversation out exactly as Respond would, where the
+	// request does not say how long the reply may be, or Layout.Reply does.
 	Render(ctx context.Context, c Conversation) (Rendered, error)
 }
 

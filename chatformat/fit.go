@@ -41,7 +41,7 @@ func (r *Responder) fitted(ctx context.Context, c chat.Conversation, params llm.
 		return nil, Rendering{}, err
 	}
 	step := max(r.info.Context/4, 1)
-	room := r.info.Context - replyRoom(params, step)
+	room := r.info.Context - cmp.Or(c.Layout.Reply, replyRoom(params, step))
 	if size <= room {
 		return f, laid, nil
 	}

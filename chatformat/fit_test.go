@@ -141,3 +141,38 @@ func TestARequestMayAskForFittingAndPinMessages(t *testing.T) {
 		t.Errorf("refuse: got %v", err)
 	}
 }
+
+func TestAPromptThatWasReadIsToldAndCanBeShownAgain(t *testing.T) {
+	const size, most = 400, 20
+	m := llm.Script("ok")
+	m.Context = size
+	r := chatformat.NewResponder(silent{m, llm.Info{Context: size}}, lookup(t, "chatml"), chatformat.Options{Fit: chat.FitDropOldest})
+	others := 0 // that look otherwise to one who does not know how long the reply may be
+	for turns := range 40 {
+		c := long(turns)
+		var read *chat.Rendered
+		for e, err := range r.Respond(t.Context(), c, llm.Params{MaxTokens: new(most)}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if a, ok := e.(chat.Accepted); ok {
+				read = a.Rendered
+			}
+		}
+		plain, err := r.Render(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Layout.Reply = most
+		shown, err := r.Render(t.Context(), c)
+		if err != nil || read == nil || read.Format != "chatml" || read.Prompt.String() != shown.Prompt.String() || !slices.Equal(read.Stop, shown.Stop) {
+			t.Fatalf("%d turns: %v: read\n%+v\nshown\n%+v", turns, err, read, shown)
+		}
+		if plain.Prompt.String() != shown.Prompt.String() {
+			others++
+		}
+	}
+	if others == 0 {
+		t.Error("no prompt depends on how long the reply may be")
+	}
+}

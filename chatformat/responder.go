@@ -69,11 +69,12 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 			yield(nil, err)
 			return
 		}
-		_, laid, err := r.fitted(ctx, c, params)
+		f, laid, err := r.fitted(ctx, c, params)
 		if err != nil {
 			yield(nil, err)
 			return
 		}
+		shown := rendered(f, laid, c)
 		if c.Layout.NoAutoStops {
 			laid.Stop = nil
 		}
@@ -104,7 +105,7 @@ func (r *Responder) Respond(ctx context.Context, c chat.Conversation, params llm
 				return
 			}
 			one.count(piece)
-			for _, e := range events(parser, piece, added, laid.Report) {
+			for _, e := range events(parser, piece, added, shown) {
 				if one.over(e) {
 					yield(one.done(), nil)
 					return
@@ -184,12 +185,12 @@ func NameStops(c chat.Conversation) (stops []string) {
 }
 
 // events turns a piece into the events that it stands for.
-func events(parser Parser, p llm.Piece, stops []string, report llm.Report) []chat.Event {
+func events(parser Parser, p llm.Piece, stops []string, shown chat.Rendered) []chat.Event {
 	var list []chat.Event
 	if a := p.Accepted; a != nil {
-		merged := slices.Clone(report)
+		merged := slices.Clone(shown.Report)
 		merged.Merge(a.Report)
-		list = append(list, chat.Accepted{PromptTokens: a.PromptTokens, Seed: a.Seed, Stops: stops, Report: merged})
+		list = append(list, chat.Accepted{PromptTokens: a.PromptTokens, Seed: a.Seed, Stops: stops, Report: merged, Rendered: &shown})
 	}
 	if p.Waiting != nil {
 		list = append(list, chat.Waiting(*p.Waiting))
@@ -217,17 +218,24 @@ func (r *Responder) Render(ctx context.Context, c chat.Conversation) (chat.Rende
 	if err != nil {
 		return chat.Rendered{}, err
 	}
-	out := chat.Rendered{Abilities: abilitiesOf(f, c), Format: f.Name(), Prompt: laid.Prompt, Report: laid.Report}
-	if !c.Layout.NoAutoStops {
-		out.Stop = laid.Stop
-	}
-	out.Stop = union(out.Stop, NameStops(c))
+	out := rendered(f, laid, c)
+	out.Abilities = abilitiesOf(f, c)
 	if t, ok := r.model.(llm.Tokenizer); ok {
 		if out.Tokens, err = t.Tokenize(ctx, laid.Prompt); err != nil {
 			return chat.Rendered{}, err
 		}
 	}
 	return out, nil
+}
+
+// rendered is what was laid out, for a person to look at.
+func rendered(f Format, laid Rendering, c chat.Conversation) chat.Rendered {
+	out := chat.Rendered{Format: f.Name(), Prompt: laid.Prompt, Report: laid.Report}
+	if !c.Layout.NoAutoStops {
+		out.Stop = laid.Stop
+	}
+	out.Stop = union(out.Stop, NameStops(c))
+	return out
 }
 
 // lay chooses the format and lays the conversation out in it.

@@ -123,6 +123,9 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		}
 	}
 	c, err := s.fitted(ctx, sc, settings.Fit, r, model)
+	if r.Budget > 0 {
+		c.Conversation.Layout.Reply = max(model.Info.Context-r.Budget, 0)
+	}
 	if c.Conversation.Layout.Fit = settings.Fit; settings.Fit == chat.FitDefault {
 		c.Conversation.Layout.Fit = chat.FitDropOldest
 	}

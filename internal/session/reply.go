@@ -257,7 +257,12 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 		}
 		switch e := e.(type) {
 		case chat.Accepted:
-			s.show(ctx, r, model, sc.Conversation, e)
+			if renderer, ok := model.Responder.(chat.Renderer); ok && e.Rendered == nil { // an engine elsewhere tells it when it is asked
+				if shown, err := renderer.Render(ctx, sc.Conversation); err == nil {
+					e.Rendered = &shown
+				}
+			}
+			r.show(e)
 		case chat.Waiting:
 			r.mu.Lock()
 			r.progress = llm.Waiting(e)
@@ -306,13 +311,11 @@ func (r *Run) say(kind EventKind, text string) {
 	r.tellLocked(kind, Text{text})
 }
 
-// show notes what the prompt is, while the model reads it.
-func (s *Sessions) show(ctx context.Context, r *Run, model Answerer, c chat.Conversation, a chat.Accepted) {
+// show notes what the model reads.
+func (r *Run) show(a chat.Accepted) {
 	format, sum := "", ""
-	if renderer, ok := model.Responder.(chat.Renderer); ok {
-		if rendered, err := renderer.Render(ctx, c); err == nil {
-			format, sum = rendered.Format, PromptDigest(rendered)
-		}
+	if a.Rendered != nil {
+		format, sum = a.Rendered.Format, PromptDigest(*a.Rendered)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -42,11 +42,26 @@ func (m *model) Respond(ctx context.Context, c chat.Conversation, p llm.Params) 
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.asked, m.with = append(m.asked, c), append(m.with, p)
-	return m.responder.Respond(ctx, c, p)
+	said := m.responder.Respond(ctx, c, p)
+	return func(yield func(chat.Event, error) bool) {
+		for e, err := range said {
+			if a, ok := e.(chat.Accepted); ok {
+				a.Rendered = new(rendered(c))
+				e = a
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
+
+func rendered(c chat.Conversation) chat.Rendered {
+	return chat.Rendered{Format: "plain", Prompt: llm.Text(show(c))}
 }
 
 func (m *model) Render(_ context.Context, c chat.Conversation) (chat.Rendered, error) {
-	return chat.Rendered{Format: "plain", Prompt: llm.Text(show(c))}, nil
+	return rendered(c), nil
 }
 
 func show(c chat.Conversation) string {
