@@ -282,22 +282,38 @@ func TestSamplingAllocatesNothing(t *testing.T) {
 	}
 }
 
+// The vocabulary is as large as Qwen 3's, and the reply has gone on for a while.
 func BenchmarkSampler(b *testing.B) {
-	logits := randomLogits(3, 128_000, 2)
+	const words = 151_936
+	logits := randomLogits(3, words, 2)
 	for name, p := range map[string]llm.Params{
-		"greedy":       {Temperature: new(0.0)},
-		"temperature":  {},
-		"top-k 40":     {TopK: new(40)},
-		"top-p 0.95":   {TopP: new(0.95)},
-		"min-p 0.05":   {MinP: new(0.05)},
-		"as llama.cpp": {TopK: new(40), TopP: new(0.95), MinP: new(0.05), Temperature: new(0.8)},
+		"greedy":        {Temperature: new(0.0)},
+		"temperature":   {},
+		"top-k 40":      {TopK: new(40)},
+		"top-p 0.95":    {TopP: new(0.95)},
+		"min-p 0.05":    {MinP: new(0.05)},
+		"as llama.cpp":  {TopK: new(40), TopP: new(0.95), MinP: new(0.05), Temperature: new(0.8)},
+		"penalties too": {TopK: new(40), TopP: new(0.95), MinP: new(0.05), Temperature: new(0.7), RepetitionPenalty: new(1.1), PresencePenalty: new(0.5)},
+		"typical":       {TypicalP: new(0.9)},
+		"xtc":           {MinP: new(0.02), XTCProbability: new(0.5)},
+		"top-nσ":        {TopNSigma: new(1.0), Temperature: new(1.5)},
+		"mirostat":      {Mirostat: new(2)},
 	} {
 		b.Run(name, func(b *testing.B) {
 			var sc scratch
 			sm := newSampler(settle(p), nil, nil, nil)
+			for i := range 500 {
+				sm.accept(int32(i * 7919 % words))
+			}
 			for b.Loop() {
 				sm.pick(logits, &sc)
 			}
 		})
 	}
+	b.Run("probabilities of 5", func(b *testing.B) {
+		var sc scratch
+		for b.Loop() {
+			probabilities(logits, 1, 5, &sc)
+		}
+	})
 }

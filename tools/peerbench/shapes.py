@@ -1,0 +1,185 @@
+#!/usr/bin/env python3
+"""Write models of random weights in the shapes of known ones, with fewer layers where noted, to be measured, not talked to.
+
+usage: shapes.py VOCAB_DIR OUT_DIR [NAME …]
+
+VOCAB_DIR holds ggml-vocab-gpt-2.gguf and ggml-vocab-llama-spm.gguf, whose tokens come first in vocabularies that are
+filled up with made-up words. Blocks of the types are random bits under scales that keep activations sane. The types are
+those of the files that people download: Q4_K_M, with what stands in where rows are no multiple of 256, and MXFP4 beside
+Q8_0 for gpt-oss. Needs numpy and gguf (Python packages).
+"""
+import os
+import sys
+
+import numpy as np
+from gguf import GGMLQuantizationType as T
+from gguf import GGUFReader, GGUFWriter
+
+rng = np.random.default_rng(1)
+POOL = rng.integers(0, 256, 64 << 20, dtype=np.uint8)
+
+
+def bits(rows, blocks, size):
+    """Random blocks; large tensors repeat the same 64 MB, from a place of their own on."""
+    n, at = rows * blocks * size, int(rng.integers(0, 1 << 20))
+    return np.resize(POOL[at:], n).reshape(rows, blocks, size)
+
+
+def half(x):
+    return np.frombuffer(np.float16(x).tobytes(), np.uint8)
+
+
+def q4_k(rows, cols, s):
+    b = bits(rows, cols // 256, 144)
+    b[..., 0:2], b[..., 2:4] = half(s / 147), half(7.5 * s / 147)
+    b[..., 4:12], b[..., 12:16] = 32, 0  # scales and minima of 32
+    return b
+
+
+def q5_0(rows, cols, s):
+    b = bits(rows, cols // 32, 22)
+    b[..., 0:2] = half(s / 9.2)
+    return b
+
+
+def q6_k(rows, cols, s):
+    b = bits(rows, cols // 256, 210)
+    b[..., 192:208], b[..., 208:210] = 32, half(s / 18.5 / 32)
+    return b
+
+
+def q8_0(rows, cols, s):
+    b = bits(rows, cols // 32, 34)
+    b[..., 0:2] = half(s / 74)
+    return b
+
+
+def mxfp4(rows, cols, s):
+    b = bits(rows, cols // 32, 17)
+    b[..., 0] = 127 + round(np.log2(s / 2.9))
+    return b
+
+
+MAKE = {T.Q4_K: q4_k, T.Q5_0: q5_0, T.Q6_K: q6_k, T.Q8_0: q8_0, T.MXFP4: mxfp4}
+
+
+def kind(cols, better):
+    """Q4_K_M's type of a matrix, and of one to which it gives more bits."""
+    if cols % 256:
+        return T.Q8_0 if better else T.Q5_0
+    return T.Q6_K if better else T.Q4_K
+
+
+def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn, tied, base, spm=False, experts=(0, 0, 0), qk_norm=False, post_norms=False, mx=False, window=0):
+    w = GGUFWriter(path, arch)
+
+    def matrix(name, shape, t):
+        cols = shape[-1]
+        data = MAKE[t](int(np.prod(shape[:-1])), cols, cols**-0.5)
+        w.add_tensor(name, data.reshape(*shape[:-1], -1), raw_dtype=t)
+
+    def vector(name, n, value=1.0):
+        w.add_tensor(name, np.full(n, value, np.float32))
+
+    n_experts, used, expert_ffn = experts
+    w.add_name(os.path.basename(path))
+    w.add_context_length(32768)
+    w.add_embedding_length(dim)
+    w.add_block_count(layers)
+    w.add_feed_forward_length(ffn)
+    w.add_head_count(heads)
+    w.add_head_count_kv(kv_heads)
+    w.add_key_length(head)
+    w.add_value_length(head)
+    w.add_layer_norm_rms_eps(1e-6)
+    w.add_rope_freq_base(base)
+    w.add_file_type(15)
+    if n_experts:
+        w.add_expert_count(n_experts)
+        w.add_expert_used_count(used)
+        w.add_expert_feed_forward_length(expert_ffn)
+    if window:
+        w.add_sliding_window(window)
+
+    first = GGUFReader(os.path.join(vocab_dir, "ggml-vocab-llama-spm.gguf" if spm else "ggml-vocab-gpt-2.gguf"))
+    field = first.fields["tokenizer.ggml.tokens"]
+    tokens = [bytes(field.parts[i]) for i in field.data][:vocab]
+    kinds = [int(first.fields["tokenizer.ggml.token_type"].parts[i][0]) for i in first.fields["tokenizer.ggml.token_type"].data]
+    filled = vocab - len(tokens)
+    tokens += [b"word%d" % i for i in range(filled)]
+    w.add_tokenizer_model("llama" if spm else "gpt2")
+    w.add_token_list(tokens)
+    w.add_token_types(kinds + [1] * filled)
+    if spm:
+        scores = first.fields["tokenizer.ggml.scores"]
+        w.add_token_scores([float(scores.parts[i][0]) for i in scores.data] + [-1e4] * filled)
+        w.add_bos_token_id(1)
+        w.add_eos_token_id(2)
+    else:
+        merges = first.fields["tokenizer.ggml.merges"]
+        w.add_tokenizer_pre("gpt-2")
+        w.add_token_merges([bytes(merges.parts[i]) for i in merges.data])
+        w.add_bos_token_id(50256)
+        w.add_eos_token_id(50256)
+
+    matrix("token_embd.weight", (vocab, dim), T.Q8_0 if mx else kind(dim, tied))
+    vector("output_norm.weight", dim)
+    if not tied:
+        matrix("output.weight", (vocab, dim), T.Q8_0 if mx else kind(dim, True))
+    for i in range(layers):
+        p = f"blk.{i}."
+        better = i < layers // 8 or i >= 7 * layers // 8 or (i - layers // 8) % 3 == 2  # as llama.cpp's mixture has it
+        attn = (lambda cols, more=False: T.Q8_0) if mx else kind
+        vector(p + "attn_norm.weight", dim)
+        vector(p + ("post_attention_norm.weight" if mx else "ffn_norm.weight"), dim)
+        matrix(p + "attn_q.weight", (heads * head, dim), attn(dim, False))
+        matrix(p + "attn_k.weight", (kv_heads * head, dim), attn(dim, False))
+        matrix(p + "attn_v.weight", (kv_heads * head, dim), attn(dim, better))
+        matrix(p + "attn_output.weight", (dim, heads * head), attn(heads * head, False))
+        if qk_norm:
+            vector(p + "attn_q_norm.weight", head)
+            vector(p + "attn_k_norm.weight", head)
+        if post_norms:
+            vector(p + "post_attention_norm.weight", dim)
+            vector(p + "post_ffw_norm.weight", dim)
+        if mx:
+            for name, n in (("attn_q", heads * head), ("attn_k", kv_heads * head), ("attn_v", kv_heads * head), ("attn_output", dim)):
+                vector(p + name + ".bias", n, 0.01)
+            vector(p + "attn_sinks.weight", heads, 0)
+        if not n_experts:
+            matrix(p + "ffn_gate.weight", (ffn, dim), kind(dim, False))
+            matrix(p + "ffn_up.weight", (ffn, dim), kind(dim, False))
+            matrix(p + "ffn_down.weight", (dim, ffn), kind(ffn, better))
+            continue
+        w.add_tensor(p + "ffn_gate_inp.weight", (rng.standard_normal((n_experts, dim)) * dim**-0.5).astype(np.float32))
+        for name, rows, cols, more in (("gate", expert_ffn, dim, False), ("up", expert_ffn, dim, False), ("down", dim, expert_ffn, better)):
+            matrix(p + f"ffn_{name}_exps.weight", (n_experts, rows, cols), T.MXFP4 if mx else kind(cols, more))
+            if mx:
+                w.add_tensor(p + f"ffn_{name}_exps.bias", np.zeros((n_experts, rows), np.float32))
+        if mx:
+            vector(p + "ffn_gate_inp.bias", n_experts, 0)
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    print(path, os.path.getsize(path))
+
+
+SHAPES = {
+    # all 16 layers
+    "llama-3.2-1b": dict(arch="llama", vocab=128256, dim=2048, layers=16, heads=32, kv_heads=8, head=64, ffn=8192, tied=True, base=5e5),
+    # all 28
+    "qwen3-0.6b": dict(arch="qwen3", vocab=151936, dim=1024, layers=28, heads=16, kv_heads=8, head=128, ffn=3072, tied=True, base=1e6, qk_norm=True),
+    # all 26
+    "gemma-3-1b": dict(arch="gemma3", vocab=262144, dim=1152, layers=26, heads=4, kv_heads=1, head=256, ffn=6912, tied=True, base=1e6, spm=True, qk_norm=True, post_norms=True, window=512),
+    # 6 of 48
+    "qwen3-30b-a3b": dict(arch="qwen3moe", vocab=151936, dim=2048, layers=6, heads=32, kv_heads=4, head=128, ffn=6144, tied=False, base=1e6, qk_norm=True, experts=(128, 8, 768)),
+    # 4 of 24
+    "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, dim=2880, layers=4, heads=64, kv_heads=8, head=64, ffn=2880, tied=False, base=1.5e5, experts=(32, 4, 2880), mx=True, window=128),
+}
+
+if __name__ == "__main__":
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    for name in sys.argv[3:] or SHAPES:
+        write(os.path.join(sys.argv[2], name + ".gguf"), sys.argv[1], **SHAPES[name])
