@@ -226,13 +226,6 @@ func TestVectorsEqualGo(t *testing.T) {
 		both("RMSNorm", func(out []float32) { RMSNorm(out, out, y, 1e-5) })
 		both("SwiGLU", func(out []float32) { SwiGLU(out, y) })
 		both("Softmax", func(out []float32) { Softmax(out, 0.125) })
-		v, p := randomRows(r, F16, 9, n), randomFloats(r, 9)
-		both("AddRowsF16", func(out []float32) { AddRowsF16(out, v, p) })
-		dotted := make([]float32, 9)
-		both("DotsF16", func(out []float32) {
-			DotsF16(dotted, v, x)
-			copy(out, dotted)
-		})
 		both("PutF16", func(out []float32) {
 			b := make([]byte, 2*n)
 			PutF16(b, out)
