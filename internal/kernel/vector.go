@@ -28,7 +28,7 @@ func RMSNorm(out, x, w []float32, eps float32) {
 // Add adds y to x.
 func Add(x, y []float32) {
 	y = y[:len(x)]
-	for i := range x {
+	for i := mix(x, 1, y, 1); i < len(x); i++ {
 		x[i] += y[i]
 	}
 }
