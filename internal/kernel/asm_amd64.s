@@ -2945,7 +2945,7 @@ loop:
 	RET
 
 // func readAVX2(x *byte, chunks int) uint64
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·readAVX2(SB), NOSPLIT, $0-24
 	MOVQ   x+0(FP), AX
 	MOVQ   chunks+8(FP), CX
@@ -2959,25 +2959,29 @@ TEXT ·readAVX2(SB), NOSPLIT, $0-24
 	VXORPS Y7, Y7, Y7
 
 loop:
-	VPXOR (AX), Y0, Y0
-	VPXOR 32(AX), Y1, Y1
-	VPXOR 64(AX), Y2, Y2
-	VPXOR 96(AX), Y3, Y3
-	VPXOR 128(AX), Y4, Y4
-	VPXOR 160(AX), Y5, Y5
-	VPXOR 192(AX), Y6, Y6
-	VPXOR 224(AX), Y7, Y7
-	ADDQ  $+256, AX
-	DECQ  CX
-	JNZ   loop
-	VPXOR Y1, Y0, Y0
-	VPXOR Y2, Y0, Y0
-	VPXOR Y3, Y0, Y0
-	VPXOR Y4, Y0, Y0
-	VPXOR Y5, Y0, Y0
-	VPXOR Y6, Y0, Y0
-	VPXOR Y7, Y0, Y0
-	VMOVQ X0, AX
-	MOVQ  AX, ret+16(FP)
+	PREFETCHT0 8192(AX)
+	VPXOR      (AX), Y0, Y0
+	VPXOR      32(AX), Y1, Y1
+	PREFETCHT0 8256(AX)
+	VPXOR      64(AX), Y2, Y2
+	VPXOR      96(AX), Y3, Y3
+	PREFETCHT0 8320(AX)
+	VPXOR      128(AX), Y4, Y4
+	VPXOR      160(AX), Y5, Y5
+	PREFETCHT0 8384(AX)
+	VPXOR      192(AX), Y6, Y6
+	VPXOR      224(AX), Y7, Y7
+	ADDQ       $+256, AX
+	DECQ       CX
+	JNZ        loop
+	VPXOR      Y1, Y0, Y0
+	VPXOR      Y2, Y0, Y0
+	VPXOR      Y3, Y0, Y0
+	VPXOR      Y4, Y0, Y0
+	VPXOR      Y5, Y0, Y0
+	VPXOR      Y6, Y0, Y0
+	VPXOR      Y7, Y0, Y0
+	VMOVQ      X0, AX
+	MOVQ       AX, ret+16(FP)
 	VZEROUPPER
 	RET

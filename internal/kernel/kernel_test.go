@@ -5,7 +5,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -309,10 +311,29 @@ func TestPoolRunsEachOnce(t *testing.T) {
 		}
 		p.Close()
 		ran := 0
-		p.Run(1, func(int) { ran++ })
-		if ran != 1 {
-			t.Error("a closed pool does nothing")
+		p.Run(7, func(int) { ran++ })
+		if ran != 7 {
+			t.Errorf("a closed pool of %d threads ran %d parts of 7", threads, ran)
 		}
+	}
+}
+
+func TestPoolGivesThreadsNeighbours(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	var both sync.WaitGroup
+	both.Add(2)
+	var begun atomic.Int32
+	first := make([]int, 2)
+	p.Run(10, func(i int) {
+		if n := begun.Add(1); n <= 2 {
+			first[n-1] = i
+			both.Done()
+			both.Wait() // so that each thread has one of them
+		}
+	})
+	if slices.Sort(first); !slices.Equal(first, []int{0, 5}) {
+		t.Errorf("two threads begin ten parts with %v", first)
 	}
 }
 

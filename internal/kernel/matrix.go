@@ -103,7 +103,7 @@ func (job *Product) parts() int {
 	return (job.W.Rows + partRows - 1) / partRows
 }
 
-func (m *Matrix) partPanels() int { return max(1, partBytes/m.panelBytes()) }
+func (m *Matrix) partPanels() int { return (partBytes + m.panelBytes() - 1) / m.panelBytes() }
 
 func (job *Product) rowsPart(in *Input, part int) {
 	m, from := job.W, part*partRows

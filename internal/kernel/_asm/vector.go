@@ -214,6 +214,9 @@ func readAVX2() {
 	zero(acc...)
 	Label("loop")
 	for i, a := range acc {
+		if i%2 == 0 {
+			PREFETCHT0(Mem{Base: x, Disp: 32*i + ahead})
+		}
 		VPXOR(Mem{Base: x, Disp: 32 * i}, a, a)
 	}
 	ADDQ(I32(256), x)
