@@ -92,34 +92,34 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		return scene.Composed{}, err
 	}
 	sc.Now, sc.Seed = r.Asked, draw(t.Session.ID, r.Base, int64(at.Message))
-	talk := t.Messages(n.Parent, r.Base)
-	for _, m := range talk {
-		if m.Reply != nil && m.Reply.Mind != nil {
-			sc.Lore.State = m.Reply.Mind
-		}
-	}
 	sc.Lore.Greeting = t.greeting(n.Parent)
 	var until int
 	sc.Summary, until = t.recall(r.Summary, settings)
-	switch r.Kind {
-	case Continue:
-		sc.Kind = scene.Continue
-		before := Message{ID: n.ID, Role: n.Role, Author: n.Author, Version: n.Versions[r.Continued]}
-		before.Reply = nil // its tokens are the beginning of a text that goes on
-		talk = append(talk, before)
-	case Impersonate:
-		sc.Kind = scene.Impersonate
-	case Answer:
-		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o *Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
-			sc.Lore.Trigger = "swipe"
-		}
-	}
-	for _, m := range talk {
+	add := func(m Message) {
 		if m.Text != "" || m.State == Complete {
 			sc.Messages = append(sc.Messages, said(m, r.Model))
 		}
 		if m.ID == until {
 			sc.Summarised = len(sc.Messages)
+		}
+	}
+	for m := range t.talk(n.Parent, r.Base) {
+		if m.Reply != nil && m.Reply.Mind != nil {
+			sc.Lore.State = m.Reply.Mind
+		}
+		add(m)
+	}
+	switch r.Kind {
+	case Continue:
+		sc.Kind = scene.Continue
+		before := Message{ID: n.ID, Role: n.Role, Author: n.Author, Version: n.Versions[r.Continued]}
+		before.Reply = nil // its tokens are the beginning of a text that goes on
+		add(before)
+	case Impersonate:
+		sc.Kind = scene.Impersonate
+	case Answer:
+		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o *Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
+			sc.Lore.Trigger = "swipe"
 		}
 	}
 	c, err := s.fitted(ctx, sc, settings.Fit, r, model)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -243,15 +244,24 @@ type Message struct {
 func (t *Tree) Messages(to int, revision int64) []Message {
 	all := []Message{}
 	behind := t.behind()
-	for _, id := range t.Path(to) {
-		if m, ok := t.message(id, revision); ok {
-			if others := behind[m.Parent]; len(others) > 1 {
-				m.Alternatives = others
-			}
-			all = append(all, m)
+	for m := range t.talk(to, revision) {
+		if others := behind[m.Parent]; len(others) > 1 {
+			m.Alternatives = others
 		}
+		all = append(all, m)
 	}
 	return all
+}
+
+// talk is Messages without their alternatives.
+func (t *Tree) talk(to int, revision int64) iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		for _, id := range t.Path(to) {
+			if m, ok := t.message(id, revision); ok && !yield(m) {
+				return
+			}
+		}
+	}
 }
 
 // Tail is the end of the talk up to a message: so many messages at most, and
