@@ -244,7 +244,7 @@ type Message struct {
 func (t *Tree) Messages(to int, revision int64) []Message {
 	all := []Message{}
 	behind := t.behind()
-	for m := range t.talk(to, revision) {
+	for m := range t.talk(t.Path(to), revision) {
 		if others := behind[m.Parent]; len(others) > 1 {
 			m.Alternatives = others
 		}
@@ -253,10 +253,11 @@ func (t *Tree) Messages(to int, revision int64) []Message {
 	return all
 }
 
-// talk is Messages without their alternatives.
-func (t *Tree) talk(to int, revision int64) iter.Seq[Message] {
+// talk is the talk of a path as it was at a revision, without what was deleted
+// then, and without the messages' alternatives.
+func (t *Tree) talk(path []int, revision int64) iter.Seq[Message] {
 	return func(yield func(Message) bool) {
-		for _, id := range t.Path(to) {
+		for _, id := range path {
 			if m, ok := t.message(id, revision); ok && !yield(m) {
 				return
 			}
