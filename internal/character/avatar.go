@@ -10,6 +10,7 @@ import (
 	_ "image/jpeg" // pictures of cards
 	"image/png"
 	"path"
+	"slices"
 	"strings"
 
 	_ "golang.org/x/image/webp" // pictures of cards
@@ -38,6 +39,9 @@ func Avatar(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	slices.SortStableFunc(c.Assets, func(a, b Asset) int { // of several the main one counts
+		return map[bool]int{true: -1}[a.Name == "main"] - map[bool]int{true: -1}[b.Name == "main"]
+	})
 	for _, a := range c.Assets {
 		if a.Type != "icon" {
 			continue
