@@ -39,9 +39,9 @@ func Avatar(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	slices.SortStableFunc(c.Assets, func(a, b Asset) int { // of several the main one counts
-		return map[bool]int{true: -1}[a.Name == "main"] - map[bool]int{true: -1}[b.Name == "main"]
-	})
+	if i := slices.IndexFunc(c.Assets, func(a Asset) bool { return a.Type == "icon" && a.Name == "main" }); i > 0 {
+		c.Assets = slices.Concat(c.Assets[i:i+1], c.Assets[:i], c.Assets[i+1:]) // of several the main one counts
+	}
 	for _, a := range c.Assets {
 		if a.Type != "icon" {
 			continue
