@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // An Input is a batch of activations, rows of floats, about to be multiplied
 // with matrices. What the types of the matrices ask for (8-bit forms) is made
@@ -97,11 +100,16 @@ func (t *tile) word(words, b, word, token int) *uint32 {
 	return &t.meta[(b*words+word)*t.width+token]
 }
 
-// as gives the input in the form a.
-func (in *Input) as(a activation, p *Pool) []tile {
+// Prepare makes the form that a matrix asks for, on the threads of p. Products that find
+// none make it themselves.
+func (in *Input) Prepare(p *Pool, w *Matrix) {
+	if w.Cols != in.cols {
+		panic(fmt.Sprintf("kernel: rows of %d times rows of %d", w.Cols, in.cols))
+	}
+	a := types[w.Type].activation
 	f := &in.forms[a]
 	if f.ready {
-		return f.tiles
+		return
 	}
 	f.ready = true
 	in.cut(f, a)
@@ -121,7 +129,6 @@ func (in *Input) as(a activation, p *Pool) []tile {
 			in.fill256(t, from, to)
 		}
 	})
-	return f.tiles
 }
 
 // minShare is the least number of columns of a tile that are worth another thread.

@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"sort"
 )
 
 // A Matrix is Rows rows of Cols elements, as they lie in a model file; Pack lays them out
@@ -62,16 +63,19 @@ const (
 	callWork  = 1 << 20  // products of one call into assembly, which cannot be interrupted: some 50 µs
 )
 
+// A Group is products of one input, all of matrices of its number of columns.
+type Group struct {
+	In       *Input
+	Products []Product
+}
+
 // Multiply makes the products of one input with several matrices, all of
 // in's number of columns, on the threads of p.
 func Multiply(p *Pool, in *Input, products ...Product) {
 	parts := 0
 	for i := range products {
 		job := &products[i]
-		if job.W.Cols != in.cols {
-			panic(fmt.Sprintf("kernel: rows of %d times rows of %d", job.W.Cols, in.cols))
-		}
-		in.as(types[job.W.Type].activation, p)
+		in.Prepare(p, job.W)
 		parts += job.parts()
 	}
 	p.Run(parts, func(i int) {
@@ -81,13 +85,35 @@ func Multiply(p *Pool, in *Input, products ...Product) {
 				i -= n
 				continue
 			}
-			if job.W.usesPanels() {
-				job.panelsPart(in, i)
-			} else {
-				job.rowsPart(in, i)
-			}
+			job.part(in, i)
 			return
 		}
+	})
+}
+
+// MultiplyGroups makes the products of several inputs, on the threads of p: they share
+// what many small matrices are as if these were one.
+func MultiplyGroups(p *Pool, groups []Group) {
+	type begun struct {
+		part int // its first
+		in   *Input
+		job  *Product
+	}
+	var list []begun
+	parts := 0
+	for i := range groups {
+		g := &groups[i]
+		for k := range g.Products {
+			job := &g.Products[k]
+			g.In.Prepare(p, job.W)
+			list = append(list, begun{parts, g.In, job})
+			parts += job.parts()
+		}
+	}
+	p.Run(parts, func(i int) {
+		next := sort.Search(len(list), func(k int) bool { return list[k].part > i })
+		b := &list[next-1]
+		b.job.part(b.in, i-b.part)
 	})
 }
 
@@ -104,6 +130,14 @@ func (job *Product) parts() int {
 }
 
 func (m *Matrix) partPanels() int { return (partBytes + m.panelBytes() - 1) / m.panelBytes() }
+
+func (job *Product) part(in *Input, i int) {
+	if job.W.usesPanels() {
+		job.panelsPart(in, i)
+	} else {
+		job.rowsPart(in, i)
+	}
+}
 
 func (job *Product) rowsPart(in *Input, part int) {
 	m, from := job.W, part*partRows

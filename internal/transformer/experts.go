@@ -123,12 +123,29 @@ type choice struct {
 	weight float32
 }
 
+// A guest is a token at one of its experts.
+type guest struct {
+	token  int // row of the batch
+	weight float32
+}
+
+// A table is one expert and the tokens that it sees in a batch, in their order.
+type table struct {
+	*expert
+	from, to int          // its guests, as rows
+	in       kernel.Input // what they bring; then what is inside the expert
+	read     *kernel.Input
+}
+
+// mostGuests are the tokens of several experts that are asked at a time, or all of one:
+// what they bring and get should not be much more than caches hold.
+const mostGuests = 1024
+
 // mixture makes y of the input, which is xn. What a token's experts give is added in
 // the order of the experts, whichever tokens share them; the one that all tokens
 // share comes first, or last where it has a norm of its own.
 func (m *Model) mixture(l *layer, n int) {
 	w, s, dim := &m.work, &l.spec, m.config.Dim
-	used := s.routing.used
 	w.mixed, w.shared = grown(w.mixed, n*dim), grown(w.shared, n*dim)
 	if l.routerNorm != nil {
 		m.share(l, n)
@@ -140,32 +157,134 @@ func (m *Model) mixture(l *layer, n int) {
 		m.route(l, n)
 		m.share(l, n)
 		copy(w.mixed, w.shared)
+		w.in.Set(w.xn, n, dim)
 	}
-	w.packed = grown(w.packed, n*dim)
-	for e := range l.experts {
-		w.members, w.weights = w.members[:0], w.weights[:0]
-		for i, c := range w.chosen {
-			if c.expert == e {
-				copy(w.packed[len(w.members)*dim:][:dim], w.xn[i/used*dim:][:dim])
-				w.members, w.weights = append(w.members, i/used), append(w.weights, c.weight)
-			}
+	tables := w.seat(l, n)
+	for len(tables) > 0 {
+		end := 1
+		for end < len(tables) && tables[end].to-tables[0].from <= mostGuests {
+			end++
 		}
-		if len(w.members) == 0 {
-			continue
-		}
-		w.in.Set(w.packed, len(w.members), dim)
-		m.ask(&l.experts[e], s.activation, len(w.members))
-		for i, token := range w.members {
-			y := w.y[i*dim:][:dim]
-			kernel.Scale(y, w.weights[i])
-			kernel.Add(w.mixed[token*dim:][:dim], y)
-		}
+		m.askTables(tables[:end], s.activation, n)
+		tables = tables[end:]
 	}
 	if l.expertsPost != nil {
 		l.expertsPost.apply(w.mixed, w.mixed)
 		kernel.Add(w.mixed, w.shared)
 	}
 	copy(w.y, w.mixed)
+}
+
+// seat makes guests of what was chosen, in the order of the experts and then of the
+// tokens, and gives the tables of the experts that have any.
+func (w *buffers) seat(l *layer, n int) []table {
+	used := l.spec.routing.used
+	w.seats = grown(w.seats, len(l.experts)+1)
+	clear(w.seats)
+	for _, c := range w.chosen {
+		w.seats[c.expert+1]++
+	}
+	asked := 0
+	for e := range l.experts {
+		if w.seats[e+1] > 0 {
+			asked++
+		}
+		w.seats[e+1] += w.seats[e]
+	}
+	w.guests = grown(w.guests, n*used)
+	for i, c := range w.chosen {
+		w.guests[w.seats[c.expert]] = guest{i / used, c.weight}
+		w.seats[c.expert]++
+	}
+	if len(w.tables) < asked {
+		w.tables = append(w.tables, make([]table, asked-len(w.tables))...)
+	}
+	tables, from := w.tables[:0], 0
+	for e := range l.experts {
+		if to := w.seats[e]; to > from {
+			tables = tables[:len(tables)+1]
+			t := &tables[len(tables)-1]
+			t.expert, t.from, t.to = &l.experts[e], from, to
+			from = to
+		}
+	}
+	return tables
+}
+
+// askTables adds to mixed what the experts of some tables give. Of n tokens each reads
+// the input that all read, if it sees all of them.
+func (m *Model) askTables(tables []table, a activation, n int) {
+	w, dim := &m.work, m.config.Dim
+	first := tables[0].from
+	rows, ffn := tables[len(tables)-1].to-first, tables[0].up.Rows
+	w.packed, w.up, w.gate, w.given = grown(w.packed, rows*dim), grown(w.up, rows*ffn), grown(w.gate, rows*ffn), grown(w.given, rows*dim)
+	guests := w.guests[first:][:rows]
+	// Where the rows of a table are, of so many numbers each.
+	part := func(x []float32, t *table, size int) []float32 {
+		return x[(t.from-first)*size : (t.to-first)*size]
+	}
+	m.pool.Run(len(tables), func(i int) {
+		t := &tables[i]
+		if t.read = &w.in; t.to-t.from == n {
+			return // a token is a guest of each expert once
+		}
+		t.read = &t.in
+		mine := part(w.packed, t, dim)
+		for k, g := range w.guests[t.from:t.to] {
+			copy(mine[k*dim:][:dim], w.xn[g.token*dim:][:dim])
+		}
+		t.in.Set(mine, t.to-t.from, dim)
+		t.in.Prepare(m.single, &t.up)
+	})
+	w.groups, w.products = w.groups[:0], grown(w.products, 2*len(tables))[:0]
+	for i := range tables {
+		t := &tables[i]
+		at := len(w.products)
+		if a.gated() {
+			w.products = append(w.products, kernel.Product{W: &t.gate, Out: part(w.gate, t, ffn)})
+		}
+		w.products = append(w.products, kernel.Product{W: &t.up, Out: part(w.up, t, ffn)})
+		w.groups = append(w.groups, kernel.Group{In: t.read, Products: w.products[at:]})
+	}
+	kernel.MultiplyGroups(m.pool, w.groups)
+	m.pool.Run(len(tables), func(i int) {
+		t := &tables[i]
+		gate, up := part(w.gate, t, ffn), part(w.up, t, ffn)
+		addBiases(up, t.upBias, t.to-t.from)
+		if a.gated() {
+			addBiases(gate, t.gateBias, t.to-t.from)
+			a.gate(gate, up)
+			up = gate
+		} else {
+			a.bend(up)
+		}
+		t.in.Set(up, t.to-t.from, ffn)
+		t.in.Prepare(m.single, &t.down)
+	})
+	w.groups, w.products = w.groups[:0], w.products[:0]
+	for i := range tables {
+		t := &tables[i]
+		w.products = append(w.products, kernel.Product{W: &t.down, Out: part(w.given, t, dim)})
+		w.groups = append(w.groups, kernel.Group{In: &t.in, Products: w.products[i:]})
+	}
+	kernel.MultiplyGroups(m.pool, w.groups)
+	// Each thread adds up some of a row's numbers, of all rows in their order.
+	const columns = 256
+	m.pool.Run((dim+columns-1)/columns, func(i int) {
+		from, to := i*columns, min((i+1)*columns, dim)
+		t := 0
+		for k, g := range guests {
+			for k >= tables[t].to-first {
+				t++
+			}
+			y := w.given[k*dim:][from:to]
+			if b := tables[t].downBias; b != nil {
+				kernel.Add(y, b[from:to])
+			}
+			kernel.Scale(y, g.weight)
+			kernel.Add(w.mixed[g.token*dim:][from:to], y)
+		}
+	})
 }
 
 // route chooses each token's experts by the input.

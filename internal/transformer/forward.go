@@ -52,10 +52,13 @@ type buffers struct {
 	route, rank   []float32 // (experts)
 	shareGates    []float32 // (1)
 	mixed, shared []float32 // (dim), what experts give, added up; what the shared one gives
-	packed        []float32 // (dim), the input of one expert
 	chosen        []choice  // of each token, routing.used of them, the likeliest first
-	members       []int     // tokens of one expert
-	weights       []float32 // and its weight for each
+	guests        []guest   // the same, in the order of the experts
+	seats         []int     // (experts), where the guests of each are
+	tables        []table
+	packed, given []float32 // (dim), what guests bring and what they get
+	groups        []kernel.Group
+	products      []kernel.Product
 	in            kernel.Input
 	pieces        []int // where rows begin that one thread stores, and the end
 	tiles         []tile
