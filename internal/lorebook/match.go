@@ -21,25 +21,24 @@ type haystackKey struct {
 	lower bool
 }
 
-// lines are the messages, each with its speaker.
-func (s *scanner) lines(lower bool) []string {
+// last are the last messages, newest first, each with its speaker.
+func (s *scanner) last(depth int, lower bool) []string {
 	kept := &s.plain
 	if lower {
 		kept = &s.small
 	}
-	if *kept == nil {
-		for _, m := range s.Messages {
-			line := m.Text
-			if m.Name != "" {
-				line = m.Name + ": " + line
-			}
-			if lower {
-				line = strings.ToLower(line)
-			}
-			*kept = append(*kept, line)
+	for len(*kept) < depth {
+		m := s.Messages[len(s.Messages)-1-len(*kept)]
+		line := m.Text
+		if m.Name != "" {
+			line = m.Name + ": " + line
 		}
+		if lower {
+			line = strings.ToLower(line)
+		}
+		*kept = append(*kept, line)
 	}
-	return *kept
+	return (*kept)[:depth]
 }
 
 // haystack is the last messages, newest first, and what is looked through
@@ -49,8 +48,7 @@ func (s *scanner) haystack(k haystackKey) string {
 		return h
 	}
 	var b strings.Builder
-	lines := s.lines(k.lower)
-	for _, line := range slices.Backward(lines[len(lines)-k.depth:]) {
+	for _, line := range s.last(k.depth, k.lower) {
 		b.WriteString(line + between)
 	}
 	for _, also := range s.Also {
@@ -141,7 +139,7 @@ func (s *scanner) matcher(c *candidate, key string) (m matcher, ok bool) {
 		sensitive = *c.entry.CaseSensitive
 	}
 	expression, flags, isRegexp := slashed(key)
-	if c.entry.UseRegex && !isRegexp {
+	if c.entry.HasPatterns() && !isRegexp {
 		expression, isRegexp = key, true
 		if c.entry.CaseSensitive != nil && !sensitive {
 			flags = "i"
@@ -281,7 +279,7 @@ func (s *scanner) matches(c *candidate, round int) bool {
 	if more := c.marks.values("additional_keys"); len(more) > 0 && !slices.ContainsFunc(more, func(k string) bool { return s.finds(c, k, round) }) {
 		return c.say("additional_keys", "none of them was said")
 	}
-	if !c.entry.UseRegex {
+	if !c.entry.HasPatterns() {
 		for _, k := range c.marks.values("exclude_keys") {
 			if s.finds(c, k, round) {
 				return c.say("exclude_keys", "%q was said", k)
@@ -290,7 +288,7 @@ func (s *scanner) matches(c *candidate, round int) bool {
 	}
 	why := s.where(c, found, round)
 	keys := slices.DeleteFunc(slices.Clone(c.entry.SecondaryKeys), func(k string) bool { return strings.TrimSpace(k) == "" })
-	if !c.entry.Selective || len(keys) == 0 || c.entry.UseRegex {
+	if !c.entry.Selective || len(keys) == 0 || c.entry.HasPatterns() {
 		return c.call("key", "%s", why)
 	}
 	said := 0
@@ -324,10 +322,9 @@ func (s *scanner) where(c *candidate, key string, round int) string {
 		short = strings.ToValidUTF8(short[:limits.QuotedBytes.Int()], "") + "…"
 	}
 	m, _ := s.matcher(c, key)
-	lines := s.lines(m.lower)
-	for i := len(lines) - 1; i >= len(lines)-s.depth(c); i-- {
-		if m.match(lines[i]) {
-			return fmt.Sprintf("%q in message %d", short, i)
+	for i, line := range s.last(s.depth(c), m.lower) {
+		if m.match(line) {
+			return fmt.Sprintf("%q in message %d", short, len(s.Messages)-1-i)
 		}
 	}
 	if round > 0 {
