@@ -265,7 +265,7 @@ func (b *benching) beside(ctx context.Context) error {
 	ended := false
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := b.complete(ctx, b.prompt(benchMessage), b.e.info.Context-benchMessage, func(p llm.Piece) bool {
+	seen := func(p llm.Piece) bool {
 		if len(p.Tokens) == 0 {
 			return true
 		}
@@ -286,16 +286,16 @@ func (b *benching) beside(ctx context.Context) error {
 		}
 		ended = len(read) > 0
 		return !ended
-	})
-	if err != nil {
-		return err
 	}
-	if !ended {
-		cancel()
-		if read != nil {
-			<-read
+	for !ended { // a stream that is at the end of the context before the prompt is read is followed by another
+		last = time.Time{}
+		if err := b.complete(ctx, b.prompt(benchMessage), b.e.info.Context-benchMessage, seen); err != nil {
+			cancel()
+			if read != nil {
+				<-read
+			}
+			return err
 		}
-		return llm.Errorf(llm.Invalid, "", "the context is too short for a stream that goes on while a prompt of %d tokens is read", b.o.Beside)
 	}
 	if err := <-read; err != nil {
 		return err

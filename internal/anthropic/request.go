@@ -41,16 +41,10 @@ func ParseCount(body []byte) (*Request, error) {
 var silent = []string{"cache_control", "service_tier", "metadata", "container", "inference_geo", "betas", "anthropic_version"}
 
 func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return nil, r.Err
-	}
-	o := r.Object("", v)
 	q := &Request{Model: o.Bounded("model", limits.NameBytes), Stream: o.IsSet("stream")}
 	p := &q.Params
 	p.Temperature = o.Float(limits.Temperature, "temperature")
@@ -81,15 +75,13 @@ func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
 			o.Unknown(name, v)
 		}
 	})
-	if r.Err == nil {
-		if err := p.Check(); err != nil {
-			return nil, q.Locate(err)
-		}
+	if o.Err != nil {
+		return nil, o.Err // at the client's place already
 	}
-	if r.Err != nil {
-		return nil, r.Err
+	if err := p.Check(); err != nil {
+		return nil, q.Locate(err)
 	}
-	q.Report = r.Report
+	q.Report = o.Report
 	return q, nil
 }
 

@@ -37,16 +37,10 @@ var formatting = []string{"frmttriminc", "frmtrmblln", "frmtrmspch", "frmtadsnsp
 
 // Parse reads the body of a request to generate.
 func Parse(body []byte) (*Request, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return nil, r.Err
-	}
-	o := r.Object("", v)
 	q := &Request{Memory: o.Text("memory"), Prompt: o.Text("prompt"), Key: o.Bounded("genkey", limits.NameBytes), Choices: 1, placeholders: true}
 	if o.Err == nil && q.Prompt == "" && q.Memory == "" {
 		o.Invalid("prompt", "the prompt is empty")
@@ -77,15 +71,10 @@ func Parse(body []byte) (*Request, error) {
 	}
 	o.Take("model") // there is no choice of models in this dialect
 	o.Rest(o.Leftover)
-	if r.Err == nil {
-		if err := q.Params.Check(); err != nil {
-			return nil, err
-		}
+	if err := o.Checked(&q.Params); err != nil {
+		return nil, err
 	}
-	if r.Err != nil {
-		return nil, r.Err
-	}
-	q.Report = r.Report
+	q.Report = o.Report
 	return q, nil
 }
 
@@ -212,30 +201,26 @@ type Count struct {
 
 // ParseCount reads the body of tokencount.
 func ParseCount(body []byte) (Count, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return Count{}, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	c := Count{Text: o.Text("prompt"), Special: true}
 	if s := o.Flag("special"); s != nil {
 		c.Special = *s
 	}
-	if r.Err != nil {
-		return Count{}, r.Err
+	if o.Err != nil {
+		return Count{}, o.Err
 	}
 	return c, nil
 }
 
 // ParseIDs reads the body of detokenize.
 func ParseIDs(body []byte) (ids []int, err error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	if v, ok := o.Take("ids"); ok {
 		o.List("ids", v, limits.MaxTokens, func(path string, v wire.Value) {
 			if n, ok := o.Number(path, v, limits.TokenID); ok {
@@ -245,8 +230,8 @@ func ParseIDs(body []byte) (ids []int, err error) {
 	} else {
 		o.Invalid("ids", "the field is missing")
 	}
-	if r.Err != nil {
-		return nil, r.Err
+	if o.Err != nil {
+		return nil, o.Err
 	}
 	return ids, nil
 }

@@ -69,16 +69,10 @@ func ParseInfill(body []byte) (*Request, error) {
 }
 
 func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return nil, r.Err
-	}
-	o := r.Object("", v)
 	q := &Request{
 		Model: o.Bounded("model", limits.NameBytes), Stream: o.IsSet("stream"),
 		Tokens: o.IsSet("return_tokens"), Progress: o.IsSet("return_progress"), Timings: o.IsSet("timings_per_token"),
@@ -104,15 +98,10 @@ func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
 		})
 	}
 	o.Rest(o.Leftover)
-	if r.Err == nil {
-		if err := q.Params.Check(); err != nil {
-			return nil, err
-		}
+	if err := o.Checked(&q.Params); err != nil {
+		return nil, err
 	}
-	if r.Err != nil {
-		return nil, r.Err
-	}
-	q.Report = r.Report
+	q.Report = o.Report
 	return q, nil
 }
 
@@ -210,12 +199,10 @@ type Tokenize struct {
 
 // ParseTokenize reads the body of /tokenize.
 func ParseTokenize(body []byte) (Tokenize, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return Tokenize{}, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	t := Tokenize{Model: o.Bounded("model", limits.NameBytes), Special: true}
 	yes := func(name string, to *bool) {
 		if f := o.Flag(name); f != nil {
@@ -237,20 +224,18 @@ func ParseTokenize(body []byte) (Tokenize, error) {
 		yes("add_special_tokens", &t.BOS)
 		yes("return_token_strs", &t.Pieces)
 	}
-	if r.Err != nil {
-		return Tokenize{}, r.Err
+	if o.Err != nil {
+		return Tokenize{}, o.Err
 	}
 	return t, nil
 }
 
 // ParseDetokenize reads the body of /detokenize.
 func ParseDetokenize(body []byte) (model string, ids []int, err error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return "", nil, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	model = o.Bounded("model", limits.NameBytes)
 	if v, ok := o.Take("tokens"); ok {
 		o.List("tokens", v, limits.MaxTokens, func(path string, v wire.Value) {
@@ -261,8 +246,8 @@ func ParseDetokenize(body []byte) (model string, ids []int, err error) {
 	} else {
 		o.Invalid("tokens", "the field is missing")
 	}
-	if r.Err != nil {
-		return "", nil, r.Err
+	if o.Err != nil {
+		return "", nil, o.Err
 	}
 	return model, ids, nil
 }
@@ -275,12 +260,10 @@ type Embed struct {
 
 // ParseEmbed reads the body of /embedding.
 func ParseEmbed(body []byte) (Embed, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return Embed{}, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	q := Request{}
 	e := Embed{Model: o.Bounded("model", limits.NameBytes)}
 	for _, name := range []string{"content", "input"} {
@@ -300,8 +283,8 @@ func ParseEmbed(body []byte) (Embed, error) {
 		}
 	}
 	e.Prompts = q.Prompts
-	if r.Err != nil {
-		return Embed{}, r.Err
+	if o.Err != nil {
+		return Embed{}, o.Err
 	}
 	return e, nil
 }

@@ -98,16 +98,10 @@ func ParseGenerate(body []byte) (*Request, error) {
 }
 
 func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return nil, r.Err
-	}
-	o := r.Object("", v)
 	q := &Request{Model: Name(o.Bounded("model", limits.NameBytes)), Stream: true}
 	if s := o.Flag("stream"); s != nil {
 		q.Stream = *s
@@ -137,15 +131,10 @@ func parse(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
 	}
 	_ = shift // a context that is full ends the answer, whatever is said
 	o.Rest(o.Unknown)
-	if r.Err == nil {
-		if err := q.Params.Check(); err != nil {
-			return nil, err
-		}
+	if err := o.Checked(&q.Params); err != nil {
+		return nil, err
 	}
-	if r.Err != nil {
-		return nil, r.Err
-	}
-	q.Report = r.Report
+	q.Report = o.Report
 	return q, nil
 }
 
@@ -326,29 +315,19 @@ type Named struct {
 
 // ParseNamed reads the body of /api/show, /api/pull and others like them.
 func ParseNamed(body []byte) (Named, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return Named{}, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	n := Named{Verbose: o.IsSet("verbose"), Stream: true}
 	if s := o.Flag("stream"); s != nil {
 		n.Stream = *s
 	}
 	n.Model = Name(o.Text("model", "name"))
-	if n.Model == "" && r.Err == nil {
-		r.Invalid("model", "the field is missing")
+	if n.Model == "" && o.Err == nil {
+		o.Invalid("model", "the field is missing")
 	}
-	return n, errorOf(r)
-}
-
-// errorOf is the reader's error, if there is one.
-func errorOf(r *wire.Reader) error {
-	if r.Err == nil {
-		return nil
-	}
-	return r.Err
+	return n, o.Err
 }
 
 // An Embed is a request for the vectors of texts.
@@ -362,12 +341,10 @@ type Embed struct {
 
 // ParseEmbed reads the body of /api/embed, and of the older /api/embeddings.
 func ParseEmbed(body []byte, one bool) (Embed, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return Embed{}, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	e := Embed{Model: Name(o.Bounded("model", limits.NameBytes)), One: one}
 	name := "input"
 	if one {
@@ -376,7 +353,7 @@ func ParseEmbed(body []byte, one bool) (Embed, error) {
 	v, ok := o.Take(name)
 	switch {
 	case !ok:
-		r.Invalid(name, "the field is missing")
+		o.Invalid(name, "the field is missing")
 	case v.Kind() == '[':
 		o.List(name, v, limits.Inputs, func(path string, v wire.Value) { e.Inputs = append(e.Inputs, o.TextOf(path, v)) })
 	default:
@@ -392,6 +369,6 @@ func ParseEmbed(body []byte, one bool) (Embed, error) {
 	}
 	o.Flag("truncate")
 	o.Rest(o.Unknown)
-	e.Report = r.Report
-	return e, errorOf(r)
+	e.Report = o.Report
+	return e, o.Err
 }

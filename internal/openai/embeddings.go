@@ -24,16 +24,10 @@ type Embed struct {
 // ParseEmbed reads the body of a request for vectors. No control token can
 // match in its texts.
 func ParseEmbed(body []byte) (*Embed, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return nil, r.Err
-	}
-	o := r.Object("", v)
 	e := &Embed{Model: o.Bounded("model", limits.NameBytes)}
 	if v, ok := o.Take("input"); ok {
 		e.Prompts = readPrompts(o, "input", v, limits.Inputs)
@@ -55,8 +49,8 @@ func ParseEmbed(body []byte) (*Embed, error) {
 	}
 	o.Bounded("user", limits.NameBytes)
 	o.Rest(o.Unknown)
-	e.Report = r.Report
-	return e, r.Err
+	e.Report = o.Report
+	return e, o.Err
 }
 
 // Embeddings is the body that answers with the vectors of texts.

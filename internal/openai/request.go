@@ -123,30 +123,19 @@ func ParseCompletion(body []byte) (*Request, error) {
 }
 
 func parseRequest(body []byte, own func(*wire.Object, *Request)) (*Request, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return nil, r.Err
-	}
-	o := r.Object("", v)
 	q := &Request{Choices: 1}
 	readService(o, q)
 	o.Params(&q.Params)
 	own(o, q)
 	o.Rest(o.Leftover)
-	if r.Err == nil {
-		if err := q.Params.Check(); err != nil {
-			return nil, err
-		}
+	if err := o.Checked(&q.Params); err != nil {
+		return nil, err
 	}
-	if r.Err != nil {
-		return nil, r.Err
-	}
-	q.Report = r.Report
+	q.Report = o.Report
 	return q, nil
 }
 
@@ -393,27 +382,25 @@ type Tokenize struct {
 // ParseTokenize reads the body of a request to show tokens. It is strict: the
 // dialect has no history.
 func ParseTokenize(body []byte) (*Tokenize, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	t := &Tokenize{Model: o.Bounded("model", limits.NameBytes), Special: o.IsSet("special"), BOS: o.IsSet("bos")}
 	text, isText := o.Take("text")
 	ids, isIDs := o.Take("tokens")
 	switch {
 	case isText == isIDs:
-		r.Invalid("text", "send either text or tokens")
+		o.Invalid("text", "send either text or tokens")
 	case isText:
-		t.Text = r.TextOf("text", text)
+		t.Text = o.TextOf("text", text)
 	case ids.Kind() != '[':
-		r.Invalid("tokens", "must be a list of token ids, not %s", ids.What())
+		o.Invalid("tokens", "must be a list of token ids, not %s", ids.What())
 	default:
 		t.Tokens = append([]int{}, readIDs(o, "tokens", ids)...)
 	}
 	o.Rest(func(name string, _ wire.Value) {
-		r.Invalid(wire.Short(name), "there is no such field; there are model, text, tokens, special and bos")
+		o.Invalid(wire.Short(name), "there is no such field; there are model, text, tokens, special and bos")
 	})
-	return t, r.Err
+	return t, o.Err
 }

@@ -8,15 +8,13 @@ import (
 
 // open opens the body of a small request and reads it with own.
 func open(body []byte, own func(*wire.Object)) (llm.Report, error) {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return nil, err
 	}
-	r := &wire.Reader{}
-	o := r.Object("", v)
 	own(o)
 	o.Rest(o.Leftover)
-	return r.Report, r.Err
+	return o.Report, o.Err
 }
 
 // An Action is what is to be done with the models.

@@ -45,16 +45,10 @@ func ParseGenerate(body []byte) (*Request, error) {
 // read reads a body: what the kind of request has of its own, then how to
 // continue.
 func read(body []byte, q *Request, own func(*wire.Object)) error {
-	v, err := wire.Parse(body)
+	o, err := wire.Body(body)
 	if err != nil {
 		return err
 	}
-	r := &wire.Reader{}
-	if v.Kind() != '{' {
-		r.Invalid("", "the body must be a JSON object, not %s", v.What())
-		return r.Err
-	}
-	o := r.Object("", v)
 	own(o)
 	q.params(o)
 	for _, name := range silent {
@@ -66,13 +60,8 @@ func read(body []byte, q *Request, own func(*wire.Object)) error {
 		}
 	}
 	o.Rest(o.Leftover)
-	if r.Err == nil {
-		if err := q.Params.Check(); err != nil {
-			return err
-		}
-	}
-	q.Report = r.Report
-	return r.Err
+	q.Report = o.Report
+	return o.Checked(&q.Params)
 }
 
 func (q *Request) params(o *wire.Object) {

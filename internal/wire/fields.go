@@ -57,6 +57,30 @@ type Object struct {
 	fields map[string]Value
 }
 
+// Body opens the body of a request, which is a JSON object.
+func Body(body []byte) (*Object, error) {
+	v, err := Parse(body)
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{}
+	if v.Kind() != '{' {
+		r.Invalid("", "the body must be a JSON object, not %s", v.What())
+		return nil, r.Err
+	}
+	o := r.Object("", v)
+	return o, r.Err
+}
+
+// Checked gives the first error of what was read, or else of the parameters
+// that were.
+func (r *Reader) Checked(p *llm.Params) error {
+	if r.Err != nil {
+		return r.Err
+	}
+	return p.Check()
+}
+
 // Object opens v, which must be an object without repeated names.
 func (r *Reader) Object(path string, v Value) *Object {
 	o := &Object{Reader: r, path: path, fields: map[string]Value{}}
