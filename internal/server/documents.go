@@ -193,13 +193,16 @@ func (s *Server) exportCharacter(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := r.URL.Query()
-	as := cmp.Or(query.Get("as"), "png")
-	version, known := map[string]int{"": 3, "v3": 3, "v2": 2}[query.Get("format")]
+	as, format := cmp.Or(query.Get("as"), "png"), query.Get("format")
+	if as == "v2" || as == "v3" {
+		as, format = "json", as
+	}
+	version, known := map[string]int{"": 3, "v3": 3, "v2": 2}[format]
 	switch {
 	case !known:
 		return llm.Errorf(llm.Invalid, "format", "must be v2 or v3")
 	case as != "png" && as != "json":
-		return llm.Errorf(llm.Invalid, "as", "must be png or json")
+		return llm.Errorf(llm.Invalid, "as", "must be png, json, v2 or v3")
 	}
 	card, _, err := character.ReadCard(d.File, d.Data)
 	if err != nil {

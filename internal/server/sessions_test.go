@@ -788,7 +788,7 @@ func TestARunIsStoppedByDeletingIt(t *testing.T) {
 func TestCharactersAreExportedAsCards(t *testing.T) {
 	k := keeps(t, nil)
 	c := k.answer(201, "POST", "/characters?file=ada.yaml", "name: Ada\ncontext: A clockmaker.\n")
-	for query, want := range map[string]string{"?as=json": "chara_card_v3", "?as=json&format=v2": "chara_card_v2", "": "picture", "?format=v3&as=png": "picture"} {
+	for query, want := range map[string]string{"?as=json": "chara_card_v3", "?as=json&format=v2": "chara_card_v2", "?as=v2": "chara_card_v2", "?as=v3": "chara_card_v3", "": "picture", "?format=v3&as=png": "picture"} {
 		resp := k.do("GET", "/characters/"+c.ID+"/export"+query, "")
 		data, _ := io.ReadAll(resp.Body)
 		resp.Body.Close()
