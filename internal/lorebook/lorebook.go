@@ -139,7 +139,8 @@ type scanner struct {
 
 	recursion, recursionLower string   // what entries told so far say
 	lowered                   int      // how much of it stands in recursionLower
-	plain, small              []string // the messages, also in lower case
+	plain, small              []string // the last messages, newest first, also in lower case
+	spoken                    int      // messages of characters
 	work                      int      // bytes looked through
 
 	patterns map[string]pattern
@@ -152,6 +153,11 @@ type scanner struct {
 // Activate decides what is told. The error is the one of Expand.
 func Activate(scan Scan) (Result, error) {
 	s := &scanner{Scan: scan, haystacks: map[haystackKey]string{}, patterns: map[string]pattern{}, groups: map[string]bool{}, state: State{}}
+	for _, m := range s.Messages {
+		if m.Character {
+			s.spoken++
+		}
+	}
 	s.gather()
 	for round := range maxRounds {
 		var now []*candidate
@@ -216,12 +222,6 @@ func (s *scanner) calls(c *candidate, round int) bool {
 		return c.say(why, format, args...)
 	}
 	c.sticky = m.Sticky > n
-	spoken := 0
-	for _, msg := range s.Messages {
-		if msg.Character {
-			spoken++
-		}
-	}
 	set, marks := &c.settings, &c.marks
 	switch {
 	case !c.entry.Enabled:
@@ -238,10 +238,10 @@ func (s *scanner) calls(c *candidate, round int) bool {
 		return never("delay", "the chat has %d of %d messages", n, set.Delay)
 	case m.Cooldown > n && !c.sticky:
 		return never("cooldown", "for %d more messages", m.Cooldown-n)
-	case spoken < marks.number("activate_only_after", 0):
-		return never("activate_only_after", "the character has spoken %d of %d times", spoken, marks.number("activate_only_after", 0))
-	case marks.has("activate_only_every") && spoken%max(1, marks.number("activate_only_every", 1)) != 0:
-		return never("activate_only_every", "the character has spoken %d times", spoken)
+	case s.spoken < marks.number("activate_only_after", 0):
+		return never("activate_only_after", "the character has spoken %d of %d times", s.spoken, marks.number("activate_only_after", 0))
+	case marks.has("activate_only_every") && s.spoken%max(1, marks.number("activate_only_every", 1)) != 0:
+		return never("activate_only_every", "the character has spoken %d times", s.spoken)
 	case marks.has("is_greeting") && s.Greeting >= 0 && marks.number("is_greeting", -1) != s.Greeting:
 		return never("is_greeting", "the chat began with greeting %d", s.Greeting)
 	case m.Told && marks.has("dont_activate_after_match"):

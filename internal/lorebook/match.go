@@ -21,25 +21,24 @@ type haystackKey struct {
 	lower bool
 }
 
-// lines are the messages, each with its speaker.
-func (s *scanner) lines(lower bool) []string {
+// last are the last messages, newest first, each with its speaker.
+func (s *scanner) last(depth int, lower bool) []string {
 	kept := &s.plain
 	if lower {
 		kept = &s.small
 	}
-	if *kept == nil {
-		for _, m := range s.Messages {
-			line := m.Text
-			if m.Name != "" {
-				line = m.Name + ": " + line
-			}
-			if lower {
-				line = strings.ToLower(line)
-			}
-			*kept = append(*kept, line)
+	for len(*kept) < depth {
+		m := s.Messages[len(s.Messages)-1-len(*kept)]
+		line := m.Text
+		if m.Name != "" {
+			line = m.Name + ": " + line
 		}
+		if lower {
+			line = strings.ToLower(line)
+		}
+		*kept = append(*kept, line)
 	}
-	return *kept
+	return (*kept)[:depth]
 }
 
 // haystack is the last messages, newest first, and what is looked through
@@ -49,8 +48,7 @@ func (s *scanner) haystack(k haystackKey) string {
 		return h
 	}
 	var b strings.Builder
-	lines := s.lines(k.lower)
-	for _, line := range slices.Backward(lines[len(lines)-k.depth:]) {
+	for _, line := range s.last(k.depth, k.lower) {
 		b.WriteString(line + between)
 	}
 	for _, also := range s.Also {
@@ -324,10 +322,9 @@ func (s *scanner) where(c *candidate, key string, round int) string {
 		short = strings.ToValidUTF8(short[:limits.QuotedBytes.Int()], "") + "…"
 	}
 	m, _ := s.matcher(c, key)
-	lines := s.lines(m.lower)
-	for i := len(lines) - 1; i >= len(lines)-s.depth(c); i-- {
-		if m.match(lines[i]) {
-			return fmt.Sprintf("%q in message %d", short, i)
+	for i, line := range s.last(s.depth(c), m.lower) {
+		if m.match(line) {
+			return fmt.Sprintf("%q in message %d", short, len(s.Messages)-1-i)
 		}
 	}
 	if round > 0 {

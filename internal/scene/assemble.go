@@ -139,13 +139,13 @@ func (b *builder) talk(before func()) {
 		if i == len(kept)-1 && before != nil {
 			before()
 		}
-		b.message(c.said(c.Messages[index]), c.history[index])
+		b.message(c.seen(c.Messages[index]), c.said(index))
 	}
 	insert(0)
 }
 
-// said is a message of the history as the model sees it.
-func (c *composer) said(m Message) chat.Message {
+// seen is a message of the history as the model sees it.
+func (c *composer) seen(m Message) chat.Message {
 	out := m.Message
 	if !c.people.told {
 		out.Name = ""

@@ -52,13 +52,19 @@ func (c *composer) fit() error {
 		step := stepOf(n - first)
 		first = min((first+step-1)/step*step, n-1)
 	}
-	entries := len(c.report.Dropped)
+	gone := 0
 	for i := range c.kept {
-		if c.kept[i] = c.kept[i] || i >= first; !c.kept[i] && i >= c.Summarised {
-			c.report.Dropped = append(c.report.Dropped, Dropped{History, c.history[i].id, c.history[i].tokens})
+		if c.kept[i] = c.kept[i] || i >= first; c.kept[i] || i < c.Summarised {
+			continue
 		}
+		if gone++; i == c.Summarised || c.kept[i-1] {
+			c.report.Dropped = append(c.report.Dropped, Dropped{Slot: History, ID: c.Messages[i].ID})
+		}
+		d := &c.report.Dropped[len(c.report.Dropped)-1]
+		d.Messages++
+		d.Last = c.Messages[i].ID
 	}
-	if gone := len(c.report.Dropped) - entries; gone > 0 {
+	if gone > 0 {
 		c.report.Notes.Add("shortened", strconv.Itoa(gone), fmt.Sprintf("%d messages were left out: there is room for %d tokens", gone, c.Budget))
 	}
 	c.fitExamples(left, first == c.Summarised)
@@ -84,7 +90,7 @@ func (c *composer) must() int {
 	for i, m := range c.Messages {
 		if m.Pinned || i == len(c.Messages)-1 {
 			c.kept[i] = true
-			must += c.history[i].tokens
+			must += c.said(i).tokens
 		}
 	}
 	return must
@@ -97,10 +103,11 @@ func (c *composer) fill(room int) (left, first int) {
 		if c.kept[first-1] {
 			continue // counted already
 		}
-		if c.history[first-1].tokens > left {
+		tokens := c.said(first - 1).tokens
+		if tokens > left {
 			break
 		}
-		left -= c.history[first-1].tokens
+		left -= tokens
 	}
 	return left, first
 }
@@ -117,7 +124,7 @@ func (c *composer) fitExamples(left int, room bool) {
 		c.shown++
 	}
 	for i, b := range c.blocks[c.shown:] {
-		c.report.Dropped = append(c.report.Dropped, Dropped{Examples, "block " + strconv.Itoa(c.shown+i), c.cost(b)})
+		c.report.Dropped = append(c.report.Dropped, Dropped{Slot: Examples, ID: "block " + strconv.Itoa(c.shown+i), Tokens: c.cost(b)})
 	}
 }
 
@@ -152,7 +159,7 @@ func (c *composer) drop(e piece) int {
 		c.text[slot] = slices.DeleteFunc(pieces, gone)
 	}
 	c.inserted = slices.DeleteFunc(c.inserted, func(in insertion) bool { return gone(in.piece) })
-	c.report.Dropped = append(c.report.Dropped, Dropped{e.slot, e.id, e.tokens})
+	c.report.Dropped = append(c.report.Dropped, Dropped{Slot: e.slot, ID: e.id, Tokens: e.tokens})
 	return e.tokens
 }
 
@@ -177,7 +184,7 @@ func (c *composer) cost(b block) int {
 	return tokens
 }
 
-// measure counts what there is.
+// measure counts what there is, but for the history.
 func (c *composer) measure() {
 	for _, pieces := range c.text {
 		for i := range pieces {
@@ -187,13 +194,21 @@ func (c *composer) measure() {
 	for i := range c.inserted {
 		c.inserted[i].tokens = c.Count(c.inserted[i].text) + c.PerMessage
 	}
-	for _, m := range c.Messages {
-		tokens := c.Count(m.Text()) + c.Count(m.Reasoning) + c.PerMessage
+	c.history = make([]piece, len(c.Messages))
+}
+
+// said is a message of the history as a piece. It is counted when it is asked
+// for first: of a long talk only the end is.
+func (c *composer) said(i int) piece {
+	p := &c.history[i]
+	if p.slot == "" {
+		m := c.Messages[i]
+		*p = piece{slot: History, id: m.ID, tokens: c.Count(m.Text()) + c.Count(m.Reasoning) + c.PerMessage}
 		if c.people.told {
-			tokens += c.Count(c.people.of(m.Message)) + 1
+			p.tokens += c.Count(c.people.of(m.Message)) + 1
 		}
-		c.history = append(c.history, piece{slot: History, id: m.ID, tokens: tokens})
 	}
+	return *p
 }
 
 // tooLong says which parts are how long.
@@ -209,7 +224,7 @@ func (c *composer) tooLong(must int) error {
 	}
 	for i := range c.Messages {
 		if c.kept[i] {
-			sizes["messages"] += c.history[i].tokens
+			sizes["messages"] += c.said(i).tokens
 		}
 	}
 	hint := "shorten "

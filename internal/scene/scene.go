@@ -220,11 +220,14 @@ type Placed struct {
 	Tokens  int    `json:"tokens"`
 }
 
-// Dropped is what did not fit.
+// Dropped is what did not fit: a text, or of the history messages that stand
+// behind each other, which are not counted.
 type Dropped struct {
-	Slot   Slot   `json:"slot"`
-	ID     string `json:"id"`
-	Tokens int    `json:"tokens"`
+	Slot     Slot   `json:"slot"`
+	ID       string `json:"id"`
+	Last     string `json:"last,omitempty"`     // the last of the messages, of which ID is the first
+	Messages int    `json:"messages,omitempty"` // how many there are
+	Tokens   int    `json:"tokens,omitempty"`   // of a text
 }
 
 // A Draw is a choice by chance.
@@ -330,7 +333,7 @@ type composer struct {
 	text     map[Slot][]piece // of the slots that are system text
 	blocks   []block          // of the examples
 	shown    int              // how many of them fit
-	history  []piece          // as messages, with what stands among them
+	history  []piece          // as messages; said makes them
 	kept     []bool           // which of the history's messages fit
 	inserted []insertion
 	also     []string // what hidden keys hold

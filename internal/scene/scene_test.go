@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -376,13 +377,15 @@ func TestWhatDoesNotFitIsDroppedAndSaid(t *testing.T) {
 		if messages != c.messages || len(blocks) != c.blocks || got.Report.Tokens > c.budget {
 			t.Errorf("%s: %d messages, %d blocks, %d of %d tokens", name, messages, len(blocks), got.Report.Tokens, c.budget)
 		}
-		if len(got.Report.Dropped) != 20-messages+2-len(blocks) {
-			t.Errorf("%s: dropped %+v", name, got.Report.Dropped)
+		var dropped []Dropped
+		if messages < 20 {
+			dropped = []Dropped{{Slot: History, ID: "0", Last: fmt.Sprint(19 - messages), Messages: 20 - messages}}
 		}
-		for i, d := range got.Report.Dropped {
-			if i < 20-messages && (d.ID != fmt.Sprint(i) || d.Slot != History || d.Tokens != 4) {
-				t.Errorf("%s: dropped %+v", name, d)
-			}
+		for i := len(blocks); i < 2; i++ {
+			dropped = append(dropped, Dropped{Slot: Examples, ID: fmt.Sprint("block ", i), Tokens: 2})
+		}
+		if !slices.Equal(got.Report.Dropped, dropped) {
+			t.Errorf("%s: dropped %+v, want %+v", name, got.Report.Dropped, dropped)
 		}
 	}
 	s.Budget = 9
@@ -416,6 +419,77 @@ func TestAHistoryIsShortenedInSteps(t *testing.T) {
 	}
 	if moves > 60 {
 		t.Errorf("the beginning moved %d times in 400 messages", moves)
+	}
+}
+
+// A long talk is counted from its end until there is no more room, and what
+// stands there is what there would be if all of it were counted.
+func TestOfALongTalkTheEndIsCounted(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	for range 300 {
+		counted := 0
+		s := Scene{Budget: 40 + r.IntN(400), PerMessage: r.IntN(4), Count: func(text string) int { counted++; return words(text) }}
+		n := 1 + r.IntN(2000)
+		summarised := r.IntN(3) * r.IntN(n)
+		s.Summarised = summarised
+		var tokens []int
+		for i := range n {
+			text := strings.Repeat("x ", 1+r.IntN(8))
+			m := said([]chat.Role{chat.User, chat.Assistant}[i%2], "", text)
+			m.ID, m.Pinned = fmt.Sprint(i), r.IntN(500) == 0
+			s.Messages, tokens = append(s.Messages, m), append(tokens, words(text)+s.PerMessage)
+		}
+		summarised = min(summarised, n-1)
+		left, pinned := s.Budget-4*s.PerMessage, 0
+		kept := make([]bool, n)
+		for i := range n {
+			if kept[i] = s.Messages[i].Pinned || i == n-1; kept[i] {
+				left, pinned = left-tokens[i], pinned+1
+			}
+		}
+		c, err := Compose(s)
+		if left < 0 {
+			if llm.AsError(err).Code != llm.TooLong {
+				t.Fatal(err)
+			}
+			continue
+		}
+		first := n
+		for ; first > summarised && (kept[first-1] || tokens[first-1] <= left); first-- {
+			if !kept[first-1] {
+				left -= tokens[first-1]
+			}
+		}
+		if first > summarised {
+			step := stepOf(n - first)
+			first = min((first+step-1)/step*step, n-1)
+		}
+		var want, got []string
+		var dropped []Dropped
+		for i := range n {
+			switch {
+			case kept[i] || i >= first:
+				want = append(want, fmt.Sprint(i))
+			case i < summarised:
+			case i == summarised || kept[i-1]:
+				dropped = append(dropped, Dropped{Slot: History, ID: fmt.Sprint(i), Last: fmt.Sprint(i), Messages: 1})
+			default:
+				d := &dropped[len(dropped)-1]
+				d.Last, d.Messages = fmt.Sprint(i), d.Messages+1
+			}
+		}
+		for _, p := range c.Report.Slots {
+			got = append(got, p.ID)
+			if i, _ := strconv.Atoi(p.ID); p.Tokens != tokens[i] {
+				t.Fatalf("message %d has %d tokens, not %d", i, p.Tokens, tokens[i])
+			}
+		}
+		if err != nil || !slices.Equal(got, want) || !slices.Equal(c.Report.Dropped, dropped) {
+			t.Fatalf("there are %v without %+v, want %v without %+v (%v)", got, c.Report.Dropped, want, dropped, err)
+		}
+		if most := 2*s.Budget + 2*pinned + 10; counted > most {
+			t.Fatalf("%d texts were counted where there is room for %d tokens", counted, s.Budget)
+		}
 	}
 }
 
@@ -601,8 +675,10 @@ func TestRandomScenesKeepThePromises(t *testing.T) {
 			}
 		}
 		for _, d := range c.Report.Dropped {
-			if d.Slot == History {
-				there[d.ID]++
+			for i, m := range s.Messages {
+				if first := slices.IndexFunc(s.Messages, func(m Message) bool { return m.ID == d.ID }); d.Slot == History && first >= 0 && i >= first && i < first+d.Messages {
+					there[m.ID]++
+				}
 			}
 		}
 		for _, m := range s.Messages {

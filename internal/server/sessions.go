@@ -244,9 +244,11 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if after := c.query.Get("after"); after != "" {
-		if q.After, err = c.After(r.Context(), after); err != nil {
+		x, err := c.Session(r.Context(), after)
+		if err != nil {
 			return err
 		}
+		q.After = &x
 	}
 	q.Limit++ // one more tells whether there are more
 	list, err := c.List(r.Context(), q)
@@ -466,7 +468,7 @@ func (s *Server) updateSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x, _, err := c.Read(r.Context(), c.id)
+	x, err := c.Session(r.Context(), c.id)
 	if err != nil {
 		return err
 	}

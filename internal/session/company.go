@@ -188,7 +188,7 @@ func (s *Sessions) choose(t *Tree, message int, cast []*part) ([]int, error) {
 	for i, p := range cast {
 		c.Cards, c.Muted = append(c.Cards, p.card), append(c.Muted, v.Characters[i].Muted)
 	}
-	for _, m := range t.Messages(message, t.Session.Revision) {
+	for m := range t.talk(t.Path(message), t.Session.Revision) {
 		c.Messages = append(c.Messages, said(m, ""))
 	}
 	return c.Speakers()

@@ -3,9 +3,9 @@ package session
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"strings"
 
 	"parley/chat"
@@ -92,34 +92,36 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		return scene.Composed{}, err
 	}
 	sc.Now, sc.Seed = r.Asked, draw(t.Session.ID, r.Base, int64(at.Message))
-	talk := t.Messages(n.Parent, r.Base)
-	for _, m := range talk {
-		if m.Reply != nil && m.Reply.Mind != nil {
-			sc.Lore.State = m.Reply.Mind
-		}
-	}
-	sc.Lore.Greeting = t.greeting(n.Parent)
+	path := t.Path(n.Parent)
+	sc.Lore.Greeting = t.greeting(path)
 	var until int
 	sc.Summary, until = t.recall(r.Summary, settings)
-	switch r.Kind {
-	case Continue:
-		sc.Kind = scene.Continue
-		before := Message{ID: n.ID, Role: n.Role, Author: n.Author, Version: n.Versions[r.Continued]}
-		before.Reply = nil // its tokens are the beginning of a text that goes on
-		talk = append(talk, before)
-	case Impersonate:
-		sc.Kind = scene.Impersonate
-	case Answer:
-		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o *Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
-			sc.Lore.Trigger = "swipe"
-		}
-	}
-	for _, m := range talk {
+	sc.Messages = make([]scene.Message, 0, len(path)+1)
+	add := func(m Message) {
 		if m.Text != "" || m.State == Complete {
 			sc.Messages = append(sc.Messages, said(m, r.Model))
 		}
 		if m.ID == until {
 			sc.Summarised = len(sc.Messages)
+		}
+	}
+	for m := range t.talk(path, r.Base) {
+		if m.Reply != nil && m.Reply.Mind != nil {
+			sc.Lore.State = m.Reply.Mind
+		}
+		add(m)
+	}
+	switch r.Kind {
+	case Continue:
+		sc.Kind = scene.Continue
+		before := Message{ID: n.ID, Role: n.Role, Author: n.Author, Version: n.Versions[r.Continued]}
+		before.Reply = nil // its tokens are the beginning of a text that goes on
+		add(before)
+	case Impersonate:
+		sc.Kind = scene.Impersonate
+	case Answer:
+		if slices.ContainsFunc(t.Nodes[:n.ID-1], func(o *Node) bool { return o.Parent == n.Parent && o.Role == n.Role }) {
+			sc.Lore.Trigger = "swipe"
 		}
 	}
 	c, err := s.fitted(ctx, sc, settings.Fit, r, model)
@@ -135,7 +137,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 // said is a message of the talk for a scene that a model gets. Token ids are
 // those of the model that generated them, and mean nothing to another.
 func said(m Message, model string) scene.Message {
-	out := scene.Message{ID: fmt.Sprint(m.ID), Message: chat.Say(m.Role, m.Text)}
+	out := scene.Message{ID: strconv.Itoa(m.ID), Message: chat.Say(m.Role, m.Text)}
 	out.Name = m.Author.Name
 	if strings.TrimSpace(out.Name) == "" {
 		out.Name = m.Author.ID
@@ -151,8 +153,7 @@ func said(m Message, model string) scene.Message {
 
 // greeting is which of the first messages the talk began with, from 0; -1 if
 // it began with none.
-func (t *Tree) greeting(to int) int {
-	path := t.Path(to)
+func (t *Tree) greeting(path []int) int {
 	if len(path) == 0 || t.Nodes[path[0]-1].Role != chat.Assistant {
 		return -1
 	}

@@ -42,7 +42,7 @@ func TestWhatDoesNotFitIsLeftOutByRealCounts(t *testing.T) {
 	_, messages, _ := st.Read(t.Context(), st.id)
 	last := messages[len(messages)-1]
 	r := last.Reply
-	if r.Budget != 60 || len(r.Dropped) < 8 || !strings.Contains(st.last(), "Ada counts.") {
+	if r.Budget != 60 || len(r.Dropped) != 1 || r.Dropped[0].ID != "1" || r.Dropped[0].Messages < 8 || !strings.Contains(st.last(), "Ada counts.") {
 		t.Errorf("the budget was %d and %v is left out of\n%s", r.Budget, r.Dropped, st.last())
 	}
 	if got := r.Report[0]; got.Code != "shortened" {

@@ -94,6 +94,29 @@ func (m *Memory) Nodes(_ context.Context, session string) ([]Node, error) {
 	return all, nil
 }
 
+// Tail implements Store.
+func (m *Memory) Tail(_ context.Context, session string, to, most int) ([]Node, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, err := m.find(session)
+	if err != nil {
+		return nil, err
+	}
+	parents := map[int]bool{}
+	first := len(k.nodes) // before it there are none that are wanted
+	for ; to > 0 && to <= len(k.nodes) && len(parents) < most; to = first {
+		first = k.nodes[to-1].Parent
+		parents[first] = true
+	}
+	var all []Node
+	for _, n := range k.nodes[first:] {
+		if parents[n.Parent] {
+			all = append(all, n.clone())
+		}
+	}
+	return all, nil
+}
+
 // Media implements Store.
 func (m *Memory) Media(_ context.Context, session, digest string) ([]byte, error) {
 	m.mu.Lock()

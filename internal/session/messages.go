@@ -65,7 +65,7 @@ func (s *Sessions) Add(ctx context.Context, id string, w Write, m Send) (Receipt
 	if err := m.check(); err != nil {
 		return Receipt{}, err
 	}
-	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+	return s.changed(ctx, id, w, s.near, func(t *Tree) (Receipt, error) {
 		if err := s.open(t); err != nil {
 			return Receipt{}, err
 		}

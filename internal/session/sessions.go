@@ -108,11 +108,12 @@ func (s *Sessions) Recover(ctx context.Context) error {
 		return fmt.Errorf("look for unfinished replies: %w", err)
 	}
 	for _, p := range places {
-		nodes, err := s.store.Nodes(ctx, p.Session)
+		nodes, err := s.store.Tail(ctx, p.Session, p.Message, 1)
 		if err != nil {
 			return fmt.Errorf("look at an unfinished reply: %w", err)
 		}
-		v := nodes[p.Message-1].Versions[p.Version]
+		n := nodes[slices.IndexFunc(nodes, func(n Node) bool { return n.ID == p.Message })]
+		v := n.Versions[p.Version]
 		v.State = Interrupted
 		if err := s.store.Grow(ctx, p, v); err != nil {
 			return fmt.Errorf("mark an unfinished reply: %w", err)
@@ -167,11 +168,16 @@ func (s *Sessions) again(ctx context.Context, id string, w Write) (r Receipt, do
 
 // change reads a session, lets f change it, and commits.
 func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree) (Receipt, error)) (Receipt, error) {
+	return s.changed(ctx, id, w, s.tree, f)
+}
+
+// changed is change with what reads as much of the session as f needs.
+func (s *Sessions) changed(ctx context.Context, id string, w Write, read func(context.Context, string) (*Tree, error), f func(*Tree) (Receipt, error)) (Receipt, error) {
 	defer s.lock(id)()
 	if r, done, err := s.again(ctx, id, w); done || err != nil {
 		return r, err
 	}
-	t, err := s.tree(ctx, id)
+	t, err := read(ctx, id)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -193,6 +199,9 @@ func (s *Sessions) change(ctx context.Context, id string, w Write, f func(*Tree)
 	}
 	if err := s.store.Commit(context.WithoutCancel(ctx), c); err != nil {
 		return Receipt{}, err
+	}
+	if t.part { // which is not kept in memory
+		return r, nil
 	}
 	more := 0
 	for _, n := range c.Nodes {
@@ -366,7 +375,11 @@ type Patch struct {
 
 // Update changes a session.
 func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Receipt, error) {
-	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+	read := s.near
+	if p.Head != nil {
+		read = s.tree
+	}
+	return s.changed(ctx, id, w, read, func(t *Tree) (Receipt, error) {
 		x := &t.Session
 		if p.Title != nil {
 			x.Title = *p.Title
@@ -423,7 +436,7 @@ func (s *Sessions) Read(ctx context.Context, id string) (Session, []Message, err
 // Tail gives a session and what stands in its talk before a message, 0 being
 // the end: so many messages at most, and whether there are others before them.
 func (s *Sessions) Tail(ctx context.Context, id string, before, most int) (x Session, talk []Message, more bool, err error) {
-	t, err := s.Tree(ctx, id)
+	t, err := s.page(ctx, id, before, most)
 	if err != nil {
 		return Session{}, nil, false, err
 	}
@@ -447,10 +460,9 @@ func (s *Sessions) External(ctx context.Context, externalID string) (Session, er
 // List gives sessions, those changed last first.
 func (s *Sessions) List(ctx context.Context, q Query) ([]Session, error) { return s.store.List(ctx, q) }
 
-// After is the session behind which a list goes on.
-func (s *Sessions) After(ctx context.Context, id string) (*Session, error) {
-	x, err := s.store.Session(ctx, id)
-	return &x, err
+// Session gives a session without its messages.
+func (s *Sessions) Session(ctx context.Context, id string) (Session, error) {
+	return s.store.Session(ctx, id)
 }
 
 // Search gives messages that have each of the words of a text in them.
@@ -470,7 +482,7 @@ func (s *Sessions) Search(ctx context.Context, text string, limit int) ([]Hit, e
 func (s *Sessions) Delete(ctx context.Context, id string, w Write) (Receipt, error) {
 	s.Stop(id)
 	s.stopSummary(id)
-	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+	return s.changed(ctx, id, w, s.near, func(t *Tree) (Receipt, error) {
 		t.Session.Deleted = new(s.now())
 		t.Session.ExternalID = ""
 		return Receipt{}, nil
@@ -479,7 +491,7 @@ func (s *Sessions) Delete(ctx context.Context, id string, w Write) (Receipt, err
 
 // Restore brings a deleted session back.
 func (s *Sessions) Restore(ctx context.Context, id string, w Write) (Receipt, error) {
-	return s.change(ctx, id, w, func(t *Tree) (Receipt, error) {
+	return s.changed(ctx, id, w, s.near, func(t *Tree) (Receipt, error) {
 		t.Session.Deleted = nil
 		return Receipt{}, nil
 	})

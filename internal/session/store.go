@@ -18,6 +18,11 @@ type Store interface {
 	External(ctx context.Context, externalID string) (Session, error)
 	// Nodes gives the messages of a session in the order of their ids.
 	Nodes(ctx context.Context, session string) ([]Node, error)
+	// Tail gives the end of the way that leads from the first message to one: so
+	// many messages at most, deleted ones and summaries included, and with each
+	// all that stand in its place; in the order of their ids. There are none if
+	// there is no such message.
+	Tail(ctx context.Context, session string, to, most int) ([]Node, error)
 	// List gives sessions, those changed last first.
 	List(ctx context.Context, q Query) ([]Session, error)
 	// Search gives messages whose newest version has each of the words in it, in

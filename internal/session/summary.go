@@ -321,7 +321,7 @@ func (t *Tree) patient() bool {
 // left out of it. What follows begins with a user's message where that can be.
 // 0: there are not enough.
 func (t *Tree) coverable(least, part int) int {
-	talk := t.Messages(t.Session.Head, t.Session.Revision)
+	talk := slices.Collect(t.talk(t.Path(t.Session.Head), t.Session.Revision))
 	holds := t.recalled(t.Session.Head, t.Session.Revision, 0)
 	_, until := t.recall(holds, Settings{})
 	from := covered(talk, until)
@@ -475,7 +475,7 @@ func (s *Sessions) task(ctx context.Context, t *Tree, at Place, r *Reply) (scene
 		return scene.Composed{}, err
 	}
 	before, from := t.recall(r.Summary, settings)
-	talk := t.Messages(t.Nodes[at.Message-1].Parent, r.Base)
+	talk := slices.Collect(t.talk(t.Path(t.Nodes[at.Message-1].Parent), r.Base))
 	var b strings.Builder
 	if before != "" {
 		fmt.Fprintf(&b, "The summary so far:\n%s\n\n", before)

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"iter"
 	"slices"
 	"time"
 
@@ -13,8 +14,9 @@ import (
 // with other trees: they are never changed, but copies are put in their place.
 type Tree struct {
 	Session Session
-	Nodes   []*Node // Nodes[i] has the id i+1
+	Nodes   []*Node // Nodes[i] has the id i+1; in a part of a tree it is nil if it was not read
 
+	part  bool // some may be nil
 	base  int64
 	known int  // nodes that there were before the change
 	own   bool // Nodes is no other tree's
@@ -28,6 +30,11 @@ func NewTree(s Session, nodes []Node) *Tree {
 		t.Nodes = append(t.Nodes, &nodes[i])
 	}
 	return t
+}
+
+// partTree makes a tree in which no node was read.
+func partTree(s Session) *Tree {
+	return &Tree{Session: s, Nodes: make([]*Node, s.Messages), part: true, base: s.Revision, known: s.Messages, own: true}
 }
 
 // mine gives a node that may be changed.
@@ -237,15 +244,25 @@ type Message struct {
 func (t *Tree) Messages(to int, revision int64) []Message {
 	all := []Message{}
 	behind := t.behind()
-	for _, id := range t.Path(to) {
-		if m, ok := t.message(id, revision); ok {
-			if others := behind[m.Parent]; len(others) > 1 {
-				m.Alternatives = others
-			}
-			all = append(all, m)
+	for m := range t.talk(t.Path(to), revision) {
+		if others := behind[m.Parent]; len(others) > 1 {
+			m.Alternatives = others
 		}
+		all = append(all, m)
 	}
 	return all
+}
+
+// talk is the talk of a path as it was at a revision, without what was deleted
+// then, and without the messages' alternatives.
+func (t *Tree) talk(path []int, revision int64) iter.Seq[Message] {
+	return func(yield func(Message) bool) {
+		for _, id := range path {
+			if m, ok := t.message(id, revision); ok && !yield(m) {
+				return
+			}
+		}
+	}
 }
 
 // Tail is the end of the talk up to a message: so many messages at most, and
@@ -260,11 +277,37 @@ func (t *Tree) Tail(to, most int) (all []Message, more bool) {
 		if more = len(all) == most; more {
 			break
 		}
-		m.Alternatives = t.others(to)
 		all = append(all, m)
 	}
 	slices.Reverse(all)
+	t.alternatives(all)
 	return all, more
+}
+
+// alternatives says of messages that stand behind each other which others
+// stand in their places.
+func (t *Tree) alternatives(talk []Message) {
+	if len(talk) == 0 {
+		return
+	}
+	first, last := talk[0].Parent, talk[len(talk)-1].Parent
+	at := map[int]*Message{}
+	for i := range talk {
+		at[talk[i].Parent] = &talk[i]
+	}
+	for _, n := range t.Nodes[first:] { // what stands behind a message was made behind it
+		if n == nil || n.Parent < first || n.Parent > last {
+			continue
+		}
+		if m := at[n.Parent]; m != nil && !n.last().Deleted && n.Role != summaryRole {
+			m.Alternatives = append(m.Alternatives, n.ID)
+		}
+	}
+	for i := range talk {
+		if m := &talk[i]; len(m.Alternatives) < 2 || m.Role == summaryRole {
+			m.Alternatives = nil
+		}
+	}
 }
 
 // others are the alternatives of a message, if it is not the only one.

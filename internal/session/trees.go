@@ -3,6 +3,7 @@ package session
 import (
 	"container/list"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -139,6 +140,68 @@ func (s *Sessions) tree(ctx context.Context, id string) (*Tree, error) {
 	s.trees.drop(id)
 	s.trees.put(x, t.Nodes, sizeOf(t.Nodes))
 	t.own = false
+	return t, nil
+}
+
+// near is tree without the messages, unless they are in memory: for a change
+// of the session alone, or one that only adds to it.
+func (s *Sessions) near(ctx context.Context, id string) (*Tree, error) {
+	x, err := s.store.Session(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t := s.trees.get(id, x.Revision); t != nil {
+		return t, nil
+	}
+	return partTree(x), nil
+}
+
+// readWhole is how many messages a session may have for each that a page may
+// have, so that the page is reason enough to read all of it: the next time it
+// is in memory.
+const readWhole = 4
+
+// page reads a session with so much of what stands before a message, 0 being
+// the end, that Tail has so many messages.
+func (s *Sessions) page(ctx context.Context, id string, before, most int) (*Tree, error) {
+	x, err := s.store.Session(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if t := s.trees.get(id, x.Revision); t != nil {
+		return t, nil
+	}
+	defer s.lock(id)()
+	t, err := s.near(ctx, id)
+	if err != nil || !t.part {
+		return t, err
+	}
+	if len(t.Nodes) <= readWhole*most {
+		return s.tree(ctx, id)
+	}
+	at := t.Session.Head
+	if most++; before > 0 && before <= len(t.Nodes) { // with one more one knows whether there are others
+		at, most = before, most+1
+	}
+	for at != 0 && most > 0 {
+		nodes, err := s.store.Tail(ctx, id, at, most)
+		if err != nil {
+			return nil, err
+		}
+		for i := range nodes {
+			if n := &nodes[i]; n.ID <= len(t.Nodes) {
+				t.Nodes[n.ID-1] = n
+			}
+		}
+		if t.Nodes[at-1] == nil {
+			return nil, fmt.Errorf("message %d of session %s is not in the store", at, id)
+		}
+		for ; at != 0 && t.Nodes[at-1] != nil; at = t.Nodes[at-1].Parent {
+			if _, ok := t.message(at, t.Session.Revision); ok {
+				most--
+			}
+		}
+	}
 	return t, nil
 }
 

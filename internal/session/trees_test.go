@@ -209,3 +209,81 @@ func TestATalkIsReadInPages(t *testing.T) {
 		t.Error("there is something before a message that is not there")
 	}
 }
+
+// A long session is read by pages until something needs all of it, and adding
+// to it reads none of it; nothing looks different.
+func TestALongSessionIsReadAsFarAsNeeded(t *testing.T) {
+	store, s, id := begun(t)
+	const messages, most = 300, 20
+	for i := range messages {
+		last := add(t, s, id, fmt.Sprint(i+1))
+		switch {
+		case i%10 == 3:
+			if _, err := s.Edit(t.Context(), id, session.Write{}, last, "beside", true); err != nil {
+				t.Fatal(err)
+			}
+		case i%50 > 20 && i%50 < 45: // more in a row than a page has
+			if _, err := s.DeleteMessage(t.Context(), id, session.Write{}, last, false); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pages := func(s *session.Sessions) (all []session.Message) {
+		for before, more := 0, true; more; before = all[0].ID {
+			var page []session.Message
+			var err error
+			if _, page, more, err = s.Tail(t.Context(), id, before, most); err != nil || len(page) == 0 {
+				t.Fatal(before, len(page), err)
+			}
+			all = append(page, all...)
+		}
+		return all
+	}
+	_, whole, err := s.Read(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := pages(s); !reflect.DeepEqual(got, whole) {
+		t.Errorf("the pages of what is in memory are %d messages of %d", len(got), len(whole))
+	}
+
+	store.reads.Store(0)
+	s = session.Open(store, session.Options{})
+	if got := pages(s); !reflect.DeepEqual(got, whole) {
+		t.Errorf("the pages of what is stored are\n%+v\nnot\n%+v", got, whole)
+	}
+	deleted, err := s.Tree(t.Context(), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store.reads.Store(0)
+	s = session.Open(store, session.Options{})
+	for _, n := range deleted.Nodes { // what stands before a deleted one, too
+		want, more := deleted.Tail(n.Parent, most)
+		if _, got, m, err := s.Tail(t.Context(), id, n.ID, most); err != nil || m != more || !reflect.DeepEqual(got, want) {
+			t.Fatalf("before %d: got %+v, %v, want %+v, %v (%v)", n.ID, got, m, want, more, err)
+		}
+	}
+	if _, _, _, err := s.Tail(t.Context(), id, len(deleted.Nodes)+1, most); err == nil || llm.AsError(err).Code != llm.NotFound {
+		t.Errorf("before what is not there: %v", err)
+	}
+	last := add(t, s, id, "the last")
+	if _, err := s.Update(t.Context(), id, session.Write{}, session.Patch{Title: new("Long")}); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range []func(context.Context, string, session.Write) (session.Receipt, error){s.Delete, s.Restore} {
+		if _, err := change(t.Context(), id, session.Write{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := store.reads.Load(); n != 0 {
+		t.Errorf("all of the session was read %d times", n)
+	}
+	x, now, err := s.Read(t.Context(), id)
+	if err != nil || x.Title != "Long" || x.Head != last || len(now) != len(whole)+1 || now[len(now)-1].Text != "the last" || now[len(now)-1].Parent != whole[len(whole)-1].ID {
+		t.Errorf("the talk is %+v, %v", now, err)
+	}
+	if _, page, _, err := s.Tail(t.Context(), id, 0, 1); err != nil || page[0].ID != last || store.reads.Load() != 1 {
+		t.Errorf("%d times read, %v", store.reads.Load(), err)
+	}
+}

@@ -26,6 +26,8 @@ func old(t *testing.T, path string) {
 	for _, statement := range []string{
 		migrations[0], "PRAGMA user_version = 1",
 		`INSERT INTO session VALUES ('s', NULL, 3, 7, 0, '', '{"id":"s","revision":3,"title":"Old","created":"2026-01-02T03:04:05Z","updated":"2026-01-02T03:04:05Z","head":1,"messages":1,"settings":[{"since":1}]}')`,
+		"INSERT INTO session VALUES ('one', NULL, 1, 8, 0, 'a\\n''b', '{\"id\":\"one\",\"revision\":1,\"settings\":[]}')",
+		"INSERT INTO session VALUES ('many', NULL, 1, 9, 0, '\nx\na\\n''b\n', '{\"id\":\"many\",\"revision\":1,\"settings\":[]}')",
 		`INSERT INTO message VALUES (1, 's', 1, '{"id":1,"parent":0,"role":"user","created":"2026-01-02T03:04:05Z","versions":null}')`,
 		`INSERT INTO version VALUES (1, 0, 0, '{"since":1,"created":"2026-01-02T03:04:05Z","text":"from long ago","state":"complete"}')`,
 		`INSERT INTO words (rowid, text, created) VALUES (1, 'from long ago', 7)`,
@@ -78,6 +80,14 @@ func TestAnOldFileIsCopiedAndBroughtUpToDate(t *testing.T) {
 		}
 		if hits, err := s.Search(t.Context(), []string{"long"}, 1); err != nil || len(hits) != 1 {
 			t.Errorf("found %v (%v)", hits, err)
+		}
+		if tail, err := s.Tail(t.Context(), "s", 1, 1); err != nil || len(tail) != 1 {
+			t.Errorf("the end is %+v (%v)", tail, err)
+		}
+		for who, want := range map[string]int{"x": 1, `a\n'b`: 2, "": 3} {
+			if list, err := s.List(t.Context(), session.Query{Character: who, Limit: 9}); err != nil || len(list) != want {
+				t.Errorf("%q is in %+v (%v)", who, list, err)
+			}
 		}
 		if wrong, err := s.Check(t.Context()); err != nil || len(wrong) > 0 {
 			t.Errorf("wrong is %q (%v)", wrong, err)

@@ -98,6 +98,23 @@ var migrations = []string{
 		data     BLOB NOT NULL,
 		PRIMARY KEY (id, revision)
 	) STRICT;`,
+	`ALTER TABLE message ADD COLUMN parent INTEGER GENERATED ALWAYS AS (data ->> '$.parent') VIRTUAL;
+	CREATE INDEX message_parent ON message (session, parent, id);
+	CREATE TABLE member ( -- which characters are in a session
+		session   TEXT NOT NULL REFERENCES session (id) ON DELETE CASCADE,
+		character TEXT NOT NULL,
+		deleted   INTEGER NOT NULL, -- of the session, and updated too
+		updated   INTEGER NOT NULL,
+		PRIMARY KEY (session, character)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX member_character ON member (character, deleted, updated DESC, session);
+	WITH RECURSIVE each (session, deleted, updated, one, others) AS (
+		SELECT id, deleted, updated, '', ltrim(who, char(10)) || char(10) FROM session WHERE who <> ''
+		UNION ALL
+		SELECT session, deleted, updated, substr(others, 1, instr(others, char(10)) - 1), substr(others, instr(others, char(10)) + 1) FROM each WHERE others <> ''
+	)
+	INSERT OR IGNORE INTO member SELECT session, one, deleted, updated FROM each WHERE one <> '';
+	ALTER TABLE session DROP COLUMN who;`,
 }
 
 // migrate brings a file to the newest version, each step as a whole or not at

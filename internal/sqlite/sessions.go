@@ -38,7 +38,26 @@ func (s *Store) External(ctx context.Context, externalID string) (session.Sessio
 
 // Nodes implements session.Store.
 func (s *Store) Nodes(ctx context.Context, id string) ([]session.Node, error) {
-	nodes, err := s.nodes(ctx, id)
+	return s.nodes(ctx, id, `SELECT m.id, m.data, v.data FROM message m JOIN version v ON v.message = m.row
+		WHERE m.session = ? ORDER BY m.id, v.number`, id)
+}
+
+// Tail implements session.Store.
+func (s *Store) Tail(ctx context.Context, id string, to, most int) ([]session.Node, error) {
+	return s.nodes(ctx, id, `WITH RECURSIVE
+		way (parent, more) AS (
+			SELECT parent, ?3 - 1 FROM message WHERE session = ?1 AND id = ?2 AND ?3 > 0
+			UNION ALL
+			SELECT m.parent, more - 1 FROM way JOIN message m ON m.session = ?1 AND m.id = way.parent WHERE more > 0
+		)
+		SELECT m.id, m.data, v.data FROM way CROSS JOIN message m ON m.session = ?1 AND m.parent = way.parent JOIN version v ON v.message = m.row
+		ORDER BY m.id, v.number`, id, to, most)
+}
+
+// nodes gives the messages of a session that a query finds: their ids, what
+// stands of them, and one version in each row.
+func (s *Store) nodes(ctx context.Context, id, query string, args ...any) ([]session.Node, error) {
+	nodes, err := s.queryNodes(ctx, query, args...)
 	if err != nil {
 		return nil, explain("read the messages of a session", err)
 	}
@@ -50,9 +69,8 @@ func (s *Store) Nodes(ctx context.Context, id string) ([]session.Node, error) {
 	return nodes, nil
 }
 
-func (s *Store) nodes(ctx context.Context, id string) ([]session.Node, error) {
-	rows, err := s.read.QueryContext(ctx, `SELECT m.id, m.data, v.data FROM message m JOIN version v ON v.message = m.row
-		WHERE m.session = ? ORDER BY m.id, v.number`, id)
+func (s *Store) queryNodes(ctx context.Context, query string, args ...any) ([]session.Node, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -96,18 +114,20 @@ func (s *Store) Media(ctx context.Context, id, digest string) (data []byte, err 
 
 // List implements session.Store.
 func (s *Store) List(ctx context.Context, q session.Query) ([]session.Session, error) {
-	where, args := []string{"deleted = ?"}, []any{q.Deleted}
-	if q.Tag != "" {
-		where, args = append(where, "id IN (SELECT session FROM tag WHERE tag = ?)"), append(args, q.Tag)
-	}
+	from, id := "session l", "l.id" // in whose index they stand in order
+	where, args := []string{"l.deleted = ?"}, []any{q.Deleted}
 	if q.Character != "" {
-		where, args = append(where, "(who = ? OR instr(who, ?))"), append(args, q.Character, "\n"+q.Character+"\n")
+		from, id = "member l CROSS JOIN session s ON s.id = l.session", "l.session"
+		where, args = append(where, "l.character = ?"), append(args, q.Character)
+	}
+	if q.Tag != "" {
+		where, args = append(where, id+" IN (SELECT session FROM tag WHERE tag = ?)"), append(args, q.Tag)
 	}
 	if q.After != nil {
 		at := q.After.Updated.UnixMilli()
-		where, args = append(where, "updated <= ? AND (updated < ? OR id > ?)"), append(args, at, at, q.After.ID)
+		where, args = append(where, "l.updated <= ? AND (l.updated < ? OR "+id+" > ?)"), append(args, at, at, q.After.ID)
 	}
-	rows, err := s.read.QueryContext(ctx, "SELECT data FROM session WHERE "+strings.Join(where, " AND ")+" ORDER BY updated DESC, id LIMIT ?", append(args, q.Limit)...)
+	rows, err := s.read.QueryContext(ctx, "SELECT data FROM "+from+" WHERE "+strings.Join(where, " AND ")+" ORDER BY l.updated DESC, "+id+" LIMIT ?", append(args, q.Limit)...)
 	if err != nil {
 		return nil, explain("list the sessions", err)
 	}

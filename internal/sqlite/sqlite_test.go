@@ -253,7 +253,7 @@ func TestChangesThatWaitAreWrittenTogether(t *testing.T) {
 		}
 	}
 	if err := s.apply("", func(c *sql.Conn) error {
-		return (&changerOf{c}).exec("INSERT INTO session VALUES ('s', NULL, 1, 0, 0, '', '{}')")
+		return (&changerOf{c}).exec("INSERT INTO session VALUES ('s', NULL, 1, 0, 0, '{}')")
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
-	"strings"
 
 	"parley/internal/session"
 )
@@ -57,12 +56,12 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 			return
 		}
 		external := sql.NullString{String: x.ExternalID, Valid: x.ExternalID != ""}
-		args := []any{external, x.Revision, x.Updated.UnixMilli(), x.Deleted != nil, who(x.Now()), c.json(x), x.ID}
+		args := []any{external, x.Revision, x.Updated.UnixMilli(), x.Deleted != nil, c.json(x), x.ID}
 		var rows int64
 		if ch.Base == 0 {
-			rows = c.exec("INSERT INTO session (external, revision, updated, deleted, who, data, id) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", args...)
+			rows = c.exec("INSERT INTO session (external, revision, updated, deleted, data, id) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING", args...)
 		} else {
-			rows = c.exec("UPDATE OR IGNORE session SET external = ?, revision = ?, updated = ?, deleted = ?, who = ?, data = ? WHERE id = ? AND revision = ?", append(args, ch.Base)...)
+			rows = c.exec("UPDATE OR IGNORE session SET external = ?, revision = ?, updated = ?, deleted = ?, data = ? WHERE id = ? AND revision = ?", append(args, ch.Base)...)
 		}
 		if c.err == nil && rows == 0 {
 			c.err = session.ErrStale
@@ -71,6 +70,10 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 		c.exec("DELETE FROM tag WHERE session = ?", x.ID)
 		for _, tag := range x.Tags {
 			c.exec("INSERT OR IGNORE INTO tag VALUES (?, ?)", x.ID, tag)
+		}
+		c.exec("DELETE FROM member WHERE session = ?", x.ID)
+		for _, m := range x.Now().Members() {
+			c.exec("INSERT OR IGNORE INTO member VALUES (?, ?, ?, ?)", x.ID, m.ID, x.Deleted != nil, x.Updated.UnixMilli())
 		}
 		for _, n := range ch.Nodes {
 			c.node(x.ID, n)
@@ -88,19 +91,6 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 			c.exec("INSERT INTO receipt VALUES (?, ?, ?)", x.ID, r.Key, c.json(r))
 		}
 	})
-}
-
-// who says which characters are in a session: one by its id, a company by their
-// ids, each on a line between two others. No id has a line's end in it.
-func who(v session.Settings) string {
-	if len(v.Characters) == 0 {
-		return v.Character
-	}
-	var b strings.Builder
-	for _, m := range v.Characters {
-		b.WriteString("\n" + m.ID)
-	}
-	return b.String() + "\n"
 }
 
 func (c *changer) node(id string, n session.Node) {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"parley/chat"
 	"parley/internal/session"
 	"parley/internal/sqlite"
+	"parley/llm"
 )
 
 // curves is how long things take as a store and a session grow.
@@ -34,8 +36,8 @@ func curves(o options) error {
 			return err
 		}
 	}
-	fmt.Println("\n| messages | open, cold | open | page in the middle | add, cold | add | read it all |")
-	fmt.Println("|---|---|---|---|---|---|---|")
+	fmt.Println("\n| messages | open, cold | open | page in the middle | add, cold | add | a turn, cold | a turn | of it composing | read it all |")
+	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
 	for n := 20; n <= o.messages; n *= 10 {
 		if err := ofOne(store, n); err != nil {
 			return err
@@ -110,10 +112,42 @@ func times(often int, f func(i int) error) (string, error) {
 		}
 		all = append(all, time.Since(began))
 	}
+	return spread(all), nil
+}
+
+// spread is the median and the 99th of 100 times.
+func spread(all []time.Duration) string {
 	slices.Sort(all)
 	at := func(q float64) float64 { return float64(all[int(q*float64(len(all)-1))].Microseconds()) / 1000 }
-	return fmt.Sprintf("%.2f / %.2f ms", at(0.5), at(0.99)), nil
+	return fmt.Sprintf("%.2f / %.2f ms", at(0.5), at(0.99))
 }
+
+// A model answers at once. Its context has room for some hundred messages.
+type model struct {
+	asked     time.Time
+	composing []time.Duration // from when it was asked for to its prompt
+}
+
+func (m *model) Answerer(context.Context, string) (session.Answerer, error) {
+	m.asked = time.Now()
+	return session.Answerer{Model: "model", Info: llm.Info{Context: 8192}, Responder: m, Tokenizer: m}, nil
+}
+
+func (m *model) Respond(ctx context.Context, c chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {
+	m.composing = append(m.composing, time.Since(m.asked))
+	return chat.Script(chat.TextDelta{Text: "It stands still."}).Respond(ctx, c, p)
+}
+
+// Tokenize makes a token of four bytes.
+func (m *model) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) {
+	n := 1
+	for _, s := range p.Segments {
+		n += len(s.Text) / 4
+	}
+	return make([]llm.Token, n), nil
+}
+
+func (m *model) Detokenize(context.Context, []int) (string, error) { return "", nil }
 
 // A row is the cells of a line of a table.
 type row struct {
@@ -177,7 +211,8 @@ func ofOne(store session.Store, n int) error {
 		return err
 	}
 	var s *session.Sessions
-	again := func() { s = session.Open(store, session.Options{}) }
+	m := &model{}
+	again := func() { s = session.Open(store, session.Options{Models: m}) }
 	page := func(before int) error {
 		_, _, _, err := s.Tail(ctx, id, before, 50)
 		return err
@@ -192,6 +227,21 @@ func ofOne(store session.Store, n int) error {
 	r.time(100, func(int) error { return page(n / 2) })
 	r.time(3, func(i int) error { again(); return add(i) })
 	r.time(100, add)
+	turn := func(i int) error {
+		sent, err := s.Send(ctx, id, session.Write{}, session.Send{Text: text(i)}, session.Ask{})
+		if err != nil {
+			return err
+		}
+		run, err := s.Run(ctx, sent.Run)
+		if err == nil {
+			_, err = run.Wait(ctx)
+		}
+		return err
+	}
+	r.time(3, func(i int) error { again(); return turn(i) })
+	m.composing = nil
+	r.time(100, turn)
+	r.cells = append(r.cells, spread(m.composing))
 	r.time(3, func(int) error {
 		_, _, err := s.Read(ctx, id)
 		return err

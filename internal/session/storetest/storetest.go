@@ -26,6 +26,8 @@ func Run(t *testing.T, open func(*testing.T) session.Store) {
 		"an external id belongs to one":              external,
 		"only what runs grows":                       grows,
 		"lists are in order, page by page":           lists,
+		"who left a session is not in its list":      members,
+		"the end of a way has what stands beside it": tails,
 		"search finds words and nothing deleted":     search,
 		"keys are remembered":                        receipts,
 		"what is purged is gone":                     purge,
@@ -256,6 +258,84 @@ func lists(t *testing.T, s session.Store) {
 	if strings.Join(got, "|") != "c a|d b|e many" {
 		t.Errorf("pages: %q", got)
 	}
+}
+
+// members checks the lists of those sessions in which a character is.
+func members(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	for i, id := range []string{"a", "b", "c"} {
+		c := talk(id, i)
+		c.Session.Settings[0].Character, c.Session.Settings[0].Characters = "", []session.Member{{ID: "x"}, {ID: "y"}}
+		must(t, s.Commit(ctx, c))
+	}
+	want := func(q session.Query, want string) {
+		t.Helper()
+		q.Limit = 9
+		list, err := s.List(ctx, q)
+		must(t, err)
+		if got := ids(list); got != want {
+			t.Errorf("%+v: got %q, want %q", q, got, want)
+		}
+	}
+	change := func(id string, minutes int, f func(*session.Session)) {
+		t.Helper()
+		x, err := s.Session(ctx, id)
+		must(t, err)
+		c := session.Change{Session: x, Base: x.Revision}
+		c.Session.Revision++
+		c.Session.Updated = at(minutes)
+		f(&c.Session)
+		must(t, s.Commit(ctx, c))
+	}
+	want(session.Query{Character: "x"}, "c b a")
+	change("a", 5, func(x *session.Session) {
+		x.Settings = append(x.Settings, session.Settings{Since: x.Revision, Character: "y"})
+	})
+	change("b", 6, func(x *session.Session) { x.Deleted = new(at(6)) })
+	want(session.Query{Character: "x"}, "c")
+	want(session.Query{Character: "y"}, "a c")
+	want(session.Query{Character: "y", Deleted: true}, "b")
+	want(session.Query{Character: "y", Tag: "c"}, "c")
+	after, err := s.Session(ctx, "a")
+	must(t, err)
+	want(session.Query{Character: "y", After: &after}, "c")
+	must(t, s.Purge(ctx, "c"))
+	want(session.Query{Character: "x"}, "")
+}
+
+func tails(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	c := talk("one", 0, "1", "2", "3", "beside 3", "behind 4", "beside 2", "beside 1")
+	for i, parent := range []int{0, 1, 2, 2, 4, 1, 0} {
+		c.Nodes[i].Parent = parent
+	}
+	must(t, s.Commit(ctx, c))
+	must(t, s.Commit(ctx, talk("two", 0, "another", "session")))
+	x, err := s.Session(ctx, "one")
+	must(t, err)
+	next := session.Change{Session: x, Base: 1, Versions: []session.Written{
+		{Message: 4, Version: 1, Value: session.Version{Since: 2, Created: at(1), Deleted: true, State: session.Complete}}}}
+	next.Session.Revision = 2
+	must(t, s.Commit(ctx, next))
+	whole, err := s.Nodes(ctx, "one")
+	must(t, err)
+	for _, c := range []struct {
+		to, most int
+		want     []int
+	}{
+		{5, 1, []int{5}}, {5, 2, []int{3, 4, 5}}, {5, 3, []int{2, 3, 4, 5, 6}}, {5, 4, []int{1, 2, 3, 4, 5, 6, 7}}, {5, 99, []int{1, 2, 3, 4, 5, 6, 7}},
+		{3, 1, []int{3, 4}}, {7, 5, []int{1, 7}}, {5, 0, nil}, {0, 5, nil}, {8, 5, nil}, {-1, 5, nil},
+	} {
+		var want []session.Node
+		for _, id := range c.want {
+			want = append(want, whole[id-1])
+		}
+		if got, err := s.Tail(ctx, "one", c.to, c.most); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("%d before %d: got %+v, want %+v (%v)", c.most, c.to, got, want, err)
+		}
+	}
+	_, err = s.Tail(ctx, "none", 1, 1)
+	wantCode(t, err, llm.NotFound)
 }
 
 func search(t *testing.T, s session.Store) {
