@@ -145,6 +145,44 @@ func TestMultiplyEqualsGo(t *testing.T) {
 	}
 }
 
+func TestGroupsAreTheirProducts(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	p := NewPool(2)
+	defer p.Close()
+	var groups []Group
+	var what []string
+	var want [][]float32
+	for k, ty := range Types {
+		tokens := 1 + k%5
+		in := new(Input)
+		in.Set(randomFloats(r, tokens*256), tokens, 256)
+		g := Group{In: in}
+		for range k % 3 {
+			rows := 1 + r.IntN(4*partRows)
+			m, err := NewMatrix(ty, rows, 256, randomRows(r, ty, rows, 256))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer pack(t, &m)()
+			one := make([]float32, tokens*rows)
+			Multiply(p, in, Product{&m, one})
+			want, what = append(want, one), append(what, fmt.Sprintf("%s, %d rows, %d tokens", ty, rows, tokens))
+			g.Products = append(g.Products, Product{&m, make([]float32, tokens*rows)})
+		}
+		if k%2 == 0 {
+			in.Set(in.x, tokens, 256)
+		}
+		groups = append(groups, g)
+	}
+	MultiplyGroups(p, groups)
+	for _, g := range groups {
+		for _, job := range g.Products {
+			equal(t, what[0], job.Out, want[0])
+			what, want = what[1:], want[1:]
+		}
+	}
+}
+
 // TestMultiplyIsNear holds products beside those of the dequantised row in
 // float64: it is what tells that the reference itself is right.
 func TestMultiplyIsNear(t *testing.T) {

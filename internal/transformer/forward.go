@@ -27,8 +27,12 @@ type Step struct {
 }
 
 // batchTokens is how many tokens are computed at a time: enough that the weights
-// are read seldom, few enough that their activations stay in the cache.
-const batchTokens = 128
+// are read seldom, few enough that their activations stay in the cache. Where there
+// are experts, each of which sees few of them, there are up to so many times as many.
+const (
+	batchTokens = 128
+	mostBatches = 4
+)
 
 // A row is one token of a batch.
 type row struct {
@@ -106,7 +110,7 @@ func (m *Model) Forward(steps []Step) ([][]float32, error) {
 				w.results = append(w.results, w.states[states*dim:][:dim])
 				states++
 			}
-			if w.rows = append(w.rows, r); len(w.rows) == batchTokens {
+			if w.rows = append(w.rows, r); len(w.rows) == m.batchTokens {
 				m.batch()
 			}
 		}

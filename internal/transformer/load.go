@@ -31,14 +31,15 @@ type Model struct {
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
 	outputBias []float32     // (vocab)
 
-	packed     []*kernel.Packed
-	turns      []*turns // layers name theirs
-	angleCount int      // cosines and sines of all, for one token
-	perLayer   perLayer
-	kv         *kvLayout
-	memory     memory
-	work       buffers
-	desks      sync.Pool // *desk, one for each thread at work
+	packed      []*kernel.Packed
+	turns       []*turns // layers name theirs
+	angleCount  int      // cosines and sines of all, for one token
+	perLayer    perLayer
+	kv          *kvLayout
+	memory      memory
+	batchTokens int // that are computed at a time
+	work        buffers
+	desks       sync.Pool // *desk, one for each thread at work
 }
 
 // A layer is the weights of one layer; what a file may lack is nil.
@@ -138,6 +139,10 @@ func read(f *gguf.File, o Options) (*Model, error) {
 	}
 	m.kv = newKVLayout(c.layers, o.Cache)
 	m.memory.sizes = m.kv.sizes
+	m.batchTokens = batchTokens
+	if r := &c.layers[len(c.layers)-1].routing; r.experts > 0 {
+		m.batchTokens *= min(mostBatches, r.experts/r.used)
+	}
 	return m, nil
 }
 

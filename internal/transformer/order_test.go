@@ -106,6 +106,28 @@ func TestLogitsDependOnTheTokensAlone(t *testing.T) {
 	}
 }
 
+// Where there are more tokens than are computed at a time, and more guests than are
+// asked at a time.
+func TestManyTokensOfExpertsAreAsFew(t *testing.T) {
+	for _, r := range orderRecipes() {
+		if r.name != "mixtral-q8_0" && r.name != "gpt-oss-mxfp4" {
+			continue
+		}
+		r.context = 2 * mostGuests
+		m := r.load(t, 2)
+		ids := sequence(mostGuests+100, 5)
+		few, kv := [][]float32(nil), m.NewKV()
+		for i := 0; i < len(ids); i += 50 {
+			for _, row := range forward(t, m, Step{kv, ids[i:min(i+50, len(ids))], All}) {
+				few = append(few, slices.Clone(row))
+			}
+		}
+		same(t, r.name, forward(t, m, Step{m.NewKV(), ids, All}), few)
+		m.batchTokens = len(ids)
+		same(t, r.name+", all at once", forward(t, m, Step{m.NewKV(), ids, All}), few)
+	}
+}
+
 func TestKVGrowsAndShrinksByBlocks(t *testing.T) {
 	m := recipe("f32", gguf.F32).load(t, 1)
 	kv := m.NewKV()
