@@ -129,7 +129,7 @@ func (b *scratch) nucleus(logits []float32, p float64, greatest float32) []candi
 	var masses [buckets]float64
 	total := 0.0
 	for _, x := range logits {
-		w := math.Exp(float64(x) - float64(greatest))
+		w := exp(float64(x) - float64(greatest))
 		masses[bucket(greatest, x)] += w
 		total += w
 	}
@@ -138,8 +138,15 @@ func (b *scratch) nucleus(logits []float32, p float64, greatest float32) []candi
 		before += masses[last]
 		last++
 	}
+	floor := float32(math.Inf(-1)) // what is below it is in buckets that are left out
+	if last < buckets-1 {
+		floor = greatest - float32(last+2)*(float32(bucketDepth)/buckets)
+	}
 	in, edge := b.candidates[:0], b.edge[:0]
 	for i, x := range logits {
+		if x < floor {
+			continue
+		}
 		switch k := bucket(greatest, x); {
 		case k < last:
 			in = append(in, candidate{x, int32(i)})
@@ -157,7 +164,7 @@ func (b *scratch) nucleus(logits []float32, p float64, greatest float32) []candi
 func reach(cs []candidate, wanted float64, greatest float32) int {
 	sum := 0.0
 	for i, c := range cs {
-		sum += math.Exp(float64(c.logit) - float64(greatest))
+		sum += exp(float64(c.logit) - float64(greatest))
 		if sum >= wanted {
 			return i + 1
 		}
@@ -167,7 +174,7 @@ func reach(cs []candidate, wanted float64, greatest float32) int {
 
 func mass(cs []candidate, greatest float32) (total float64) {
 	for _, c := range cs {
-		total += math.Exp(float64(c.logit) - float64(greatest))
+		total += exp(float64(c.logit) - float64(greatest))
 	}
 	return total
 }
@@ -201,7 +208,7 @@ func (b *scratch) fewest(cs []candidate, p float64, best float32, rank func(cand
 	var masses [buckets]float64
 	total := 0.0
 	for _, c := range cs {
-		w := math.Exp(float64(c.logit) - float64(best))
+		w := exp(float64(c.logit) - float64(best))
 		masses[place(c)] += w
 		total += w
 	}
@@ -279,7 +286,7 @@ func (s *sampler) excludeTop(cs []candidate) []candidate {
 	best := greatest(cs).logit
 	floor := s.xtcThreshold * mass(cs, best)
 	reaches := func(c candidate) bool {
-		w := math.Exp(float64(c.logit) - float64(best))
+		w := exp(float64(c.logit) - float64(best))
 		return w >= floor && w > 0
 	}
 	var least candidate

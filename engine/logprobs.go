@@ -12,7 +12,7 @@ func probabilities(raw []float32, id int32, top int, b *scratch) (of float64, be
 	greatest := float64(argmax(logits).logit)
 	sum := 0.0
 	for _, x := range logits {
-		sum += math.Exp(float64(x) - greatest)
+		sum += exp(float64(x) - greatest)
 	}
 	norm := greatest + math.Log(sum)
 	logProb = func(logit float32) float64 {

@@ -280,7 +280,7 @@ func (s *sampler) draw(cs []candidate, best candidate, temperature float64, b *s
 	b.weights = b.weights[:0]
 	total := 0.0
 	for _, c := range cs {
-		w := math.Exp((float64(c.logit) - float64(best.logit)) / temperature)
+		w := exp((float64(c.logit) - float64(best.logit)) / temperature)
 		b.weights = append(b.weights, w)
 		total += w
 	}

@@ -282,6 +282,30 @@ func TestSamplingAllocatesNothing(t *testing.T) {
 	}
 }
 
+func TestExponentialsAreThoseOfMath(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for i := range 200_000 {
+		x := -r.ExpFloat64() * 20
+		switch i % 4 {
+		case 0:
+			x = -float64(i%50_000) / expParts
+		case 1:
+			x = math.Nextafter(-float64(i%50_000)/expParts, float64(i%3-1)*1000)
+		}
+		if got, want := exp(x), math.Exp(x); math.Abs(got-want) > 1e-13*want {
+			t.Fatalf("exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	for _, x := range []float64{0, math.Copysign(0, -1), math.Inf(-1), -1e308, expLeast, -745.2, 1, 709.9, math.Inf(1)} {
+		if got, want := exp(x), math.Exp(x); got != want {
+			t.Errorf("exp(%v) is %v, want %v", x, got, want)
+		}
+	}
+	if !math.IsNaN(exp(math.NaN())) {
+		t.Error("of what is no number, exp is one")
+	}
+}
+
 // The vocabulary is as large as Qwen 3's, and the reply has gone on for a while.
 func BenchmarkSampler(b *testing.B) {
 	const words = 151_936

@@ -36,7 +36,7 @@ func entropy(cs []candidate, best float32) float64 {
 	total, sum := 0.0, 0.0
 	for _, c := range cs {
 		d := float64(c.logit) - float64(best)
-		if w := math.Exp(d); w > 0 {
+		if w := exp(d); w > 0 {
 			total += w
 			sum += w * d
 		}
