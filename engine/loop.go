@@ -469,7 +469,7 @@ func (l *loop) begun(s *sequence) {
 		s.cache.share(node.block, n)
 		l.prefixes.touch(node)
 	}
-	s.found(n)
+	s.found(s.cache.Len() - at)
 	s.read.Store(int64(s.cache.Len()))
 }
 
