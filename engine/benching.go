@@ -125,7 +125,7 @@ func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (
 // at a time. It runs on the loop's goroutine.
 func (b *benching) sequences(ctx context.Context) error {
 	most := b.o.Sequences[len(b.o.Sequences)-1]
-	b.e.loop.makeRoom(most * blocksOf(b.o.Prompt+b.o.Generate))
+	b.e.loop.makeRoom(most*blocksOf(b.o.Prompt+b.o.Generate), most)
 	var caches []cache
 	fresh := func() cache {
 		caches = append(caches, b.e.loop.model.NewCache())
@@ -173,7 +173,7 @@ func (b *benching) sequences(ctx context.Context) error {
 // contexts measures one sequence as it grows, on the loop's goroutine.
 func (b *benching) contexts(ctx context.Context) error {
 	if n := len(b.o.Contexts); n > 0 {
-		b.e.loop.makeRoom(blocksOf(b.o.Contexts[n-1] + b.o.Generate))
+		b.e.loop.makeRoom(blocksOf(b.o.Contexts[n-1]+b.o.Generate), 1)
 	}
 	c := b.e.loop.model.NewCache()
 	defer c.Release()

@@ -124,6 +124,7 @@ func (d *drafter) follow(s *sequence) []int32 {
 	text := s.tokens[t.start:]
 	n := min(shared(t.tokens, text), len(text)-1)
 	t.cache.Truncate(n)
+	n = t.cache.Len()
 	t.tokens = t.tokens[:n]
 	return text[n:]
 }

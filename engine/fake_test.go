@@ -20,13 +20,19 @@ type fakeModel struct {
 	before func(batch []step)        // called by each Forward
 	cost   time.Duration             // of each token, under a synctest clock
 	reads  int                       // tokens read
+	runs   bool                      // caches cannot go on behind any token
 	blocks int                       // in use
 	most   int                       // of them at a time
+	begun  int                       // caches that have read something and are in use; counted where they run
+	bytes  int64                     // the most in use at a time
 	faults int                       // panics of NewCache to come
 	bad    func(tokens []int32) bool // where the logits are NaN
 }
 
-const fakeBytes = 10 // of a token's keys and values
+const (
+	fakeBytes = 10  // of a token's keys and values
+	fakeBegun = 100 // of a cache besides, where caches cannot go on behind any token
+)
 
 // A fakeBlock tells when it is used after its release, or behind other tokens
 // than those behind which it was computed.
@@ -55,9 +61,16 @@ func (b *fakeBlock) Release() {
 	}
 }
 
+// A fakeRef refers to a block as far as it was filled.
+type fakeRef struct {
+	*fakeBlock
+	held int
+}
+
 func (m *fakeModel) block(before, tokens []int32) *fakeBlock {
 	m.blocks++
 	m.most = max(m.most, m.blocks)
+	m.bytes = max(m.bytes, m.CacheUsed())
 	return &fakeBlock{m, before, slices.Clone(tokens), 1}
 }
 
@@ -66,33 +79,54 @@ type fakeCache struct {
 	model  *fakeModel
 	blocks []*fakeBlock
 	length int
+	begun  bool
+	since  int // where a model runs: it can go on behind so many tokens and more
 }
 
 func (c *fakeCache) Len() int { return c.length }
 
 func (c *fakeCache) Truncate(n int) {
+	if c.model.runs && n < c.since && n%blockTokens > 0 {
+		n -= n % blockTokens
+	}
 	c.length = min(c.length, n)
+	c.since = min(c.since, c.length)
 	for len(c.blocks)*blockTokens >= c.length+blockTokens {
 		c.blocks[len(c.blocks)-1].Release()
 		c.blocks = c.blocks[:len(c.blocks)-1]
 	}
 }
 
-func (c *fakeCache) Release() { c.Truncate(0) }
+func (c *fakeCache) Release() {
+	c.Truncate(0)
+	if c.begun {
+		c.begun = false
+		c.model.begun--
+	}
+}
 
-func (c *fakeCache) Block(i int) block { return c.blocks[i].use() }
+func (c *fakeCache) Block(i int) block {
+	return &fakeRef{c.blocks[i].use(), min(blockTokens, c.length-i*blockTokens)}
+}
 
 func (c *fakeCache) Adopt(i int, b block) {
+	r := b.(*fakeRef)
 	if i*blockTokens == c.length {
-		c.blocks = append(c.blocks, b.(*fakeBlock).use())
-		c.length += blockTokens
+		c.blocks = append(c.blocks, r.use())
+		c.length += r.held
+		c.since = c.length
 		return
 	}
 	c.blocks[i].Release()
-	c.blocks[i] = b.(*fakeBlock).use()
+	c.blocks[i] = r.use()
 }
 
 func (c *fakeCache) read(tokens []int32) {
+	if c.model.runs && !c.begun {
+		c.begun = true
+		c.model.begun++
+	}
+	defer func() { c.since = max(c.since, c.length-mostProposed) }()
 	for _, t := range tokens {
 		i, at := c.length/blockTokens, c.length%blockTokens
 		if at == 0 {
@@ -127,10 +161,18 @@ func (m *fakeModel) NewCache() cache {
 }
 
 func (m *fakeModel) CacheBytes(tokens int) int64 {
-	return int64((tokens + blockTokens - 1) / blockTokens * blockTokens * fakeBytes)
+	n := int64((tokens + blockTokens - 1) / blockTokens * blockTokens * fakeBytes)
+	if m.runs {
+		n += fakeBegun
+	}
+	return n
 }
 
-func (m *fakeModel) CacheUsed() int64 { return m.CacheBytes(m.blocks * blockTokens) }
+func (m *fakeModel) CacheUsed() int64 {
+	return int64(m.blocks*blockTokens*fakeBytes + m.begun*fakeBegun)
+}
+
+func (m *fakeModel) Rewinds() bool { return !m.runs }
 
 func (m *fakeModel) Forward(steps []step) error {
 	if m.before != nil {

@@ -17,10 +17,15 @@ import (
 type model interface {
 	// NewCache makes an empty cache.
 	NewCache() cache
-	// CacheBytes is what a cache of so many tokens takes.
+	// CacheBytes is what a cache of so many tokens takes; of none, what it takes
+	// besides its blocks.
 	CacheBytes(tokens int) int64
 	// CacheUsed is what all caches and blocks take, with what is shared once.
 	CacheUsed() int64
+	// Rewinds reports whether a cache can go on behind any of its tokens. If not, it
+	// can behind whole blocks, behind all that a block holds, and behind the last
+	// mostProposed tokens.
+	Rewinds() bool
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
 	// next call. Where it wants all, rows are those behind each of its tokens. A
@@ -31,10 +36,10 @@ type model interface {
 
 // A cache holds the keys and values of one sequence.
 type cache interface {
-	Len() int // tokens that it has read
-	Truncate(n int)
+	Len() int             // tokens that it has read
+	Truncate(n int)       // to the first n, or to whole blocks of them if it could not go on there
 	Block(i int) block    // its i-th, which stays as it is
-	Adopt(i int, b block) // its i-th is b from now on, or the one behind its last, then whole, is
+	Adopt(i int, b block) // its i-th is b from now on, or it ends with b behind its last
 	Release()             // the memory of one that is used no more
 }
 
@@ -216,7 +221,7 @@ func (l *loop) begin() {
 	for _, s := range l.queue[:min(len(l.queue), l.slots-len(l.running))] {
 		need := s.need
 		if need > free {
-			need -= int64(l.prefixes.settled(s.scope, s.reusable())) * l.model.CacheBytes(1)
+			need -= int64(l.prefixes.settled(s.scope, s.reusable())) * l.blockBytes()
 		}
 		waiting = append(waiting, need)
 	}
@@ -238,8 +243,11 @@ func (l *loop) promised() int64 {
 			blocks -= s.cache.settled()
 		}
 	}
-	return rest + int64(blocks)*l.model.CacheBytes(1)
+	return rest + int64(blocks)*l.blockBytes()
 }
+
+// blockBytes is the memory of a block.
+func (l *loop) blockBytes() int64 { return l.model.CacheBytes(blockTokens) - l.model.CacheBytes(0) }
 
 // step lets the model read once and every sequence whose prompt has been read
 // choose a token. It reports whether there was anything to do.
@@ -256,7 +264,7 @@ func (l *loop) step() bool {
 	tokens := share(jobs, l.pacer.chunk(generating))
 	var batch []*sequence
 	var steps []step
-	total, blocks, prompts := 0, 0, false
+	total, blocks, fresh, prompts := 0, 0, 0, false
 	for i, s := range l.running {
 		n := tokens[i]
 		if n == 0 {
@@ -279,8 +287,11 @@ func (l *loop) step() bool {
 	total += l.guess(batch, steps, total, prompts)
 	for i, s := range batch {
 		blocks += s.cache.blocks(len(steps[i].tokens))
+		if !s.cache.begun {
+			fresh++
+		}
 	}
-	l.makeRoom(blocks)
+	l.makeRoom(blocks, fresh)
 	before := time.Now()
 	if err := l.forward(steps); err != nil {
 		l.drop(batch, err)
@@ -292,7 +303,7 @@ func (l *loop) step() bool {
 		l.guesser.costs.observe(total, took)
 	}
 	for _, s := range batch {
-		s.cache.copies = 0
+		s.cache.begun, s.cache.copies = true, 0
 	}
 	l.advance(batch, steps)
 	for _, s := range batch {
@@ -339,11 +350,19 @@ func (l *loop) open(s *sequence) {
 		s.cache = l.prefixes.newTable(c, s.scope, s.settledTokens())
 	}
 	if s.reading() {
-		s.cached += s.cache.adopt(s.reusable())
+		s.found(s.cache.adopt(s.reusable()))
 		s.read.Store(int64(s.cache.Len()))
 	}
 	if begins {
 		s.broke = s.departure()
+	}
+}
+
+// found counts tokens of the prompt that were in memory. What is read again behind
+// tokens that were taken back is not counted twice.
+func (s *sequence) found(n int) {
+	if s.promptRead.IsZero() {
+		s.cached += n
 	}
 }
 
@@ -375,15 +394,21 @@ func (l *loop) job(i int) job {
 	}
 	at := s.cache.Len()
 	next := s.ahead()
-	_, have := s.cache.last().nearest(next)
+	node, have := s.cache.last().nearest(next)
+	if node != nil {
+		have = l.usable(have, len(node.tokens))
+	}
 	soon := 0
 	for _, older := range l.running[:i] {
 		if !older.beside(s) {
 			continue
 		}
-		n := shared(older.tokens[at:], next)
-		have = max(have, min(n, older.cache.Len()-at))
-		if at+n > older.cache.Len() {
+		n, held := shared(older.tokens[at:], next), older.cache.Len()-at
+		have = max(have, l.usable(min(n, held), held))
+		if !l.model.Rewinds() {
+			n -= n % blockTokens
+		}
+		if n > held {
 			soon = max(soon, n)
 		}
 	}
@@ -394,6 +419,15 @@ func (l *loop) job(i int) job {
 // block behind it.
 func (s *sequence) beside(other *sequence) bool {
 	return s.cache != nil && s.cache.prefixes != nil && s.cache.last() == other.cache.last()
+}
+
+// usable is how many of the first n tokens of a block that holds so many a sequence
+// can go on behind.
+func (l *loop) usable(n, held int) int {
+	if n < held && !l.model.Rewinds() {
+		return 0
+	}
+	return n
 }
 
 // ahead is what of the reusable tokens is not read, two blocks at most.
@@ -411,12 +445,16 @@ func (l *loop) begun(s *sequence) {
 	}
 	at, next := s.cache.Len(), s.ahead()
 	node, n := s.cache.last().nearest(next)
+	if node != nil {
+		n = l.usable(n, len(node.tokens))
+	}
 	var other *sequence
 	for _, r := range l.running {
 		if r == s || !r.beside(s) {
 			continue
 		}
-		if m := shared(r.tokens[at:r.cache.Len()], next); m > n {
+		held := r.tokens[at:r.cache.Len()]
+		if m := l.usable(shared(held, next), len(held)); m > n {
 			other, n = r, m
 		}
 	}
@@ -431,13 +469,14 @@ func (l *loop) begun(s *sequence) {
 		s.cache.share(node.block, n)
 		l.prefixes.touch(node)
 	}
-	s.cached += n
+	s.found(s.cache.Len() - at)
 	s.read.Store(int64(s.cache.Len()))
 }
 
-// makeRoom evicts what nobody uses until there is memory for so many blocks more.
-func (l *loop) makeRoom(blocks int) {
-	most := l.budget - int64(blocks)*l.model.CacheBytes(1)
+// makeRoom evicts what nobody uses until there is memory for so many blocks more, and
+// for so many sequences that begin.
+func (l *loop) makeRoom(blocks, sequences int) {
+	most := l.budget - int64(blocks)*l.blockBytes() - int64(sequences)*l.model.CacheBytes(0)
 	for l.model.CacheUsed() > most && l.prefixes.evict() {
 	}
 }

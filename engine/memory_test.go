@@ -15,60 +15,65 @@ import (
 // alone; nothing more than that memory is ever used.
 func TestFewBlocksServeEverybody(t *testing.T) {
 	for blocks := 4; blocks <= 12; blocks += 4 {
-		of := func(l *loop, i int) *request {
-			r := rand.New(rand.NewPCG(uint64(i), 2))
-			p := warm
-			p.IgnoreEOS, p.Choice = r.IntN(2) == 0, r.IntN(3)
-			if r.IntN(3) == 0 {
-				p.BannedStrings = []string{"w1", "4 w", "w3"} // tokens are taken back
+		t.Run(fmt.Sprint(blocks), func(t *testing.T) { fewBlocksServe(t, blocks, false) })
+		t.Run(fmt.Sprint(blocks, " of a model that runs along"), func(t *testing.T) { fewBlocksServe(t, blocks, true) })
+	}
+}
+
+func fewBlocksServe(t *testing.T, blocks int, runs bool) {
+	of := func(l *loop, i int) *request {
+		r := rand.New(rand.NewPCG(uint64(i), 2))
+		p := warm
+		p.IgnoreEOS, p.Choice = r.IntN(2) == 0, r.IntN(3)
+		if r.IntN(3) == 0 {
+			p.BannedStrings = []string{"w1", "4 w", "w3"} // tokens are taken back
+		}
+		p.CacheScope = []string{"", "", "mine"}[r.IntN(3)]
+		text := append(prompt(1+r.IntN(100), int32(r.IntN(3))), prompt(r.IntN(60), int32(i))...)
+		return l.ask(text, 1+r.IntN(4*blockTokens-len(text)), p)
+	}
+	const requests = 40
+	var alone [requests]string
+	for i := range alone {
+		l, _ := newFake(t, func(_ *loop, m *fakeModel) { m.runs = runs })
+		alone[i] = l.collect(t.Context(), of(l, i), nil).String()
+		l.close()
+	}
+	together := 0
+	l, m := newFake(t, func(_ *loop, m *fakeModel) { m.runs = runs })
+	l.do(t.Context(), func() {
+		l.budget = m.CacheBytes(blocks * blockTokens)
+		m.before = func([]step) {
+			checkTree(t, &l.prefixes)
+			if p := l.promised(); p > l.budget {
+				t.Errorf("%d bytes are promised of %d", p, l.budget)
 			}
-			p.CacheScope = []string{"", "", "mine"}[r.IntN(3)]
-			text := append(prompt(1+r.IntN(100), int32(r.IntN(3))), prompt(r.IntN(60), int32(i))...)
-			return l.ask(text, 1+r.IntN(4*blockTokens-len(text)), p)
+			together = max(together, len(l.running))
 		}
-		const requests = 40
-		var alone [requests]string
-		for i := range alone {
-			l, _ := newFake(t, nil)
-			alone[i] = l.collect(t.Context(), of(l, i), nil).String()
-			l.close()
-		}
-		together := 0
-		l, m := newFake(t, nil)
-		l.do(t.Context(), func() {
-			l.budget = m.CacheBytes(blocks * blockTokens)
-			m.before = func([]step) {
-				checkTree(t, &l.prefixes)
-				if p := l.promised(); p > l.budget {
-					t.Errorf("%d bytes are promised of %d", p, l.budget)
+	})
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(worker), 3))
+			for range 40 {
+				i, n, leave := r.IntN(requests), 0, 0
+				if r.IntN(4) == 0 {
+					leave = 1 + r.IntN(20)
 				}
-				together = max(together, len(l.running))
+				got := l.collect(t.Context(), of(l, i), func(llm.Piece) bool { n++; return n == leave })
+				if n != leave && got.String() != alone[i] {
+					t.Errorf("request %d gave\n%s\nalone\n%s", i, got, alone[i])
+				}
 			}
 		})
-		var wg sync.WaitGroup
-		for worker := range 8 {
-			wg.Go(func() {
-				r := rand.New(rand.NewPCG(uint64(worker), 3))
-				for range 40 {
-					i, n, leave := r.IntN(requests), 0, 0
-					if r.IntN(4) == 0 {
-						leave = 1 + r.IntN(20)
-					}
-					got := l.collect(t.Context(), of(l, i), func(llm.Piece) bool { n++; return n == leave })
-					if n != leave && got.String() != alone[i] {
-						t.Errorf("request %d gave\n%s\nalone\n%s", i, got, alone[i])
-					}
-				}
-			})
-		}
-		wg.Wait()
-		l.close()
-		if m.most > blocks || blocks > 4 && together < 2 {
-			t.Errorf("%d blocks of %d in use, %d requests together", m.most, blocks, together)
-		}
-		if l.total.CachedTokens == 0 {
-			t.Error("nothing was found in the cache")
-		}
+	}
+	wg.Wait()
+	l.close()
+	if m.most > blocks || m.bytes > l.budget || blocks > 4 && together < 2 {
+		t.Errorf("%d blocks of %d in use, %d requests together", m.most, blocks, together)
+	}
+	if l.total.CachedTokens == 0 {
+		t.Error("nothing was found in the cache")
 	}
 }
 

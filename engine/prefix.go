@@ -22,7 +22,9 @@ import (
 //  5. Nodes that nobody holds are in a list, parents before their children, else
 //     those used last first. So the last one has no children and may go.
 //  6. No block is released while it is in the tree, and each is when it leaves.
-//  7. Each scope has a tree of its own, which exists as long as it has nodes or
+//  7. Where a model's caches cannot go on behind any token (see model), a sequence goes
+//     on behind all the tokens of a node, never behind some.
+//  8. Each scope has a tree of its own, which exists as long as it has nodes or
 //     somebody uses it.
 //
 // Only the loop's goroutine touches it.

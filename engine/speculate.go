@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"slices"
 	"time"
+
+	"parley/internal/transformer"
 )
 
 // Speculation. A step for several tokens of a sequence takes little longer than
@@ -21,6 +23,8 @@ import (
 const (
 	mostProposed = 16 // tokens proposed for one sequence
 	mostGuessed  = 32 // proposed tokens that a step reads
+
+	_ = uint(transformer.Rewinds - mostProposed) // all of them can be taken back
 )
 
 // An offer is what is known of a proposal before it is decided on.

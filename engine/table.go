@@ -7,6 +7,7 @@ type table struct {
 	cache
 	prefixes *prefixes // nil: nothing comes from it or goes to it
 	path     []*node   // the root and the nodes held
+	begun    bool      // something was read: it has what it takes besides blocks
 	fixed    int       // how many nodes will not be taken back
 	copies   int       // 1 if its last block is another's too, and is copied when the sequence goes on
 }
@@ -55,7 +56,8 @@ func (t *table) adopt(tokens []int32) int {
 	return t.Len() - before
 }
 
-// share goes on, behind whole blocks, with the first n tokens of a block.
+// share goes on, behind whole blocks, with the first n tokens of a block, which have to
+// be usable.
 func (t *table) share(b block, n int) {
 	at := t.Len()
 	t.Adopt(at/blockTokens, b)
@@ -79,7 +81,7 @@ func (t *table) settle(tokens []int32) {
 	}
 }
 
-// Truncate takes back what is behind the first n tokens.
+// Truncate takes back what is behind the first n tokens, or more, as the cache does.
 func (t *table) Truncate(n int) {
 	for n < t.depth()*blockTokens {
 		t.pop()

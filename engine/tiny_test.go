@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"parley/internal/gguf"
@@ -19,6 +20,8 @@ type tiny struct {
 	meta   []gguf.KV                     // instead of or beyond the usual
 	change func(*gguf.TensorSource) bool // false drops the tensor
 	spm    bool                          // the vocabulary is SentencePiece-style
+
+	convolved bool // a short convolution is in place of attention in the first layer, as in LFM2
 }
 
 const (
@@ -106,6 +109,18 @@ func (m tiny) metadata() []gguf.KV {
 			meta = append(meta, kv)
 		}
 	}
+	if m.convolved {
+		meta[0].Value = gguf.ValueOf("lfm2")
+		meta = append(meta, gguf.KV{Key: "llama.shortconv.l_cache", Value: number(3)})
+		for i := range meta {
+			if name, ok := strings.CutPrefix(meta[i].Key, "llama."); ok {
+				meta[i].Key = "lfm2." + name
+			}
+			if meta[i].Key == "lfm2.attention.head_count_kv" {
+				meta[i].Value = gguf.ArrayOf([]int32{0, tinyKV})
+			}
+		}
+	}
 	return meta
 }
 
@@ -128,16 +143,30 @@ func (m tiny) tensors() (list []gguf.TensorSource) {
 	const kv = tinyDim / tinyHeads * tinyKV
 	vocab := uint64(len(m.vocabulary()))
 	add("token_embd.weight", 0, 1, tinyDim, vocab)
-	add("output_norm.weight", 1, 0.1, tinyDim)
+	if m.convolved {
+		add("token_embd_norm.weight", 1, 0.1, tinyDim)
+	} else {
+		add("output_norm.weight", 1, 0.1, tinyDim)
+	}
 	add("output.weight", 0, 0.6, tinyDim, vocab)
 	for i := range tinyLayers {
 		p := fmt.Sprintf("blk.%d.", i)
 		add(p+"attn_norm.weight", 1, 0.1, tinyDim)
 		add(p+"ffn_norm.weight", 1, 0.1, tinyDim)
-		add(p+"attn_q.weight", 0, 0.2, tinyDim, tinyDim)
-		add(p+"attn_k.weight", 0, 0.2, tinyDim, kv)
-		add(p+"attn_v.weight", 0, 0.2, tinyDim, kv)
-		add(p+"attn_output.weight", 0, 0.2, tinyDim, tinyDim)
+		if m.convolved && i == 0 {
+			add(p+"shortconv.in_proj.weight", 0, 0.2, tinyDim, 3*tinyDim)
+			add(p+"shortconv.conv.weight", 0, 0.6, 3, tinyDim)
+			add(p+"shortconv.out_proj.weight", 0, 0.4, tinyDim, tinyDim)
+		} else {
+			add(p+"attn_q.weight", 0, 0.2, tinyDim, tinyDim)
+			add(p+"attn_k.weight", 0, 0.2, tinyDim, kv)
+			add(p+"attn_v.weight", 0, 0.2, tinyDim, kv)
+			add(p+"attn_output.weight", 0, 0.2, tinyDim, tinyDim)
+		}
+		if m.convolved && i > 0 {
+			add(p+"attn_q_norm.weight", 1, 0.1, tinyDim/tinyHeads)
+			add(p+"attn_k_norm.weight", 1, 0.1, tinyDim/tinyHeads)
+		}
 		add(p+"ffn_gate.weight", 0, 0.2, tinyDim, tinyFFN)
 		add(p+"ffn_up.weight", 0, 0.2, tinyDim, tinyFFN)
 		add(p+"ffn_down.weight", 0, 0.2, tinyFFN, tinyDim)

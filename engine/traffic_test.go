@@ -81,12 +81,17 @@ func answer(t *testing.T, e *Engine, p llm.Prompt, params llm.Params, leave int)
 // One request has one answer: alone, with others beside it that come and
 // leave, behind anything in the cache, and the second time.
 func TestAnyRequestHasOneAnswer(t *testing.T) {
+	t.Run("attention", func(t *testing.T) { oneAnswerOf(t, tiny{}) })
+	t.Run("convolutions", func(t *testing.T) { oneAnswerOf(t, tiny{convolved: true}) })
+}
+
+func oneAnswerOf(t *testing.T, m tiny) {
 	const requests, rounds = 120, 2
 	of := func(i int) (llm.Prompt, llm.Params) { return anyRequest(rand.New(rand.NewPCG(uint64(i), 99))) }
 	alone := make([]string, requests)
 	kinds := map[string]int{}
 	for i := range alone {
-		e := tiny{}.open(t, Options{Threads: 1})
+		e := m.open(t, Options{Threads: 1})
 		p, params := of(i)
 		alone[i] = answer(t, e, p, params, 0)
 		for _, why := range []llm.Reason{llm.ReasonEnd, llm.ReasonStop, llm.ReasonLength} {
@@ -99,8 +104,8 @@ func TestAnyRequestHasOneAnswer(t *testing.T) {
 	if len(kinds) < 3 {
 		t.Fatalf("the answers end only as %v", kinds)
 	}
-	one := tiny{}.open(t, Options{}).model.KVBytes(tinyContext)
-	e := tiny{}.open(t, Options{Sequences: 4, Threads: 2, CacheBytes: 2 * one})
+	one := m.open(t, Options{}).model.KVBytes(tinyContext)
+	e := m.open(t, Options{Sequences: 4, Threads: 2, CacheBytes: 2 * one})
 	order := make(chan int)
 	var clients sync.WaitGroup
 	for client := range 8 {

@@ -17,6 +17,7 @@ type layerSpec struct {
 	heads, kvHeads   int        // query heads; key and value heads, each serving heads/kvHeads of them
 	keyDim, valueDim int        // of a head, as cached
 	latent           latentSpec // how keys and values are compressed, if they are
+	taps             int        // of a short convolution in place of attention, or 0
 	ffn              int        // inner width of the feed-forward part, or of each expert
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
@@ -50,6 +51,7 @@ type traits struct {
 	fusedGate   bool   // gate and up lie in one tensor, ffn_up
 	attnNorm    string // the name of the norm before attention, if not attn_norm
 	ffnNorm     string // of that before the feed-forward part, if not ffn_norm
+	outputNorm  string // of that before the output, if not output_norm
 }
 
 // pairing says which elements of a head are rotated together.
@@ -105,6 +107,7 @@ type architecture struct {
 	sections    bool    // pictures are rotated by several positions, text by one
 	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
+	convolved   bool    // layers without key and value heads have a short convolution in place of attention
 	growing     bool    // queries grow with their position where the metadata says so
 	clamped     bool    // queries, keys and values are cut where the metadata says so
 	yarnLogMul  float64 // what rope.scaling.yarn_log_multiplier is multiplied by; 0: it is not read
@@ -170,6 +173,8 @@ var architectures = map[string]architecture{
 	"hunyuan-moe":   {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, experts: true, expertsSum1: true, sharedFFN: true},
 	"seed_oss":      {traits: traits{pairing: halves, ffnNorm: "post_attention_norm"}},
 	"dots1":         {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true},
+	"lfm2":          {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true},
+	"lfm2moe":       {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true, experts: true, expertsSum1: true},
 	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 

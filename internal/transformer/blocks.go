@@ -3,7 +3,8 @@ package transformer
 // Who owns the memory of keys and values.
 //
 // A page is that of blockTokens positions in the layers of one group: those that
-// see all positions, and those with a window, which can do without old ones. A KV
+// see all positions, those with a window, which can do without old ones, and those that
+// carry something along (carried.go), of which there is a page for whole blocks only. A KV
 // and a Block refer to pages, and several may refer to one. A page that more than
 // one refers to is not written any more: who has to write copies it first.
 // Pages to which nobody refers are used again, so that a model holds at most what
@@ -20,18 +21,23 @@ const (
 const (
 	seesAll = iota
 	windowed
+	carried
 	groups
+
+	recent = groups // a KV's ring is a page of its own kind
+	kinds  = groups + 1
 )
 
 type page struct {
-	bytes []byte
-	users int
+	bytes  []byte    // keys and values
+	floats []float32 // or columns
+	users  int
 }
 
 // A memory is the pages of a model.
 type memory struct {
-	sizes [groups]int // of a page in bytes; 0: there are no such layers
-	free  [groups][]*page
+	sizes [kinds]int // of a page in bytes; 0: there are no such layers
+	free  [kinds][]*page
 	used  int64 // bytes that someone refers to
 }
 
@@ -42,10 +48,14 @@ func (m *memory) page(group int) *page {
 		p := m.free[group][n-1]
 		m.free[group] = m.free[group][:n-1]
 		clear(p.bytes)
+		clear(p.floats)
 		p.users = 1
 		return p
 	}
-	return &page{make([]byte, m.sizes[group]), 1}
+	if group == carried || group == recent {
+		return &page{floats: make([]float32, m.sizes[group]/4), users: 1}
+	}
+	return &page{bytes: make([]byte, m.sizes[group]), users: 1}
 }
 
 // release is called by each user once. A nil page has none.
@@ -67,6 +77,7 @@ func (m *memory) own(group int, p *page) *page {
 	}
 	q := m.page(group)
 	copy(q.bytes, p.bytes)
+	copy(q.floats, p.floats)
 	p.users--
 	return q
 }
@@ -80,13 +91,18 @@ func (m *Model) KVUsed() int64 { return m.memory.used }
 type Block struct {
 	memory *memory
 	pages  [groups]*page
+	held   int // positions
 }
 
 // Block refers to the i-th block of kv, which has to exist.
 func (kv *KV) Block(i int) *Block {
-	b := &Block{memory: kv.memory}
+	b := &Block{memory: kv.memory, held: min(blockTokens, kv.length-i*blockTokens)}
 	for g := range kv.pages {
-		if kv.memory.sizes[g] > 0 {
+		switch {
+		case kv.memory.sizes[g] == 0:
+		case g == carried && b.held < blockTokens:
+			b.pages[g] = kv.ending()
+		default:
 			b.pages[g] = kv.pages[g][i]
 			share(b.pages[g])
 		}
@@ -109,36 +125,41 @@ func (b *Block) Release() {
 }
 
 // Adopt makes b the i-th block of kv, in memory shared with it: in place of one
-// that holds the same, or behind the last one, of which then all positions are
-// held.
+// that holds the same, or behind the last one, and then kv ends where b does.
 func (kv *KV) Adopt(i int, b *Block) {
 	kv.check(b)
-	if i == kv.length/blockTokens && kv.length%blockTokens == 0 {
+	behind := i == kv.length/blockTokens && kv.length%blockTokens == 0
+	if behind {
 		kv.Truncate(kv.length) // no empty page stays behind
-		kv.length += blockTokens
-		for g := range kv.pages {
-			if kv.memory.sizes[g] > 0 {
-				kv.pages[g] = append(kv.pages[g], nil)
-			}
+		kv.length += b.held
+		kv.since = kv.length
+		if b.held < blockTokens && kv.memory.sizes[carried] > 0 {
+			kv.tail = b.pages[carried]
+			share(kv.tail)
 		}
 	}
 	for g := range kv.pages {
-		if kv.memory.sizes[g] > 0 {
-			share(b.pages[g])
-			kv.memory.release(g, kv.pages[g][i])
-			kv.pages[g][i] = b.pages[g]
+		if kv.memory.sizes[g] == 0 || g == carried && b.held < blockTokens {
+			continue
 		}
+		if behind {
+			kv.pages[g] = append(kv.pages[g], nil)
+		}
+		share(b.pages[g])
+		kv.memory.release(g, kv.pages[g][i])
+		kv.pages[g][i] = b.pages[g]
 	}
 }
 
-// Copy puts the first n positions of b, at most blockTokens, behind a kv of whole
-// blocks, in memory of its own.
+// Copy puts the first n positions of b, at most as many as it holds, behind a kv of
+// whole blocks, in memory of its own: none, where kv cannot go on behind them.
 func (kv *KV) Copy(b *Block, n int) {
 	if n == 0 {
 		return
 	}
-	kv.Adopt(kv.length/blockTokens, b)
-	kv.length -= blockTokens - n
+	start := kv.length
+	kv.Adopt(start/blockTokens, b)
+	kv.Truncate(start + n)
 	kv.reserve(kv.length) // which makes it its own
 }
 

@@ -102,7 +102,7 @@ func (c *Config) readMultipliers(r *reader) {
 func (c *Config) readLayers(r *reader) error {
 	arch := c.arch
 	heads := r.perLayer("attention.head_count", c.blocks, nil)
-	kvHeads := r.perLayer("attention.head_count_kv", c.blocks, heads)
+	kvHeads := r.readKVHeads(arch, c.blocks, heads)
 	ffn := r.perLayer("feed_forward_length", c.blocks, nil)
 	window, local := 0, make([]bool, c.blocks)
 	if arch.global > 0 && (arch.windowed == 0 || arch.windowed == c.Layers) {
@@ -119,6 +119,10 @@ func (c *Config) readLayers(r *reader) error {
 	if arch.perLayer {
 		c.perLayer = r.optional("embedding_length_per_layer_input", 0)
 	}
+	taps := 0
+	if arch.convolved {
+		taps = r.readTaps()
+	}
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
@@ -131,10 +135,15 @@ func (c *Config) readLayers(r *reader) error {
 				s.parallel = parallel
 			}
 		}
-		if s.heads%s.kvHeads != 0 {
-			r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
+		if s.kvHeads == 0 {
+			s.taps, s.heads = taps, 0
+		} else {
+			if s.heads%s.kvHeads != 0 {
+				r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
+			}
+			c.readHeads(r, &s, local[i])
 		}
-		if c.readHeads(r, &s, local[i]); r.err != nil {
+		if r.err != nil {
 			return r.err
 		}
 		if mixture.in(i) {
@@ -145,7 +154,7 @@ func (c *Config) readLayers(r *reader) error {
 			s.window = window
 			s.turns = len(c.turns) - 1
 		}
-		if !rotates || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
+		if !rotates || s.taps > 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
 			s.turns = -1
 		}
 		c.setRotated(r, &s, i)

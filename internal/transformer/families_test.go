@@ -304,9 +304,47 @@ func moreFamilies() []tiny {
 		post_ffw_norm_1.weight d
 		post_ffw_norm_2.weight d
 	`, count("embedding_length_per_layer_input", 0)), 6, 96, used, inner)
+	// Attention is in the second layer, or in the odd ones; all others have a short convolution.
+	convolved := func(name, architecture string, kvHeads []int32, taps int, layout string, meta ...gguf.KV) tiny {
+		r := of(name, architecture, `
+			/token_embd.weight d v
+			/token_embd_norm.weight d
+			attn_norm.weight d
+			odd:attn_q.weight d q
+			odd:attn_k.weight d k
+			odd:attn_v.weight d k
+			odd:attn_output.weight q d
+			odd:attn_q_norm.weight h
+			odd:attn_k_norm.weight h
+			even:shortconv.in_proj.weight d d+d+d
+			even:shortconv.conv.weight l d
+			even:shortconv.out_proj.weight d d
+		`+layout, append(meta, count("shortconv.l_cache", uint32(taps)), number("rope.freq_base", 1e6),
+			gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf(kvHeads)})...)
+		r.layers, r.sizes = len(kvHeads), map[string]int{"l": taps}
+		r.types = map[string]gguf.Type{"shortconv.conv.weight": gguf.F32}
+		return r
+	}
+	lfm2 := convolved("lfm2", "lfm2", []int32{0, 2, 0}, 3, gatedPart)
+	lfm2Four := convolved("lfm2-four-taps", "lfm2", []int32{0, 2}, 4, gatedPart)
+	lfm2Q := convolved("lfm2-q8_0", "lfm2", []int32{0, 2, 0}, 3, gatedPart)
+	lfm2Q.matrices = gguf.Q8_0
+	lfm2moe := with(convolved("lfm2moe", "lfm2moe", []int32{0, 2, 0, 2}, 3, `
+		ffn_norm.weight d
+		first:ffn_gate.weight d f
+		first:ffn_up.weight d f
+		first:ffn_down.weight f d
+		rest:ffn_gate_inp.weight d e
+		rest:ffn_gate_exps.weight d x e
+		rest:ffn_up_exps.weight d x e
+		rest:ffn_down_exps.weight x d e
+		rest:exp_probs_b.bias e
+	`, count("leading_dense_block_count", 1)), 6, 96, used, inner, count("expert_gating_func", 2))
+	lfm2moe.sizes["l"] = 3
 	sections := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 6, 6, 0})}
 
 	return []tiny{
+		lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
 		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),

@@ -64,7 +64,10 @@ type buffers struct {
 	groups        []kernel.Group
 	products      []kernel.Product
 	in            kernel.Input
-	pieces        []int // where rows begin that one thread stores, and the end
+	pieces        []int     // where rows begin that one thread stores, and the end
+	sequences     []int     // where rows begin of another sequence, and the end
+	gates         []float32 // (3·dim), what a short convolution reads
+	columns       []float32 // (dim), what it adds up, of the rows and of those before them
 	tiles         []tile
 	portions      []portion
 	views         []float32 // of spans of tiles
@@ -118,6 +121,7 @@ func (m *Model) Forward(steps []Step) ([][]float32, error) {
 	m.batch()
 	for _, s := range steps {
 		s.KV.length += len(s.Tokens)
+		s.KV.forgetColumns()
 	}
 	return w.results, nil
 }
@@ -177,7 +181,11 @@ func (m *Model) batch() {
 	for i := range m.layers {
 		l := &m.layers[i]
 		m.normalise(l.attnNorm, n)
-		m.attention(i, n)
+		if l.convolution != nil {
+			m.convolve(i, n)
+		} else {
+			m.attention(i, n)
+		}
 		if l.spec.parallel == parallel {
 			if l.ffnNorm != nil {
 				m.normalise(l.ffnNorm, n) // otherwise xn is what attention read
@@ -206,14 +214,17 @@ func (m *Model) batch() {
 // cutPieces keeps tokens together whose keys lie in the same lines of memory, so that
 // threads do not fight for them.
 func (w *buffers) cutPieces() {
-	w.pieces = w.pieces[:0]
+	w.pieces, w.sequences = w.pieces[:0], w.sequences[:0]
 	for i := range w.rows {
 		r, last := &w.rows[i], &w.rows[max(0, i-1)]
+		if i == 0 || r.kv != last.kv {
+			w.sequences = append(w.sequences, i)
+		}
 		if i == 0 || r.kv != last.kv || r.position%panelColumns == 0 {
 			w.pieces = append(w.pieces, i)
 		}
 	}
-	w.pieces = append(w.pieces, len(w.rows))
+	w.pieces, w.sequences = append(w.pieces, len(w.rows)), append(w.sequences, len(w.rows))
 }
 
 // eachRow calls do for every row, which may store keys and values.

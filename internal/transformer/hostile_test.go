@@ -221,6 +221,17 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{with("falcon-two-norms", without("blk.1.attn_norm.weight")), "blk.1.attn_norm.bias is not one"},
 		{with("qwen3vl", nil, gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 4, 4, 4})}), "qwen3vl.rope.dimension_sections has a fourth section"},
 		{with("ernie4_5-moe", nil, count("interleave_moe_layer_step", 0)), "ernie4_5-moe.interleave_moe_layer_step is 0"},
+		{of4("lfm2", nil, count("shortconv.l_cache", 1)), "lfm2.shortconv.l_cache is 1: from 2 to 16"},
+		{of4("lfm2", nil, count("shortconv.l_cache", 17)), "lfm2.shortconv.l_cache is 17"},
+		{of4("lfm2", nil, gguf.KV{Key: "llama.shortconv.l_cache", Value: gguf.ValueOf(absent)}), "lfm2.shortconv.l_cache is missing"},
+		{of4("lfm2", nil, count("shortconv.l_cache", 4)), "blk.0.shortconv.conv.weight has shape [3 128]"},
+		{of4("lfm2", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, -1, 0})}), "head_count_kv [1] is -1: from 0"},
+		{of4("lfm2", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 3, 0})}), "is 3, which does not divide"},
+		{of4("lfm2", nil, count("attention.head_count_kv", 0)), "lfm2.attention.head_count_kv is 0"},
+		{of4("lfm2", nil, count("attention.head_count_kv", 2)), "blk.0.attn_q"},
+		{of4("lfm2", nil, count("attention.sliding_window", 5)), "lfm2.attention.sliding_window is 5, which is not supported"},
+		{of4("lfm2", without("blk.2.shortconv.out_proj.weight")), "blk.2.shortconv.out_proj.weight is missing"},
+		{of4("lfm2", reshaped("blk.0.shortconv.in_proj.weight", 128, 128)), "blk.0.shortconv.in_proj.weight has shape [128 128]"},
 		{of4("gemma4", nil, count("attention.shared_kv_layers", 4)), "gemma4.attention.shared_kv_layers is 4 of 4 layers"},
 		{of4("gemma4", nil, count("attention.shared_kv_layers", 1)), "gemma4.attention.shared_kv_layers is 1: layer 2 has"},
 		{of4("gemma4", nil, count("attention.key_length_swa", 0)), "gemma4.attention.key_length_swa is 0"},
@@ -256,9 +267,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" {
+			if r.name != "gemma4" && r.name != "lfm2" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -40,6 +40,11 @@ type KV struct {
 	length int
 	// By group: a page each blockTokens positions.
 	pages [groups][]*page
+
+	// Of layers that carry something along (carried.go):
+	ring  *page // columns from the position since on; nil: none
+	since int
+	tail  *page // columns at the end of a part of a block with which nobody has gone on yet
 }
 
 // A kvLayout says where things lie in a page: for each layer of its group the keys,
@@ -61,12 +66,14 @@ type kvLayout struct {
 	kind         CacheType
 	group        []int // of each layer
 	keys, values []int // offset of each layer
-	sizes        [groups]int
+	sizes        [kinds]int
 	layers       []layerSpec
+	carried      carriedLayout
 }
 
-func newKVLayout(specs []layerSpec, kind CacheType) *kvLayout {
-	l := &kvLayout{kind: kind, layers: specs}
+func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
+	l := &kvLayout{kind: kind, layers: specs, carried: newCarriedLayout(specs, dim)}
+	l.sizes[carried], l.sizes[recent] = l.carried.sizes()
 	for i, s := range specs {
 		group := seesAll
 		if s.window > 0 {
@@ -154,9 +161,11 @@ func (m *Model) NewKV() *KV { return &KV{layout: m.kv, memory: &m.memory} }
 // CacheType is how the model's keys and values are stored.
 func (m *Model) CacheType() CacheType { return m.kv.kind }
 
-// KVBytes is the memory that a KV of so many tokens takes alone.
-func (m *Model) KVBytes(tokens int) (n int64) {
-	for _, size := range m.kv.sizes {
+// KVBytes is the memory that a KV of so many tokens takes alone, and the blocks that
+// others may refer to; of no tokens, what it takes besides blocks.
+func (m *Model) KVBytes(tokens int) int64 {
+	n := int64(m.kv.sizes[recent])
+	for _, size := range m.kv.sizes[:groups] {
 		n += int64(blocksFor(tokens)) * int64(size)
 	}
 	return n
@@ -174,15 +183,23 @@ func (kv *KV) Bytes() (n int64) {
 			}
 		}
 	}
+	if kv.ring != nil {
+		n += int64(kv.layout.sizes[recent])
+	}
 	return n
 }
 
 // Truncate forgets all but the first n tokens, and the blocks behind. More than
-// there are changes nothing.
+// there are changes nothing. Where the sequence could not go on behind them (see
+// carried.go), it forgets more, up to the last whole block.
 func (kv *KV) Truncate(n int) {
-	kv.length = min(kv.length, max(0, n))
+	if n = max(0, n); n < kv.length {
+		kv.length = kv.behind(n)
+		kv.since = min(kv.since, kv.length)
+		kv.dropTail()
+	}
 	for g, pages := range kv.pages {
-		kept := min(blocksFor(kv.length), len(pages))
+		kept := min(kv.pagesFor(g, kv.length), len(pages))
 		for _, p := range pages[kept:] {
 			kv.memory.release(g, p)
 		}
@@ -193,10 +210,13 @@ func (kv *KV) Truncate(n int) {
 
 // Release forgets everything. A KV that is used no more has to be released, or
 // its memory counts as used.
-func (kv *KV) Release() { kv.Truncate(0) }
+func (kv *KV) Release() {
+	kv.Truncate(0)
+	kv.dropRing()
+}
 
-// CopyPrefix makes kv hold the first n tokens of src, at most as many as src has.
-// Whole blocks are shared.
+// CopyPrefix makes kv hold the first n tokens of src, at most as many as src has, or
+// fewer as in Truncate. Whole blocks are shared.
 func (kv *KV) CopyPrefix(src *KV, n int) {
 	if kv.layout != src.layout {
 		panic("transformer: keys and values of another model")
@@ -214,18 +234,27 @@ func (kv *KV) CopyPrefix(src *KV, n int) {
 	}
 }
 
+// pagesFor is how many pages of a group there are for so many tokens.
+func (kv *KV) pagesFor(group, tokens int) int {
+	if group == carried {
+		return tokens / blockTokens
+	}
+	return blocksFor(tokens)
+}
+
 func blocksFor(tokens int) int { return (tokens + blockTokens - 1) / blockTokens }
 
 // reserve makes room for n tokens, in all of which behind those held one may write.
 func (kv *KV) reserve(n int) {
-	for g, size := range kv.layout.sizes {
+	kv.recall()
+	for g, size := range kv.layout.sizes[:groups] {
 		if size == 0 {
 			continue
 		}
-		if last := kv.length / blockTokens; kv.length%blockTokens > 0 {
+		if last := kv.length / blockTokens; kv.length%blockTokens > 0 && g != carried {
 			kv.pages[g][last] = kv.memory.own(g, kv.pages[g][last])
 		}
-		for len(kv.pages[g]) < blocksFor(n) {
+		for len(kv.pages[g]) < kv.pagesFor(g, n) {
 			kv.pages[g] = append(kv.pages[g], kv.memory.page(g))
 		}
 	}

@@ -54,8 +54,9 @@ type layer struct {
 	qb, kb, vb, ob []float32     // biases of the four
 	qNorm, kNorm   *norm
 	vNorm          *norm
-	latent         *latent   // in place of q, k and v
-	sinks          []float32 // (heads), what each head may see that is no token
+	latent         *latent      // in place of q, k and v
+	convolution    *convolution // in place of attention
+	sinks          []float32    // (heads), what each head may see that is no token
 	attnPost       *norm
 
 	ffnNorm    *norm
@@ -137,7 +138,7 @@ func read(f *gguf.File, o Options) (*Model, error) {
 	if l.err != nil {
 		return nil, fmt.Errorf("transformer: %w", l.err)
 	}
-	m.kv = newKVLayout(c.layers, o.Cache)
+	m.kv = newKVLayout(c.layers, c.Dim, o.Cache)
 	m.memory.sizes = m.kv.sizes
 	m.batchTokens = batchTokens
 	if r := &c.layers[len(c.layers)-1].routing; r.experts > 0 {
@@ -185,6 +186,9 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 		if l.latent != nil {
 			l.latent.each(func(w *kernel.Matrix) { n += int64(of(w)) })
 		}
+		if l.convolution != nil {
+			n += int64(of(&l.convolution.in) + of(&l.convolution.out))
+		}
 		if l.shared != nil {
 			n += int64(of(&l.shared.gate) + of(&l.shared.up) + of(&l.shared.down))
 		}
@@ -198,7 +202,7 @@ func (l *loader) model(m *Model) {
 	c := &m.config
 	m.embed = l.embedding("token_embd.weight", c.Dim)
 	c.Vocab = m.embed.Rows
-	m.norm = l.norm("output_norm", c.arch.traits, c.Dim)
+	m.norm = l.norm(cmp.Or(c.arch.outputNorm, "output_norm"), c.arch.traits, c.Dim)
 	m.output = m.embed
 	if l.has("output.weight") && !c.arch.tied {
 		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
@@ -246,21 +250,30 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 			w.scale = v[0]
 		}
 	}
-	if s.latent.rank > 0 {
-		w.latent = l.latent(p, dim, &s)
+	if s.taps > 0 {
+		w.convolution = l.convolution(p, dim, s.taps)
 	} else {
-		l.projections(&w, p, dim)
+		l.attention(&w, p, dim)
 	}
-	if s.sinks {
-		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
-	}
-	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())
 	if s.routing.experts > 0 {
 		l.mixture(&w, p, dim)
 	} else {
 		w.experts = []expert{l.expert(p, "", s.ffn, dim, &s)}
 	}
 	return w
+}
+
+func (l *loader) attention(w *layer, p string, dim int) {
+	s := &w.spec
+	if s.latent.rank > 0 {
+		w.latent = l.latent(p, dim, s)
+	} else {
+		l.projections(w, p, dim)
+	}
+	if s.sinks {
+		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
+	}
+	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())
 }
 
 // norms reads the norms of a layer.
@@ -286,7 +299,7 @@ func (l *loader) norms(w *layer, p string, dim int) {
 		w.attnPost = l.norm(p+"post_attention_norm", s.traits, dim)
 		w.ffnPost = l.norm(p+"post_ffw_norm", s.traits, dim)
 	}
-	if s.qkNormMaybe && !l.has(p+"attn_q_norm.weight") {
+	if s.taps > 0 || s.qkNormMaybe && !l.has(p+"attn_q_norm.weight") {
 		return
 	}
 	if s.valueNorm {

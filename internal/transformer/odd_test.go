@@ -26,7 +26,7 @@ func oddRecipes() (list []tiny) {
 		}
 		if !strings.Contains(r.layout, ":") {
 			r.layers = 1
-		} else if name != "gemma4" {
+		} else if !slices.ContainsFunc(r.meta, func(kv gguf.KV) bool { return kv.Value.Kind == gguf.Array }) {
 			r.layers = 2
 		}
 		r.ffn = min(r.ffn, 192)

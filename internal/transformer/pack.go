@@ -30,6 +30,9 @@ func (l *layer) matrices() []*kernel.Matrix {
 	if l.latent != nil {
 		l.latent.each(func(w *kernel.Matrix) { list = append(list, w) })
 	}
+	if l.convolution != nil {
+		list = append(list, &l.convolution.in, &l.convolution.out)
+	}
 	ask := func(e *expert) { list = append(list, &e.gate, &e.up, &e.down) }
 	for i := range l.experts {
 		ask(&l.experts[i])

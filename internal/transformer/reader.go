@@ -55,6 +55,11 @@ func (r *reader) optional(key string, otherwise int) int {
 
 // perLayer reads one number for all layers, or an array of one for each.
 func (r *reader) perLayer(key string, layers int, otherwise []int) []int {
+	return r.perLayerFrom(1, key, layers, otherwise)
+}
+
+// perLayerFrom is perLayer of numbers that are not less than least, 0 or 1, in an array.
+func (r *reader) perLayerFrom(least int64, key string, layers int, otherwise []int) []int {
 	if v, ok := r.f.Value(r.prefix + key); ok && v.Kind == gguf.Array {
 		list, _, err := r.f.Ints(r.prefix + key)
 		if err != nil {
@@ -69,8 +74,8 @@ func (r *reader) perLayer(key string, layers int, otherwise []int) []int {
 		}
 		out := make([]int, layers)
 		for i, n := range list {
-			if n <= 0 || n > limits.ModelWidth.Int64() {
-				r.fail(key, "[%d] is %d: from 1 to %d is supported (limit %s)", i, n, limits.ModelWidth.Int(), limits.ModelWidth.Name)
+			if n < least || n > limits.ModelWidth.Int64() {
+				r.fail(key, "[%d] is %d: from %d to %d is supported (limit %s)", i, n, least, limits.ModelWidth.Int(), limits.ModelWidth.Name)
 			}
 			out[i] = int(n)
 		}

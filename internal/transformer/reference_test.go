@@ -35,6 +35,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		}
 		for p := range ids {
 			reads[p] = referenceNorm(x[p], l.attnNorm)
+			if l.convolution != nil {
+				continue
+			}
 			if l.latent != nil {
 				q[p], k[p], v[p] = referenceLatent(m, l, reads[p], p)
 			} else {
@@ -87,7 +90,11 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			if s.parallel == parallel && l.ffnNorm != nil {
 				n = referenceNorm(x[p], l.ffnNorm)
 			}
-			add(referenceMul(&l.o, seen, l.ob), l.attnPost)
+			if l.convolution != nil {
+				add(referenceConvolution(l.convolution, reads[:p+1]), nil)
+			} else {
+				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
+			}
 			if s.parallel != parallel {
 				n = referenceNorm(x[p], l.ffnNorm)
 			}
@@ -115,6 +122,26 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		}
 	}
 	return out
+}
+
+// referenceConvolution is what a short convolution makes of the last of some tokens.
+func referenceConvolution(c *convolution, reads [][]float64) []float64 {
+	sum := make([]float64, len(reads[0]))
+	for t, tap := range c.taps {
+		p := len(reads) - len(c.taps) + t
+		if p < 0 {
+			continue
+		}
+		gates := referenceMul(&c.in, reads[p], nil)
+		for d := range sum {
+			sum[d] += float64(tap[d]) * gates[d] * gates[2*len(sum)+d]
+		}
+	}
+	gates := referenceMul(&c.in, reads[len(reads)-1], nil)
+	for d := range sum {
+		sum[d] *= gates[len(sum)+d]
+	}
+	return referenceMul(&c.out, sum, nil)
 }
 
 func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
