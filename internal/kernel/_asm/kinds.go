@@ -107,6 +107,8 @@ type kind256 struct {
 	group  int // columns of one scale: 16 or 32
 	bias   int
 	size   int // what a number is at most, without what bias adds where that is not 8 or 16
+	apart  int // groups so far apart
+	alike  int // are so many made of the same lines; 0: one
 	pair   int // the line that has the scale and that of the minima, or −1: a scale in the last one
 	quad   func(u unpacker, line func(int) Mem, group, quad int) VecVirtual
 	scale  func(u unpacker, line func(int) Mem, group int) VecVirtual
@@ -128,13 +130,13 @@ func place(group, quad int) (p, k, i int) { return group / 8, group / 2 % 4, gro
 
 var kinds256 = []kind256{
 	{
-		name: "Q4_K", size: 15, lines: 36, group: 32, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
+		name: "Q4_K", size: 15, lines: 36, group: 32, apart: 1, alike: 2, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			return u.bits(line(4+8*(group/2)+quad), group%2*4, 15)
 		},
 	},
 	{
-		name: "Q5_K", size: 31, lines: 44, group: 32, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
+		name: "Q5_K", size: 31, lines: 44, group: 32, apart: 1, alike: 2, pair: 0, scale: scaleQ4_K, minima: minimaQ4_K,
 		order: func(word int) int {
 			switch {
 			case 4 <= word && word < 12:
@@ -151,7 +153,7 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "Q6_K", size: 32, lines: 53, group: 16, bias: 32, pair: -1,
+		name: "Q6_K", size: 32, lines: 53, group: 16, apart: 2, alike: 4, bias: 32, pair: -1,
 		order: func(word int) int {
 			switch i := word % 8; {
 			case word >= 48:
@@ -175,7 +177,7 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "Q3_K", size: 4, lines: 28, group: 16, bias: 4, pair: -1,
+		name: "Q3_K", size: 4, lines: 28, group: 16, apart: 2, alike: 4, bias: 4, pair: -1,
 		order: func(word int) int {
 			switch {
 			case word >= 24:
@@ -200,7 +202,7 @@ var kinds256 = []kind256{
 		},
 	},
 	{
-		name: "Q2_K", size: 3, lines: 21, group: 16, pair: 20,
+		name: "Q2_K", size: 3, lines: 21, group: 16, apart: 2, alike: 4, pair: 20,
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {
 			p, k, i := place(group, quad)
 			return u.bits(line(4+8*p+i), 2*k, 3)

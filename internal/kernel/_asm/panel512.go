@@ -30,32 +30,56 @@ func registers(n int) []VecVirtual {
 	return r
 }
 
-// constants are kept in registers, each made once for a function.
-type constants512 map[string]VecVirtual
+// operations512 are the operations, with what is kept in registers.
+type operations512 struct {
+	constants map[string]VecVirtual // each made once for a function
+	lines     map[int]VecVirtual    // while several quads are made of them; nil: they are read for each
+}
 
-func (c constants512) bytes(v byte) VecVirtual {
+// of is the line, in a register if it is kept there.
+func (c *operations512) of(line Mem) Op {
+	if c.lines == nil {
+		return line
+	}
+	r, ok := c.lines[line.Disp]
+	if !ok {
+		r = ZMM()
+		VMOVDQU32(line, r)
+		c.lines[line.Disp] = r
+	}
+	return r
+}
+
+// keep lets what f does read a line once.
+func (c *operations512) keep(f func()) {
+	c.lines = map[int]VecVirtual{}
+	f()
+	c.lines = nil
+}
+
+func (c *operations512) bytes(v byte) VecVirtual {
 	return c.once(string(rune(v)), func(r VecVirtual) { VPBROADCASTB(repeatedBytes(v), r) })
 }
 
-func (c constants512) table(name string, levels [16]int8) VecVirtual {
+func (c *operations512) table(name string, levels [16]int8) VecVirtual {
 	return c.once(name, func(r VecVirtual) { VBROADCASTI32X4(tableOf(name, levels), r) })
 }
 
-func (c constants512) once(name string, load func(r VecVirtual)) VecVirtual {
-	r, ok := c[name]
+func (c *operations512) once(name string, load func(r VecVirtual)) VecVirtual {
+	r, ok := c.constants[name]
 	if !ok {
 		r = ZMM()
 		load(r)
-		c[name] = r
+		c.constants[name] = r
 	}
 	return r
 }
 
 // bits is the numbers under mask of the line shifted right (or left).
-func (c constants512) bits(line Mem, by int, mask byte) VecVirtual {
+func (c *operations512) bits(line Mem, by int, mask byte) VecVirtual {
 	v := ZMM()
 	if by == 0 {
-		VPANDD(line, c.bytes(mask), v)
+		VPANDD(c.of(line), c.bytes(mask), v)
 		return v
 	}
 	v = c.shifted(line, by)
@@ -64,22 +88,25 @@ func (c constants512) bits(line Mem, by int, mask byte) VecVirtual {
 }
 
 // orBits adds those to v, which has none there.
-func (c constants512) orBits(v VecVirtual, line Mem, by int, mask byte) {
+func (c *operations512) orBits(v VecVirtual, line Mem, by int, mask byte) {
 	VPTERNLOGD(U8(0xf8), c.bytes(mask), c.shifted(line, by), v) // v | line&mask
 }
 
-func (constants512) lookUp(v, table VecVirtual) VecVirtual {
+func (*operations512) lookUp(v, table VecVirtual) VecVirtual {
 	VPSHUFB(v, table, v)
 	return v
 }
 
-func (constants512) plain(line Mem) VecVirtual {
+func (*operations512) plain(line Mem) VecVirtual {
 	v := ZMM()
 	VMOVDQU32(line, v)
 	return v
 }
 
-func (constants512) shifted(v Op, by int) VecVirtual {
+func (c *operations512) shifted(v Op, by int) VecVirtual {
+	if line, ok := v.(Mem); ok {
+		v = c.of(line)
+	}
 	out := ZMM()
 	switch {
 	case by > 0:
@@ -92,21 +119,21 @@ func (constants512) shifted(v Op, by int) VecVirtual {
 	return out
 }
 
-func (constants512) and(v VecVirtual, mask uint32) VecVirtual {
+func (*operations512) and(v VecVirtual, mask uint32) VecVirtual {
 	VPANDD_BCST(repeatedIntsOf(mask), v, v)
 	return v
 }
 
-func (constants512) or(v, other VecVirtual, mask uint32) {
+func (*operations512) or(v, other VecVirtual, mask uint32) {
 	VPTERNLOGD_BCST(U8(0xf8), repeatedIntsOf(mask), other, v)
 }
 
-func (constants512) minus(v VecVirtual, n uint32) VecVirtual {
+func (*operations512) minus(v VecVirtual, n uint32) VecVirtual {
 	VPSUBD_BCST(repeatedIntsOf(n), v, v)
 	return v
 }
 
-func (constants512) signed(v VecVirtual, bits int) VecVirtual {
+func (*operations512) signed(v VecVirtual, bits int) VecVirtual {
 	VPSRAD(U8(32-bits), v, v)
 	return v
 }
@@ -129,11 +156,11 @@ type floatSums512 struct {
 	p     *panelFunc
 	acc   []VecVirtual
 	local Mem // where registers do not suffice
-	c     constants512
+	c     *operations512
 }
 
 func (f *floatSums512) begin(p *panelFunc, inMemory bool) {
-	f.p, f.c = p, constants512{}
+	f.p, f.c = p, &operations512{constants: map[string]VecVirtual{}}
 	if inMemory {
 		if f.local.Base == nil {
 			f.local = AllocLocal(64 * p.width)
@@ -234,10 +261,19 @@ func (b *blocks32x512) chunk(p *panelFunc) {
 				VPBROADCASTD(p.word(words32*block+whole32, t), s)
 			}
 		}
-		for quad := range 8 {
+		multiply := func(quad int) {
 			w := k.quad(b.c, line, quad)
 			for t := range sum {
 				vnni("VPDPBUSD", p.four(64, t, 8*block+quad), w, sum[t])
+			}
+		}
+		if p.width <= fewTokens {
+			for i := range 4 {
+				b.c.keep(func() { multiply(i); multiply(i + 4) })
+			}
+		} else {
+			for quad := range 8 {
+				multiply(quad)
 			}
 		}
 		for t, s := range sum {
@@ -268,35 +304,41 @@ func (b *blocks256x512) chunk(p *panelFunc) {
 	line := k.at(p.line)
 	total := registers(p.width)
 	groups := 256 / k.group
-	for g := range groups {
-		sum := registers(p.width)
-		for t, s := range sum {
-			switch k.bias {
-			case 0:
-				clearAll(s)
-			case 4:
-				VPBROADCASTD(p.word(sixteens+g, t), s)
-				VPSRAD(U8(3), s, s)
-			case 32:
-				VPBROADCASTD(p.word(sixteens+g, t), s)
-			case 128:
-				VPBROADCASTD(p.word(thirtyTwos+g, t), s)
+	first := true
+	for _, set := range k.sets(p.width) {
+		sums := make([][]VecVirtual, len(set))
+		for i, g := range set {
+			sums[i] = registers(p.width)
+			for t, s := range sums[i] {
+				b.start(s, g, t)
 			}
 		}
 		for quad := range k.group / 4 {
-			w := k.quad(b.c, line, g, quad)
-			for t := range sum {
-				vnni("VPDPBUSD", p.four(256, t, g*k.group/4+quad), w, sum[t])
+			multiply := func() {
+				for i, g := range set {
+					w := k.quad(b.c, line, g, quad)
+					for t, s := range sums[i] {
+						vnni("VPDPBUSD", p.four(256, t, g*k.group/4+quad), w, s)
+					}
+				}
+			}
+			if len(set) > 1 {
+				b.c.keep(multiply)
+			} else {
+				multiply()
 			}
 		}
-		scale := k.scale(b.c, line, g)
-		for t, s := range sum {
-			if g == 0 {
-				VPMULLD(scale, s, total[t])
-				continue
+		for i, g := range set {
+			scale := k.scale(b.c, line, g)
+			for t, s := range sums[i] {
+				if first {
+					VPMULLD(scale, s, total[t])
+					continue
+				}
+				VPMULLD(scale, s, s)
+				VPADDD(s, total[t], total[t])
 			}
-			VPMULLD(scale, s, s)
-			VPADDD(s, total[t], total[t])
+			first = false
 		}
 	}
 	d := ZMM()
@@ -311,9 +353,9 @@ func (b *blocks256x512) chunk(p *panelFunc) {
 	if k.minima == nil {
 		return
 	}
-	low, first := registers(p.width), pairs16
+	low, pairs := registers(p.width), pairs16
 	if k.group == 32 {
-		first = pairs32
+		pairs = pairs32
 	}
 	for _, l := range low {
 		clearAll(l)
@@ -321,11 +363,54 @@ func (b *blocks256x512) chunk(p *panelFunc) {
 	for i := range groups / 2 {
 		m := k.minima(b.c, line, i)
 		for t, l := range low {
-			vnni("VPDPWSSD", p.word(first+i, t), m, l)
+			vnni("VPDPWSSD", p.word(pairs+i, t), m, l)
 		}
 	}
 	d = floatsOf(line(k.pair), true)
 	for t, l := range low {
 		b.subtract(t, l, d, p.word(scaleOf256, t))
 	}
+}
+
+// start makes s what the sum of a group starts from.
+func (b *blocks256x512) start(s VecVirtual, group, t int) {
+	switch b.kind.bias {
+	case 0:
+		clearAll(s)
+	case 4:
+		VPBROADCASTD(b.p.word(sixteens+group, t), s)
+		VPSRAD(U8(3), s, s)
+	case 32:
+		VPBROADCASTD(b.p.word(sixteens+group, t), s)
+	case 128:
+		VPBROADCASTD(b.p.word(thirtyTwos+group, t), s)
+	}
+}
+
+// fewTokens is how many there are at most where a core computes faster than it gets
+// weights from memory, and registers are left: then lines are kept in them.
+const fewTokens = 4
+
+// sets are groups that are made of the same lines, and have sums at the same time.
+func (k *kind256) sets(width int) (sets [][]int) {
+	step, n := max(1, k.apart), max(1, k.alike)
+	for at := 0; at < 256/k.group; at += step * n {
+		for j := range step {
+			set := make([]int, n)
+			for i := range set {
+				set[i] = at + j + i*step
+			}
+			switch {
+			case width > fewTokens:
+				for _, g := range set {
+					sets = append(sets, []int{g})
+				}
+			case width*n > 8 && n == 4:
+				sets = append(sets, []int{set[0], set[2]}, []int{set[1], set[3]})
+			default:
+				sets = append(sets, set)
+			}
+		}
+	}
+	return sets
 }
