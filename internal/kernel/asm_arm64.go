@@ -79,11 +79,6 @@ func expSumNEON(acc *[16]float32, x *float32, chunks int, scale float32, largest
 //go:noescape
 func putF16NEON(dst *byte, x *float32, chunks int)
 
-// addRowsF16NEON is AddRowsF16 for chunks of 16 numbers of each row.
-//
-//go:noescape
-func addRowsF16NEON(out *float32, v *byte, rowBytes int, rows int, chunks int, p *float32)
-
 // readNEON reads chunks of 256 bytes, and returns something of them.
 //
 //go:noescape

@@ -1193,51 +1193,6 @@ loop:
 	BNE loop
 	RET
 
-// func addRowsF16NEON(out *float32, v *byte, rowBytes int, rows int, chunks int, p *float32)
-TEXT ·addRowsF16NEON(SB), NOSPLIT, $0-48
-	MOVD out+0(FP), R0
-	MOVD v+8(FP), R1
-	MOVD rowBytes+16(FP), R2
-	MOVD chunks+32(FP), R4
-
-chunk:
-	WORD $0x3dc00000 // ldr q0, [x0, #0]
-	WORD $0x3dc00401 // ldr q1, [x0, #16]
-	WORD $0x3dc00802 // ldr q2, [x0, #32]
-	WORD $0x3dc00c03 // ldr q3, [x0, #48]
-	MOVD R1, R6
-	MOVD rows+24(FP), R3
-	MOVD p+40(FP), R5
-
-row:
-	WORD $0x3dc000c4 // ldr q4, [x6, #0]
-	WORD $0x4e217885 // fcvtl2 v5.4s, v4.8h
-	WORD $0x0e217884 // fcvtl v4.4s, v4.4h
-	WORD $0x3dc004c6 // ldr q6, [x6, #16]
-	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
-	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
-	WORD $0xbc4044a8 // ldr s8, [x5], #4
-	WORD $0x4f889084 // fmul v4.4s, v4.4s, v8.s[0]
-	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
-	WORD $0x4f8890a5 // fmul v5.4s, v5.4s, v8.s[0]
-	WORD $0x4e25d421 // fadd v1.4s, v1.4s, v5.4s
-	WORD $0x4f8890c6 // fmul v6.4s, v6.4s, v8.s[0]
-	WORD $0x4e26d442 // fadd v2.4s, v2.4s, v6.4s
-	WORD $0x4f8890e7 // fmul v7.4s, v7.4s, v8.s[0]
-	WORD $0x4e27d463 // fadd v3.4s, v3.4s, v7.4s
-	ADD R2, R6
-	SUBS $1, R3, R3
-	BNE row
-	WORD $0x3d800000 // str q0, [x0, #0]
-	WORD $0x3d800401 // str q1, [x0, #16]
-	WORD $0x3d800802 // str q2, [x0, #32]
-	WORD $0x3d800c03 // str q3, [x0, #48]
-	ADD $64, R0
-	ADD $32, R1
-	SUBS $1, R4, R4
-	BNE chunk
-	RET
-
 // func readNEON(x *byte, chunks int) uint64
 TEXT ·readNEON(SB), NOSPLIT, $0-24
 	MOVD x+0(FP), R0

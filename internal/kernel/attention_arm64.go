@@ -2,8 +2,6 @@
 
 package kernel
 
-//go:generate sh -c "cd _asm && go run ./arm64 -part attention -out ../attention_asm_arm64.s -stubs ../attention_asm_arm64.go"
-
 // A panelsFunc is addPanelsGo or addBytesGo, a dotFunc dotPanelsGo, for a number of rows.
 type (
 	panelsFunc func(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, fresh bool)

@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-//go:generate sh -c "cd _asm && go run . -out ../asm_amd64.s -stubs ../asm_amd64.go -pkg kernel && go run . -part panels -out ../panel_amd64.s -stubs ../panel_amd64.go -pkg kernel"
-
 const (
 	avx2   implementation = "avx2"
 	avx512 implementation = "avx512" // with VNNI; what is not a dot product stays AVX2

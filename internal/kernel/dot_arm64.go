@@ -10,8 +10,6 @@ import (
 	"golang.org/x/sys/cpu"
 )
 
-//go:generate sh -c "cd _asm && go run ./arm64 -part rows -out ../asm_arm64.s -stubs ../asm_arm64.go && go run ./arm64 -part panels -out ../panel_arm64.s -stubs ../panel_arm64.go"
-
 const neon implementation = "neon" // with dot products
 
 // available is what this processor can run, the best first. All of Apple's have dot products.
@@ -129,14 +127,6 @@ func putF16(dst []byte, x []float32) int {
 	}
 	putF16NEON(&dst[0], &x[0], len(x)/8)
 	return len(x) &^ 7
-}
-
-func addRowsF16(out []float32, v []byte, p []float32) int {
-	if chosen == goOnly || len(out) < lanes || len(p) == 0 {
-		return 0
-	}
-	addRowsF16NEON(&out[0], &v[0], 2*len(out), len(p), len(out)/lanes, &p[0])
-	return len(out) &^ (lanes - 1)
 }
 
 // read touches all of b and returns something of it.

@@ -60,6 +60,14 @@ run() {
   tested+="  $set: $where"$'\n'
 }
 
+echo 'kernels: the assembly is what its generators write'
+mkdir "$bin/written"
+cp -r internal/kernel/_asm "$bin/written/"
+(cd "$bin/written" && GOFLAGS=-mod=readonly sh -e) < <(sed -n 's|^//go:generate ||p' internal/kernel/generate.go)
+for f in "$bin"/written/*.*; do
+  cmp "$f" "internal/kernel/${f##*/}" || { echo "write it anew: go generate ./internal/kernel" >&2; exit 1; }
+done
+
 # here is the set that this processor runs by itself.
 build "$host" "$host"
 here=$(cd internal/kernel && "$bin/$host-kernel" -test.v -test.run '^TestExpectedKernel$' | sed -n 's/.*running "\(.*\)".*/\1/p')

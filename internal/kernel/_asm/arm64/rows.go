@@ -16,7 +16,6 @@ func rows(p *program) {
 	p.swiGLU()
 	p.expSum()
 	p.putF16()
-	p.addRows()
 	p.read()
 	p.multiplyAdds()
 }
@@ -312,42 +311,6 @@ func (p *program) putF16() {
 		f.line("ADD $32, R1")
 		f.line("ADD $16, R0")
 		f.next(2, "loop")
-		f.line("RET")
-	})
-}
-
-// addRows keeps 16 numbers of out in registers while it goes over the rows.
-func (p *program) addRows() {
-	p.function("addRowsF16NEON", "is AddRowsF16 for chunks of 16 numbers of each row.", 0, []parameter{{"out", "*float32"}, {"v", "*byte"}, {"rowBytes", "int"}, {"rows", "int"}, {"chunks", "int"}, {"p", "*float32"}}, "", func(f *function) {
-		const out, v, rowBytes, rows, chunks, factor, at = 0, 1, 2, 3, 4, 5, 6
-		f.load("out", out)
-		f.load("v", v)
-		f.load("rowBytes", rowBytes)
-		f.load("chunks", chunks)
-		acc := f.vectors(4)
-		f.label("chunk")
-		for i, a := range acc {
-			f.ld(16, a, out, 16*i)
-		}
-		f.line("MOVD R%d, R%d", v, at)
-		f.load("rows", rows)
-		f.load("p", factor)
-		f.label("row")
-		w, _ := f.sixteenFloats("F16", at, 0)
-		x := f.vector()
-		f.ldNext(x, factor)
-		for i, a := range acc {
-			f.times(w[i], w[i], x, 0)
-			f.fadd(a, a, w[i])
-		}
-		f.line("ADD R%d, R%d", rowBytes, at)
-		f.next(rows, "row")
-		for i, a := range acc {
-			f.st(16, a, out, 16*i)
-		}
-		f.line("ADD $64, R%d", out)
-		f.line("ADD $32, R%d", v)
-		f.next(chunks, "chunk")
 		f.line("RET")
 	})
 }
