@@ -17,22 +17,27 @@ import (
 // A Format is how a talk is written to a file.
 type Format string
 
-// The formats. All can be read, too, and only FormatParley
+// The formats. All but FormatMarkdown can be read, too, and only FormatParley
 // has everything in it.
 const (
 	FormatParley      Format = "parley"      // an Archive, in JSON
 	FormatSillyTavern Format = "sillytavern" // SillyTavern's chats, in lines of JSON
 	FormatTextgen     Format = "textgen"     // text-generation-webui's history, in JSON
 	FormatMessages    Format = "messages"    // messages as OpenAI's protocol has them, in JSON
+	FormatLlama       Format = "llamacpp"    // a conversation of the page of llama.cpp's server, in lines of JSON
+	FormatMarkdown    Format = "markdown"    // for people
 )
 
 // Formats are all that there are.
-var Formats = []Format{FormatParley, FormatSillyTavern, FormatTextgen, FormatMessages}
+var Formats = []Format{FormatParley, FormatSillyTavern, FormatTextgen, FormatMessages, FormatLlama, FormatMarkdown}
 
 // ContentType is the media type of a file in the format.
 func (f Format) ContentType() string {
-	if f == FormatSillyTavern {
+	switch f {
+	case FormatSillyTavern, FormatLlama:
 		return "application/x-ndjson"
+	case FormatMarkdown:
+		return "text/markdown; charset=utf-8"
 	}
 	return "application/json"
 }
@@ -52,8 +57,8 @@ func (t *Tree) Archive() Archive {
 	return a
 }
 
-// Export writes a session: all of it as FormatParley, else the talk up to its
-// head.
+// Export writes a session: all of it as FormatParley, all that is not deleted
+// as FormatLlama, else the talk up to its head.
 func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, error) {
 	t, err := s.Tree(ctx, id)
 	if err != nil {
@@ -69,6 +74,11 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 		return toTextgen(t), nil
 	case FormatMessages:
 		return toMessages(t), nil
+	case FormatLlama:
+		return toLlama(t), nil
+	case FormatMarkdown:
+		user, err := s.userOf(ctx, t.Session.Now())
+		return toMarkdown(t, user), err
 	}
 	return nil, llm.Errorf(llm.Invalid, "as", "there is no format %q; there are %v", wire.Short(string(f)), Formats)
 }
@@ -176,10 +186,16 @@ func (s *Sessions) called(ctx context.Context, names []string) (all []Member, er
 }
 
 var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
-	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui or messages as OpenAI's clients send them (JSON)"}
+	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui, messages as OpenAI's clients send them or a conversation of llama.cpp's page"}
 
 // read tells the formats apart.
 func (r *reader) read(data []byte) error {
+	if IsWhole(data) {
+		return &llm.Error{Code: llm.Unreadable, Message: "the file is the archive of a whole server", Hint: "POST /parley/v1/import takes it, or parley session import"}
+	}
+	if llamaLines(bytes.TrimSpace(data)) {
+		return r.llama(data)
+	}
 	first, rest, _ := bytes.Cut(data, []byte("\n"))
 	if len(bytes.TrimSpace(rest)) > 0 && json.Valid(first) {
 		return r.sillyTavern(data)
@@ -190,9 +206,13 @@ func (r *reader) read(data []byte) error {
 		Data         *json.RawMessage `json:"data"`
 		Messages     *json.RawMessage `json:"messages"`
 		ChatMetadata *json.RawMessage `json:"chat_metadata"`
+		Conv         *json.RawMessage `json:"conv"`
 	}
 	if _, err := wire.Parse(data); err != nil { // bounds the depth
 		return noTalk
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("[")) {
+		return r.llama(data)
 	}
 	if json.Unmarshal(data, &kind) != nil {
 		return noTalk
@@ -204,6 +224,8 @@ func (r *reader) read(data []byte) error {
 		return r.textgen(data)
 	case kind.ChatMetadata != nil:
 		return r.sillyTavern(data)
+	case kind.Conv != nil:
+		return r.llama(data)
 	case kind.Messages != nil:
 		return r.openAI(data)
 	}
@@ -217,6 +239,23 @@ func (r *reader) archive(data []byte) error {
 	if err := json.Unmarshal(data, &a); err != nil {
 		return &llm.Error{Code: llm.Unreadable, Message: noTalk.Message, Hint: noTalk.Hint, Err: err}
 	}
+	if err := a.check(); err != nil {
+		return err
+	}
+	for i := range a.Messages {
+		for _, v := range a.Messages[i].Versions {
+			if v.Reply != nil {
+				v.Reply.Tokens = nil // they might be any: ids are not text that one can read
+			}
+		}
+	}
+	*r.tree = *NewTree(a.Session, a.Messages)
+	r.tree.base, r.tree.known = 0, 0
+	return nil
+}
+
+// check finds what cannot be in an archive, and settles what was running.
+func (a *Archive) check() error {
 	wrong := func(field, format string, args ...any) error {
 		return llm.Errorf(llm.Unreadable, field, format, args...)
 	}
@@ -236,6 +275,7 @@ func (r *reader) archive(data []byte) error {
 	}
 	for i := range a.Messages {
 		n := &a.Messages[i]
+		n.settle()
 		if err := n.check(i, x.Revision); err != nil {
 			return err
 		}
@@ -246,9 +286,16 @@ func (r *reader) archive(data []byte) error {
 	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
 		return wrong("session.head", "it is no message")
 	}
-	*r.tree = *NewTree(x, a.Messages)
-	r.tree.base, r.tree.known = 0, 0
 	return nil
+}
+
+// settle ends what was running where the message was written.
+func (n *Node) settle() {
+	for j := range n.Versions {
+		if v := &n.Versions[j]; v.State == Running {
+			v.State = Interrupted
+		}
+	}
 }
 
 // check finds what cannot be in the i-th message of an archive.
@@ -270,17 +317,11 @@ func (n *Node) check(i int, revision int64) error {
 		if err := limits.MessageBytes.CheckInt(len(v.Text)); err != nil {
 			return llm.Errorf(llm.Invalid, fmt.Sprintf("%s.versions[%d].text", path, j), "%v", err)
 		}
-		if v.State == Running {
-			v.State = Interrupted
-		}
 		if !slices.Contains([]State{Complete, Stopped, Interrupted, Failed}, v.State) || v.Since < since || v.Since > revision ||
 			v.Reply != nil && (v.Reply.Continued < 0 || v.Reply.Continued > j || v.Reply.Kind == Continue && v.Reply.Continued == j) {
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d]", path, j), "its state, revision or reply cannot be")
 		}
 		since = v.Since
-		if v.Reply != nil {
-			v.Reply.Tokens = nil // they might be any: ids are not text that one can read
-		}
 	}
 	return nil
 }
