@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -120,9 +121,7 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.Sequences == 0 {
-		o.Sequences = usualSequences
-	}
+	o.Sequences = cmp.Or(o.Sequences, usualSequences)
 	if err := limits.Sequences.CheckInt(o.Sequences); err != nil {
 		return nil, fmt.Errorf("sequences: %w", err)
 	}
@@ -171,16 +170,13 @@ func (e *Engine) setUp(o Options) error {
 		return err
 	}
 	e.loop = &loop{
-		model:  &transformerModel{Model: e.model, size: size},
-		slots:  o.Sequences,
-		log:    o.Logger,
-		budget: o.CacheBytes,
+		model: &transformerModel{Model: e.model, size: size},
+		slots: o.Sequences,
+		log:   o.Logger,
 	}
 	e.loop.guesser.off, e.loop.guesser.drafter = o.Literal, e.draft
 	one := e.model.KVBytes(contextSize)
-	if o.CacheBytes <= 0 {
-		e.loop.budget = max(one, min(int64(o.Sequences)*one, usualCacheBytes))
-	}
+	e.loop.budget = o.cacheBudget(one)
 	if one > e.loop.budget {
 		fits := e.fits(e.loop.budget, contextSize)
 		if fits == 0 {
@@ -363,20 +359,6 @@ func (e *Engine) Threads() int { return e.model.Threads() }
 
 // Kernels names the instruction set that computes: "avx512", "avx2", "neon", "go"
 func (e *Engine) Kernels() string { return kernel.Name() }
-
-// Memory is how many bytes the model may take: its weights, and keys and values
-// as far as CacheBytes lets them grow; with those of the small model, if there is
-// one.
-func (e *Engine) Memory() int64 {
-	n := e.info.Bytes + e.loop.budget
-	if d := e.draft; d != nil {
-		for i := range d.file.Tensors {
-			n += int64(len(d.file.Tensors[i].Data))
-		}
-		n += int64(e.loop.slots) * d.own.KVBytes(d.window)
-	}
-	return n
-}
 
 // BytesPerToken is how much of the weights is read to generate one token.
 func (e *Engine) BytesPerToken() int64 { return e.model.BytesPerToken() }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"parley/internal/demo"
 )
 
 const example = "../../parley.example.toml"
@@ -123,6 +125,22 @@ func TestWhatAModelNeedsIsKnownBeforeItIsLoaded(t *testing.T) {
 	m := modelConfig{Path: filepath.Join(dir, "large.gguf"), Draft: filepath.Join(dir, "small.gguf")}
 	if e := m.entry(cfg, nil); e.Memory != 1150 || !e.AtLeast {
 		t.Errorf("the files, the cache: %d, at least: %v", e.Memory, e.AtLeast)
+	}
+	m = modelConfig{Path: filepath.Join(dir, "demo.gguf")}
+	if err := os.WriteFile(m.Path, demo.Model(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, cache := range []byteSize{0, 1 << 20} {
+		cfg.Engine.Cache = cache
+		e := m.entry(cfg, nil)
+		loaded, err := e.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := loaded.Memory(); e.Memory != n || n <= int64(len(demo.Model()))/2+int64(cache) {
+			t.Errorf("cache %d: %d bytes before it is loaded, %d then", cache, e.Memory, n)
+		}
+		loaded.Close()
 	}
 	m.Memory = 7
 	if e := m.entry(cfg, nil); e.Memory != 7 || e.AtLeast {

@@ -97,7 +97,7 @@ type offer struct {
 // by llama-server. It is loaded when it is asked for.
 func (c *config) offerFile(f *discover.File) offer {
 	o := offer{where: f.Where, size: size(f.Size)}
-	o.Name, o.Aliases, o.Path, o.Preload, o.Memory = f.Name, f.Aliases, f.Path, new(false), byteSize(f.Size)
+	o.Name, o.Aliases, o.Path, o.Preload = f.Name, f.Aliases, f.Path, new(false)
 	o.kind = strings.Join(strings.Fields(strings.Join([]string{f.Architecture, f.Quantisation, unless0(f.Parameters, short)}, " ")), " ")
 	_, missing := c.llamaServer()
 	switch {
@@ -106,7 +106,7 @@ func (c *config) offerFile(f *discover.File) offer {
 	case !f.Fits():
 		o.refused = f.Refusal
 	case missing == nil:
-		o.by = "llama-server"
+		o.by, o.Memory = "llama-server", byteSize(f.Size)
 	default:
 		o.refused = f.Refusal + " (llama.cpp may run it: install it, so that llama-server is found)"
 	}

@@ -302,6 +302,12 @@ func (m *modelConfig) entry(cfg config, log *slog.Logger) catalog.Entry {
 	// A model that is here from the start is outside an estimate, as the memory
 	// is counted that is left beside it.
 	if m.Path != "" && m.Memory == 0 && (e.OnDemand || cfg.Engine.Memory > 0) {
+		if len(m.Command) == 0 {
+			if n, err := engine.Need(m.Path, m.engine(cfg, nil)); err == nil {
+				e.Memory, e.AtLeast = n, true
+				return e
+			}
+		}
 		for _, path := range []string{m.Path, m.Draft} {
 			if info, err := os.Stat(path); err == nil {
 				e.Memory, e.AtLeast = e.Memory+info.Size(), true

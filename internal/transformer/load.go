@@ -125,6 +125,16 @@ func Check(f *gguf.File) error {
 	return err
 }
 
+// Outline is what is known of a model before it is loaded: its shape, and what
+// KVBytes will give. It reads as much as Check, and the error is the same.
+func Outline(f *gguf.File, o Options) (c Config, kvBytes func(tokens int) int64, err error) {
+	m, err := read(f, o)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	return m.config, m.KVBytes, nil
+}
+
 // read makes a model that cannot compute yet.
 func read(f *gguf.File, o Options) (*Model, error) {
 	c, err := readConfig(f)
