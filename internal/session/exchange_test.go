@@ -69,6 +69,17 @@ func TestAChatOfSillyTavernComesAndGoes(t *testing.T) {
 	}
 }
 
+func TestAChatOfSillyTavernFindsItsCharacter(t *testing.T) {
+	st := on(t, &model{}, session.New{Settings: session.Settings{Character: ada}})
+	x, _ := imported(t, st, lines)
+	if d, err := st.Document(t.Context(), session.Characters, x.Now().Character, 0); err != nil || d.Name != "Ada" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if x, _ := imported(t, st, strings.ReplaceAll(lines, "Ada", "Eve")); x.Now().Character != "" {
+		t.Errorf("somebody else has %+v", x.Now())
+	}
+}
+
 func TestAHistoryOfTextgenComesAndGoes(t *testing.T) {
 	st := on(t, &model{}, session.New{})
 	const want = "assistant : Hello <b>.\nuser : Hi\nassistant : How are you?\nuser : Fine.\n"

@@ -22,6 +22,7 @@ type reader struct {
 	user string // what the person is called
 	main string // what the model is to do
 
+	char     string   // who speaks first for the model, by name
 	speakers []string // who of a group speaks, by name
 	meta     stMetadata
 }
@@ -154,6 +155,9 @@ func (r *reader) stMessage(m stLine) error {
 		}
 	case m.Extra.Type == "narrator":
 		role, author = chat.System, Author{}
+	}
+	if role == chat.Assistant {
+		r.char = cmp.Or(r.char, m.Name)
 	}
 	if m.OriginalAvatar != "" && role == chat.Assistant && !slices.Contains(r.speakers, m.Name) {
 		r.speakers = append(r.speakers, m.Name)
