@@ -82,6 +82,8 @@ func TestWhatCallsAnEntry(t *testing.T) {
 		"its second keys":              {`"keys":["river"],"selective":true,"secondary_keys":["sea"],"use_regex":true,"extensions":{"selectiveLogic":0}`, "secondary_keys"},
 		"its expression":               {`"keys":["/R.ver/i"],"use_regex":true,"extensions":{"selectiveLogic":0}`, ""},
 		"one with slashes":             {`"keys":["/WIND.ILL/i"]`, ""},
+		"one with numbers of letters":  {`"keys":["/[\\u9ed0-\\u9ed5]\\u{732b}/du"]`, ""},
+		"not behind a backslash":       {`"keys":["/\\\\u9ed2/"]`, "no_key"},
 		"one whose case counts":        {`"keys":["/WIND.ILL/"]`, "no_key"},
 		"one that we do not know":      {`"keys":["/(?=river)/"]`, "no_key"},
 		"a path is no expression":      {`"keys":["/river/x/"]`, "no_key"},

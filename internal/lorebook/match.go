@@ -85,12 +85,22 @@ func parts(re *syntax.Regexp) int {
 	return n
 }
 
+// escapes finds what is escaped in a regular expression. JavaScript's \u0416
+// and \u{1f600} are \x{…} to Go.
+var escapes = regexp.MustCompile(`(?s)\\(u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|.)`)
+
 // compile reads a regular expression: bare, or as JavaScript writes it, with
 // slashes and flags. What only JavaScript has is an error.
 func (s *scanner) compile(expression, flags string) pattern {
+	expression = escapes.ReplaceAllStringFunc(expression, func(e string) string {
+		if digits, ok := strings.CutPrefix(e, `\u`); ok && digits != "" {
+			return `\x{` + strings.Trim(digits, "{}") + `}`
+		}
+		return e
+	})
 	source := expression
 	if flags = strings.Map(func(r rune) rune {
-		if strings.ContainsRune("gumy", r) && r != 'm' { // how it is searched, not what is found
+		if strings.ContainsRune("dgumy", r) && r != 'm' { // how it is searched, not what is found
 			return -1
 		}
 		return r
