@@ -144,6 +144,7 @@ type scanner struct {
 	work                      int      // bytes looked through
 
 	patterns map[string]pattern
+	parts    int             // of all patterns
 	groups   map[string]bool // that have their entry
 	state    State
 	levels   []int // of entries that wait for others, lowest first; the first is open

@@ -82,6 +82,8 @@ func TestWhatCallsAnEntry(t *testing.T) {
 		"its second keys":              {`"keys":["river"],"selective":true,"secondary_keys":["sea"],"use_regex":true,"extensions":{"selectiveLogic":0}`, "secondary_keys"},
 		"its expression":               {`"keys":["/R.ver/i"],"use_regex":true,"extensions":{"selectiveLogic":0}`, ""},
 		"one with slashes":             {`"keys":["/WIND.ILL/i"]`, ""},
+		"one with numbers of letters":  {`"keys":["/[\\u9ed0-\\u9ed5]\\u{732b}/du"]`, ""},
+		"not behind a backslash":       {`"keys":["/\\\\u9ed2/"]`, "no_key"},
 		"one whose case counts":        {`"keys":["/WIND.ILL/"]`, "no_key"},
 		"one that we do not know":      {`"keys":["/(?=river)/"]`, "no_key"},
 		"a path is no expression":      {`"keys":["/river/x/"]`, "no_key"},
@@ -385,4 +387,21 @@ func FuzzActivate(f *testing.F) {
 		s.State, s.Messages = r.State, append(s.Messages, Message{Text: text})
 		activate(t, s)
 	})
+}
+
+// Short expressions that are large, and that take long to be found.
+func TestExpressionsThatGrowAreTakenSoFar(t *testing.T) {
+	entries := []string{`{"keys":["/go{2}d/"],"content":"c"}`}
+	for i := range 2000 {
+		entries = append(entries, fmt.Sprintf(`{"keys":["/x%d%s/"],"content":"c"}`, i, strings.Repeat("a{900}", 300)))
+	}
+	r := activate(t, Scan{Depth: 10, Messages: []Message{{Text: "good"}}, Books: []Book{book(t, "", entries...)}})
+	if v := r.All[2000]; !strings.Contains(v.Notes, "too much for all regular expressions together") || len(v.Notes) > 200 || !r.All[0].Told {
+		t.Errorf("%+v\n%+v", r.All[0], v)
+	}
+	entries = slices.Repeat([]string{`{"keys":["/` + strings.Repeat("(a|b){1,900}", 300) + `x/"],"content":"c"}`}, 2000)
+	r = activate(t, Scan{Depth: 10, Messages: []Message{{Text: strings.Repeat("a", 10_000)}}, Books: []Book{book(t, "", entries...)}})
+	if v := r.All[1999]; v.Told || !strings.Contains(v.Notes, "more keys than") {
+		t.Errorf("%+v", v)
+	}
 }

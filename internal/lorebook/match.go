@@ -3,6 +3,7 @@ package lorebook
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 	"unicode"
@@ -63,16 +64,43 @@ func (s *scanner) haystack(k haystackKey) string {
 
 // A pattern is a regular expression, or why there is none.
 type pattern struct {
-	re  *regexp.Regexp
-	err string
+	re    *regexp.Regexp
+	parts int
+	err   string
 }
+
+// parts is how large a regular expression gets: to find it takes time by its
+// parts, and to keep it memory.
+func parts(re *syntax.Regexp) int {
+	n := 1
+	if re.Op == syntax.OpLiteral {
+		n = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		n += parts(sub)
+	}
+	if re.Op == syntax.OpRepeat {
+		n *= max(re.Min, re.Max, 1)
+	}
+	return n
+}
+
+// escapes finds what is escaped in a regular expression. JavaScript's \u0416
+// and \u{1f600} are \x{…} to Go.
+var escapes = regexp.MustCompile(`(?s)\\(u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|.)`)
 
 // compile reads a regular expression: bare, or as JavaScript writes it, with
 // slashes and flags. What only JavaScript has is an error.
 func (s *scanner) compile(expression, flags string) pattern {
+	expression = escapes.ReplaceAllStringFunc(expression, func(e string) string {
+		if digits, ok := strings.CutPrefix(e, `\u`); ok && digits != "" {
+			return `\x{` + strings.Trim(digits, "{}") + `}`
+		}
+		return e
+	})
 	source := expression
 	if flags = strings.Map(func(r rune) rune {
-		if strings.ContainsRune("gumy", r) && r != 'm' { // how it is searched, not what is found
+		if strings.ContainsRune("dgumy", r) && r != 'm' { // how it is searched, not what is found
 			return -1
 		}
 		return r
@@ -87,7 +115,16 @@ func (s *scanner) compile(expression, flags string) pattern {
 	case strings.Trim(flags, "ims") != "":
 		p.err = "unknown flags"
 	default:
-		var err error
+		tree, err := syntax.Parse(source, syntax.Perl)
+		if err != nil {
+			p.err = "no regular expression that we know"
+			break
+		}
+		if p.parts = parts(tree); limits.LorePatternParts.CheckInt(s.parts+p.parts) != nil {
+			p.err = "too much for all regular expressions together"
+			break
+		}
+		s.parts += p.parts
 		if p.re, err = regexp.Compile(source); err != nil {
 			p.err = "no regular expression that we know"
 		}
@@ -116,7 +153,7 @@ type matcher struct {
 	match func(text string) bool
 }
 
-// slow is how much longer a regular expression takes than a plain key.
+// slow is how much longer a small regular expression takes than a plain key.
 const slow = 50
 
 // matcher is for a key of an entry; ok is false if it can be found nowhere.
@@ -148,10 +185,10 @@ func (s *scanner) matcher(c *candidate, key string) (m matcher, ok bool) {
 	if isRegexp {
 		p := s.compile(expression, flags)
 		if p.err != "" {
-			c.verdict.Notes = fmt.Sprintf("the key %q is %s", key, p.err)
+			c.verdict.Notes = fmt.Sprintf("the key %q is %s", short(key), p.err)
 			return m, false
 		}
-		return matcher{false, slow, p.re.MatchString}, true
+		return matcher{false, max(slow, p.parts), p.re.MatchString}, true
 	}
 	if !sensitive {
 		key = strings.ToLower(key)
@@ -315,20 +352,24 @@ func (s *scanner) matches(c *candidate, round int) bool {
 	return c.call("key", "%s", why)
 }
 
+// short is the beginning of a key.
+func short(key string) string {
+	if most := limits.QuotedBytes.Int(); len(key) > most {
+		key = strings.ToValidUTF8(key[:most], "") + "…"
+	}
+	return key
+}
+
 // where says in which message a key was found.
 func (s *scanner) where(c *candidate, key string, round int) string {
-	short := key
-	if len(short) > limits.QuotedBytes.Int() {
-		short = strings.ToValidUTF8(short[:limits.QuotedBytes.Int()], "") + "…"
-	}
 	m, _ := s.matcher(c, key)
 	for i, line := range s.last(s.depth(c), m.lower) {
 		if m.match(line) {
-			return fmt.Sprintf("%q in message %d", short, len(s.Messages)-1-i)
+			return fmt.Sprintf("%q in message %d", short(key), len(s.Messages)-1-i)
 		}
 	}
 	if round > 0 {
-		return fmt.Sprintf("%q in another entry", short)
+		return fmt.Sprintf("%q in another entry", short(key))
 	}
-	return fmt.Sprintf("%q in what is looked through besides", short)
+	return fmt.Sprintf("%q in what is looked through besides", short(key))
 }

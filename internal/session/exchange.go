@@ -147,6 +147,14 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		if v.Characters, err = s.called(ctx, r.speakers); err != nil {
 			return Session{}, err
 		}
+	} else if r.char != "" {
+		here, err := s.called(ctx, []string{r.char})
+		if err != nil {
+			return Session{}, err
+		}
+		for _, m := range here {
+			v.Character = m.ID
+		}
 	}
 	if x.Title == "" {
 		for _, n := range t.Nodes {

@@ -69,6 +69,31 @@ func TestAChatOfSillyTavernComesAndGoes(t *testing.T) {
 	}
 }
 
+func TestDatesOfSillyTavernAreRead(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	exact, second := time.Date(2024, 7, 12, 1, 31, 37, 123e6, time.UTC), time.Date(2024, 7, 12, 1, 31, 37, 0, time.UTC)
+	for date, want := range map[string]time.Time{
+		"2024-07-12@01h31m37s123ms": exact, "2024-7-12 @01h 31m 37s 123ms": exact, "2024-7-12@01h31m37s": second, "2024-07-12T01:31:37Z": second,
+		"July 12, 2024 1:31am": second.Truncate(time.Minute), "9999-12-31T23:59:59-23:00": {}, "2024-7-9999999999@01h31m37s": {}, "2024-7--5@01h31m37s": {},
+	} {
+		_, talk := imported(t, st, `{"user_name":"Tom","character_name":"Ada"}`+"\n"+`{"name":"Tom","is_user":true,"mes":"Hi","send_date":"`+date+`"}`)
+		if got := talk[0].Version.Created; !got.Equal(want) && (!want.IsZero() || time.Since(got).Abs() > time.Hour) {
+			t.Errorf("%s: %v", date, got)
+		}
+	}
+}
+
+func TestAChatOfSillyTavernFindsItsCharacter(t *testing.T) {
+	st := on(t, &model{}, session.New{Settings: session.Settings{Character: ada}})
+	x, _ := imported(t, st, lines)
+	if d, err := st.Document(t.Context(), session.Characters, x.Now().Character, 0); err != nil || d.Name != "Ada" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if x, _ := imported(t, st, strings.ReplaceAll(lines, "Ada", "Eve")); x.Now().Character != "" {
+		t.Errorf("somebody else has %+v", x.Now())
+	}
+}
+
 func TestAHistoryOfTextgenComesAndGoes(t *testing.T) {
 	st := on(t, &model{}, session.New{})
 	const want = "assistant : Hello <b>.\nuser : Hi\nassistant : How are you?\nuser : Fine.\n"

@@ -22,6 +22,7 @@ type reader struct {
 	user string // what the person is called
 	main string // what the model is to do
 
+	char     string   // who speaks first for the model, by name
 	speakers []string // who of a group speaks, by name
 	meta     stMetadata
 }
@@ -155,6 +156,9 @@ func (r *reader) stMessage(m stLine) error {
 	case m.Extra.Type == "narrator":
 		role, author = chat.System, Author{}
 	}
+	if role == chat.Assistant {
+		r.char = cmp.Or(r.char, m.Name)
+	}
 	if m.OriginalAvatar != "" && role == chat.Assistant && !slices.Contains(r.speakers, m.Name) {
 		r.speakers = append(r.speakers, m.Name)
 	}
@@ -191,10 +195,15 @@ func (r *reader) date(raw json.RawMessage) time.Time {
 	}
 	var s string
 	if json.Unmarshal(raw, &s) == nil {
-		for _, layout := range []string{time.RFC3339, "January 2, 2006 3:04pm", "2006-1-2 @15h 04m 05s 999ms"} {
-			if t, err := time.Parse(layout, s); err == nil {
+		for _, layout := range []string{time.RFC3339, "January 2, 2006 3:04pm"} {
+			if t, err := time.Parse(layout, s); err == nil && t.UTC().Year() < 10000 { // JSON has no later ones
 				return t.UTC()
 			}
+		}
+		var d [7]int // 2024-7-12@01h31m37s123ms, with spaces or without, and with milliseconds or without
+		n, _ := fmt.Sscanf(strings.ReplaceAll(s, " ", ""), "%d-%d-%d@%dh%dm%ds%dms", &d[0], &d[1], &d[2], &d[3], &d[4], &d[5], &d[6])
+		if n >= 6 && d[0] > 0 && d[0] < 9999 && d[1] <= 12 && d[2] <= 31 && d[3] < 24 && d[4] < 60 && d[5] < 60 && d[6] < 1000 && min(d[1], d[2]) > 0 && slices.Min(d[3:]) >= 0 {
+			return time.Date(d[0], time.Month(d[1]), d[2], d[3], d[4], d[5], d[6]*int(time.Millisecond), time.UTC)
 		}
 	}
 	return r.now

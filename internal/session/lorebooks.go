@@ -145,6 +145,11 @@ func (s *Sessions) attached(ctx context.Context, v Settings, p worn, cast []*par
 	}
 	for _, p := range cast {
 		if world := p.card.World(); world != "" {
+			if own := p.card.Book; own != nil && strings.EqualFold(own.Name, world) {
+				if _, err := s.world(ctx, world); err != nil && llm.AsError(err).Code == llm.NotFound {
+					continue // the edition within the card is told
+				}
+			}
 			if err := add(Attached{ID: world, To: ToCharacter, Character: p.cast.ID}, s.world); err != nil {
 				return nil, err
 			}

@@ -114,6 +114,15 @@ func TestLorebooksHoldForASessionACharacterOrEverywhere(t *testing.T) {
 	if got := st.told(); got != "Sea, Mill" || !strings.Contains(st.last(), "It is salt.") {
 		t.Errorf("told of %s in\n%s", got, st.last())
 	}
+	// Where the one that the card names is gone, the one within it is told, and nothing is missed.
+	if err := st.DeleteDocument(ctx, session.Lorebooks, "x1", 0); err != nil {
+		t.Fatal(err)
+	}
+	st.talks("And then?")
+	_, messages, _ = st.Read(ctx, st.id)
+	if got := fmt.Sprint(messages[len(messages)-1].Reply.Report); strings.Contains(strings.ToLower(got), "no_lorebook mill") || !strings.Contains(st.last(), "It stands.") {
+		t.Errorf("the report is %s of\n%s", got, st.last())
+	}
 }
 
 func TestOneLorebookAtTwoPlacesIsToldOnce(t *testing.T) {
