@@ -17,7 +17,7 @@ type sessionCmd struct {
 	List   sessionListCmd   `cmd:"" help:"List the sessions, those changed last first."`
 	Show   sessionShowCmd   `cmd:"" help:"Show what was talked in a session."`
 	Export sessionExportCmd `cmd:"" help:"Write a session to standard output."`
-	Import sessionImportCmd `cmd:"" help:"Make sessions of files: Parley's exports, chats of SillyTavern, histories of text-generation-webui."`
+	Import sessionImportCmd `cmd:"" help:"Make sessions of files: exports of Parley, of SillyTavern, text-generation-webui, llama.cpp's page, messages of OpenAI's clients."`
 
 	Backup  sessionBackupCmd  `cmd:"" help:"Copy all sessions and characters into a file, also while a server keeps them."`
 	Restore sessionRestoreCmd `cmd:"" help:"Bring a backup back. What is there now is moved aside."`
@@ -133,7 +133,7 @@ func printableLines(text string) string {
 
 type sessionExportCmd struct {
 	ID     string `arg:"" help:"The session, as parley session list shows it."`
-	Format string `enum:"parley,sillytavern,textgen,messages" default:"parley" help:"parley (everything), sillytavern (lines of JSON), textgen (text-generation-webui's history) or messages (OpenAI's)."`
+	Format string `enum:"parley,sillytavern,textgen,messages,llamacpp,markdown" default:"parley" help:"parley (everything), sillytavern (lines of JSON), textgen (text-generation-webui's history), messages (OpenAI's), llamacpp (its page's) or markdown (to read)."`
 	dataFlag
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"slices"
+	"strings"
 
 	"parley/internal/anthropic"
 	"parley/internal/kobold"
@@ -105,6 +106,8 @@ func (f Face) mannered(next http.Handler) http.Handler {
 		d := OpenAI
 		if found := f.match(r.URL.Path); len(found) > 0 {
 			d = found[0].dialect
+		} else if strings.HasPrefix(clean(r.URL.Path), "/parley/v1/") && slices.Contains(f.Dialects, Native) {
+			d = Native
 		} else if len(f.Dialects) > 0 {
 			d = f.Dialects[0]
 		}

@@ -88,8 +88,11 @@ func (s *Server) saveDocument(shelf session.Shelf, w http.ResponseWriter, r *htt
 		return err
 	}
 	file := r.URL.Query().Get("file")
+	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	switch {
 	case file != "":
+	case shelf == session.Characters && (kind == "application/toml" || kind == "text/toml"):
+		file = "character.toml"
 	case shelf != session.Characters:
 		file = cmp.Or(id, string(shelf)) + ".json"
 	default:
@@ -149,8 +152,14 @@ func (s *Server) documentFile(shelf session.Shelf, w http.ResponseWriter, r *htt
 	if err != nil {
 		return err
 	}
+	setETag(w, d.Revision)
+	return writeFile(w, r, path.Base(d.File), d.Data)
+}
+
+// writeFile answers with a file that is to be kept, not shown.
+func writeFile(w http.ResponseWriter, r *http.Request, name string, data []byte) error {
 	kind := "application/octet-stream"
-	switch path.Ext(d.File) {
+	switch path.Ext(name) {
 	case ".png":
 		kind = "image/png"
 	case ".webp":
@@ -159,18 +168,60 @@ func (s *Server) documentFile(shelf session.Shelf, w http.ResponseWriter, r *htt
 		kind = "application/json"
 	}
 	h := w.Header()
-	setETag(w, d.Revision)
 	h.Set("Content-Type", kind)
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
-	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": path.Base(d.File)}))
+	h.Set("Content-Disposition", mime.FormatMediaType("attachment", map[string]string{"filename": name}))
 	w.WriteHeader(http.StatusOK)
 	if r.Method != http.MethodHead {
-		if _, err := w.Write(d.Data); err != nil {
+		if _, err := w.Write(data); err != nil {
 			return errLeft
 		}
 	}
 	return nil
+}
+
+func (s *Server) importCharacter(w http.ResponseWriter, r *http.Request) error {
+	return s.saveDocument(session.Characters, w, r)
+}
+
+// exportCharacter answers with a character as a card, whatever its own file
+// is: JSON of V2 or V3, or a picture that holds both.
+func (s *Server) exportCharacter(w http.ResponseWriter, r *http.Request) error {
+	d, err := s.document(session.Characters, r)
+	if err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	as, format := cmp.Or(query.Get("as"), "png"), query.Get("format")
+	if as == "v2" || as == "v3" {
+		as, format = "json", as
+	}
+	version, known := map[string]int{"": 3, "v3": 3, "v2": 2}[format]
+	switch {
+	case !known:
+		return llm.Errorf(llm.Invalid, "format", "must be v2 or v3")
+	case as != "png" && as != "json":
+		return llm.Errorf(llm.Invalid, "as", "must be png, json, v2 or v3")
+	}
+	card, _, err := character.ReadCard(d.File, d.Data)
+	if err != nil {
+		return err
+	}
+	var data []byte
+	if as == "json" {
+		data, err = card.JSON(version)
+	} else {
+		var avatar []byte
+		if avatar, err = character.Avatar(d.Data); err == nil {
+			data, err = card.PNG(avatar)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	setETag(w, d.Revision)
+	return writeFile(w, r, d.ID+"."+as, data)
 }
 
 func (s *Server) deleteDocument(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {

@@ -46,19 +46,32 @@ func (s *Server) ask(c *call, r *http.Request) (a session.Ask, w wish) {
 	return a, w
 }
 
+// spelt is which of two names a field has in the body. Both are one too many.
+func (c *call) spelt(usual, other string) string {
+	if !c.body.Has(other) {
+		return usual
+	}
+	if c.body.Has(usual) {
+		c.body.Invalid(other, "is another name of %s: send one of them", usual)
+	}
+	return other
+}
+
 func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) error {
 	c, done, err := s.call(w, r)
 	if err != nil {
 		return err
 	}
-	m := session.Send{Text: c.body.Text("text"), Role: chat.Role(c.body.Text("role"))}
-	if v, ok := c.body.Take("author"); ok {
-		o := c.body.Object("author", v)
+	m := session.Send{Text: c.body.Text(c.spelt("text", "content")), Role: chat.Role(c.body.Text("role"))}
+	if name := c.spelt("author", "name"); name == "name" {
+		m.Author.Name = c.body.Text(name)
+	} else if v, ok := c.body.Take(name); ok {
+		o := c.body.Object(name, v)
 		m.Author = session.Author{ID: o.Text("id"), Name: o.Text("name")}
 		o.Rest(o.Leftover)
 	}
 	reply := true
-	if f := c.body.Flag("reply"); f != nil {
+	if f := c.body.Flag(c.spelt("reply", "generate")); f != nil {
 		reply = *f
 	}
 	a, how := s.ask(c, r)
@@ -378,6 +391,21 @@ func (s *Server) restoreMessage(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return c.receipt(w, r)(c.RestoreMessage(r.Context(), c.id, c.write, message))
+}
+
+// swipe goes on at the message beside one, or has another generated there.
+func (s *Server) swipe(w http.ResponseWriter, r *http.Request) error {
+	c, message, done, err := s.onMessage(w, r)
+	if err != nil {
+		return err
+	}
+	back := c.body.IsSet("back")
+	a, how := s.ask(c, r)
+	if err := done(); err != nil {
+		return err
+	}
+	receipt, err := c.Swipe(r.Context(), c.id, c.write, message, back, a)
+	return s.tell(w, r, c, how, receipt, err)
 }
 
 // inspect answers with the prompt of a reply, made again, and whether it is

@@ -33,6 +33,7 @@ var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRo
 		{Native, "GET", "/parley/v1/search", forChat, false, (*Server).searchSessions},
 
 		{Native, "POST", "/parley/v1/sessions/*/send", forChat, true, (*Server).sendMessage},
+		{Native, "POST", "/parley/v1/sessions/*/messages", forChat, true, (*Server).sendMessage}, // as send
 		{Native, "POST", "/parley/v1/sessions/*/answer", forChat, true, (*Server).answer},
 		{Native, "POST", "/parley/v1/sessions/*/regenerate", forChat, true, (*Server).regenerate},
 		{Native, "POST", "/parley/v1/sessions/*/continue", forChat, true, (*Server).continueReply},
@@ -46,11 +47,17 @@ var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRo
 		{Native, "PATCH", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).editMessage},
 		{Native, "DELETE", "/parley/v1/sessions/*/messages/*", forChat, false, (*Server).deleteMessage},
 		{Native, "POST", "/parley/v1/sessions/*/messages/*/restore", forChat, false, (*Server).restoreMessage},
+		{Native, "POST", "/parley/v1/sessions/*/messages/*/swipe", forChat, true, (*Server).swipe},
 		{Native, "GET", "/parley/v1/sessions/*/messages/*/prompt", forChat, true, (*Server).inspect},
+		{Native, "GET", "/parley/v1/sessions/*/messages/*/inspect", forChat, true, (*Server).inspect}, // as prompt
 
 		{Native, "GET", "/parley/v1/runs/*", forChat, false, (*Server).readRun},
 		{Native, "GET", "/parley/v1/runs/*/events", forChat, true, (*Server).watchRun},
 		{Native, "POST", "/parley/v1/runs/*/stop", forChat, false, (*Server).stopRun},
+		{Native, "DELETE", "/parley/v1/runs/*", forChat, false, (*Server).stopRun}, // as stop
+
+		{Native, "POST", "/parley/v1/characters/import", forChat, false, (*Server).importCharacter},
+		{Native, "GET", "/parley/v1/characters/*/export", forChat, false, (*Server).exportCharacter},
 
 		{Native, "GET", "/parley/v1/openapi.json", forReaders, false, (*Server).openAPI},
 	})

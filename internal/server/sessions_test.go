@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"parley/chat"
+	"parley/internal/character"
 	"parley/internal/scene"
 	"parley/internal/session"
 	"parley/llm"
@@ -712,7 +713,7 @@ func TestASummaryIsWrittenMadeAndRead(t *testing.T) {
 
 func TestErrorsOfOurOwnRoutesAreProblems(t *testing.T) {
 	k := keeps(t, nil)
-	for path, status := range map[string]int{"/sessions/none": 404, "/sessions?limit=x": 400, "/characters/none": 404} {
+	for path, status := range map[string]int{"/sessions/none": 404, "/sessions?limit=x": 400, "/characters/none": 404, "/nothing": 404} {
 		resp := k.do("GET", path, "")
 		var v struct {
 			Type, Title, Detail string
@@ -726,6 +727,85 @@ func TestErrorsOfOurOwnRoutesAreProblems(t *testing.T) {
 			t.Errorf("%s: %s %+v, %v", path, got, v, err)
 		}
 	}
+}
+
+func TestMessagesAreSentAndSwipedByTheirPath(t *testing.T) {
+	k := keeps(t, nil)
+	c := k.answer(201, "POST", "/characters/import", "name = \"Ada\"\nfirst_mes = \"Ho.\"\nalternate_greetings = [\"Hey.\"]\n", "Content-Type", "application/toml")
+	at := "/sessions/" + k.answer(201, "POST", "/sessions", `{"character":"`+c.ID+`"}`).ID
+	added := k.answer(200, "POST", at+"/messages", `{"content":"Hi","name":"Ann","generate":false}`)
+	k.answer(200, "DELETE", at+"/messages/"+string(added.Message), "")
+	if got := k.answer(200, "POST", at+"/messages", `{"content":"Hello?","name":"Ann"}`); got.Run == "" {
+		t.Errorf("got %+v", got)
+	}
+	talk := k.answer(200, "GET", at, "").Messages
+	if len(talk) != 3 || talk[1].Text != "Hello?" || talk[1].Author.Name != "Ann" || talk[2].Text != "Hello" {
+		t.Fatalf("got %+v", talk)
+	}
+	reply := fmt.Sprintf("%s/messages/%d", at, talk[2].ID)
+	if got := k.answer(200, "GET", reply+"/inspect", ""); !got.Same {
+		t.Errorf("got %+v", got)
+	}
+	another := k.answer(200, "POST", reply+"/swipe", `{}`) // there was one
+	if another.Run == "" {
+		t.Errorf("got %+v", another)
+	}
+	key := []string{"Idempotency-Key", "1"}
+	for range 2 {
+		if got := k.answer(200, "POST", fmt.Sprintf("%s/messages/%d/swipe", at, talk[2].ID+1), `{"back":true}`, key...); got.Run != "" || string(got.Message) != fmt.Sprint(talk[2].ID) {
+			t.Errorf("got %+v", got)
+		}
+	}
+	if got := k.answer(200, "GET", at, ""); got.Head != talk[2].ID {
+		t.Errorf("got %+v", got)
+	}
+	if got := k.answer(200, "POST", reply+"/swipe", ``); string(got.Message) != fmt.Sprint(talk[2].ID+1) {
+		t.Errorf("got %s", got.Message)
+	}
+	for _, want := range []string{"2", "1"} { // greetings go round
+		from := map[string]string{"2": "1", "1": "2"}[want]
+		if got := k.answer(200, "POST", at+"/messages/"+from+"/swipe", `{}`); string(got.Message) != want {
+			t.Errorf("got %s, want %s", got.Message, want)
+		}
+	}
+	k.answer(404, "POST", at+"/messages/99/swipe", `{}`)
+	k.answer(404, "POST", at+"/messages/"+string(added.Message)+"/swipe", `{}`)
+	k.answer(400, "POST", at+"/messages", `{"content":"Hi","text":"Ho"}`)
+	k.answer(400, "POST", at+"/messages", `{"content":"Hi","name":"Ann","author":{"name":"Bob"}}`)
+}
+
+func TestARunIsStoppedByDeletingIt(t *testing.T) {
+	gate := make(chan struct{}, 1)
+	k := keeps(t, gate)
+	at := "/sessions/" + k.answer(201, "POST", "/sessions", `{}`).ID
+	gate <- struct{}{}
+	run := k.answer(202, "POST", at+"/send", `{"text":"Hi","wait":false}`).Run
+	if got := k.answer(200, "DELETE", "/runs/"+run, ""); !got.Over || got.Outcome.Message.State != session.Stopped {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestCharactersAreExportedAsCards(t *testing.T) {
+	k := keeps(t, nil)
+	c := k.answer(201, "POST", "/characters?file=ada.yaml", "name: Ada\ncontext: A clockmaker.\n")
+	for query, want := range map[string]string{"?as=json": "chara_card_v3", "?as=json&format=v2": "chara_card_v2", "?as=v2": "chara_card_v2", "?as=v3": "chara_card_v3", "": "picture", "?format=v3&as=png": "picture"} {
+		resp := k.do("GET", "/characters/"+c.ID+"/export"+query, "")
+		data, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		card, report, err := character.ReadCard("x", data)
+		if err != nil || card.Name != "Ada" || card.Description != "A clockmaker." || resp.Header.Get("Content-Disposition") == "" {
+			t.Errorf("%s: %+v %+v, %v", query, card, report, err)
+		}
+		if png := bytes.HasPrefix(data, []byte("\x89PNG")); png != (want == "picture") || !png && !bytes.Contains(data, []byte(want)) {
+			t.Errorf("%s: %.80q", query, data)
+		}
+		if got := resp.Header.Get("Content-Type"); got != map[bool]string{true: "image/png", false: "application/json"}[want == "picture"] {
+			t.Errorf("%s: %s", query, got)
+		}
+	}
+	k.answer(400, "GET", "/characters/"+c.ID+"/export?as=gif", "")
+	k.answer(400, "GET", "/characters/"+c.ID+"/export?format=v1", "")
+	k.answer(404, "GET", "/characters/none/export", "")
 }
 
 func TestAModelsNameMayMeanACharacter(t *testing.T) {

@@ -17,22 +17,27 @@ import (
 // A Format is how a talk is written to a file.
 type Format string
 
-// The formats. All can be read, too, and only FormatParley
+// The formats. All but FormatMarkdown can be read, too, and only FormatParley
 // has everything in it.
 const (
 	FormatParley      Format = "parley"      // an Archive, in JSON
 	FormatSillyTavern Format = "sillytavern" // SillyTavern's chats, in lines of JSON
 	FormatTextgen     Format = "textgen"     // text-generation-webui's history, in JSON
 	FormatMessages    Format = "messages"    // messages as OpenAI's protocol has them, in JSON
+	FormatLlama       Format = "llamacpp"    // a conversation of the page of llama.cpp's server, in lines of JSON
+	FormatMarkdown    Format = "markdown"    // for people
 )
 
 // Formats are all that there are.
-var Formats = []Format{FormatParley, FormatSillyTavern, FormatTextgen, FormatMessages}
+var Formats = []Format{FormatParley, FormatSillyTavern, FormatTextgen, FormatMessages, FormatLlama, FormatMarkdown}
 
 // ContentType is the media type of a file in the format.
 func (f Format) ContentType() string {
-	if f == FormatSillyTavern {
+	switch f {
+	case FormatSillyTavern, FormatLlama:
 		return "application/x-ndjson"
+	case FormatMarkdown:
+		return "text/markdown; charset=utf-8"
 	}
 	return "application/json"
 }
@@ -52,8 +57,8 @@ func (t *Tree) Archive() Archive {
 	return a
 }
 
-// Export writes a session: all of it as FormatParley, else the talk up to its
-// head.
+// Export writes a session: all of it as FormatParley, all that is not deleted
+// as FormatLlama, else the talk up to its head.
 func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, error) {
 	t, err := s.Tree(ctx, id)
 	if err != nil {
@@ -69,6 +74,11 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 		return toTextgen(t), nil
 	case FormatMessages:
 		return toMessages(t), nil
+	case FormatLlama:
+		return toLlama(t), nil
+	case FormatMarkdown:
+		user, err := s.userOf(ctx, t.Session.Now())
+		return toMarkdown(t, user), err
 	}
 	return nil, llm.Errorf(llm.Invalid, "as", "there is no format %q; there are %v", wire.Short(string(f)), Formats)
 }
@@ -176,10 +186,13 @@ func (s *Sessions) called(ctx context.Context, names []string) (all []Member, er
 }
 
 var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
-	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui or messages as OpenAI's clients send them (JSON)"}
+	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui, messages as OpenAI's clients send them or a conversation of llama.cpp's page"}
 
 // read tells the formats apart.
 func (r *reader) read(data []byte) error {
+	if llamaLines(bytes.TrimSpace(data)) {
+		return r.llama(data)
+	}
 	first, rest, _ := bytes.Cut(data, []byte("\n"))
 	if len(bytes.TrimSpace(rest)) > 0 && json.Valid(first) {
 		return r.sillyTavern(data)
@@ -190,9 +203,13 @@ func (r *reader) read(data []byte) error {
 		Data         *json.RawMessage `json:"data"`
 		Messages     *json.RawMessage `json:"messages"`
 		ChatMetadata *json.RawMessage `json:"chat_metadata"`
+		Conv         *json.RawMessage `json:"conv"`
 	}
 	if _, err := wire.Parse(data); err != nil { // bounds the depth
 		return noTalk
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("[")) {
+		return r.llama(data)
 	}
 	if json.Unmarshal(data, &kind) != nil {
 		return noTalk
@@ -204,6 +221,8 @@ func (r *reader) read(data []byte) error {
 		return r.textgen(data)
 	case kind.ChatMetadata != nil:
 		return r.sillyTavern(data)
+	case kind.Conv != nil:
+		return r.llama(data)
 	case kind.Messages != nil:
 		return r.openAI(data)
 	}

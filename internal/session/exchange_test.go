@@ -139,10 +139,88 @@ func TestAnArchiveHasEverything(t *testing.T) {
 	}
 }
 
+// page is a conversation as the page of llama.cpp's server writes it: a
+// second reply to the first message, and a call of a tool.
+const page = `{"harness":"llama.app","type":"session","id":"c","name":"Clocks","lastModified":1767323049000,"currNode":"e","pinned":true}
+{"message":{"id":"root","convId":"c","type":"root","timestamp":1767323040000,"role":"system","content":"","parent":null,"children":["s"]},"type":"message"}
+{"message":{"id":"s","convId":"c","type":"system","timestamp":1767323041000,"role":"system","content":"Be brief.","parent":"root","children":["a"]},"type":"message"}
+{"message":{"id":"a","convId":"c","type":"text","timestamp":1767323049000,"role":"user","content":"Who are you?","parent":"s","children":["b","c"]},"type":"message"}
+{"message":{"id":"b","convId":"c","type":"text","timestamp":1767323043000,"role":"assistant","content":"A clock.","parent":"a","children":[]},"type":"message"}
+{"message":{"id":"c","convId":"c","type":"text","timestamp":1767323044000,"role":"assistant","content":"","toolCalls":[{"id":"1"}],"parent":"a","children":["d"]},"type":"message"}
+{"message":{"id":"d","convId":"c","type":"text","timestamp":1767323045000,"role":"tool","content":"12:00","parent":"c","children":["e"]},"type":"message"}
+{"message":{"id":"e","convId":"c","type":"text","timestamp":1767323046000,"role":"assistant","content":"It is noon.","reasoningContent":"hm","model":"m","parent":"d","children":[]},"type":"message"}
+{"type":"something new"}
+`
+
+func TestAConversationOfLlamaCppsPageComesAndGoes(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	const want = "user : Who are you?\nassistant : It is noon.\n"
+	check := func(file string) session.Session {
+		t.Helper()
+		x, talk := imported(t, st, file)
+		if got := said(talk); got != want || x.Title != "Clocks" || x.Now().System != "Be brief." || len(talk) != 2 || talk[1].Reasoning != "hm" || len(talk[1].Alternatives) != 2 {
+			t.Errorf("%s\nis %+v\n%s", file, x, got)
+		}
+		return x
+	}
+	x := check(page)
+	if !x.Pinned {
+		t.Error("it is not pinned")
+	}
+	data, err := st.Export(t.Context(), x.ID, session.FormatLlama)
+	if err != nil {
+		t.Fatal(err)
+	}
+	check(string(data))
+	// The page shows a talk in the order of its times.
+	times := map[string]int64{}
+	for line := range strings.Lines(string(data)) {
+		var m struct {
+			Message struct {
+				ID, Parent string
+				Timestamp  int64
+			}
+		}
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
+			t.Fatal(err)
+		}
+		if times[m.Message.ID] = m.Message.Timestamp; m.Message.Parent != "" && m.Message.Timestamp <= times[m.Message.Parent] {
+			t.Errorf("it is not later than its parent: %s", line)
+		}
+	}
+	// Older versions of the page wrote objects, or a list of them.
+	const old = `{"conv":{"id":"c","name":"Clocks","lastModified":1,"currNode":"e"},"messages":[
+		{"id":"s","type":"text","timestamp":1,"role":"system","content":"Be brief.","parent":null,"children":["a"]},
+		{"id":"a","type":"text","timestamp":2,"role":"user","content":"Who are you?","parent":"s","children":["b","e"]},
+		{"id":"b","type":"text","timestamp":3,"role":"assistant","content":"A clock.","parent":"a","children":[]},
+		{"id":"e","type":"text","timestamp":4,"role":"assistant","content":"It is noon.","thinking":"hm","parent":"a","children":[]}]}`
+	check(old)
+	check("[" + old + "]")
+	for _, bad := range []string{"[" + old + "," + old + "]", page + page, "[]", "[7]", page + `{"message":7,"type":"message"}`,
+		`{"conv":{"id":"c"},"messages":[{"id":"a","role":"user","parent":"b"},{"id":"b","role":"user","parent":"a"}]}`,
+		`{"conv":{"id":"c"},"messages":[{"id":"a","role":"judge"}]}`} {
+		if _, err := st.Import(t.Context(), []byte(bad)); llm.AsError(err).Code != llm.Unreadable {
+			t.Errorf("%.200s: %v", bad, err)
+		}
+	}
+}
+
+func TestATalkIsWrittenForPeople(t *testing.T) {
+	st := on(t, &model{}, session.New{})
+	x, _ := imported(t, st, strings.Replace(lines, "Who are you?", "# Who are *you*?", 1))
+	data, err := st.Export(t.Context(), x.ID, session.FormatMarkdown)
+	const want = "# Ada\n\n## Ada\n\nHo, Tom.\n\n## Tom\n\n# Who are *you*?\n\n## System\n\nIt rains.\n\n## Ada\n\nI am Ada.\n"
+	if string(data) != want || err != nil {
+		t.Errorf("%v\n%s", err, data)
+	}
+}
+
 // FuzzImport makes sure that a file of anybody's does no harm, and that what
 // it makes can be used.
 func FuzzImport(f *testing.F) {
 	f.Add([]byte(lines))
+	f.Add([]byte(page))
+	f.Add([]byte(`[{"conv":{"id":"c","currNode":"b"},"messages":[{"id":"b","role":"user","content":"x","parent":"a","timestamp":1},{"id":"a","role":"assistant","parent":"c","timestamp":2}]}]`))
 	f.Add([]byte(`{"internal":[["Hi","Ho"]]}`))
 	f.Add([]byte(`{"session":{"revision":2,"messages":2,"head":2,"settings":[{"since":1}]},"messages":[
 		{"id":1,"parent":0,"role":"user","versions":[{"since":1,"text":"a","state":"complete"},{"since":2,"deleted":true,"state":"complete"}]},

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"parley/chat"
@@ -136,6 +137,37 @@ func (s *Sessions) message(ctx context.Context, id string, w Write, message int,
 		}
 		return f(t, n)
 	})
+}
+
+// errLast is why there is no message to go on at.
+var errLast = llm.Errorf(llm.Invalid, "message", "it is the last of its alternatives")
+
+// Swipe goes on at the alternative of a message that was made behind it, or
+// with back before it. Where there is none, it is the one at the other end;
+// but behind the last reply, another one is generated.
+func (s *Sessions) Swipe(ctx context.Context, id string, w Write, message int, back bool, a Ask) (Receipt, error) {
+	r, err := s.message(ctx, id, w, message, func(t *Tree, n *Node) (Receipt, error) {
+		all := t.Alternatives(message)
+		at := slices.Index(all, message)
+		if at < 0 {
+			return Receipt{}, deleted(message)
+		}
+		switch {
+		case back:
+			at += len(all) - 1
+		case at == len(all)-1 && n.Role == chat.Assistant && n.Parent != 0:
+			return Receipt{}, errLast
+		default:
+			at++
+		}
+		to := all[at%len(all)]
+		t.Session.Head = t.Below(to)
+		return Receipt{Message: to}, nil
+	})
+	if err == errLast {
+		return s.Regenerate(ctx, id, w, message, a)
+	}
+	return r, err
 }
 
 // Undo moves the head back by so many messages. They stay where they are: the
