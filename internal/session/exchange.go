@@ -46,9 +46,10 @@ func (f Format) ContentType() string {
 type Archive struct {
 	Session  Session `json:"session"`
 	Messages []Node  `json:"messages"`
+	Media    []Media `json:"media,omitempty"` // pictures and sounds of the messages
 }
 
-// Archive is the tree as it is written.
+// Archive is the tree as it is written, without pictures and sounds.
 func (t *Tree) Archive() Archive {
 	a := Archive{Session: t.Session, Messages: []Node{}}
 	for _, n := range t.Nodes {
@@ -66,14 +67,19 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	}
 	switch f {
 	case FormatParley:
-		return append(wire.Encode(t.Archive()), '\n'), nil
+		a := t.Archive()
+		if a.Media, err = s.attachments(ctx, t); err != nil {
+			return nil, err
+		}
+		return append(wire.Encode(a), '\n'), nil
 	case FormatSillyTavern:
 		user, err := s.userOf(ctx, t.Session.Now())
 		return toSillyTavern(t, user), err
 	case FormatTextgen:
 		return toTextgen(t), nil
 	case FormatMessages:
-		return toMessages(t), nil
+		files, err := s.attachments(ctx, t)
+		return toMessages(t, files), err
 	case FormatLlama:
 		return toLlama(t), nil
 	case FormatMarkdown:
@@ -83,18 +89,22 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	return nil, llm.Errorf(llm.Invalid, "as", "there is no format %q; there are %v", wire.Short(string(f)), Formats)
 }
 
-func toMessages(t *Tree) []byte {
+func toMessages(t *Tree, files []Media) []byte {
 	type message struct {
 		Role    chat.Role `json:"role"`
 		Name    string    `json:"name,omitempty"`
-		Content string    `json:"content"`
+		Content any       `json:"content"` // text, or a list of parts
 	}
 	all := []message{}
 	if s := t.Session.Now().System; s != "" {
 		all = append(all, message{chat.System, "", s})
 	}
 	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
-		all = append(all, message{m.Role, m.Author.Name, m.Text})
+		var content any = m.Text
+		if len(m.Attachments) > 0 {
+			content = openAIParts(&m.Version, files)
+		}
+		all = append(all, message{m.Role, m.Author.Name, content})
 	}
 	return append(wire.Encode(map[string]any{"messages": all}), '\n')
 }
@@ -267,7 +277,7 @@ func (r *reader) archive(data []byte) error {
 	}
 	*r.tree = *NewTree(x, a.Messages)
 	r.tree.base, r.tree.known = 0, 0
-	return nil
+	return r.tree.checkFiles(a.Media)
 }
 
 // check finds what cannot be in the i-th message of an archive.
@@ -288,6 +298,9 @@ func (n *Node) check(i int, revision int64) error {
 		v := &n.Versions[j]
 		if err := limits.MessageBytes.CheckInt(len(v.Text)); err != nil {
 			return llm.Errorf(llm.Invalid, fmt.Sprintf("%s.versions[%d].text", path, j), "%v", err)
+		}
+		if err := checkAttachments(v.Text, v.Attachments); err != nil {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].attachments", path, j), "%v", err)
 		}
 		if v.State == Running {
 			v.State = Interrupted
