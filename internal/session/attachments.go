@@ -63,6 +63,20 @@ func (v *Version) parts() (parts []chat.Part) {
 	return parts
 }
 
+// Marked is the text with a mark for each picture and sound, as "[image/png]".
+func (v *Version) Marked() string {
+	if len(v.Attachments) == 0 {
+		return v.Text
+	}
+	var b strings.Builder
+	for _, p := range v.parts() {
+		if b.WriteString(p.Text); p.Media != nil {
+			b.WriteString("[" + p.Media.MIME + "]")
+		}
+	}
+	return b.String()
+}
+
 // under gives attachments their places in another text: those at its beginning
 // stay there, and the others stand behind it.
 func under(text string, all []Attachment) (moved []Attachment) {

@@ -58,6 +58,9 @@ func TestMessagesHavePicturesAndSounds(t *testing.T) {
 	if _, err := st.Media(ctx, st.id, "x"); llm.AsError(err).Code != llm.NotFound {
 		t.Error(err)
 	}
+	if got := first.Marked(); got != "[image/png]A cät[image/png], and?[audio/wav][image/png]" {
+		t.Errorf("it is told as %s", got)
+	}
 	st.talks("And now?")
 	if got := heard(m, 0); got != said {
 		t.Errorf("later it was shown %s", got)

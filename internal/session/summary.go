@@ -482,7 +482,7 @@ func (s *Sessions) task(ctx context.Context, t *Tree, at Place, r *Reply) (scene
 	}
 	b.WriteString("What was said then:\n")
 	for _, said := range talk[covered(talk, from):] {
-		if text := strings.TrimSpace(said.Text); text != "" {
+		if text := strings.TrimSpace(said.Marked()); text != "" {
 			fmt.Fprintf(&b, "\n%s: %s\n", nameOf(said, settings), text)
 		}
 	}
