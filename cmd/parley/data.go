@@ -86,3 +86,19 @@ func (f *dataFlag) lookAt() (*session.Sessions, func() error, error) {
 	}
 	return session.Open(store, session.Options{}), store.Close, nil
 }
+
+// addTo is lookAt for a folder in which there may be none yet.
+func (f *dataFlag) addTo() (*session.Sessions, func() error, error) {
+	dir, err := f.dir()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, &userError{Message: "sessions cannot be kept in " + dir + ": " + err.Error(), Err: err}
+	}
+	store, err := sqlite.Open(context.Background(), filepath.Join(dir, dataFile))
+	if err != nil {
+		return nil, nil, err
+	}
+	return session.Open(store, session.Options{}), store.Close, nil
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -16,7 +17,7 @@ import (
 type sessionCmd struct {
 	List   sessionListCmd   `cmd:"" help:"List the sessions, those changed last first."`
 	Show   sessionShowCmd   `cmd:"" help:"Show what was talked in a session."`
-	Export sessionExportCmd `cmd:"" help:"Write a session to standard output."`
+	Export sessionExportCmd `cmd:"" help:"Write a session, or all that is kept, to standard output."`
 	Import sessionImportCmd `cmd:"" help:"Make sessions of files: exports of Parley, of SillyTavern, text-generation-webui, llama.cpp's page, messages of OpenAI's clients."`
 
 	Backup  sessionBackupCmd  `cmd:"" help:"Copy all sessions and characters into a file, also while a server keeps them."`
@@ -132,7 +133,8 @@ func printableLines(text string) string {
 }
 
 type sessionExportCmd struct {
-	ID     string `arg:"" help:"The session, as parley session list shows it."`
+	ID     string `arg:"" optional:"" help:"The session, as parley session list shows it."`
+	All    bool   `help:"All sessions and all characters, lorebooks, personas and presets, in lines of JSON."`
 	Format string `enum:"parley,sillytavern,textgen,messages,llamacpp,markdown" default:"parley" help:"parley (everything), sillytavern (lines of JSON), textgen (text-generation-webui's history), messages (OpenAI's), llamacpp (its page's) or markdown (to read)."`
 	dataFlag
 }
@@ -141,15 +143,22 @@ func (*sessionExportCmd) Help() string {
 	return `Examples:
 
     parley session export k3jx5l2m7q4nbaiz > talk.json
-    parley session export k3jx5l2m7q4nbaiz --format sillytavern > Ada.jsonl`
+    parley session export k3jx5l2m7q4nbaiz --format sillytavern > Ada.jsonl
+    parley session export --all > everything.jsonl`
 }
 
 func (c *sessionExportCmd) Run(a *app) (err error) {
+	if c.All == (c.ID != "") {
+		return &userError{Message: "one session, or --all, is to be named", Hint: "parley session list shows the sessions"}
+	}
 	s, done, err := c.lookAt()
 	if err != nil {
 		return err
 	}
 	defer func() { err = orElse(err, done()) }()
+	if c.All {
+		return s.ExportAll(context.Background(), a.stdout)
+	}
 	data, err := s.Export(context.Background(), c.ID, session.Format(c.Format))
 	if err != nil {
 		return err
@@ -164,19 +173,28 @@ type sessionImportCmd struct {
 }
 
 func (*sessionImportCmd) Help() string {
-	return `What a file is, its content says. Examples:
+	return `What a file is, its content says. Of what parley session export --all wrote, everything is
+added that is not here, under its own id. Examples:
 
     parley session import ~/SillyTavern/data/default-user/chats/Ada/*.jsonl
-    parley session import ~/text-generation-webui/user_data/logs/chat/Ada/20260101-10-00-00.json`
+    parley session import ~/text-generation-webui/user_data/logs/chat/Ada/20260101-10-00-00.json
+    parley session import everything.jsonl`
 }
 
 func (c *sessionImportCmd) Run(a *app) (err error) {
-	s, done, err := c.lookAt()
+	s, done, err := c.addTo()
 	if err != nil {
 		return err
 	}
 	defer func() { err = orElse(err, done()) }()
 	for _, path := range c.Files {
+		whole, err := importWhole(a, s, path)
+		if err != nil {
+			return err
+		}
+		if whole {
+			continue
+		}
 		data, err := readFile("talk", path)
 		if err != nil {
 			return err
@@ -188,6 +206,33 @@ func (c *sessionImportCmd) Run(a *app) (err error) {
 		fmt.Fprintln(a.stdout, x.ID)
 	}
 	return nil
+}
+
+// importWhole takes over the archive of a server, if a file is one.
+func importWhole(a *app, s *session.Sessions, path string) (is bool, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return false, fileError("talk", path, err)
+	}
+	defer f.Close()
+	r := bufio.NewReader(f)
+	if first, _ := r.Peek(16); !session.IsWhole(first) {
+		return false, nil
+	}
+	m, err := s.ImportAll(context.Background(), r)
+	if err != nil {
+		return true, &userError{Message: path + ": " + sentence(err), Hint: llm.AsError(err).Hint, Err: err}
+	}
+	for _, k := range []struct {
+		what string
+		session.MergedKind
+	}{{"documents", m.Documents}, {"sessions", m.Sessions}} {
+		fmt.Fprintf(a.stdout, "%s: %d added, %d were here, %d are different here and stay so\n", k.what, k.Added, k.Same, k.Different)
+		for _, name := range k.Names {
+			fmt.Fprintln(a.stdout, "  "+printable(name))
+		}
+	}
+	return true, nil
 }
 
 // readFile reads a file that may not be larger than the body of a request.

@@ -34,7 +34,7 @@ type Entry struct {
 	Order         float64 // lower ones stand higher up
 	Constant      bool    // told always
 	Selective     bool
-	UseRegex      bool     // Keys are regular expressions
+	UseRegex      bool     // Keys are regular expressions, if HasPatterns
 	CaseSensitive *bool    // nil if not said
 	Priority      *float64 // lower ones are dropped first; nil if not said
 	Position      string   // "before_char", "after_char" or ""

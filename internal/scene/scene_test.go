@@ -302,6 +302,44 @@ func TestGreetingsHaveTheirMacrosExpanded(t *testing.T) {
 	}
 }
 
+// The card's texts are what they are wherever an author speaks of them.
+func TestMacrosForTextsHoldEverywhere(t *testing.T) {
+	const all = "{{persona}} {{description}} {{personality}} {{scenario}} {{mesExamples}}"
+	card := character.Card{Name: "Ada", Description: "d {{char}}", Personality: "p", Scenario: "s", Examples: "{{char}}: e", FirstMessage: all, PostHistory: "post " + all,
+		Extensions: map[string]json.RawMessage{"depth_prompt": json.RawMessage(`{"prompt":"depth ` + all + `"}`)},
+		Book:       &character.Book{Entries: []character.Entry{{Constant: true, Content: "lore " + all, Enabled: true}}}}
+	s := Scene{Cards: []character.Card{card}, User: "Tom", Persona: "{{user}} bakes", Notes: []Note{{Text: "note " + all}}, Main: "main " + all}
+	const want = " Tom bakes d Ada p s Ada: e"
+	got := show(compose(t, s).Conversation)
+	for _, place := range []string{"main", "lore", "note", "depth", "post"} {
+		if !strings.Contains(got, place+want) {
+			t.Errorf("%s:\n%s", place, got)
+		}
+	}
+	if greetings, err := s.Greetings(0); err != nil || greetings[0] != strings.TrimSpace(want) {
+		t.Errorf("%q, %v", greetings, err)
+	}
+	s.Scenario = "a session's"
+	if got := show(compose(t, s).Conversation); strings.Contains(got, " p s ") || !strings.Contains(got, "lore Tom bakes d Ada p a session's") {
+		t.Errorf("the session's scenario is told in the place of the card's:\n%s", got)
+	}
+}
+
+func TestTextsThatGrowTogetherWithoutEndAreRefused(t *testing.T) {
+	card := character.Card{Name: "Ada", Description: strings.Repeat("d", 1<<20), Book: &character.Book{}}
+	for range limits.SceneBytes.Int()>>20 + 1 {
+		card.Book.Entries = append(card.Book.Entries, character.Entry{Constant: true, Content: "{{description}}", Enabled: true})
+	}
+	if _, err := Compose(Scene{Cards: []character.Card{card}}); llm.AsError(err).Code != llm.Invalid {
+		t.Error(err)
+	}
+	card.AlternateGreetings = slices.Repeat([]string{"{{description}}"}, len(card.Book.Entries))
+	s := Scene{Cards: []character.Card{card}}
+	if _, err := s.Greetings(0); llm.AsError(err).Code != llm.Invalid {
+		t.Error(err)
+	}
+}
+
 // What never changes comes first: of two turns one after the other the prompts
 // are the same up to what was said last.
 func TestTwoTurnsShareAllButTheEnd(t *testing.T) {

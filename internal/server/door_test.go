@@ -104,6 +104,8 @@ chat    POST   /parley/v1/sessions/*/fork
 chat    GET    /parley/v1/sessions/*/export
 chat    GET    /parley/v1/sessions/*/media/*
 chat    GET    /parley/v1/search
+admin   GET    /parley/v1/export
+admin   POST   /parley/v1/import
 chat    POST   /parley/v1/sessions/*/send
 chat    POST   /parley/v1/sessions/*/messages
 chat    POST   /parley/v1/sessions/*/answer

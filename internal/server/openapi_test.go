@@ -98,7 +98,7 @@ func TestTheDescriptionHasTheFieldsThatThereAre(t *testing.T) {
 	d := described(t)
 	for name, v := range map[string]any{
 		"Session": wireSession{}, "Message": session.Message{}, "Reply": session.Reply{}, "Author": session.Author{}, "Place": session.Place{},
-		"Outcome": session.Outcome{}, "WholeReply": wireReply{}, "Member": session.Member{}, "Lore": session.LoreSettings{}, "Attached": session.Attached{}, "Cast": session.Cast{}, "Run": wireRun{}, "Document": wireDocument{}, "ReplyError": session.ReplyError{},
+		"Outcome": session.Outcome{}, "WholeReply": wireReply{}, "Member": session.Member{}, "Lore": session.LoreSettings{}, "Attached": session.Attached{}, "Cast": session.Cast{}, "Run": wireRun{}, "Document": wireDocument{}, "ReplyError": session.ReplyError{}, "Merged": session.MergedKind{},
 	} {
 		for _, field := range fieldsOf(reflect.TypeOf(v)) {
 			if _, ok := d.Components.Schemas[name].Properties[field]; !ok && !(name == "Session" && field == "since") {

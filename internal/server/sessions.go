@@ -60,6 +60,9 @@ var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRo
 		{Native, "POST", "/parley/v1/characters/import", forChat, false, (*Server).importCharacter},
 		{Native, "GET", "/parley/v1/characters/*/export", forChat, false, (*Server).exportCharacter},
 
+		{Native, "GET", "/parley/v1/export", forAdmins, false, (*Server).exportAll},
+		{Native, "POST", "/parley/v1/import", forAdmins, false, (*Server).importAll},
+
 		{Native, "GET", "/parley/v1/openapi.json", forReaders, false, (*Server).openAPI},
 	})
 

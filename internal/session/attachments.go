@@ -108,11 +108,11 @@ func checkAttachments(text string, all []Attachment) error {
 	return nil
 }
 
-// checkFiles takes over the files of an archive, which must be those that its
-// messages have.
-func (t *Tree) checkFiles(all []Media) error {
+// checkFiles refuses files that are not what they are called, and messages
+// whose files are missing.
+func (a *Archive) checkFiles() error {
 	there := map[string]bool{}
-	for i, f := range all {
+	for i, f := range a.Media {
 		path := fmt.Sprintf("media[%d]", i)
 		if f.Digest != mediaDigest(f.Data) {
 			return llm.Errorf(llm.Unreadable, path, "its digest is another one")
@@ -122,12 +122,11 @@ func (t *Tree) checkFiles(all []Media) error {
 		}
 		there[f.Digest] = true
 	}
-	for _, digest := range t.digests() {
+	for _, digest := range NewTree(a.Session, a.Messages).digests() {
 		if !there[digest] {
 			return llm.Errorf(llm.Unreadable, "media", "the file %s of a message is missing", wire.Short(digest))
 		}
 	}
-	t.files = all
 	return nil
 }
 

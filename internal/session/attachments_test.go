@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -150,7 +151,7 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 	ctx := t.Context()
 	st.shows(chat.Part{Text: "Lo: "}, picture("cat"), chat.Part{Text: "ok?"}, chat.Part{Media: &llm.Media{MIME: "audio/wav", Data: []byte("moo")}})
 	was := st.talk()[0]
-	whole, err := st.Export(ctx, st.id, session.FormatParley)
+	file, err := st.Export(ctx, st.id, session.FormatParley)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,8 +160,8 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 		t.Errorf("it is written as\n%s, %v, not\n%s", messages, err, want)
 	}
 	other := on(t, m, session.New{})
-	for name, file := range map[string][]byte{"parley": whole, "messages": messages} {
-		x, err := other.Import(ctx, file)
+	for name, data := range map[string][]byte{"parley": file, "messages": messages} {
+		x, err := other.Import(ctx, data)
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -174,6 +175,23 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 			}
 		}
 	}
+	server := whole(t, st)
+	moved := empty(t)
+	if m, err := moved.ImportAll(ctx, strings.NewReader(server)); err != nil || m.Sessions.Added != 1 {
+		t.Fatal(m, err)
+	}
+	for i, want := range []string{"cat", "moo"} {
+		if data, err := moved.Media(ctx, st.id, was.Attachments[i].Digest); err != nil || string(data) != want {
+			t.Errorf("of a whole server: the file is %q, %v", data, err)
+		}
+	}
+	if again := whole(t, moved); less(again) != less(server) {
+		t.Errorf("it is written again as\n%s", again)
+	}
+	lost := regexp.MustCompile(`(?m)^\{"media".*\n`).ReplaceAllString(server, "")
+	if _, err := empty(t).ImportAll(ctx, strings.NewReader(lost)); llm.AsError(err).Code != llm.Unreadable || !strings.Contains(err.Error(), "missing") {
+		t.Errorf("files are missing: %v", err)
+	}
 	digest := was.Attachments[0].Digest
 	for name, bad := range map[string][2]string{
 		"another file":         {`"Y2F0"`, `"Y2F1"`},
@@ -181,7 +199,7 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 		"a place within a bit": {`"at":4,`, `"at":99,`},
 		"an unknown type":      {`"mime":"image/png"`, `"mime":"text/html"`},
 	} {
-		if _, err := other.Import(ctx, []byte(strings.Replace(string(whole), bad[0], bad[1], 1))); llm.AsError(err).Code != llm.Unreadable {
+		if _, err := other.Import(ctx, []byte(strings.Replace(string(file), bad[0], bad[1], 1))); llm.AsError(err).Code != llm.Unreadable {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -198,7 +216,7 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 		}
 	}
 	var archive session.Archive
-	if err := json.Unmarshal(whole, &archive); err != nil || len(archive.Media) != 2 {
+	if err := json.Unmarshal(file, &archive); err != nil || len(archive.Media) != 2 {
 		t.Errorf("%+v, %v", archive.Media, err)
 	}
 }

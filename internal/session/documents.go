@@ -12,6 +12,7 @@ import (
 
 	"parley/internal/character"
 	"parley/internal/limits"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -107,31 +108,8 @@ func (s *Sessions) save(ctx context.Context, shelf Shelf, id string, base int64,
 	if err := limits.NameBytes.CheckInt(len(file)); err != nil {
 		return Saved{}, llm.Errorf(llm.Invalid, "file", "%v", err)
 	}
-	name := ""
-	switch shelf {
-	case Lorebooks:
-		var book character.Book
-		if book, saved.Report, err = character.ReadBook(data); err == nil {
-			if name = book.Called(file); name == "." {
-				name = id
-			}
-			if wrong := limits.NameBytes.CheckInt(len(name)); wrong != nil {
-				err = llm.Errorf(llm.Unreadable, "lorebook", "the lorebook's name: %v", wrong)
-			}
-		}
-	case Personas:
-		var p Persona
-		p, err = ReadPersona(data)
-		name, saved.Report.Format = p.Name, "Parley's persona"
-	case Presets:
-		var p Preset
-		p, err = ReadPreset(data)
-		name, saved.Report.Format = cmp.Or(p.Name, id), "Parley's preset"
-	default:
-		var card character.Card
-		card, saved.Report, err = character.ReadCard(file, data)
-		name = card.Name
-	}
+	name, report, err := s.readDocument(shelf, id, file, data)
+	saved.Report = report
 	if err != nil {
 		return Saved{}, err
 	}
@@ -143,6 +121,39 @@ func (s *Sessions) save(ctx context.Context, shelf Shelf, id string, base int64,
 	}
 	saved.Document, saved.Created, err = s.revise(ctx, shelf, Document{ID: id, Name: name, File: file, Data: data, Created: s.now(), Folder: folder}, base)
 	return saved, err
+}
+
+// readDocument takes a document apart, as far as one has to know what it is
+// called and whether it can be used. A character is called as its card says,
+// others may have no name but their id.
+func (s *Sessions) readDocument(shelf Shelf, id, file string, data []byte) (name string, report character.ImportReport, err error) {
+	switch shelf {
+	case Lorebooks:
+		var book character.Book
+		if book, report, err = character.ReadBook(data); err == nil {
+			if name = book.Called(file); name == "." {
+				name = id
+			}
+			if wrong := limits.NameBytes.CheckInt(len(name)); wrong != nil {
+				err = llm.Errorf(llm.Unreadable, "lorebook", "the lorebook's name: %v", wrong)
+			}
+		}
+	case Personas:
+		var p Persona
+		p, err = ReadPersona(data)
+		name, report.Format = p.Name, "Parley's persona"
+	case Presets:
+		var p Preset
+		p, err = ReadPreset(data)
+		name, report.Format = cmp.Or(p.Name, id), "Parley's preset"
+	case Characters:
+		var card character.Card
+		card, report, err = character.ReadCard(file, data)
+		name = card.Name
+	default:
+		err = llm.Errorf(llm.Unreadable, "shelf", "there is no shelf %q", wire.Short(string(shelf)))
+	}
+	return name, report, err
 }
 
 // plainID reports whether an id can be a part of a path.

@@ -200,6 +200,9 @@ var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
 
 // read tells the formats apart.
 func (r *reader) read(data []byte) error {
+	if IsWhole(data) {
+		return &llm.Error{Code: llm.Unreadable, Message: "the file is the archive of a whole server", Hint: "POST /parley/v1/import takes it, or parley session import"}
+	}
 	if llamaLines(bytes.TrimSpace(data)) {
 		return r.llama(data)
 	}
@@ -246,6 +249,23 @@ func (r *reader) archive(data []byte) error {
 	if err := json.Unmarshal(data, &a); err != nil {
 		return &llm.Error{Code: llm.Unreadable, Message: noTalk.Message, Hint: noTalk.Hint, Err: err}
 	}
+	if err := a.check(); err != nil {
+		return err
+	}
+	for i := range a.Messages {
+		for _, v := range a.Messages[i].Versions {
+			if v.Reply != nil {
+				v.Reply.Tokens = nil // they might be any: ids are not text that one can read
+			}
+		}
+	}
+	*r.tree = *NewTree(a.Session, a.Messages)
+	r.tree.base, r.tree.known, r.tree.files = 0, 0, a.Media
+	return nil
+}
+
+// check finds what cannot be in an archive, and settles what was running.
+func (a *Archive) check() error {
 	wrong := func(field, format string, args ...any) error {
 		return llm.Errorf(llm.Unreadable, field, format, args...)
 	}
@@ -265,6 +285,7 @@ func (r *reader) archive(data []byte) error {
 	}
 	for i := range a.Messages {
 		n := &a.Messages[i]
+		n.settle()
 		if err := n.check(i, x.Revision); err != nil {
 			return err
 		}
@@ -275,9 +296,16 @@ func (r *reader) archive(data []byte) error {
 	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
 		return wrong("session.head", "it is no message")
 	}
-	*r.tree = *NewTree(x, a.Messages)
-	r.tree.base, r.tree.known = 0, 0
-	return r.tree.checkFiles(a.Media)
+	return a.checkFiles()
+}
+
+// settle ends what was running where the message was written.
+func (n *Node) settle() {
+	for j := range n.Versions {
+		if v := &n.Versions[j]; v.State == Running {
+			v.State = Interrupted
+		}
+	}
 }
 
 // check finds what cannot be in the i-th message of an archive.
@@ -302,17 +330,11 @@ func (n *Node) check(i int, revision int64) error {
 		if err := checkAttachments(v.Text, v.Attachments); err != nil {
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].attachments", path, j), "%v", err)
 		}
-		if v.State == Running {
-			v.State = Interrupted
-		}
 		if !slices.Contains([]State{Complete, Stopped, Interrupted, Failed}, v.State) || v.Since < since || v.Since > revision ||
 			v.Reply != nil && (v.Reply.Continued < 0 || v.Reply.Continued > j || v.Reply.Kind == Continue && v.Reply.Continued == j) {
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d]", path, j), "its state, revision or reply cannot be")
 		}
 		since = v.Since
-		if v.Reply != nil {
-			v.Reply.Tokens = nil // they might be any: ids are not text that one can read
-		}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -330,6 +331,13 @@ func (m *Memory) Titles(ctx context.Context, shelf Shelf) ([]Document, error) {
 		all[i].Data = nil
 	}
 	return all, err
+}
+
+// DocumentIDs implements Store.
+func (m *Memory) DocumentIDs(_ context.Context, shelf Shelf) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.documents[shelf])), nil
 }
 
 // AddDocument implements Store.

@@ -55,6 +55,9 @@ type Store interface {
 	Documents(ctx context.Context, shelf Shelf) ([]Document, error)
 	// Titles gives the same without their data.
 	Titles(ctx context.Context, shelf Shelf) ([]Document, error)
+	// DocumentIDs gives the ids of all of a shelf, deleted ones included, in
+	// their order.
+	DocumentIDs(ctx context.Context, shelf Shelf) ([]string, error)
 	// AddDocument adds a revision, which must be the one behind the newest; any
 	// other is refused with ErrStale.
 	AddDocument(ctx context.Context, shelf Shelf, d Document) error

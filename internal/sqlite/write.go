@@ -182,6 +182,28 @@ func (s *Store) Titles(ctx context.Context, shelf session.Shelf) ([]session.Docu
 	return s.documents(ctx, shelf, "NULL", newest(shelf))
 }
 
+// DocumentIDs implements session.Store.
+func (s *Store) DocumentIDs(ctx context.Context, shelf session.Shelf) ([]string, error) {
+	what := "read the " + string(shelf) + "s"
+	rows, err := s.read.QueryContext(ctx, "SELECT DISTINCT id FROM "+table(shelf)+" ORDER BY id")
+	if err != nil {
+		return nil, explain(what, err)
+	}
+	defer rows.Close()
+	all := []string{}
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return nil, explain(what, err)
+		}
+		all = append(all, id)
+	}
+	if err := rows.Err(); err != nil {
+		return nil, explain(what, err)
+	}
+	return all, nil
+}
+
 // newest is what holds for the newest revisions, deleted ones left out.
 func newest(shelf session.Shelf) string {
 	return "NOT deleted AND revision = (SELECT max(revision) FROM " + table(shelf) + " o WHERE o.id = " + table(shelf) + ".id) ORDER BY name, id"

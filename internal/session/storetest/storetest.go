@@ -476,6 +476,9 @@ func documentsOf(t *testing.T, s session.Store, shelf session.Shelf) {
 	if len(all) != 2 || all[0].Name != "Ada" || all[1].Revision != 2 {
 		t.Errorf("got %+v", all)
 	}
+	if ids, err := s.DocumentIDs(ctx, shelf); err != nil || !slices.Equal(ids, []string{"a", "b", "c"}) {
+		t.Errorf("got %q, %v", ids, err)
+	}
 	titles, err := s.Titles(ctx, shelf)
 	must(t, err)
 	for i := range all {
