@@ -54,8 +54,7 @@ func ReadBook(data []byte) (Book, ImportReport, error) {
 	var report ImportReport
 	o, err := parseJSON(data, &report)
 	if err != nil {
-		e := llm.AsError(err)
-		return Book{}, report, &llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "the file holds no lorebook", Hint: bookHint, Err: e}
+		return Book{}, report, refuse(llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "the file holds no lorebook", Hint: bookHint}, err)
 	}
 	book := &o
 	report.Format = "SillyTavern's world"

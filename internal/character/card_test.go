@@ -516,3 +516,23 @@ func TestACardHasNoMoreGreetingsThanTheLimit(t *testing.T) {
 		t.Errorf("%d, %q", len(got), got[0])
 	}
 }
+
+func TestWhatIsWrongWithAFileIsSaidOnOneLine(t *testing.T) {
+	for data, want := range map[string]string{
+		"name: [a\ncontext: c\n":        "the file holds no character: [2:1] ',' or ']' must be specified",
+		`{"name": "Ada" "x"}`:           "the file holds no character: invalid character '\"' after object key:value pair",
+		"null":                          "the file holds no character: [1:1] null was used where mapping is expected",
+		"":                              "the file holds no character",
+		"name: &a Ada\nx: *b\n" + "c: ": "the file holds no character: [2:5] could not find alias \"b\"",
+	} {
+		if _, _, err := ReadCard("x", []byte(data)); llm.AsError(err).Message != want {
+			t.Errorf("%q: %q, want %q", data, llm.AsError(err).Message, want)
+		}
+	}
+	if _, _, err := ReadBook([]byte("{")); llm.AsError(err).Message != "the file holds no lorebook: unexpected end of JSON input" {
+		t.Error(err)
+	}
+	if _, _, err := ReadBook(bytes.Repeat([]byte(" "), limits.CardBytes.Int()+1)); !strings.Contains(llm.AsError(err).Message, "(limit card_bytes)") {
+		t.Error(err)
+	}
+}

@@ -66,7 +66,7 @@ here=$(cd internal/kernel && "$bin/$host-kernel" -test.v -test.run '^TestExpecte
 
 wanted=${KERNELS:-}
 if [ -z "$wanted" ]; then
-  wanted='go avx2'
+  wanted='go avx2 neon'
   if [ "$here" = avx512 ]; then wanted="avx512 $wanted"; else tested+="  avx512: NOT tested, this processor has none and qemu has not either"$'\n'; fi
 fi
 
@@ -95,8 +95,16 @@ for set in $wanted; do
     [[ $tested != *" avx2:"* ]] || rest=
     run avx2 'on an emulated Haswell' amd64 "$rest" "$qemu" -cpu Haswell,-invpcid,-rtm,-hle,-tsc-deadline,-pcid
     ;;
+  neon)
+    need arm64
+    if [ "$here" = neon ]; then
+      run neon 'on this processor' arm64 "$goldens" env
+    else
+      run neon 'on an emulated arm64 with dot products' arm64 "$goldens" "$qemu" -cpu max
+    fi
+    ;;
   *)
-    echo "there are no kernels $set: avx512, avx2, go" >&2
+    echo "there are no kernels $set: avx512, avx2, neon, go" >&2
     exit 1
     ;;
   esac
