@@ -300,7 +300,7 @@ func (t *sessionTalk) showTalk(last int) {
 		if last == 0 {
 			fmt.Fprintf(t.out, "%s ", t.style.dim(strconv.Itoa(m.ID)))
 		}
-		fmt.Fprintf(t.out, "%s %s%s\n", t.style.bold(printable(t.nameOf(&m))+":"), printableLines(m.Text), t.mark(&m))
+		fmt.Fprintf(t.out, "%s %s%s\n", t.style.bold(printable(t.nameOf(&m))+":"), printableLines(m.Marked()), t.mark(&m))
 	}
 	if len(shown) > 0 {
 		fmt.Fprintln(t.out)

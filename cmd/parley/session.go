@@ -117,7 +117,7 @@ func (c *sessionShowCmd) Run(a *app) (err error) {
 		if n := len(m.Alternatives); n > 1 {
 			note += " " + a.out.dim(fmt.Sprintf("(one of %d)", n))
 		}
-		fmt.Fprintf(a.stdout, "%s%s %s\n", a.out.bold(printable(who)+":"), note, printableLines(m.Text))
+		fmt.Fprintf(a.stdout, "%s%s %s\n", a.out.bold(printable(who)+":"), note, printableLines(m.Marked()))
 	}
 	return nil
 }

@@ -242,6 +242,7 @@ var (
 // What is kept of conversations.
 var (
 	MessageBytes     = row("message_bytes", 0, 1*mib, "bytes", "a message of a session")
+	Attachments      = row("attachments", 0, 32, "files", "pictures and sounds of a message of a session")
 	SessionMessages  = row("session_messages", 0, 50_000, "messages", "messages of a session, alternatives included")
 	ArchiveLineBytes = row("archive_line_bytes", 0, 64*mib, "bytes", "a line of the archive of a whole server")
 	ExternalIDBytes  = row("external_id_bytes", 0, 256, "bytes", "what a program calls a session, and the key with which it sends a request again")

@@ -30,7 +30,7 @@ func readMessage(r *wire.Reader, path string, v wire.Value) chat.Message {
 	content, sent := o.Peek("content") // a null is content, too
 	o.Take("content")
 	if sent && r.Err == nil {
-		m.Parts = readContent(r, o.At("content"), content)
+		m.Parts = ReadContent(r, o.At("content"), content)
 	}
 	switch m.Role {
 	case chat.Assistant:
@@ -85,8 +85,9 @@ func readRole(o *wire.Object) chat.Role {
 
 const roles = "system, developer, user, assistant and tool"
 
-// readContent reads a string, null (which is ""), a part, or a list of these.
-func readContent(r *wire.Reader, path string, v wire.Value) []chat.Part {
+// ReadContent reads what a message says: a string, null (which is ""), a part,
+// or a list of these.
+func ReadContent(r *wire.Reader, path string, v wire.Value) []chat.Part {
 	var parts []chat.Part
 	var add func(path string, v wire.Value)
 	add = func(path string, v wire.Value) {

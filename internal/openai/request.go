@@ -82,7 +82,7 @@ func readPrediction(o *wire.Object) string {
 		return ""
 	}
 	var text strings.Builder
-	for _, part := range readContent(o.Reader, p.At("content"), content) {
+	for _, part := range ReadContent(o.Reader, p.At("content"), content) {
 		if part.Media != nil {
 			p.Invalid(p.At("content"), "a prediction is text")
 		}

@@ -102,6 +102,7 @@ chat    DELETE /parley/v1/sessions/*
 chat    POST   /parley/v1/sessions/*/restore
 chat    POST   /parley/v1/sessions/*/fork
 chat    GET    /parley/v1/sessions/*/export
+chat    GET    /parley/v1/sessions/*/media/*
 chat    GET    /parley/v1/search
 admin   GET    /parley/v1/export
 admin   POST   /parley/v1/import

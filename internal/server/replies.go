@@ -62,7 +62,12 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	m := session.Send{Text: c.body.Text(c.spelt("text", "content")), Role: chat.Role(c.body.Text("role"))}
+	m := session.Send{Role: chat.Role(c.body.Text("role"))}
+	if name := c.spelt("text", "content"); name == "text" {
+		m.Text = c.body.Text(name)
+	} else if v, ok := c.body.Take(name); ok {
+		m.Parts = openai.ReadContent(c.body.Reader, name, v)
+	}
 	if name := c.spelt("author", "name"); name == "name" {
 		m.Author.Name = c.body.Text(name)
 	} else if v, ok := c.body.Take(name); ok {
@@ -514,12 +519,7 @@ func newMessage(q *openai.Request) (session.Send, error) {
 	if len(q.Conversation.Tools) > 0 {
 		return session.Send{}, llm.Errorf(llm.Unsupported, "tools", "replies in sessions call no tools")
 	}
-	for _, p := range messages[0].Parts {
-		if p.Media != nil {
-			return session.Send{}, llm.Errorf(llm.Unsupported, "messages[0].content", "sessions keep texts, and no pictures")
-		}
-	}
-	return session.Send{Text: messages[0].Text(), Author: session.Author{Name: messages[0].Name}}, nil
+	return session.Send{Parts: messages[0].Parts, Author: session.Author{Name: messages[0].Name}}, nil
 }
 
 // eventsOf is a run as the events of a reply.

@@ -30,6 +30,7 @@ var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRo
 		{Native, "POST", "/parley/v1/sessions/*/restore", forChat, false, (*Server).restoreSession},
 		{Native, "POST", "/parley/v1/sessions/*/fork", forChat, false, (*Server).forkSession},
 		{Native, "GET", "/parley/v1/sessions/*/export", forChat, false, (*Server).exportSession},
+		{Native, "GET", "/parley/v1/sessions/*/media/*", forChat, false, (*Server).readMedia},
 		{Native, "GET", "/parley/v1/search", forChat, false, (*Server).searchSessions},
 
 		{Native, "POST", "/parley/v1/sessions/*/send", forChat, true, (*Server).sendMessage},
@@ -280,7 +281,7 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 		name string
 		to   *string
 	}{{"model", &v.Model}, {"character", &v.Character}, {"user", &v.User}, {"persona", &v.Persona}, {"persona_id", &v.PersonaID}, {"preset", &v.Preset}, {"system", &v.System}, {"note", &v.Note},
-		{"scenario", &v.Scenario}, {"summary", &v.Summary}, {"fit", (*string)(&v.Fit)}, {"style", (*string)(&v.Style)}, {"names", (*string)(&v.Names)},
+		{"scenario", &v.Scenario}, {"summary", &v.Summary}, {"fit", (*string)(&v.Fit)}, {"media", (*string)(&v.Media)}, {"style", (*string)(&v.Style)}, {"names", (*string)(&v.Names)},
 		{"turn", (*string)(&v.Turn)}, {"cards", (*string)(&v.Cards)}} {
 		if c.body.Has(f.name) {
 			any = true
@@ -560,6 +561,37 @@ func (c *call) message() int {
 		return *n
 	}
 	return 0
+}
+
+// readMedia answers with a picture or a sound that somebody has sent, as what
+// it is by its first bytes.
+func (s *Server) readMedia(w http.ResponseWriter, r *http.Request) error {
+	c, done, err := s.call(w, r)
+	if err == nil {
+		err = done()
+	}
+	if err != nil {
+		return err
+	}
+	data, err := c.Media(r.Context(), c.id, part(r, 3))
+	if err != nil {
+		return err
+	}
+	kind := http.DetectContentType(data)
+	if !strings.HasPrefix(kind, "image/") && !strings.HasPrefix(kind, "audio/") {
+		kind = "application/octet-stream"
+	}
+	h := w.Header()
+	h.Set("Content-Type", kind)
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; sandbox")
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		if _, err := w.Write(data); err != nil {
+			return errLeft
+		}
+	}
+	return nil
 }
 
 func (s *Server) searchSessions(w http.ResponseWriter, r *http.Request) error {

@@ -842,3 +842,48 @@ func TestAModelsNameMayMeanACharacter(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestAMessageOfASessionHasPictures(t *testing.T) {
+	k := keeps(t, nil)
+	x := k.answer(201, "POST", "/sessions", `{"media":"placeholder"}`)
+	at := "/sessions/" + x.ID
+	const data = "iVBORw0KGgoAAAANSUhEUg==" // how a PNG begins
+	part := `{"type":"image_url","image_url":{"url":"data:image/png;base64,` + data + `"}}`
+	k.answer(200, "POST", at+"/send", `{"content":[{"type":"text","text":"Look: "},`+part+`]}`)
+	k.answer(200, "POST", at+"/messages", `{"content":"And?","generate":false}`)
+	k.answer(200, "POST", at+"/send", `{"content":[{"type":"input_audio","input_audio":{"format":"wav","data":"eA=="}}],"reply":false}`)
+	talk := k.answer(200, "GET", at, "").Messages
+	if len(talk) != 4 || talk[0].Text != "Look: " || len(talk[0].Attachments) != 1 || talk[0].Attachments[0].At != 6 || talk[0].Attachments[0].MIME != "image/png" ||
+		talk[2].Text != "And?" || len(talk[3].Attachments) != 1 || talk[3].Attachments[0].MIME != "audio/wav" {
+		t.Fatalf("got %+v", talk)
+	}
+	for i, want := range map[int][2]string{0: {"image/png", "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR"}, 3: {"application/octet-stream", "x"}} {
+		resp := k.do("GET", at+"/media/"+talk[i].Attachments[0].Digest, "")
+		got, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if h := resp.Header; resp.StatusCode != 200 || string(got) != want[1] && i == 3 || !strings.HasPrefix(string(got), want[1]) || h.Get("Content-Type") != want[0] || h.Get("X-Content-Type-Options") != "nosniff" || h.Get("Content-Security-Policy") == "" {
+			t.Errorf("%s: %q with %v", resp.Status, got, h)
+		}
+	}
+	k.answer(404, "GET", at+"/media/x", "")
+	for body, param := range map[string]string{
+		`{"content":[{"type":"image_url","image_url":{"url":"https://a.example/x.png"}}]}`:    "content[0].image_url.url",
+		`{"content":[{"type":"image_url","image_url":{"url":"data:text/html;base64,eA=="}}]}`: "content[0].image_url.url",
+		`{"content":[]}`: "text", `{"content":7}`: "content", `{"content":"x","text":"x"}`: "content",
+	} {
+		if got := k.answer(400, "POST", at+"/send", body).Error; got.Param != param {
+			t.Errorf("%s: %+v", body, got)
+		}
+	}
+	native := k.url
+	k.url = strings.TrimSuffix(native, "/parley/v1") + "/v1"
+	k.answer(200, "POST", "/chat/completions", `{"model":"tiny","messages":[{"role":"user","content":[`+part+`]}],"parley":{"session":"`+x.ID+`"}}`)
+	k.url = native
+	if talk := k.answer(200, "GET", at, "").Messages; len(talk) != 6 || len(talk[4].Attachments) != 1 || talk[4].Attachments[0].Digest != talk[0].Attachments[0].Digest {
+		t.Errorf("got %+v", talk)
+	}
+	if got := k.answer(200, "PATCH", at, `{"media":""}`, "If-Match", "*"); got.ID != x.ID {
+		t.Errorf("%+v", got)
+	}
+	k.answer(400, "PATCH", at, `{"media":"x"}`)
+}

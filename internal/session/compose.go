@@ -98,10 +98,11 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	var until int
 	sc.Summary, until = t.recall(r.Summary, settings)
 	sc.Messages = make([]scene.Message, 0, len(path)+1)
-	names := newNamesakes()
+	names, files := newNamesakes(), attachedFiles{}
 	add := func(m Message) {
 		if m.Text != "" || m.State == Complete {
 			sc.Messages = append(sc.Messages, names.said(m, r.Model))
+			files.note(sc.Messages[len(sc.Messages)-1], m.Attachments)
 		}
 		if m.ID == until {
 			sc.Summarised = len(sc.Messages)
@@ -127,6 +128,10 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		}
 	}
 	c, err := s.fitted(ctx, sc, settings.Fit, r, model)
+	if err == nil {
+		err = files.read(ctx, s, t.Session.ID, c.Conversation)
+	}
+	c.Conversation.Layout.Media = settings.Media
 	if r.Budget > 0 {
 		c.Conversation.Layout.Reply = max(model.Info.Context-r.Budget, 0)
 	}
@@ -180,7 +185,7 @@ func (all namesakes) tell(a Author) string {
 // said is a message of the talk for a scene that a model gets. Token ids are
 // those of the model that generated them, and mean nothing to another.
 func said(m Message, model string) scene.Message {
-	out := scene.Message{ID: strconv.Itoa(m.ID), Message: chat.Say(m.Role, m.Text)}
+	out := scene.Message{ID: strconv.Itoa(m.ID), Message: chat.Message{Role: m.Role, Parts: m.parts()}}
 	out.Name = m.Author.Name
 	if strings.TrimSpace(out.Name) == "" {
 		out.Name = m.Author.ID

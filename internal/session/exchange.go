@@ -46,9 +46,10 @@ func (f Format) ContentType() string {
 type Archive struct {
 	Session  Session `json:"session"`
 	Messages []Node  `json:"messages"`
+	Media    []Media `json:"media,omitempty"` // pictures and sounds of the messages
 }
 
-// Archive is the tree as it is written.
+// Archive is the tree as it is written, without pictures and sounds.
 func (t *Tree) Archive() Archive {
 	a := Archive{Session: t.Session, Messages: []Node{}}
 	for _, n := range t.Nodes {
@@ -66,14 +67,19 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	}
 	switch f {
 	case FormatParley:
-		return append(wire.Encode(t.Archive()), '\n'), nil
+		a := t.Archive()
+		if a.Media, err = s.attachments(ctx, t); err != nil {
+			return nil, err
+		}
+		return append(wire.Encode(a), '\n'), nil
 	case FormatSillyTavern:
 		user, err := s.userOf(ctx, t.Session.Now())
 		return toSillyTavern(t, user), err
 	case FormatTextgen:
 		return toTextgen(t), nil
 	case FormatMessages:
-		return toMessages(t), nil
+		files, err := s.attachments(ctx, t)
+		return toMessages(t, files), err
 	case FormatLlama:
 		return toLlama(t), nil
 	case FormatMarkdown:
@@ -83,18 +89,22 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 	return nil, llm.Errorf(llm.Invalid, "as", "there is no format %q; there are %v", wire.Short(string(f)), Formats)
 }
 
-func toMessages(t *Tree) []byte {
+func toMessages(t *Tree, files []Media) []byte {
 	type message struct {
 		Role    chat.Role `json:"role"`
 		Name    string    `json:"name,omitempty"`
-		Content string    `json:"content"`
+		Content any       `json:"content"` // text, or a list of parts
 	}
 	all := []message{}
 	if s := t.Session.Now().System; s != "" {
 		all = append(all, message{chat.System, "", s})
 	}
 	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
-		all = append(all, message{m.Role, m.Author.Name, m.Text})
+		var content any = m.Text
+		if len(m.Attachments) > 0 {
+			content = openAIParts(&m.Version, files)
+		}
+		all = append(all, message{m.Role, m.Author.Name, content})
 	}
 	return append(wire.Encode(map[string]any{"messages": all}), '\n')
 }
@@ -258,7 +268,7 @@ func (r *reader) archive(data []byte) error {
 		}
 	}
 	*r.tree = *NewTree(a.Session, a.Messages)
-	r.tree.base, r.tree.known = 0, 0
+	r.tree.base, r.tree.known, r.tree.files = 0, 0, a.Media
 	return nil
 }
 
@@ -294,7 +304,7 @@ func (a *Archive) check() error {
 	if x.Head > 0 && a.Messages[x.Head-1].Role == summaryRole {
 		return wrong("session.head", "it is no message")
 	}
-	return nil
+	return a.checkFiles()
 }
 
 // settle ends what was running where the message was written.
@@ -324,6 +334,9 @@ func (n *Node) check(i int, revision int64) error {
 		v := &n.Versions[j]
 		if err := limits.MessageBytes.CheckInt(len(v.Text)); err != nil {
 			return llm.Errorf(llm.Invalid, fmt.Sprintf("%s.versions[%d].text", path, j), "%v", err)
+		}
+		if err := checkAttachments(v.Text, v.Attachments); err != nil {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].attachments", path, j), "%v", err)
 		}
 		if !slices.Contains([]State{Complete, Stopped, Interrupted, Failed}, v.State) || v.Since < since || v.Since > revision ||
 			v.Reply != nil && (v.Reply.Continued < 0 || v.Reply.Continued > j || v.Reply.Kind == Continue && v.Reply.Continued == j) {

@@ -271,17 +271,13 @@ func (r *reader) openAI(data []byte) error {
 		return unreadable(err)
 	}
 	for i, m := range talk.Messages {
-		text := ""
-		if err := json.Unmarshal(m.Content, &text); err != nil {
-			var parts []struct {
-				Text string `json:"text"`
-			}
-			if err := json.Unmarshal(m.Content, &parts); err != nil {
-				return unreadable(err)
-			}
-			for _, p := range parts {
-				text += p.Text
-			}
+		parts, err := readOpenAIParts(fmt.Sprintf("messages[%d].content", i), m.Content)
+		if err != nil {
+			return err
+		}
+		text, attachments, files := divide(parts)
+		if err := checkAttachments(text, attachments); err != nil {
+			return llm.Errorf(llm.Invalid, fmt.Sprintf("messages[%d].content", i), "%v", err)
 		}
 		switch m.Role {
 		case chat.System, chat.Developer:
@@ -293,9 +289,10 @@ func (r *reader) openAI(data []byte) error {
 		default:
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].role", i), "only system, user and assistant are read")
 		}
-		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text}); err != nil {
+		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text, Attachments: attachments}); err != nil {
 			return err
 		}
+		r.tree.files = append(r.tree.files, files...)
 	}
 	return nil
 }

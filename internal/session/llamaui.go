@@ -222,7 +222,7 @@ func toMarkdown(t *Tree, user string) []byte {
 		if who == "" {
 			who = map[chat.Role]string{chat.User: cmp.Or(user, "User"), chat.Assistant: "Assistant", chat.System: "System"}[m.Role]
 		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n", line(who), strings.TrimSpace(m.Text))
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n", line(who), strings.TrimSpace(m.Marked()))
 	}
 	return []byte(b.String())
 }

@@ -222,7 +222,11 @@ func (m *Memory) Commit(_ context.Context, c Change) error {
 		}
 	}
 	for _, f := range c.Media {
-		k.media[f.Digest] = slices.Clone(f.Data)
+		if f.Of == "" {
+			k.media[f.Digest] = slices.Clone(f.Data)
+		} else if of := m.sessions[f.Of]; of != nil && of.media[f.Digest] != nil {
+			k.media[f.Digest] = of.media[f.Digest]
+		}
 	}
 	if c.Receipt != nil {
 		k.receipts[c.Receipt.Key] = *c.Receipt

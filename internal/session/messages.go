@@ -13,15 +13,25 @@ import (
 // Send is a message that someone writes.
 type Send struct {
 	Text   string
+	Parts  []chat.Part // instead of Text: with pictures and sounds
 	Author Author
 	Role   chat.Role // "": the user
 }
 
 func (m Send) check() error {
-	if err := limits.MessageBytes.CheckInt(len(m.Text)); err != nil {
+	text, attachments, files := m.says()
+	if err := limits.MessageBytes.CheckInt(len(text)); err != nil {
 		return llm.Errorf(llm.Invalid, "text", "%v", err)
 	}
-	if strings.TrimSpace(m.Text) == "" {
+	if err := checkAttachments(text, attachments); err != nil {
+		return llm.Errorf(llm.Invalid, "content", "%v", err)
+	}
+	for _, f := range files {
+		if err := limits.MediaBytes.CheckInt(len(f.Data)); err != nil {
+			return llm.Errorf(llm.Invalid, "content", "%v", err)
+		}
+	}
+	if strings.TrimSpace(text) == "" && len(files) == 0 {
 		return llm.Errorf(llm.Invalid, "text", "the message is empty")
 	}
 	for _, c := range []struct{ field, value string }{{"author.id", m.Author.ID}, {"author.name", m.Author.Name}} {
@@ -36,15 +46,25 @@ func (m Send) check() error {
 	return llm.Errorf(llm.Invalid, "role", "there is no %q here; there are user, assistant and system", m.Role)
 }
 
+// says is the message's text, what stands in it, and the files.
+func (m Send) says() (text string, all []Attachment, files []Media) {
+	if m.Parts == nil {
+		return m.Text, nil, nil
+	}
+	return divide(m.Parts)
+}
+
 // put adds the message at the head.
 func (m Send) put(s *Sessions, t *Tree) int {
 	if m.Role == "" {
 		m.Role = chat.User
 	}
+	text, attachments, files := m.says()
 	if t.Session.Title == "" && m.Role == chat.User {
-		t.Session.Title = titleOf(m.Text)
+		t.Session.Title = titleOf(text)
 	}
-	return t.Add(t.Session.Head, m.Role, m.Author, Version{Created: s.now(), Text: m.Text, State: Complete})
+	t.files = append(t.files, files...)
+	return t.Add(t.Session.Head, m.Role, m.Author, Version{Created: s.now(), Text: text, Attachments: attachments, State: Complete})
 }
 
 // titleOf is the beginning of a text's first line.
@@ -86,15 +106,15 @@ func deleted(id int) error {
 	return &llm.Error{Code: llm.NotFound, Field: "message", Message: "the message is deleted", Hint: "restore it"}
 }
 
-// Edit gives a message another text. What stands behind it stays, and so does
-// the version that it had. With branch, the text is a message of its own beside
+// Edit gives a message another text. What stands behind it stays, and so do
+// its pictures and the version that it had. With branch, the text is a message of its own beside
 // the other, and the talk goes on from there.
 func (s *Sessions) Edit(ctx context.Context, id string, w Write, message int, text string, branch bool) (Receipt, error) {
 	if err := (Send{Text: text}).check(); err != nil {
 		return Receipt{}, err
 	}
 	return s.message(ctx, id, w, message, func(t *Tree, n *Node) (Receipt, error) {
-		v := Version{Created: s.now(), Text: text, State: Complete}
+		v := Version{Created: s.now(), Text: text, Attachments: under(text, n.last().Attachments), State: Complete}
 		switch {
 		case n.last().Deleted:
 			return Receipt{}, deleted(message)

@@ -35,21 +35,22 @@ type Session struct {
 type Settings struct {
 	Since int64 `json:"since,omitempty"` // the revision from which on they hold
 
-	Model     string          `json:"model,omitempty"`      // "": the server's choice
-	Character string          `json:"character,omitempty"`  // its id; "": nobody in particular, or a company
-	User      string          `json:"user,omitempty"`       // what the person is called who talks
-	Persona   string          `json:"persona,omitempty"`    // who that is
-	PersonaID string          `json:"persona_id,omitempty"` // a persona that says what User and Persona leave open, by its id
-	System    string          `json:"system,omitempty"`     // instructions at the beginning
-	Note      string          `json:"note,omitempty"`       // instructions near the end
-	NoteDepth int             `json:"note_depth,omitempty"` // how many messages stand behind the note
-	Fit       chat.FitPolicy  `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
-	Scenario  string          `json:"scenario,omitempty"`   // takes the place of the character's
-	Summary   string          `json:"summary,omitempty"`    // what happened before the messages
-	Style     scene.Style     `json:"style,omitempty"`
-	Names     scene.Names     `json:"names,omitempty"`
-	Params    json.RawMessage `json:"params,omitempty"` // sampling, as the fields of a chat completion
-	Preset    string          `json:"preset,omitempty"` // what Params, System and Order leave open, by its id
+	Model     string           `json:"model,omitempty"`      // "": the server's choice
+	Character string           `json:"character,omitempty"`  // its id; "": nobody in particular, or a company
+	User      string           `json:"user,omitempty"`       // what the person is called who talks
+	Persona   string           `json:"persona,omitempty"`    // who that is
+	PersonaID string           `json:"persona_id,omitempty"` // a persona that says what User and Persona leave open, by its id
+	System    string           `json:"system,omitempty"`     // instructions at the beginning
+	Note      string           `json:"note,omitempty"`       // instructions near the end
+	NoteDepth int              `json:"note_depth,omitempty"` // how many messages stand behind the note
+	Media     chat.MediaPolicy `json:"media,omitempty"`      // what happens to pictures that the model cannot take; "": as the server says
+	Fit       chat.FitPolicy   `json:"fit,omitempty"`        // what happens when the talk gets longer than the context; "": the oldest messages are left out
+	Scenario  string           `json:"scenario,omitempty"`   // takes the place of the character's
+	Summary   string           `json:"summary,omitempty"`    // what happened before the messages
+	Style     scene.Style      `json:"style,omitempty"`
+	Names     scene.Names      `json:"names,omitempty"`
+	Params    json.RawMessage  `json:"params,omitempty"` // sampling, as the fields of a chat completion
+	Preset    string           `json:"preset,omitempty"` // what Params, System and Order leave open, by its id
 
 	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
 
@@ -106,13 +107,14 @@ type Author struct {
 
 // A Version is what a message says, or that it was deleted.
 type Version struct {
-	Since     int64     `json:"since"` // the revision from which on it holds
-	Created   time.Time `json:"created"`
-	Text      string    `json:"text"`
-	Reasoning string    `json:"reasoning,omitempty"`
-	Deleted   bool      `json:"deleted,omitempty"`
-	State     State     `json:"state"`
-	Reply     *Reply    `json:"reply,omitempty"` // how it was generated; nil: it was written
+	Since       int64        `json:"since"` // the revision from which on it holds
+	Created     time.Time    `json:"created"`
+	Text        string       `json:"text"`
+	Attachments []Attachment `json:"attachments,omitempty"` // in the order in which they stand in the text
+	Reasoning   string       `json:"reasoning,omitempty"`
+	Deleted     bool         `json:"deleted,omitempty"`
+	State       State        `json:"state"`
+	Reply       *Reply       `json:"reply,omitempty"` // how it was generated; nil: it was written
 }
 
 // State is whether a message is whole.

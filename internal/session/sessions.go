@@ -343,6 +343,9 @@ func (v Settings) check() error {
 	if !slices.Contains([]chat.FitPolicy{chat.FitDefault, chat.FitRefuse, chat.FitDropOldest}, v.Fit) {
 		return llm.Errorf(llm.Invalid, "fit", "there is no %q; there are refuse and drop_oldest", v.Fit)
 	}
+	if v.Media != chat.MediaRefuse && v.Media != chat.MediaPlaceholder {
+		return llm.Errorf(llm.Invalid, "media", "there is no %q; there is placeholder", v.Media)
+	}
 	if !slices.Contains([]scene.Style{scene.Turns, scene.Chat, scene.ChatInstruct}, v.Style) {
 		return llm.Errorf(llm.Invalid, "style", "there is no %q; there are chat and chat-instruct", v.Style)
 	}
@@ -549,6 +552,9 @@ func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, e
 		if n.Origin = m.Origin; n.Origin == nil {
 			n.Origin = &Place{old.ID, m.ID, m.Number}
 		}
+	}
+	for _, digest := range f.digests() {
+		f.files = append(f.files, Media{Digest: digest, Of: old.ID})
 	}
 	f.takeSummary(t, message)
 	if err := s.store.Commit(context.WithoutCancel(ctx), f.Change()); err != nil {

@@ -30,7 +30,7 @@ type Store interface {
 	// sessions are left out.
 	Search(ctx context.Context, words []string, limit int) ([]Hit, error)
 
-	// Media gives a picture that a message of a session shows, by its digest.
+	// Media gives a file that a message of a session shows, by its digest.
 	Media(ctx context.Context, session, digest string) ([]byte, error)
 
 	// Commit makes a change as a whole or not at all. If the session has
@@ -80,8 +80,10 @@ type Change struct {
 // Media is a picture or another file that messages show. The same one is kept
 // once, whoever shows it.
 type Media struct {
-	Digest string // SHA-256 of the data, in hex
-	Data   []byte
+	Digest string `json:"digest"` // SHA-256 of the data, in hex
+	Data   []byte `json:"data"`
+
+	Of string `json:"-"` // a session that shows it: then Data is not needed
 }
 
 // Written is a version and where it goes.

@@ -483,6 +483,7 @@ func (s *Sessions) task(ctx context.Context, t *Tree, at Place, r *Reply) (scene
 	b.WriteString("What was said then:\n")
 	names := newNamesakes()
 	for _, m := range talk {
+		m.Text, m.Attachments = m.Marked(), nil
 		sc.Messages = append(sc.Messages, names.said(m, ""))
 	}
 	for line := range sc.Script(covered(talk, from)) {

@@ -21,6 +21,7 @@ type Tree struct {
 	known int  // nodes that there were before the change
 	own   bool // Nodes is no other tree's
 	wrote []Written
+	files []Media // that what was written shows
 }
 
 // NewTree makes a tree of what a store has.
@@ -52,7 +53,7 @@ func (t *Tree) mine(id int) *Node {
 
 // Change is what was done to the tree since it was made.
 func (t *Tree) Change() Change {
-	c := Change{Session: t.Session, Base: t.base, Versions: t.wrote}
+	c := Change{Session: t.Session, Base: t.base, Versions: t.wrote, Media: t.files}
 	for _, n := range t.Nodes[t.known:] {
 		c.Nodes = append(c.Nodes, n.clone())
 	}

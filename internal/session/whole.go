@@ -20,8 +20,8 @@ const wholeVersion = 1
 
 // A wholeLine is a line of JSON of the archive of a whole server. Each has one
 // of the fields. Documents come first, each with all its revisions; then
-// sessions, each with its messages behind it in the order of their ids, and
-// behind a message its versions but the first. The end tells how many there
+// sessions, each with its messages behind it in the order of their ids, behind
+// a message its versions but the first, and then the messages' files. The end tells how many there
 // were, so that a file that was cut off is known.
 type wholeLine struct {
 	Parley   *wholeHead     `json:"parley,omitempty"` // the first line
@@ -29,6 +29,7 @@ type wholeLine struct {
 	Session  *Session       `json:"session,omitempty"`
 	Message  *Node          `json:"message,omitempty"`
 	Version  *Version       `json:"version,omitempty"`
+	Media    *Media         `json:"media,omitempty"`
 	End      *wholeEnd      `json:"end,omitempty"`
 }
 
@@ -189,6 +190,15 @@ func (s *Sessions) putWhole(ctx context.Context, id string, put func(wholeLine) 
 			}
 		}
 	}
+	for _, digest := range NewTree(x, nodes).digests() {
+		data, err := s.Media(ctx, id, digest)
+		if err == nil {
+			err = put(wholeLine{Media: &Media{Digest: digest, Data: data}})
+		}
+		if err != nil {
+			return false, err
+		}
+	}
 	return true, nil
 }
 
@@ -303,7 +313,7 @@ func (m *merger) line(ctx context.Context, text []byte) error {
 	case m.ended:
 		return m.wrong("it stands behind the archive's end")
 	}
-	if m.open != nil && line.Message == nil && line.Version == nil {
+	if m.open != nil && line.Message == nil && line.Version == nil && line.Media == nil {
 		x := m.open
 		m.open = nil
 		m.have.Sessions++
@@ -331,6 +341,8 @@ func (m *merger) line(ctx context.Context, text []byte) error {
 	case line.Version != nil && m.open != nil && len(m.open.Messages) > 0:
 		last := &m.open.Messages[len(m.open.Messages)-1]
 		last.Versions = append(last.Versions, *line.Version)
+	case line.Media != nil && m.open != nil:
+		m.open.Media = append(m.open.Media, *line.Media)
 	case line.End != nil:
 		m.ended = true
 		if want := *line.End; want != m.have {
@@ -400,7 +412,7 @@ func (s *Sessions) mergeSession(ctx context.Context, a *Archive, m *MergedKind) 
 		for i := range nodes {
 			nodes[i].settle()
 		}
-		if same(Archive{here, nodes}, *a) {
+		if same(Archive{Session: here, Messages: nodes}, *a) {
 			m.Same++
 		} else {
 			m.differs(name)
@@ -409,7 +421,7 @@ func (s *Sessions) mergeSession(ctx context.Context, a *Archive, m *MergedKind) 
 	} else if !notThere(err) {
 		return err
 	}
-	err := s.store.Commit(context.WithoutCancel(ctx), Change{Session: *x, Nodes: a.Messages})
+	err := s.store.Commit(context.WithoutCancel(ctx), Change{Session: *x, Nodes: a.Messages, Media: a.Media})
 	switch {
 	case errors.Is(err, ErrStale): // another has its external id
 		m.differs(name)

@@ -84,6 +84,10 @@ func (s *Store) Commit(ctx context.Context, ch session.Change) error {
 			c.index(row, w.Value)
 		}
 		for _, m := range ch.Media {
+			if m.Of != "" {
+				c.exec("INSERT OR IGNORE INTO shown SELECT ?, digest FROM shown WHERE session = ? AND digest = ?", x.ID, m.Of, m.Digest)
+				continue
+			}
 			c.exec("INSERT OR IGNORE INTO media VALUES (?, ?)", m.Digest, m.Data)
 			c.exec("INSERT OR IGNORE INTO shown VALUES (?, ?)", x.ID, m.Digest)
 		}

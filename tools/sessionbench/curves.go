@@ -24,8 +24,8 @@ func curves(o options) error {
 		return err
 	}
 	defer store.Close()
-	fmt.Println("| sessions | list 50 | list 50 behind the middle | open, cold | open | add, cold | add |")
-	fmt.Println("|---|---|---|---|---|---|---|")
+	fmt.Println("| sessions | list 50 | list 50 behind the middle | list 50 of a character | open, cold | open | add, cold | add |")
+	fmt.Println("|---|---|---|---|---|---|---|---|")
 	made := 0
 	for n := 100; n <= o.sessions; n *= 10 {
 		if err := fill(store, made, n); err != nil {
@@ -71,6 +71,9 @@ func talk(id string, messages int, at time.Time) session.Change {
 
 func name(i int) string { return fmt.Sprintf("s%07d", i) }
 
+// character is one of ten that a session is with.
+func character(i int) string { return fmt.Sprint("c", i%10) }
+
 // fill makes the sessions from one number to another.
 func fill(store session.Store, from, to int) error {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -80,7 +83,9 @@ func fill(store session.Store, from, to int) error {
 	for range 64 { // so many share a sync
 		wg.Go(func() {
 			for i := range next {
-				if err := store.Commit(context.Background(), talk(name(i), 2, began.Add(time.Duration(i)*time.Minute))); err != nil {
+				c := talk(name(i), 2, began.Add(time.Duration(i)*time.Minute))
+				c.Session.Settings[0].Character = character(i)
+				if err := store.Commit(context.Background(), c); err != nil {
 					select {
 					case errs <- err:
 					default:
@@ -177,8 +182,9 @@ func ofMany(store session.Store, n int) error {
 	random := rand.New(rand.NewPCG(1, uint64(n)))
 	ids := random.Perm(n)
 	const often = 100
-	list := func(after *session.Session) error {
-		_, err := s.List(ctx, session.Query{Limit: 50, After: after})
+	list := func(q session.Query) error {
+		q.Limit = 50
+		_, err := s.List(ctx, q)
 		return err
 	}
 	open := func(i int) error {
@@ -194,8 +200,9 @@ func ofMany(store session.Store, n int) error {
 		return err
 	}
 	var r row
-	r.time(often, func(int) error { return list(nil) })
-	r.time(often, func(int) error { return list(&middle) })
+	r.time(often, func(int) error { return list(session.Query{}) })
+	r.time(often, func(int) error { return list(session.Query{After: &middle}) })
+	r.time(often, func(i int) error { return list(session.Query{Character: character(i)}) })
 	r.time(often, open)
 	r.time(often, open)
 	s = session.Open(store, session.Options{})

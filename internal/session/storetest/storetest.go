@@ -573,9 +573,19 @@ func media(t *testing.T, s session.Store) {
 			t.Errorf("%s of %s is %q (%v)", c.digest, c.session, got, err)
 		}
 	}
+	three := talk("three", 0, "look")
+	three.Media = []session.Media{{Digest: "o", Of: "one"}, {Digest: "p", Of: "none"}, {Digest: "lost", Of: "one"}}
+	must(t, s.Commit(ctx, three))
 	must(t, s.Purge(ctx, "one"))
 	_, err := s.Media(ctx, "one", "o")
 	wantCode(t, err, llm.NotFound)
+	if got, err := s.Media(ctx, "three", "o"); err != nil || string(got) != "other" {
+		t.Errorf("it went with the session from which it was taken over: %q (%v)", got, err)
+	}
+	for _, digest := range []string{"p", "lost"} {
+		_, err = s.Media(ctx, "three", digest)
+		wantCode(t, err, llm.NotFound)
+	}
 	if got, err := s.Media(ctx, "two", "p"); err != nil || string(got) != "\x89PNG\x00\xff" {
 		t.Errorf("it went with another session: %q (%v)", got, err)
 	}
