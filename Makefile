@@ -4,13 +4,14 @@ STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 TARGETS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 export CGO_ENABLED ?= 0
 
-.PHONY: help build run check test style cross race clients engines soak bench clean
+.PHONY: help build run check test style cross race kernels clients engines soak bench clean
 
 help:
 	@echo 'make build    the binary ./parley'
 	@echo 'make run      build and serve the built-in model'
 	@echo 'make check    the quick loop: style and tests of every package'
-	@echo 'make test     the gate: check, purego, race, all platforms, real clients and engines'
+	@echo 'make test     the gate: check, race, all platforms, all kernels, real clients and engines'
+	@echo 'make kernels  every set of kernels that this processor, or an emulated one, can run'
 	@echo 'make engines  build the engines of others that are not there yet, and test against them'
 	@echo 'make soak     what takes longer: long fuzzing'
 
@@ -25,8 +26,8 @@ check: style
 
 test: style cross
 	$(GO) test -count=1 ./...
-	$(GO) test -count=1 -tags purego ./internal/kernel/ ./internal/transformer/
 	CGO_ENABLED=1 $(GO) test -count=1 -race -short $(RACE)
+	$(MAKE) kernels
 	$(MAKE) clients
 	$(MAKE) engines
 	@echo 'all passed'
@@ -41,6 +42,10 @@ style:
 # Every platform compiles, tests included.
 cross:
 	@for t in $(TARGETS); do echo "build $$t"; GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) build -o /dev/null ./cmd/parley && GOOS=$${t%/*} GOARCH=$${t#*/} $(GO) vet ./... || exit 1; done
+
+# Every set of kernels, those of other processors under emulation; KERNELS names some.
+kernels:
+	tools/kernels/run.sh
 
 # The clients that people use, against the real binary.
 clients: build

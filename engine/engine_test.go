@@ -446,7 +446,7 @@ func TestDescribe(t *testing.T) {
 		*s.XTCThreshold != 0.25 || s.Mirostat != nil || *s.MirostatTau != 4 {
 		t.Errorf("recommended %+v", s)
 	}
-	for _, want := range []string{"trained=512", "general.sampling.top_p", "general.sampling.mirostat"} {
+	for _, want := range []string{"trained=512", "general.sampling.top_p", "general.sampling.mirostat", "kernels=" + e.Kernels()} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not say %s: %s", want, &log)
 		}

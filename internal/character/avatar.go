@@ -10,6 +10,7 @@ import (
 	_ "image/jpeg" // pictures of cards
 	"image/png"
 	"path"
+	"slices"
 	"strings"
 
 	_ "golang.org/x/image/webp" // pictures of cards
@@ -37,6 +38,9 @@ func Avatar(data []byte) ([]byte, error) {
 	c, _, err := ReadCard("", data)
 	if err != nil {
 		return nil, err
+	}
+	if i := slices.IndexFunc(c.Assets, func(a Asset) bool { return a.Type == "icon" && a.Name == "main" }); i > 0 {
+		c.Assets = slices.Concat(c.Assets[i:i+1], c.Assets[:i], c.Assets[i+1:]) // of several the main one counts
 	}
 	for _, a := range c.Assets {
 		if a.Type != "icon" {

@@ -34,7 +34,7 @@ type Entry struct {
 	Order         float64 // lower ones stand higher up
 	Constant      bool    // told always
 	Selective     bool
-	UseRegex      bool     // Keys are regular expressions
+	UseRegex      bool     // Keys are regular expressions, if HasPatterns
 	CaseSensitive *bool    // nil if not said
 	Priority      *float64 // lower ones are dropped first; nil if not said
 	Position      string   // "before_char", "after_char" or ""
@@ -54,8 +54,7 @@ func ReadBook(data []byte) (Book, ImportReport, error) {
 	var report ImportReport
 	o, err := parseJSON(data, &report)
 	if err != nil {
-		e := llm.AsError(err)
-		return Book{}, report, &llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "the file holds no lorebook", Hint: bookHint, Err: e}
+		return Book{}, report, refuse(llm.Error{Code: llm.Unreadable, Field: "lorebook", Message: "the file holds no lorebook", Hint: bookHint}, err)
 	}
 	book := &o
 	report.Format = "SillyTavern's world"

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"parley/internal/limits"
 	"parley/llm"
 )
 
@@ -61,10 +62,10 @@ func (c Card) Called() string {
 }
 
 // Greetings lists the first messages to choose from; in company those for
-// company come first. Empty ones are left out.
+// company come first. Empty ones are left out, and those beyond the limit.
 func (c Card) Greetings(company bool) (all []string) {
 	add := func(s string) {
-		if strings.TrimSpace(s) != "" {
+		if strings.TrimSpace(s) != "" && limits.Greetings.CheckInt(len(all)+1) == nil {
 			all = append(all, s)
 		}
 	}

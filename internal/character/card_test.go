@@ -160,7 +160,10 @@ func TestDirtIsPutRightAndSaid(t *testing.T) {
 		"no UTF-8":             {"{\"name\":\"A\",\"description\":\"a\xff\"}", "repaired ", func(c Card) bool { return c.Description == "a\ufffd" }},
 		"no UTF-8 in others":   {"{\"name\":\"A\",\"zzz\":\"a\xff\"}", "repaired ", func(c Card) bool { return string(c.Extra["zzz"]) == "\"a\ufffd\"" }},
 		"a file elsewhere":     {`{"data":{"name":"A","assets":[{"type":"icon","uri":"https://a.example/x"}]}}`, "kept data.assets", func(c Card) bool { return len(c.Assets) == 1 }},
-		"a broken entry":       {`{"data":{"name":"A","character_book":{"entries":[3,{"keys":"a,b","content":"c"}]}}}`, "ignored data.character_book.entries[0]", func(c Card) bool { return slices.Equal(c.Book.Entries[0].Keys, []string{"a", "b"}) }},
+		"one key with a comma": {`{"data":{"name":"A","tags":["a, b"],"character_book":{"entries":[{"keys":["/x{1,3}/"],"content":"c"}]}}}`, "", func(c Card) bool {
+			return slices.Equal(c.Tags, []string{"a, b"}) && slices.Equal(c.Book.Entries[0].Keys, []string{"/x{1,3}/"})
+		}},
+		"a broken entry": {`{"data":{"name":"A","character_book":{"entries":[3,{"keys":"a,b","content":"c"}]}}}`, "ignored data.character_book.entries[0]", func(c Card) bool { return slices.Equal(c.Book.Entries[0].Keys, []string{"a", "b"}) }},
 	} {
 		got, report, err := ReadCard("a.json", []byte(c.data))
 		if err != nil || !c.ok(got) {
@@ -291,6 +294,12 @@ func TestAPictureIsDrawnAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Assets = append(c.Assets, Asset{Type: "icon", Name: "main", URI: "embeded://main.png"}, Asset{Type: "icon", URI: "embeded://assets/icon/a.jpg"})
+	several, err := c.JSON(3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Assets = c.Assets[:1]
 	c.Assets[0].URI = "data:image/jpeg;base64," + base64.StdEncoding.EncodeToString(photo(t))
 	inside, err := c.JSON(3)
 	if err != nil {
@@ -308,11 +317,12 @@ func TestAPictureIsDrawnAnew(t *testing.T) {
 		data []byte
 		size image.Point
 	}{
-		"a card":      {hidden, image.Pt(400, 600)},
-		"a photo":     {photo(t), image.Pt(8, 12)},
-		"a WebP":      {webp, image.Pt(1, 1)},
-		"an archive":  {archive(t, map[string]string{"card.json": string(card), "assets/icon/a.jpg": string(photo(t))}), image.Pt(8, 12)},
-		"inside JSON": {inside, image.Pt(8, 12)},
+		"a card":              {hidden, image.Pt(400, 600)},
+		"a photo":             {photo(t), image.Pt(8, 12)},
+		"a WebP":              {webp, image.Pt(1, 1)},
+		"an archive":          {archive(t, map[string]string{"card.json": string(card), "assets/icon/a.jpg": string(photo(t))}), image.Pt(8, 12)},
+		"the main of several": {archive(t, map[string]string{"card.json": string(several), "assets/icon/a.jpg": string(photo(t)), "main.png": string(hidden)}), image.Pt(400, 600)},
+		"inside JSON":         {inside, image.Pt(8, 12)},
 	} {
 		got, err := Avatar(c.data)
 		if err != nil {
@@ -494,4 +504,35 @@ func FuzzAvatar(f *testing.F) {
 	f.Add([]byte("\xff\xd8\xff"))
 	f.Add([]byte("RIFF\x00\x00\x00\x00WEBPVP8L"))
 	f.Fuzz(func(_ *testing.T, data []byte) { Avatar(data) })
+}
+
+func TestACardHasNoMoreGreetingsThanTheLimit(t *testing.T) {
+	most := limits.Greetings.Int()
+	c := Card{FirstMessage: "first", GroupGreetings: []string{"all"}, AlternateGreetings: slices.Repeat([]string{"g"}, 2*most)}
+	if got := c.Greetings(false); len(got) != most || got[0] != "first" {
+		t.Errorf("%d, %q", len(got), got[0])
+	}
+	if got := c.Greetings(true); len(got) != most || got[0] != "all" {
+		t.Errorf("%d, %q", len(got), got[0])
+	}
+}
+
+func TestWhatIsWrongWithAFileIsSaidOnOneLine(t *testing.T) {
+	for data, want := range map[string]string{
+		"name: [a\ncontext: c\n":        "the file holds no character: [2:1] ',' or ']' must be specified",
+		`{"name": "Ada" "x"}`:           "the file holds no character: invalid character '\"' after object key:value pair",
+		"null":                          "the file holds no character: [1:1] null was used where mapping is expected",
+		"":                              "the file holds no character",
+		"name: &a Ada\nx: *b\n" + "c: ": "the file holds no character: [2:5] could not find alias \"b\"",
+	} {
+		if _, _, err := ReadCard("x", []byte(data)); llm.AsError(err).Message != want {
+			t.Errorf("%q: %q, want %q", data, llm.AsError(err).Message, want)
+		}
+	}
+	if _, _, err := ReadBook([]byte("{")); llm.AsError(err).Message != "the file holds no lorebook: unexpected end of JSON input" {
+		t.Error(err)
+	}
+	if _, _, err := ReadBook(bytes.Repeat([]byte(" "), limits.CardBytes.Int()+1)); !strings.Contains(llm.AsError(err).Message, "(limit card_bytes)") {
+		t.Error(err)
+	}
 }

@@ -47,14 +47,24 @@ func TestFilesThatAreNoCharactersAreRefused(t *testing.T) {
 	}
 }
 
-func TestAliasesOfAliasesCostNothing(t *testing.T) {
+func TestAliasesOfAliasesDoNotGrowWithoutEnd(t *testing.T) {
 	var b strings.Builder
 	b.WriteString("name: Ada\na0: &a0 x\n")
 	for i := range 40 { // 9 to the power of 40
 		fmt.Fprintf(&b, "a%d: &a%[1]d [%s*a%[3]d]\n", i+1, strings.Repeat(fmt.Sprintf("*a%d,", i), 8), i)
 	}
-	if c, err := Parse("a.yaml", []byte(b.String())); err != nil || c.Name != "Ada" {
-		t.Errorf("got %+v, %v", c, err)
+	long := "name: Ada\na: &a " + strings.Repeat("x", 1<<19) + "\nb: [" + strings.Repeat("*a,", 1000) + "]\n"
+	for _, file := range []string{b.String(), long} {
+		if _, err := Parse("a.yaml", []byte(file)); llm.AsError(err).Code != llm.Unreadable {
+			t.Errorf("as a character: %v", err)
+		}
+		if _, _, err := ReadCard("a.yaml", []byte(file)); llm.AsError(err).Code != llm.Unreadable {
+			t.Errorf("as a card: %v", err)
+		}
+	}
+	few, _, err := ReadCard("a.yaml", []byte("name: &n Ada\ncontext: *n\ngreeting: *n\nx: &x {y: *n}\nz:\n  <<: *x\n"))
+	if err != nil || few.Description != "Ada" || few.FirstMessage != "Ada" || string(few.Extra["z"]) != `{"y":"Ada"}` {
+		t.Errorf("%+v, %v", few, err)
 	}
 }
 

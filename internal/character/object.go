@@ -120,8 +120,9 @@ func (o *object) texts(name string) []string {
 
 // words is a list of texts that some write as one, with commas.
 func (o *object) words(name string) []string {
+	isList := bytes.HasPrefix(o.fields[name], []byte("["))
 	all := o.texts(name)
-	if len(all) != 1 || !strings.Contains(all[0], ",") {
+	if isList || len(all) != 1 || !strings.Contains(all[0], ",") {
 		return all
 	}
 	words := strings.Split(all[0], ",")

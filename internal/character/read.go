@@ -3,8 +3,10 @@ package character
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"path"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"parley/internal/limits"
@@ -13,6 +15,22 @@ import (
 
 var notACharacter = llm.Error{Code: llm.Unreadable, Field: "character", Message: "the file holds no character",
 	Hint: "it must be a card (V1, V2 or V3, as JSON, PNG or CHARX), a character of text-generation-webui (YAML or JSON), or TOML"}
+
+// refuse is an error with what a reader of files says to it.
+func refuse(refused llm.Error, cause error) error {
+	if e, ok := errors.AsType[*llm.Error](cause); ok {
+		return e
+	}
+	if cause != nil {
+		refused.Message += ": " + strings.Map(func(r rune) rune {
+			if unicode.IsControl(r) {
+				return ' '
+			}
+			return r
+		}, short(cause.Error(), 4*limits.QuotedBytes.Int()))
+	}
+	return &refused
+}
 
 // ReadCard reads a character's file of any kind. What it is, its content says;
 // only TOML and YAML are told apart by the ending of its name, if both could
@@ -83,19 +101,19 @@ func readText(name string, data []byte, report *ImportReport) (Card, error) {
 	if strings.EqualFold(path.Ext(name), ".toml") {
 		kinds[0], kinds[1] = kinds[1], kinds[0]
 	}
-	refused := notACharacter
+	var cause error
 	for _, kind := range kinds {
 		var fields map[string]any
 		err := kind.parse(plain, &fields)
 		if err != nil || len(fields) == 0 {
-			if refused.Err == nil {
-				refused.Err = err
+			if cause == nil {
+				cause = err
 			}
 			continue
 		}
 		asJSON, err := json.Marshal(fields)
 		if err != nil { // numbers that are none, keys that are no texts
-			refused.Err = err
+			cause = err
 			continue
 		}
 		c, err := readJSON(asJSON, report)
@@ -105,10 +123,11 @@ func readText(name string, data []byte, report *ImportReport) (Card, error) {
 		report.Format += " as " + kind.name
 		return c, err
 	}
-	return Card{}, &refused
+	return Card{}, refuse(notACharacter, cause)
 }
 
-// parseJSON reads the outermost object of a file.
+// parseJSON reads the outermost object of a file. The error is an *llm.Error
+// or that of a parser.
 func parseJSON(data []byte, report *ImportReport) (object, error) {
 	o := object{report: report}
 	if err := limits.CardBytes.CheckInt(len(data)); err != nil {
@@ -122,10 +141,11 @@ func parseJSON(data []byte, report *ImportReport) (object, error) {
 		report.note("repaired", "", "a byte order mark was left out")
 		data = cut
 	}
-	if err := json.Unmarshal(data, &o.fields); err != nil || o.fields == nil {
-		refused := notACharacter
-		refused.Err = err
-		return o, &refused
+	if err := json.Unmarshal(data, &o.fields); err != nil {
+		return o, err
+	}
+	if o.fields == nil {
+		return o, errors.New("there is nothing")
 	}
 	return o, nil
 }
@@ -134,7 +154,7 @@ func parseJSON(data []byte, report *ImportReport) (object, error) {
 func readJSON(data []byte, report *ImportReport) (Card, error) {
 	o, err := parseJSON(data, report)
 	if err != nil {
-		return Card{}, err
+		return Card{}, refuse(notACharacter, err)
 	}
 	spec, version := text(o.fields["spec"]), ""
 	if raw, ok := o.fields["spec_version"]; ok {
@@ -273,9 +293,12 @@ func (c *Card) check(report *ImportReport) error {
 }
 
 // quote repeats a word of a file, as far as a report repeats words.
-func quote(s string) string {
-	if len(s) > limits.QuotedBytes.Int() {
-		s = s[:limits.QuotedBytes.Int()] + "…"
+func quote(s string) string { return short(s, limits.QuotedBytes.Int()) }
+
+// short is a text of so many bytes at most.
+func short(s string, most int) string {
+	if len(s) > most {
+		s = s[:most] + "…"
 	}
 	return strings.ToValidUTF8(s, "\ufffd")
 }

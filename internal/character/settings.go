@@ -114,6 +114,14 @@ func (e Entry) Settings() EntrySettings {
 	return s
 }
 
+// HasPatterns reports whether the entry's keys are regular expressions.
+// SillyTavern writes use_regex to every entry of a card and asks for it in none:
+// there a key is one between slashes only, and any other a word.
+func (e Entry) HasPatterns() bool {
+	_, sillyTavern := e.Extensions["selectiveLogic"]
+	return e.UseRegex && !sillyTavern
+}
+
 // Label is what a person may know the entry by.
 func (e Entry) Label() string {
 	for _, s := range append([]string{e.Name, e.Comment}, e.Keys...) {

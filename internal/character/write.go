@@ -92,7 +92,7 @@ func (e Entry) world(number int) map[string]any {
 			delete(rest, card)
 		}
 	}
-	if e.UseRegex {
+	if e.HasPatterns() {
 		keys := make([]string, len(e.Keys))
 		for i, key := range e.Keys {
 			if keys[i] = key; !strings.HasPrefix(key, "/") {

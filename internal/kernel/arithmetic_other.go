@@ -1,10 +1,5 @@
-//go:build !amd64 || purego
+//go:build (!amd64 && !arm64) || purego
 
 package kernel
 
-func multiplyAdds(rounds int) int64 {
-	if chosen != goOnly {
-		return 0
-	}
-	return multiplyAddsGo(rounds)
-}
+func multiplyAdds(rounds int) int64 { return multiplyAddsGo(rounds) }

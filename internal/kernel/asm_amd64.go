@@ -139,11 +139,6 @@ func expSumAVX2(acc *[16]float32, x *float32, chunks int, scale float32, largest
 //go:noescape
 func putF16AVX2(dst *byte, x *float32, chunks int)
 
-// addRowsF16AVX2 is AddRowsF16 for chunks of 16 numbers of each row.
-//
-//go:noescape
-func addRowsF16AVX2(out *float32, v *byte, rowBytes int, rows int, chunks int, p *float32)
-
 // readAVX2 reads chunks of 256 bytes, and returns something of them.
 //
 //go:noescape

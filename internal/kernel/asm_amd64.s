@@ -41,8 +41,8 @@ chunk:
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -83,8 +83,8 @@ chunk:
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -127,8 +127,8 @@ chunk:
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -163,8 +163,8 @@ chunk:
 	ADDQ         $+128, CX
 	DECQ         DI
 	JNZ          chunk
-	MOVQ         BX, AX
-	MOVQ         stride+8(FP), CX
+	MOVQ         stride+8(FP), AX
+	MOVQ         BX, CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -172,8 +172,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -181,12 +181,12 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
+	VMOVSS       X0, (CX)
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -221,8 +221,8 @@ chunk:
 	ADDQ         $+128, CX
 	DECQ         DI
 	JNZ          chunk
-	MOVQ         BX, AX
-	MOVQ         stride+8(FP), CX
+	MOVQ         stride+8(FP), AX
+	MOVQ         BX, CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -230,8 +230,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -239,12 +239,12 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
+	VMOVSS       X0, (CX)
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -281,8 +281,8 @@ chunk:
 	ADDQ         $+128, CX
 	DECQ         DI
 	JNZ          chunk
-	MOVQ         BX, AX
-	MOVQ         stride+8(FP), CX
+	MOVQ         stride+8(FP), AX
+	MOVQ         BX, CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -290,8 +290,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -299,12 +299,12 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
+	VMOVSS       X0, (CX)
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -351,8 +351,8 @@ chunk:
 	ADDQ         $+256, CX
 	DECQ         DI
 	JNZ          chunk
-	MOVQ         BX, AX
-	MOVQ         stride+8(FP), CX
+	MOVQ         stride+8(FP), AX
+	MOVQ         BX, CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -360,8 +360,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -369,8 +369,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -378,8 +378,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y7, Y6, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -387,12 +387,12 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
+	VMOVSS       X0, (CX)
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -439,8 +439,8 @@ chunk:
 	ADDQ         $+256, CX
 	DECQ         DI
 	JNZ          chunk
-	MOVQ         BX, AX
-	MOVQ         stride+8(FP), CX
+	MOVQ         stride+8(FP), AX
+	MOVQ         BX, CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -448,8 +448,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -457,8 +457,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -466,8 +466,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y7, Y6, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -475,12 +475,12 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
+	VMOVSS       X0, (CX)
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
@@ -529,8 +529,8 @@ chunk:
 	ADDQ         $+256, CX
 	DECQ         DI
 	JNZ          chunk
-	MOVQ         BX, AX
-	MOVQ         stride+8(FP), CX
+	MOVQ         stride+8(FP), AX
+	MOVQ         BX, CX
 	VADDPS       Y1, Y0, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -538,8 +538,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y3, Y2, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -547,8 +547,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y5, Y4, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -556,8 +556,8 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
-	LEAQ         (AX)(CX*4), AX
+	VMOVSS       X0, (CX)
+	LEAQ         (CX)(AX*4), CX
 	VADDPS       Y7, Y6, Y0
 	VEXTRACTF128 $0x01, Y0, X1
 	VADDPS       X0, X1, X1
@@ -565,17 +565,17 @@ chunk:
 	VADDPS       X1, X0, X0
 	VMOVSHDUP    X0, X1
 	VADDSS       X1, X0, X0
-	VMOVSS       X0, (AX)
+	VMOVSS       X0, (CX)
 	ADDQ         $+4, BX
 	MOVQ         rowBytes+24(FP), AX
 	ADDQ         AX, DX
-	DECQ         SI
-	JNZ          row
+	SUBQ         $+1, SI
+	JG           row
 	VZEROUPPER
 	RET
 
 // func dotsF32x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF32x1AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
@@ -598,7 +598,7 @@ chunk:
 	MOVQ          BX, AX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
@@ -608,13 +608,13 @@ chunk:
 	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	SUBQ          $+1, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF16x1AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
@@ -637,7 +637,7 @@ chunk:
 	MOVQ          BX, AX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
@@ -647,13 +647,13 @@ chunk:
 	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	SUBQ          $+1, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsBF16x1AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsBF16x1AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
@@ -677,7 +677,7 @@ chunk:
 	MOVQ          BX, AX
 	VEXTRACTF64X4 $0x01, Z0, Y1
 	VADDPS        Y1, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
@@ -687,13 +687,13 @@ chunk:
 	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	SUBQ          $+1, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF32x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF32x2AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
@@ -716,37 +716,37 @@ chunk:
 	ADDQ          $+128, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X2
+	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X0, X2, X2
 	VMOVHLPS      X2, X2, X0
 	VADDPS        X2, X0, X0
 	VMOVSHDUP     X0, X2
 	VADDSS        X2, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
+	VMOVSS        X0, (CX)
 	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	SUBQ          $+1, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF16x2AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
@@ -769,37 +769,37 @@ chunk:
 	ADDQ          $+128, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X2
+	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X0, X2, X2
 	VMOVHLPS      X2, X2, X0
 	VADDPS        X2, X0, X0
 	VMOVSHDUP     X0, X2
 	VADDSS        X2, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
+	VMOVSS        X0, (CX)
 	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	SUBQ          $+1, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsBF16x2AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsBF16x2AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
@@ -823,282 +823,702 @@ chunk:
 	ADDQ          $+128, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
 	VEXTRACTF64X4 $0x01, Z0, Y2
 	VADDPS        Y2, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X2
+	VEXTRACTF32X4 $0x01, Y0, X2
 	VADDPS        X0, X2, X2
 	VMOVHLPS      X2, X2, X0
 	VADDPS        X2, X0, X0
 	VMOVSHDUP     X0, X2
 	VADDSS        X2, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
+	VMOVSS        X0, (CX)
 	ADDQ          $+4, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	SUBQ          $+1, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF32x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF32x4AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
 	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   DX, AX
+	MOVQ DX, AX
+	XORQ CX, CX
+	MOVQ BX, R9
+	CMPQ SI, $+1
+	JLE  noRow1
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R9
+
+noRow1:
+	MOVQ CX, R8
+	MOVQ R9, R11
+	CMPQ SI, $+2
+	JLE  noRow2
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R11
+
+noRow2:
+	MOVQ   CX, R10
 	MOVQ   x+48(FP), CX
 	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 chunk:
-	VMOVUPS       (AX), Z4
-	VMULPS        (CX), Z4, Z5
-	VADDPS        Z5, Z0, Z0
-	VMULPS        64(CX), Z4, Z5
-	VADDPS        Z5, Z1, Z1
-	VMULPS        128(CX), Z4, Z5
-	VADDPS        Z5, Z2, Z2
-	VMULPS        192(CX), Z4, Z4
-	VADDPS        Z4, Z3, Z3
+	VMOVUPS       (AX), Z12
+	VMOVUPS       (AX)(R8*1), Z13
+	VMOVUPS       (AX)(R10*1), Z14
+	VMOVUPS       (CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z0, Z0
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z4, Z4
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z8, Z8
+	VMOVUPS       64(CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z1, Z1
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z5, Z5
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z9, Z9
+	VMOVUPS       128(CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z2, Z2
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z6, Z6
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z10, Z10
+	VMOVUPS       192(CX), Z15
+	VMULPS        Z15, Z12, Z12
+	VADDPS        Z12, Z3, Z3
+	VMULPS        Z15, Z13, Z12
+	VADDPS        Z12, Z7, Z7
+	VMULPS        Z15, Z14, Z12
+	VADDPS        Z12, Z11, Z11
 	ADDQ          $+64, AX
 	ADDQ          $+256, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X4
-	VADDPS        X0, X4, X4
-	VMOVHLPS      X4, X4, X0
-	VADDPS        X4, X0, X0
-	VMOVSHDUP     X0, X4
-	VADDSS        X4, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X0, X12, X12
+	VMOVHLPS      X12, X12, X0
+	VADDPS        X12, X0, X0
+	VMOVSHDUP     X0, X12
+	VADDSS        X12, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $+4, BX
+	VMOVSS        X0, (CX)
+	MOVQ          R9, CX
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	MOVQ          R11, CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	ADDQ          $+12, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	SUBQ          $+3, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF16x4AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
 	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   DX, AX
+	MOVQ DX, AX
+	XORQ CX, CX
+	MOVQ BX, R9
+	CMPQ SI, $+1
+	JLE  noRow1
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R9
+
+noRow1:
+	MOVQ CX, R8
+	MOVQ R9, R11
+	CMPQ SI, $+2
+	JLE  noRow2
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R11
+
+noRow2:
+	MOVQ   CX, R10
 	MOVQ   x+48(FP), CX
 	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 chunk:
-	VCVTPH2PS     (AX), Z4
-	VMULPS        (CX), Z4, Z5
-	VADDPS        Z5, Z0, Z0
-	VMULPS        64(CX), Z4, Z5
-	VADDPS        Z5, Z1, Z1
-	VMULPS        128(CX), Z4, Z5
-	VADDPS        Z5, Z2, Z2
-	VMULPS        192(CX), Z4, Z4
-	VADDPS        Z4, Z3, Z3
+	VCVTPH2PS     (AX), Z12
+	VCVTPH2PS     (AX)(R8*1), Z13
+	VCVTPH2PS     (AX)(R10*1), Z14
+	VMOVUPS       (CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z0, Z0
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z4, Z4
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z8, Z8
+	VMOVUPS       64(CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z1, Z1
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z5, Z5
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z9, Z9
+	VMOVUPS       128(CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z2, Z2
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z6, Z6
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z10, Z10
+	VMOVUPS       192(CX), Z15
+	VMULPS        Z15, Z12, Z12
+	VADDPS        Z12, Z3, Z3
+	VMULPS        Z15, Z13, Z12
+	VADDPS        Z12, Z7, Z7
+	VMULPS        Z15, Z14, Z12
+	VADDPS        Z12, Z11, Z11
 	ADDQ          $+32, AX
 	ADDQ          $+256, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X4
-	VADDPS        X0, X4, X4
-	VMOVHLPS      X4, X4, X0
-	VADDPS        X4, X0, X0
-	VMOVSHDUP     X0, X4
-	VADDSS        X4, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X0, X12, X12
+	VMOVHLPS      X12, X12, X0
+	VADDPS        X12, X0, X0
+	VMOVSHDUP     X0, X12
+	VADDSS        X12, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $+4, BX
+	VMOVSS        X0, (CX)
+	MOVQ          R9, CX
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	MOVQ          R11, CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	ADDQ          $+12, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	SUBQ          $+3, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsBF16x4AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsBF16x4AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
 	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   DX, AX
+	MOVQ DX, AX
+	XORQ CX, CX
+	MOVQ BX, R9
+	CMPQ SI, $+1
+	JLE  noRow1
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R9
+
+noRow1:
+	MOVQ CX, R8
+	MOVQ R9, R11
+	CMPQ SI, $+2
+	JLE  noRow2
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R11
+
+noRow2:
+	MOVQ   CX, R10
 	MOVQ   x+48(FP), CX
 	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
 	VPXORD Z1, Z1, Z1
 	VPXORD Z2, Z2, Z2
 	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 chunk:
-	VPMOVZXWD     (AX), Z4
-	VPSLLD        $0x10, Z4, Z4
-	VMULPS        (CX), Z4, Z5
-	VADDPS        Z5, Z0, Z0
-	VMULPS        64(CX), Z4, Z5
-	VADDPS        Z5, Z1, Z1
-	VMULPS        128(CX), Z4, Z5
-	VADDPS        Z5, Z2, Z2
-	VMULPS        192(CX), Z4, Z4
-	VADDPS        Z4, Z3, Z3
+	VPMOVZXWD     (AX), Z12
+	VPSLLD        $0x10, Z12, Z12
+	VPMOVZXWD     (AX)(R8*1), Z13
+	VPSLLD        $0x10, Z13, Z13
+	VPMOVZXWD     (AX)(R10*1), Z14
+	VPSLLD        $0x10, Z14, Z14
+	VMOVUPS       (CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z0, Z0
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z4, Z4
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z8, Z8
+	VMOVUPS       64(CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z1, Z1
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z5, Z5
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z9, Z9
+	VMOVUPS       128(CX), Z15
+	VMULPS        Z15, Z12, Z16
+	VADDPS        Z16, Z2, Z2
+	VMULPS        Z15, Z13, Z16
+	VADDPS        Z16, Z6, Z6
+	VMULPS        Z15, Z14, Z15
+	VADDPS        Z15, Z10, Z10
+	VMOVUPS       192(CX), Z15
+	VMULPS        Z15, Z12, Z12
+	VADDPS        Z12, Z3, Z3
+	VMULPS        Z15, Z13, Z12
+	VADDPS        Z12, Z7, Z7
+	VMULPS        Z15, Z14, Z12
+	VADDPS        Z12, Z11, Z11
 	ADDQ          $+32, AX
 	ADDQ          $+256, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y4
-	VADDPS        Y4, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X4
-	VADDPS        X0, X4, X4
-	VMOVHLPS      X4, X4, X0
-	VADDPS        X4, X0, X0
-	VMOVSHDUP     X0, X4
-	VADDSS        X4, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
+	VEXTRACTF64X4 $0x01, Z0, Y12
+	VADDPS        Y12, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X12
+	VADDPS        X0, X12, X12
+	VMOVHLPS      X12, X12, X0
+	VADDPS        X12, X0, X0
+	VMOVSHDUP     X0, X12
+	VADDSS        X12, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $+4, BX
+	VMOVSS        X0, (CX)
+	MOVQ          R9, CX
+	VEXTRACTF64X4 $0x01, Z4, Y0
+	VADDPS        Y0, Y4, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z5, Y0
+	VADDPS        Y0, Y5, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z6, Y0
+	VADDPS        Y0, Y6, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z7, Y0
+	VADDPS        Y0, Y7, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	MOVQ          R11, CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	ADDQ          $+12, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	SUBQ          $+3, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF32x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF32x8AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
 	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   DX, AX
+	MOVQ DX, AX
+	XORQ CX, CX
+	MOVQ BX, R9
+	CMPQ SI, $+1
+	JLE  noRow1
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R9
+
+noRow1:
+	MOVQ CX, R8
+	MOVQ R9, R11
+	CMPQ SI, $+2
+	JLE  noRow2
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R11
+
+noRow2:
+	MOVQ   CX, R10
 	MOVQ   x+48(FP), CX
 	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
@@ -1109,127 +1529,368 @@ row:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 chunk:
-	VMOVUPS       (AX), Z8
-	VMULPS        (CX), Z8, Z9
-	VADDPS        Z9, Z0, Z0
-	VMULPS        64(CX), Z8, Z9
-	VADDPS        Z9, Z1, Z1
-	VMULPS        128(CX), Z8, Z9
-	VADDPS        Z9, Z2, Z2
-	VMULPS        192(CX), Z8, Z9
-	VADDPS        Z9, Z3, Z3
-	VMULPS        256(CX), Z8, Z9
-	VADDPS        Z9, Z4, Z4
-	VMULPS        320(CX), Z8, Z9
-	VADDPS        Z9, Z5, Z5
-	VMULPS        384(CX), Z8, Z9
-	VADDPS        Z9, Z6, Z6
-	VMULPS        448(CX), Z8, Z8
-	VADDPS        Z8, Z7, Z7
+	VMOVUPS       (AX), Z24
+	VMOVUPS       (AX)(R8*1), Z25
+	VMOVUPS       (AX)(R10*1), Z26
+	VMOVUPS       (CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z0, Z0
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z8, Z8
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z16, Z16
+	VMOVUPS       64(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z1, Z1
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z9, Z9
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z17, Z17
+	VMOVUPS       128(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z2, Z2
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z10, Z10
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z18, Z18
+	VMOVUPS       192(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z3, Z3
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z11, Z11
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z19, Z19
+	VMOVUPS       256(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z4, Z4
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z12, Z12
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z20, Z20
+	VMOVUPS       320(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z5, Z5
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z13, Z13
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z21, Z21
+	VMOVUPS       384(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z6, Z6
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z14, Z14
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z22, Z22
+	VMOVUPS       448(CX), Z27
+	VMULPS        Z27, Z24, Z24
+	VADDPS        Z24, Z7, Z7
+	VMULPS        Z27, Z25, Z24
+	VADDPS        Z24, Z15, Z15
+	VMULPS        Z27, Z26, Z24
+	VADDPS        Z24, Z23, Z23
 	ADDQ          $+64, AX
 	ADDQ          $+512, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X8
-	VADDPS        X0, X8, X8
-	VMOVHLPS      X8, X8, X0
-	VADDPS        X8, X0, X0
-	VMOVSHDUP     X0, X8
-	VADDSS        X8, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
+	VEXTRACTF64X4 $0x01, Z0, Y24
+	VADDPS        Y24, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X0, X24, X24
+	VMOVHLPS      X24, X24, X0
+	VADDPS        X24, X0, X0
+	VMOVSHDUP     X0, X24
+	VADDSS        X24, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $+4, BX
+	VMOVSS        X0, (CX)
+	MOVQ          R9, CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	MOVQ          R11, CX
+	VEXTRACTF64X4 $0x01, Z16, Y0
+	VADDPS        Y0, Y16, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z17, Y0
+	VADDPS        Y0, Y17, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPS        Y0, Y18, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPS        Y0, Y19, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPS        Y0, Y20, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VADDPS        Y0, Y21, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z22, Y0
+	VADDPS        Y0, Y22, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z23, Y0
+	VADDPS        Y0, Y23, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	ADDQ          $+12, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	SUBQ          $+3, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsF16x8AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
 	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   DX, AX
+	MOVQ DX, AX
+	XORQ CX, CX
+	MOVQ BX, R9
+	CMPQ SI, $+1
+	JLE  noRow1
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R9
+
+noRow1:
+	MOVQ CX, R8
+	MOVQ R9, R11
+	CMPQ SI, $+2
+	JLE  noRow2
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R11
+
+noRow2:
+	MOVQ   CX, R10
 	MOVQ   x+48(FP), CX
 	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
@@ -1240,127 +1901,368 @@ row:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 chunk:
-	VCVTPH2PS     (AX), Z8
-	VMULPS        (CX), Z8, Z9
-	VADDPS        Z9, Z0, Z0
-	VMULPS        64(CX), Z8, Z9
-	VADDPS        Z9, Z1, Z1
-	VMULPS        128(CX), Z8, Z9
-	VADDPS        Z9, Z2, Z2
-	VMULPS        192(CX), Z8, Z9
-	VADDPS        Z9, Z3, Z3
-	VMULPS        256(CX), Z8, Z9
-	VADDPS        Z9, Z4, Z4
-	VMULPS        320(CX), Z8, Z9
-	VADDPS        Z9, Z5, Z5
-	VMULPS        384(CX), Z8, Z9
-	VADDPS        Z9, Z6, Z6
-	VMULPS        448(CX), Z8, Z8
-	VADDPS        Z8, Z7, Z7
+	VCVTPH2PS     (AX), Z24
+	VCVTPH2PS     (AX)(R8*1), Z25
+	VCVTPH2PS     (AX)(R10*1), Z26
+	VMOVUPS       (CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z0, Z0
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z8, Z8
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z16, Z16
+	VMOVUPS       64(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z1, Z1
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z9, Z9
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z17, Z17
+	VMOVUPS       128(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z2, Z2
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z10, Z10
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z18, Z18
+	VMOVUPS       192(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z3, Z3
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z11, Z11
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z19, Z19
+	VMOVUPS       256(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z4, Z4
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z12, Z12
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z20, Z20
+	VMOVUPS       320(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z5, Z5
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z13, Z13
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z21, Z21
+	VMOVUPS       384(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z6, Z6
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z14, Z14
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z22, Z22
+	VMOVUPS       448(CX), Z27
+	VMULPS        Z27, Z24, Z24
+	VADDPS        Z24, Z7, Z7
+	VMULPS        Z27, Z25, Z24
+	VADDPS        Z24, Z15, Z15
+	VMULPS        Z27, Z26, Z24
+	VADDPS        Z24, Z23, Z23
 	ADDQ          $+32, AX
 	ADDQ          $+512, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X8
-	VADDPS        X0, X8, X8
-	VMOVHLPS      X8, X8, X0
-	VADDPS        X8, X0, X0
-	VMOVSHDUP     X0, X8
-	VADDSS        X8, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
+	VEXTRACTF64X4 $0x01, Z0, Y24
+	VADDPS        Y24, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X0, X24, X24
+	VMOVHLPS      X24, X24, X0
+	VADDPS        X24, X0, X0
+	VMOVSHDUP     X0, X24
+	VADDSS        X24, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $+4, BX
+	VMOVSS        X0, (CX)
+	MOVQ          R9, CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	MOVQ          R11, CX
+	VEXTRACTF64X4 $0x01, Z16, Y0
+	VADDPS        Y0, Y16, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z17, Y0
+	VADDPS        Y0, Y17, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPS        Y0, Y18, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPS        Y0, Y19, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPS        Y0, Y20, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VADDPS        Y0, Y21, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z22, Y0
+	VADDPS        Y0, Y22, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z23, Y0
+	VADDPS        Y0, Y23, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	ADDQ          $+12, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	SUBQ          $+3, SI
+	JG            row
 	VZEROUPPER
 	RET
 
 // func dotsBF16x8AVX512(out *float32, stride int, w *byte, rowBytes int, rows int, chunks int, x *byte)
-// Requires: AVX, AVX512F
+// Requires: AVX, AVX512F, AVX512VL
 TEXT ·dotsBF16x8AVX512(SB), NOSPLIT, $0-56
 	MOVQ w+16(FP), DX
 	MOVQ out+0(FP), BX
 	MOVQ rows+32(FP), SI
 
 row:
-	MOVQ   DX, AX
+	MOVQ DX, AX
+	XORQ CX, CX
+	MOVQ BX, R9
+	CMPQ SI, $+1
+	JLE  noRow1
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R9
+
+noRow1:
+	MOVQ CX, R8
+	MOVQ R9, R11
+	CMPQ SI, $+2
+	JLE  noRow2
+	MOVQ rowBytes+24(FP), DI
+	ADDQ DI, CX
+	ADDQ $+4, R11
+
+noRow2:
+	MOVQ   CX, R10
 	MOVQ   x+48(FP), CX
 	MOVQ   chunks+40(FP), DI
 	VPXORD Z0, Z0, Z0
@@ -1371,116 +2273,340 @@ row:
 	VPXORD Z5, Z5, Z5
 	VPXORD Z6, Z6, Z6
 	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 chunk:
-	VPMOVZXWD     (AX), Z8
-	VPSLLD        $0x10, Z8, Z8
-	VMULPS        (CX), Z8, Z9
-	VADDPS        Z9, Z0, Z0
-	VMULPS        64(CX), Z8, Z9
-	VADDPS        Z9, Z1, Z1
-	VMULPS        128(CX), Z8, Z9
-	VADDPS        Z9, Z2, Z2
-	VMULPS        192(CX), Z8, Z9
-	VADDPS        Z9, Z3, Z3
-	VMULPS        256(CX), Z8, Z9
-	VADDPS        Z9, Z4, Z4
-	VMULPS        320(CX), Z8, Z9
-	VADDPS        Z9, Z5, Z5
-	VMULPS        384(CX), Z8, Z9
-	VADDPS        Z9, Z6, Z6
-	VMULPS        448(CX), Z8, Z8
-	VADDPS        Z8, Z7, Z7
+	VPMOVZXWD     (AX), Z24
+	VPSLLD        $0x10, Z24, Z24
+	VPMOVZXWD     (AX)(R8*1), Z25
+	VPSLLD        $0x10, Z25, Z25
+	VPMOVZXWD     (AX)(R10*1), Z26
+	VPSLLD        $0x10, Z26, Z26
+	VMOVUPS       (CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z0, Z0
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z8, Z8
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z16, Z16
+	VMOVUPS       64(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z1, Z1
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z9, Z9
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z17, Z17
+	VMOVUPS       128(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z2, Z2
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z10, Z10
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z18, Z18
+	VMOVUPS       192(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z3, Z3
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z11, Z11
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z19, Z19
+	VMOVUPS       256(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z4, Z4
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z12, Z12
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z20, Z20
+	VMOVUPS       320(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z5, Z5
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z13, Z13
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z21, Z21
+	VMOVUPS       384(CX), Z27
+	VMULPS        Z27, Z24, Z28
+	VADDPS        Z28, Z6, Z6
+	VMULPS        Z27, Z25, Z28
+	VADDPS        Z28, Z14, Z14
+	VMULPS        Z27, Z26, Z27
+	VADDPS        Z27, Z22, Z22
+	VMOVUPS       448(CX), Z27
+	VMULPS        Z27, Z24, Z24
+	VADDPS        Z24, Z7, Z7
+	VMULPS        Z27, Z25, Z24
+	VADDPS        Z24, Z15, Z15
+	VMULPS        Z27, Z26, Z24
+	VADDPS        Z24, Z23, Z23
 	ADDQ          $+32, AX
 	ADDQ          $+512, CX
 	DECQ          DI
 	JNZ           chunk
-	MOVQ          BX, AX
-	MOVQ          stride+8(FP), CX
-	VEXTRACTF64X4 $0x01, Z0, Y8
-	VADDPS        Y8, Y0, Y0
-	VEXTRACTF128  $0x01, Y0, X8
-	VADDPS        X0, X8, X8
-	VMOVHLPS      X8, X8, X0
-	VADDPS        X8, X0, X0
-	VMOVSHDUP     X0, X8
-	VADDSS        X8, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	MOVQ          stride+8(FP), AX
+	MOVQ          BX, CX
+	VEXTRACTF64X4 $0x01, Z0, Y24
+	VADDPS        Y24, Y0, Y0
+	VEXTRACTF32X4 $0x01, Y0, X24
+	VADDPS        X0, X24, X24
+	VMOVHLPS      X24, X24, X0
+	VADDPS        X24, X0, X0
+	VMOVSHDUP     X0, X24
+	VADDSS        X24, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z1, Y0
 	VADDPS        Y0, Y1, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VADDPS        Y0, Y2, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z3, Y0
 	VADDPS        Y0, Y3, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z4, Y0
 	VADDPS        Y0, Y4, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z5, Y0
 	VADDPS        Y0, Y5, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z6, Y0
 	VADDPS        Y0, Y6, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	LEAQ          (AX)(CX*4), AX
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
 	VEXTRACTF64X4 $0x01, Z7, Y0
 	VADDPS        Y0, Y7, Y0
-	VEXTRACTF128  $0x01, Y0, X1
+	VEXTRACTF32X4 $0x01, Y0, X1
 	VADDPS        X0, X1, X1
 	VMOVHLPS      X1, X1, X0
 	VADDPS        X1, X0, X0
 	VMOVSHDUP     X0, X1
 	VADDSS        X1, X0, X0
-	VMOVSS        X0, (AX)
-	ADDQ          $+4, BX
+	VMOVSS        X0, (CX)
+	MOVQ          R9, CX
+	VEXTRACTF64X4 $0x01, Z8, Y0
+	VADDPS        Y0, Y8, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z9, Y0
+	VADDPS        Y0, Y9, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z10, Y0
+	VADDPS        Y0, Y10, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z11, Y0
+	VADDPS        Y0, Y11, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z12, Y0
+	VADDPS        Y0, Y12, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z13, Y0
+	VADDPS        Y0, Y13, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z14, Y0
+	VADDPS        Y0, Y14, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z15, Y0
+	VADDPS        Y0, Y15, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	MOVQ          R11, CX
+	VEXTRACTF64X4 $0x01, Z16, Y0
+	VADDPS        Y0, Y16, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z17, Y0
+	VADDPS        Y0, Y17, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z18, Y0
+	VADDPS        Y0, Y18, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z19, Y0
+	VADDPS        Y0, Y19, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z20, Y0
+	VADDPS        Y0, Y20, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z21, Y0
+	VADDPS        Y0, Y21, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z22, Y0
+	VADDPS        Y0, Y22, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	LEAQ          (CX)(AX*4), CX
+	VEXTRACTF64X4 $0x01, Z23, Y0
+	VADDPS        Y0, Y23, Y0
+	VEXTRACTF32X4 $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	VMOVSS        X0, (CX)
+	ADDQ          $+12, BX
 	MOVQ          rowBytes+24(FP), AX
 	ADDQ          AX, DX
-	DECQ          SI
-	JNZ           row
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	MOVQ          rowBytes+24(FP), AX
+	ADDQ          AX, DX
+	SUBQ          $+3, SI
+	JG            row
 	VZEROUPPER
 	RET
 
@@ -1818,107 +2944,8 @@ loop:
 	VZEROUPPER
 	RET
 
-// func addRowsF16AVX2(out *float32, v *byte, rowBytes int, rows int, chunks int, p *float32)
-// Requires: AVX, F16C
-TEXT ·addRowsF16AVX2(SB), NOSPLIT, $0-48
-	MOVQ out+0(FP), AX
-	MOVQ v+8(FP), CX
-	MOVQ chunks+32(FP), DX
-	MOVQ rowBytes+16(FP), BX
-
-wide:
-	CMPQ    DX, $0x04
-	JLT     wideEnd
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	VMOVUPS 64(AX), Y2
-	VMOVUPS 96(AX), Y3
-	VMOVUPS 128(AX), Y4
-	VMOVUPS 160(AX), Y5
-	VMOVUPS 192(AX), Y6
-	VMOVUPS 224(AX), Y7
-	MOVQ    p+40(FP), DI
-	MOVQ    rows+24(FP), R8
-	MOVQ    CX, SI
-
-wideRow:
-	VBROADCASTSS (DI), Y8
-	VCVTPH2PS    (SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y0, Y0
-	VCVTPH2PS    16(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y1, Y1
-	VCVTPH2PS    32(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y2, Y2
-	VCVTPH2PS    48(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y3, Y3
-	VCVTPH2PS    64(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y4, Y4
-	VCVTPH2PS    80(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y5, Y5
-	VCVTPH2PS    96(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y6, Y6
-	VCVTPH2PS    112(SI), Y9
-	VMULPS       Y8, Y9, Y9
-	VADDPS       Y9, Y7, Y7
-	ADDQ         BX, SI
-	ADDQ         $+4, DI
-	DECQ         R8
-	JNZ          wideRow
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	VMOVUPS      Y2, 64(AX)
-	VMOVUPS      Y3, 96(AX)
-	VMOVUPS      Y4, 128(AX)
-	VMOVUPS      Y5, 160(AX)
-	VMOVUPS      Y6, 192(AX)
-	VMOVUPS      Y7, 224(AX)
-	ADDQ         $+256, AX
-	ADDQ         $+128, CX
-	SUBQ         $0x04, DX
-	JMP          wide
-
-wideEnd:
-narrow:
-	CMPQ    DX, $0x01
-	JLT     narrowEnd
-	VMOVUPS (AX), Y0
-	VMOVUPS 32(AX), Y1
-	MOVQ    p+40(FP), DI
-	MOVQ    rows+24(FP), R8
-	MOVQ    CX, SI
-
-narrowRow:
-	VBROADCASTSS (DI), Y2
-	VCVTPH2PS    (SI), Y3
-	VMULPS       Y2, Y3, Y3
-	VADDPS       Y3, Y0, Y0
-	VCVTPH2PS    16(SI), Y3
-	VMULPS       Y2, Y3, Y3
-	VADDPS       Y3, Y1, Y1
-	ADDQ         BX, SI
-	ADDQ         $+4, DI
-	DECQ         R8
-	JNZ          narrowRow
-	VMOVUPS      Y0, (AX)
-	VMOVUPS      Y1, 32(AX)
-	ADDQ         $+64, AX
-	ADDQ         $+32, CX
-	SUBQ         $0x01, DX
-	JMP          narrow
-
-narrowEnd:
-	VZEROUPPER
-	RET
-
 // func readAVX2(x *byte, chunks int) uint64
-// Requires: AVX, AVX2
+// Requires: AVX, AVX2, MMX+
 TEXT ·readAVX2(SB), NOSPLIT, $0-24
 	MOVQ   x+0(FP), AX
 	MOVQ   chunks+8(FP), CX
@@ -1932,25 +2959,29 @@ TEXT ·readAVX2(SB), NOSPLIT, $0-24
 	VXORPS Y7, Y7, Y7
 
 loop:
-	VPXOR (AX), Y0, Y0
-	VPXOR 32(AX), Y1, Y1
-	VPXOR 64(AX), Y2, Y2
-	VPXOR 96(AX), Y3, Y3
-	VPXOR 128(AX), Y4, Y4
-	VPXOR 160(AX), Y5, Y5
-	VPXOR 192(AX), Y6, Y6
-	VPXOR 224(AX), Y7, Y7
-	ADDQ  $+256, AX
-	DECQ  CX
-	JNZ   loop
-	VPXOR Y1, Y0, Y0
-	VPXOR Y2, Y0, Y0
-	VPXOR Y3, Y0, Y0
-	VPXOR Y4, Y0, Y0
-	VPXOR Y5, Y0, Y0
-	VPXOR Y6, Y0, Y0
-	VPXOR Y7, Y0, Y0
-	VMOVQ X0, AX
-	MOVQ  AX, ret+16(FP)
+	PREFETCHT0 8192(AX)
+	VPXOR      (AX), Y0, Y0
+	VPXOR      32(AX), Y1, Y1
+	PREFETCHT0 8256(AX)
+	VPXOR      64(AX), Y2, Y2
+	VPXOR      96(AX), Y3, Y3
+	PREFETCHT0 8320(AX)
+	VPXOR      128(AX), Y4, Y4
+	VPXOR      160(AX), Y5, Y5
+	PREFETCHT0 8384(AX)
+	VPXOR      192(AX), Y6, Y6
+	VPXOR      224(AX), Y7, Y7
+	ADDQ       $+256, AX
+	DECQ       CX
+	JNZ        loop
+	VPXOR      Y1, Y0, Y0
+	VPXOR      Y2, Y0, Y0
+	VPXOR      Y3, Y0, Y0
+	VPXOR      Y4, Y0, Y0
+	VPXOR      Y5, Y0, Y0
+	VPXOR      Y6, Y0, Y0
+	VPXOR      Y7, Y0, Y0
+	VMOVQ      X0, AX
+	MOVQ       AX, ret+16(FP)
 	VZEROUPPER
 	RET

@@ -20,16 +20,6 @@ var (
 	dotAVX512    = []dotFunc{dotPanelsQ8_0x1AVX512, dotPanelsQ8_0x2AVX512, dotPanelsQ8_0x4AVX512, dotPanelsQ8_0x8AVX512}
 )
 
-// pieces calls do for n rows, as many at a time as there is a function for.
-func pieces(n, functions int, do func(row, function int)) {
-	for r, i := 0, functions-1; r < n; r += 1 << i {
-		for 1<<i > n-r {
-			i--
-		}
-		do(r, i)
-	}
-}
-
 func addPanels(out, a Rows, b Panels, fresh bool) {
 	if chosen == goOnly {
 		addPanelsGo(out, a, b, fresh)

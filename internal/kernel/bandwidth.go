@@ -7,7 +7,8 @@ import (
 )
 
 // ReadBandwidth measures how many bytes a second so many threads read from memory:
-// the best of several passes over 512 MiB, more than caches hold. Decoding cannot
+// the best of several passes over 512 MiB, more than caches hold, in pages as weights have, each
+// thread in one go and asking for memory ahead of its use. Decoding cannot
 // read weights faster. It takes about a second.
 func ReadBandwidth(threads int) float64 {
 	const size, part, passes = 512 << 20, 64 << 10, 5

@@ -184,14 +184,6 @@ func putF16(dst []byte, x []float32) int {
 	return len(x) &^ 7
 }
 
-func addRowsF16(out []float32, v []byte, p []float32) int {
-	if chosen == goOnly || len(out) < 16 || len(p) == 0 {
-		return 0
-	}
-	addRowsF16AVX2(&out[0], &v[0], 2*len(out), len(p), len(out)/16, &p[0])
-	return len(out) &^ 15
-}
-
 // read touches all of b and returns something of it.
 func read(b []byte) uint64 {
 	if chosen == goOnly || len(b)%256 != 0 || len(b) == 0 {

@@ -1,4 +1,4 @@
-//go:build !amd64 || purego
+//go:build (!amd64 && !arm64) || purego
 
 package kernel
 
@@ -21,6 +21,5 @@ func sumSquares(x []float32) float32         { return sumSquaresGo(x) }
 func swiGLU(gate, up []float32) int                                       { return 0 }
 func expSum(acc *[lanes]float32, x []float32, scale, largest float32) int { return 0 }
 func putF16(dst []byte, x []float32) int                                  { return 0 }
-func addRowsF16(out []float32, v []byte, p []float32) int                 { return 0 }
 
 func read(b []byte) uint64 { return readGo(b) }

@@ -105,19 +105,27 @@ func (in *Input) as(a activation, p *Pool) []tile {
 	}
 	f.ready = true
 	in.cut(f, a)
-	p.Run(len(f.tiles), func(i int) {
-		t := &f.tiles[i]
+	// One tile is shared among threads, since all of them wait for it.
+	size := [...]int{floats: floatChunk, bytes32: bytes32Chunk, bytes256: bytes256Chunk}[a]
+	chunks := in.chunks(size)
+	shares := min((p.Threads()+len(f.tiles)-1)/max(1, len(f.tiles)), (chunks*size+minShare-1)/minShare)
+	p.Run(len(f.tiles)*shares, func(i int) {
+		t, part := &f.tiles[i/shares], i%shares
+		from, to := chunks*part/shares, chunks*(part+1)/shares
 		switch a {
 		case floats:
-			in.fillFloats(t)
+			in.fillFloats(t, from, to)
 		case bytes32:
-			in.fill32(t)
+			in.fill32(t, from, to)
 		case bytes256:
-			in.fill256(t)
+			in.fill256(t, from, to)
 		}
 	})
 	return f.tiles
 }
+
+// minShare is the least number of columns of a tile that are worth another thread.
+const minShare = 512
 
 func (in *Input) chunks(size int) int { return (in.cols + size - 1) / size }
 
@@ -157,23 +165,25 @@ func (in *Input) cut(f *form, a activation) {
 // share is the part of s that is for from to to of n.
 func share[T any](s []T, from, to, n int) []T { return s[len(s)/n*from : len(s)/n*to] }
 
-func (in *Input) fillFloats(t *tile) {
+// Each of these fills chunks from and up to of a tile.
+
+func (in *Input) fillFloats(t *tile, from, to int) {
 	for token := range t.tokens {
 		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		for c := range in.chunks(floatChunk) {
+		for c := from; c < to; c++ {
 			clear(t.floats(c, token)[copy(t.floats(c, token), x[c*floatChunk:]):])
 		}
 	}
 }
 
-func (in *Input) fill32(t *tile) {
+func (in *Input) fill32(t *tile, from, to int) {
 	if t.tokens < t.width || in.cols%bytes32Chunk != 0 {
-		clear(t.q)
-		clear(t.meta)
+		clear(t.q[from*bytes32Chunk*t.width : to*bytes32Chunk*t.width])
+		clear(t.meta[from*2*words32*t.width : to*2*words32*t.width])
 	}
 	for token := range t.tokens {
 		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		for b := range in.cols / 32 {
+		for b := 2 * from; b < min(2*to, in.cols/32); b++ {
 			q := t.q[(b/2*t.width+token)*bytes32Chunk+b%2*32:][:32]
 			d := quantise(q, x[b*32:][:32])
 			sum := sum(q)
@@ -186,14 +196,14 @@ func (in *Input) fill32(t *tile) {
 	}
 }
 
-func (in *Input) fill256(t *tile) {
+func (in *Input) fill256(t *tile, from, to int) {
 	if t.tokens < t.width {
-		clear(t.q)
-		clear(t.meta)
+		clear(t.q[from*bytes256Chunk*t.width : to*bytes256Chunk*t.width])
+		clear(t.meta[from*words256*t.width : to*words256*t.width])
 	}
 	for token := range t.tokens {
 		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		for b := range in.cols / 256 {
+		for b := from; b < to; b++ {
 			q := t.q[(b*t.width+token)*bytes256Chunk:][:256]
 			meta := t.meta[b*words256*t.width+token:]
 			meta[scaleOf256*t.width] = math.Float32bits(quantise(q, x[b*256:][:256]))

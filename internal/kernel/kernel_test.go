@@ -5,7 +5,9 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 )
@@ -226,13 +228,6 @@ func TestVectorsEqualGo(t *testing.T) {
 		both("RMSNorm", func(out []float32) { RMSNorm(out, out, y, 1e-5) })
 		both("SwiGLU", func(out []float32) { SwiGLU(out, y) })
 		both("Softmax", func(out []float32) { Softmax(out, 0.125) })
-		v, p := randomRows(r, F16, 9, n), randomFloats(r, 9)
-		both("AddRowsF16", func(out []float32) { AddRowsF16(out, v, p) })
-		dotted := make([]float32, 9)
-		both("DotsF16", func(out []float32) {
-			DotsF16(dotted, v, x)
-			copy(out, dotted)
-		})
 		both("PutF16", func(out []float32) {
 			b := make([]byte, 2*n)
 			PutF16(b, out)
@@ -316,10 +311,29 @@ func TestPoolRunsEachOnce(t *testing.T) {
 		}
 		p.Close()
 		ran := 0
-		p.Run(1, func(int) { ran++ })
-		if ran != 1 {
-			t.Error("a closed pool does nothing")
+		p.Run(7, func(int) { ran++ })
+		if ran != 7 {
+			t.Errorf("a closed pool of %d threads ran %d parts of 7", threads, ran)
 		}
+	}
+}
+
+func TestPoolGivesThreadsNeighbours(t *testing.T) {
+	p := NewPool(2)
+	defer p.Close()
+	var both sync.WaitGroup
+	both.Add(2)
+	var begun atomic.Int32
+	first := make([]int, 2)
+	p.Run(10, func(i int) {
+		if n := begun.Add(1); n <= 2 {
+			first[n-1] = i
+			both.Done()
+			both.Wait() // so that each thread has one of them
+		}
+	})
+	if slices.Sort(first); !slices.Equal(first, []int{0, 5}) {
+		t.Errorf("two threads begin ten parts with %v", first)
 	}
 }
 

@@ -56,7 +56,8 @@ type Product struct {
 }
 
 const (
-	partRows  = 32       // rows that one thread takes at a time,
+	rowGroup  = 3        // rows of floats that assembly multiplies together
+	partRows  = 48       // rows that one thread takes at a time,
 	partBytes = 64 << 10 // or panels of so many bytes: what a core's cache holds for one tile after the other
 	callWork  = 1 << 20  // products of one call into assembly, which cannot be interrupted: some 50 µs
 )
@@ -102,14 +103,14 @@ func (job *Product) parts() int {
 	return (job.W.Rows + partRows - 1) / partRows
 }
 
-func (m *Matrix) partPanels() int { return max(1, partBytes/m.panelBytes()) }
+func (m *Matrix) partPanels() int { return (partBytes + m.panelBytes() - 1) / m.panelBytes() }
 
 func (job *Product) rowsPart(in *Input, part int) {
 	m, from := job.W, part*partRows
 	to, f := min(from+partRows, m.Rows), &in.forms[types[m.Type].activation]
 	for i := range f.tiles {
 		t := &f.tiles[i]
-		step := max(1, callWork/(m.Cols*t.width))
+		step := max(1, callWork/(m.Cols*t.width)/rowGroup) * rowGroup
 		for r := from; r < to; r += step {
 			end := min(r+step, to)
 			dots(m.Type, job.Out[t.first*m.Rows+r:], m.Rows, m.rows(r, end), end-r, t)

@@ -21,10 +21,18 @@ type Pool struct {
 type job struct {
 	do    func(i int)
 	n     int64
-	next  atomic.Int64
+	spans []span // one for each thread
 	done  atomic.Int64
 	group sync.WaitGroup // the same as done, to sleep on
 	fault atomic.Pointer[fault]
+}
+
+// A span is what one thread begins with: neighbours, so that it reads memory in one go,
+// which is what processors foresee. What is left of it others take.
+type span struct {
+	next atomic.Int64
+	end  int64
+	_    [48]byte // a line of the cache for each
 }
 
 // A fault is a panic on a worker, where nobody could recover from it.
@@ -43,8 +51,8 @@ const looks = 4000
 func NewPool(threads int) *Pool {
 	p := &Pool{threads: max(1, threads)}
 	p.wake = sync.NewCond(&p.mu)
-	for range p.threads - 1 {
-		go p.work()
+	for i := range p.threads - 1 {
+		go p.work(i + 1)
 	}
 	return p
 }
@@ -70,7 +78,11 @@ func (p *Pool) Run(n int, do func(i int)) {
 		}
 		return
 	}
-	j := &job{do: do, n: int64(n)}
+	j := &job{do: do, n: int64(n), spans: make([]span, p.threads)}
+	for i := range j.spans {
+		j.spans[i].next.Store(int64(n * i / p.threads))
+		j.spans[i].end = int64(n * (i + 1) / p.threads)
+	}
 	j.group.Add(n)
 	p.current.Store(j)
 	if p.parked.Load() > 0 {
@@ -78,7 +90,7 @@ func (p *Pool) Run(n int, do func(i int)) {
 		p.wake.Broadcast()
 		p.mu.Unlock()
 	}
-	j.take()
+	j.take(0)
 	if !look(func() bool { return j.done.Load() == j.n }) {
 		j.group.Wait()
 	}
@@ -88,29 +100,33 @@ func (p *Pool) Run(n int, do func(i int)) {
 	}
 }
 
-// take does what is left of a job. A worker that comes late finds nothing.
-func (j *job) take() {
-	for {
-		i := j.next.Add(1) - 1
-		if i >= j.n {
-			return
+// take does what is left of a job, that of one thread first. A worker that comes late
+// finds nothing.
+func (j *job) take(thread int) {
+	for k := range j.spans {
+		for s := &j.spans[(thread+k)%len(j.spans)]; s.next.Load() < s.end; {
+			j.takeOf(s)
 		}
-		j.one(int(i))
 	}
 }
 
-func (j *job) one(i int) {
+// takeOf does what is left of a span, or up to a panic.
+func (j *job) takeOf(s *span) {
+	taken := 0
 	defer func() {
 		if v := recover(); v != nil {
 			j.fault.CompareAndSwap(nil, &fault{v, debug.Stack()})
 		}
-		j.done.Add(1)
-		j.group.Done()
+		j.done.Add(int64(taken))
+		j.group.Add(-taken)
 	}()
-	j.do(i)
+	for i := s.next.Add(1) - 1; i < s.end; i = s.next.Add(1) - 1 {
+		taken++
+		j.do(int(i))
+	}
 }
 
-func (p *Pool) work() {
+func (p *Pool) work(thread int) {
 	var last *job
 	news := func() bool {
 		j := p.current.Load()
@@ -128,7 +144,7 @@ func (p *Pool) work() {
 		}
 		if j := p.current.Load(); j != nil {
 			last = j
-			j.take()
+			j.take(thread)
 		}
 	}
 }

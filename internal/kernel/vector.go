@@ -28,7 +28,7 @@ func RMSNorm(out, x, w []float32, eps float32) {
 // Add adds y to x.
 func Add(x, y []float32) {
 	y = y[:len(x)]
-	for i := range x {
+	for i := mix(x, 1, y, 1); i < len(x); i++ {
 		x[i] += y[i]
 	}
 }
@@ -100,48 +100,6 @@ func PutF16(dst []byte, x []float32) {
 	for i, v := range x[n:] {
 		h := toF16(v)
 		dst[2*(n+i)], dst[2*(n+i)+1] = byte(h), byte(h>>8)
-	}
-}
-
-// DotsF16 writes to out[i] the product of q with row i of k: rows of len(q)
-// numbers in F16, as a matrix of that type would be multiplied.
-func DotsF16(out []float32, k []byte, q []float32) {
-	n := len(q) * 2 * len(out)
-	if len(q)%floatChunk != 0 {
-		for i := range out {
-			out[i] = dotF16Plain(k[i*2*len(q):][:2*len(q)], q)
-		}
-		return
-	}
-	dots(F16, out, len(out), k[:n], len(out), &tile{width: 1, tokens: 1, cols: len(q), f: q})
-}
-
-// dotF16Plain is dotF16 on a row that is not filled up to a whole chunk.
-func dotF16Plain(w []byte, x []float32) float32 {
-	var acc [lanes]float32
-	for i, v := range x {
-		acc[i%lanes] += float32(v * fromF16(uint16(w[2*i])|uint16(w[2*i+1])<<8))
-	}
-	return sum16(&acc)
-}
-
-// AddRowsF16 adds to out the rows of v, len(out) numbers in F16 each, row i
-// times p[i], one after the other.
-func AddRowsF16(out []float32, v []byte, p []float32) {
-	n := addRowsF16(out, v[:2*len(out)*len(p)], p)
-	addRowsF16Go(out, v, p, n)
-}
-
-// addRowsF16Go does so for the elements from on.
-func addRowsF16Go(out []float32, v []byte, p []float32, from int) {
-	if from == len(out) {
-		return
-	}
-	for i, s := range p {
-		row := v[i*2*len(out):][:2*len(out)]
-		for k := from; k < len(out); k++ {
-			out[k] += float32(s * fromF16(uint16(row[2*k])|uint16(row[2*k+1])<<8))
-		}
 	}
 }
 

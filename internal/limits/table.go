@@ -174,6 +174,8 @@ var (
 	Lorebooks            = row("lorebooks", 0, 32, "lorebooks", "lorebooks of a session, besides its characters'")
 	LoreScanBytes        = row("lore_scan_bytes", 0, 1*gib, "bytes", "text that all keys of lorebooks together are looked for in, for one reply; a regular expression counts fifty times")
 	LoreRecursionBytes   = row("lore_recursion_bytes", 0, 1*mib, "bytes", "text of entries that other entries are called by")
+	Greetings            = row("greetings", 0, 1000, "greetings", "first messages of one character; more are left out")
+	SceneBytes           = row("scene_bytes", 0, 64*mib, "bytes", "all texts of a scene's characters and lorebooks with their macros expanded")
 	MacroBytes           = row("macro_bytes", 0, 16*mib, "bytes", "a text of a character with its macros expanded")
 	HubListBytes         = row("hub_list_bytes", 0, 16*mib, "bytes", "one answer of a hub about a repository")
 	HubFiles             = row("hub_files", 0, 10_000, "files", "files of a repository on a hub")

@@ -139,7 +139,7 @@ func (s *scanner) matcher(c *candidate, key string) (m matcher, ok bool) {
 		sensitive = *c.entry.CaseSensitive
 	}
 	expression, flags, isRegexp := slashed(key)
-	if c.entry.UseRegex && !isRegexp {
+	if c.entry.HasPatterns() && !isRegexp {
 		expression, isRegexp = key, true
 		if c.entry.CaseSensitive != nil && !sensitive {
 			flags = "i"
@@ -279,7 +279,7 @@ func (s *scanner) matches(c *candidate, round int) bool {
 	if more := c.marks.values("additional_keys"); len(more) > 0 && !slices.ContainsFunc(more, func(k string) bool { return s.finds(c, k, round) }) {
 		return c.say("additional_keys", "none of them was said")
 	}
-	if !c.entry.UseRegex {
+	if !c.entry.HasPatterns() {
 		for _, k := range c.marks.values("exclude_keys") {
 			if s.finds(c, k, round) {
 				return c.say("exclude_keys", "%q was said", k)
@@ -288,7 +288,7 @@ func (s *scanner) matches(c *candidate, round int) bool {
 	}
 	why := s.where(c, found, round)
 	keys := slices.DeleteFunc(slices.Clone(c.entry.SecondaryKeys), func(k string) bool { return strings.TrimSpace(k) == "" })
-	if !c.entry.Selective || len(keys) == 0 || c.entry.UseRegex {
+	if !c.entry.Selective || len(keys) == 0 || c.entry.HasPatterns() {
 		return c.call("key", "%s", why)
 	}
 	said := 0

@@ -9,6 +9,7 @@ package macro
 
 import (
 	"bytes"
+	"cmp"
 	"hash/fnv"
 	"math/rand/v2"
 	"slices"
@@ -155,7 +156,10 @@ func (x *expander) run(from, to, depth int) {
 
 // tag expands the marks of old, and gives the length of what it read.
 func (x *expander) tag(text string) int {
-	for _, t := range []struct{ mark, value string }{{"<user>", x.v.User}, {"<bot>", x.v.Char}, {"<char>", x.v.Char}} {
+	group := cmp.Or(x.v.Group, x.v.Char)
+	for _, t := range []struct{ mark, value string }{
+		{"<user>", x.v.User}, {"<bot>", x.v.Char}, {"<char>", x.v.Char}, {"<group>", group}, {"<charifnotgroup>", group},
+	} {
 		if len(text) >= len(t.mark) && strings.EqualFold(text[:len(t.mark)], t.mark) {
 			x.write(t.value)
 			return len(t.mark)
@@ -167,12 +171,17 @@ func (x *expander) tag(text string) int {
 
 // macro expands the macro in src[from:to] and reports whether it is one.
 func (x *expander) macro(from, to, depth int) bool {
+	whole := x.src[from:to]
+	from, to = to-len(strings.TrimLeft(whole, " \t\r\n")), from+len(strings.TrimRight(whole, " \t\r\n"))
+	if from >= to { // there is nothing
+		return x.unknown(whole)
+	}
 	body := x.src[from:to]
-	if strings.HasPrefix(strings.TrimSpace(body), "//") {
+	if strings.HasPrefix(body, "//") {
 		return true
 	}
 	end := strings.IndexFunc(body, func(r rune) bool { return r == ':' || unicode.IsSpace(r) })
-	if end == 0 || end < 0 {
+	if end <= 0 {
 		end = len(body)
 	}
 	name := strings.ToLower(body[:end])
@@ -180,25 +189,39 @@ func (x *expander) macro(from, to, depth int) bool {
 		x.write(value)
 		return true
 	}
-	argument := from + end
-	hasArgument := argument < to
-	if hasArgument {
-		argument++
+	rest := strings.TrimLeft(body[end:], " \t\r\n")
+	if cut, ok := strings.CutPrefix(rest, "::"); ok {
+		rest = cut
+	} else {
+		rest = strings.TrimPrefix(rest, ":")
 	}
+	argument, hasArgument := to-len(rest), end < len(body)
 	switch name {
 	case "noop":
-	case "newline":
+	case "newline", "space":
 		n := 1
 		if hasArgument {
 			var err error
 			if n, err = strconv.Atoi(strings.Trim(x.src[argument:to], ": ")); err != nil || n < 0 || n > 100 {
-				return x.unknown(body)
+				return x.unknown(whole)
 			}
 		}
-		x.write(strings.Repeat("\n", n))
+		x.write(strings.Repeat(map[string]string{"newline": "\n", "space": " "}[name], n))
 	case "trim":
 		x.out = bytes.TrimRight(x.out, "\r\n")
 		x.trims = true
+	case "time", "datetimeformat":
+		s, ok := "", false
+		if argument := strings.TrimLeft(x.src[argument:to], ": "); name == "time" {
+			s, ok = x.clock("time_" + strings.ToLower(argument))
+		} else if ok = argument != ""; ok {
+			s = moment(x.v.Now, argument)
+		}
+		if !ok {
+			return x.unknown(whole)
+		}
+		x.res.Changes = true
+		x.write(s)
 	case "comment":
 	case "hidden_key":
 		x.res.Hidden = append(x.res.Hidden, strings.TrimSpace(x.inner(argument, to, depth)))
@@ -209,22 +232,22 @@ func (x *expander) macro(from, to, depth int) bool {
 	case "random", "pick":
 		choices := x.choices(argument, to)
 		if len(choices) == 0 {
-			return x.unknown(body)
+			return x.unknown(whole)
 		}
 		draws := x.random
 		if name == "pick" {
 			draws = x.pick
 		}
 		c := choices[draws.IntN(len(choices))]
-		x.drawn(name, body, strings.ReplaceAll(strings.TrimSpace(x.inner(c[0], c[1], depth)), `\,`, ","))
+		x.drawn(name, whole, strings.ReplaceAll(strings.TrimSpace(x.inner(c[0], c[1], depth)), `\,`, ","))
 	case "roll":
 		sum, ok := roll(x.random, strings.Trim(x.src[argument:to], ": "))
 		if !ok {
-			return x.unknown(body)
+			return x.unknown(whole)
 		}
-		x.drawn(name, body, strconv.Itoa(sum))
+		x.drawn(name, whole, strconv.Itoa(sum))
 	default:
-		return x.unknown(body)
+		return x.unknown(whole)
 	}
 	return true
 }
@@ -274,10 +297,6 @@ func (x *expander) choices(from, to int) (all [][2]int) {
 		}
 		return append(all, [2]int{begin, to})
 	}
-	if from < to && x.src[from] == ':' { // {{random::a::b}}
-		from++
-		return divide("::")
-	}
 	if all = divide("::"); len(all) > 1 {
 		return all
 	}
@@ -287,15 +306,15 @@ func (x *expander) choices(from, to int) (all [][2]int) {
 	return divide(",")
 }
 
-// roll throws dice: 6, d6, 2d6 or 2d6+1.
+// roll throws dice: 6, d6, 2d6, 2d6+1 or 2d6-1.
 func roll(draws *rand.Rand, dice string) (sum int, ok bool) {
-	dice, plus, added := strings.Cut(strings.ToLower(strings.ReplaceAll(dice, " ", "")), "+")
-	if added {
-		n, err := strconv.Atoi(plus)
-		if err != nil || n < 0 || n > 1e6 {
+	dice = strings.ToLower(strings.ReplaceAll(dice, " ", ""))
+	if at := strings.IndexAny(dice, "+-"); at > 0 {
+		n, err := strconv.Atoi(dice[at:])
+		if err != nil || n < -1e6 || n > 1e6 {
 			return 0, false
 		}
-		sum = n
+		dice, sum = dice[:at], n
 	}
 	count, sides, isDice := strings.Cut(dice, "d")
 	if !isDice {
@@ -322,21 +341,15 @@ func (x *expander) value(name string) (string, bool) {
 		return v.Char, true
 	case "user":
 		return v.User, true
-	case "group", "charifnotgroup":
-		if v.Group != "" {
-			if name == "charifnotgroup" {
-				return "", true
-			}
-			return v.Group, true
-		}
-		return v.Char, true
+	case "group", "charifnotgroup": // one and the same in SillyTavern
+		return cmp.Or(v.Group, v.Char), true
 	case "persona":
 		return v.Persona, true
-	case "description":
+	case "description", "chardescription":
 		return v.Description, true
-	case "personality":
+	case "personality", "charpersonality":
 		return v.Personality, true
-	case "scenario":
+	case "scenario", "charscenario":
 		return v.Scenario, true
 	case "mesexamples":
 		return v.Examples, true
@@ -352,49 +365,4 @@ func (x *expander) value(name string) (string, bool) {
 		return s, true
 	}
 	return "", false
-}
-
-func (x *expander) clock(name string) (string, bool) {
-	now := x.v.Now
-	if shift, ok := strings.CutPrefix(name, "time_utc"); ok {
-		hours, err := strconv.Atoi(shift)
-		if err != nil || hours < -14 || hours > 14 {
-			return "", false
-		}
-		return now.UTC().Add(time.Duration(hours) * time.Hour).Format("3:04 PM"), true
-	}
-	switch name {
-	case "time":
-		return now.Format("3:04 PM"), true
-	case "date":
-		return now.Format("January 2, 2006"), true
-	case "weekday":
-		return now.Format("Monday"), true
-	case "isotime":
-		return now.Format("15:04"), true
-	case "isodate":
-		return now.Format("2006-01-02"), true
-	case "idle_duration":
-		return idle(x.v.Idle), true
-	}
-	return "", false
-}
-
-// idle says a duration as one would say it.
-func idle(d time.Duration) string {
-	count := func(n int, unit string) string {
-		if n == 1 {
-			return "one " + unit
-		}
-		return strconv.Itoa(n) + " " + unit + "s"
-	}
-	switch {
-	case d < time.Minute:
-		return "a moment"
-	case d < time.Hour:
-		return count(int(d/time.Minute), "minute")
-	case d < 24*time.Hour:
-		return count(int(d/time.Hour), "hour")
-	}
-	return count(int(d/(24*time.Hour)), "day")
 }

@@ -31,7 +31,7 @@ func TestMacrosStandForTheirValues(t *testing.T) {
 	group.Group = "Ada, Bob"
 	for text, want := range map[string]string{
 		"no macro":                     "no macro",
-		"{{char}} {{CHAR}} {{ char }}": "Ada Ada {{ char }}",
+		"{{char}} {{CHAR}} {{ char }}": "Ada Ada Ada",
 		"<USER>|<bot>|<Char>|<b>":      "Tom {{char}} <BOT>|Ada|Ada|<b>",
 		"{{user}}":                     "Tom {{char}} <BOT>",
 		"{{persona}} {{description}} {{personality}} {{scenario}} {{mesExamples}}": "a baker d {{char}} p s e",
@@ -43,11 +43,19 @@ func TestMacrosStandForTheirValues(t *testing.T) {
 		"a\n\n{{trim}}\n\nb":                                                       "a" + "b",
 		"{{trim}}\n{{char}}":                                                       "Ada",
 		"a{{// said {{user}} to none}}b{{comment: c}}{{hidden_key: k}}":            "ab",
-		"{{reverse:abc}} {{reverse:{{char}}}}":                                     "cba adA",
+		"{{reverse:abc}} {{reverse:{{char}}}} {{reverse::ab}}":                     "cba adA ba",
 		"{{reverse:äö}}":                                                           "öä",
 		"{{random:only}} {{random::only}} {{pick:{{char}}}}":                       "only only Ada",
 		`{{random:a\,b}}`:                                                          "a,b",
 		"{{roll:1}} {{roll:d1}} {{roll 3d1}} {{roll:2d1+5}}":                       "1 1 3 7",
+		"{{roll::9d1-4}} {{ roll: 1 }} {{roll:1d1--1}}":                            "5 1 {{roll:1d1--1}}",
+		"{{random::a,a}} {{pick::a,a}} {{random a, a}} {{ random :: a :: a }}":     "a a a a",
+		"a{{space}}b{{space::2}}c <group> <CharIfNotGroup>":                        "a b  c Ada Ada",
+		"{{charDescription}} {{charPersonality}} {{charScenario}} {{charifnot}}":   "d {{char}} p s {{charifnot}}",
+		"{{time::UTC+2}} {{time_UTC-2}} {{time::noon}} {{idleDuration}}":           "6:05 PM 2:05 PM {{time::noon}} 3 hours",
+		"{{datetimeformat DD.MM.YYYY HH:mm}} {{datetimeformat::LLLL}}":             "03.02.2026 16:05 Tuesday, February 3, 2026 4:05 PM",
+		"{{datetimeformat::[Day] Do MMM YY, h:mm a}} {{datetimeformat}}":           "Day 3rd Feb 26, 4:05 pm {{datetimeformat}}",
+		"{{ }} {{}} {{:}} {{random:}} {{random::}}":                                "{{ }} {{}} {{:}} {{random:}} {{random::}}",
 		"{{": "{{", "{{char": "{{char", "char}}": "char}}", "{{a {{char}}": "{{a Ada", "{{{char}}}": "{{{char}}}",
 		"{{getvar::x}} {{x {{char}}}}": "{{getvar::x}} {{x Ada}}",
 		"{{roll:x}}{{random:}}":        "{{roll:x}}{{random:}}",
@@ -56,7 +64,7 @@ func TestMacrosStandForTheirValues(t *testing.T) {
 			t.Errorf("%q: got %q, want %q", text, got.Text, want)
 		}
 	}
-	if got := expand(t, "{{group}}/{{charIfNotGroup}}", group).Text; got != "Ada, Bob/" {
+	if got := expand(t, "{{group}}/{{charIfNotGroup}}", group).Text; got != "Ada, Bob/Ada, Bob" {
 		t.Error(got)
 	}
 }
@@ -110,7 +118,7 @@ func TestDrawsAreToldAndCanBeRepeated(t *testing.T) {
 			t.Errorf("another %s: %v", name, picks)
 		}
 	}
-	for text, changes := range map[string]bool{"{{char}}": false, "{{pick:a,b}}": false, "{{random:a,b}}": true, "{{date}}": true, "{{roll:6}}": true} {
+	for text, changes := range map[string]bool{"{{char}}": false, "{{pick:a,b}}": false, "{{random:a,b}}": true, "{{date}}": true, "{{time::UTC+1}}": true, "{{datetimeformat::LT}}": true, "{{roll:6}}": true} {
 		if got := expand(t, text, values); got.Changes != changes {
 			t.Errorf("%s: %+v", text, got)
 		}

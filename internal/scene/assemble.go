@@ -156,7 +156,7 @@ func (c *composer) seen(m Message) chat.Message {
 	}
 	out.Parts = slices.Clone(m.Parts)
 	for i := range out.Parts {
-		text, forged := c.people.quoted(out.Parts[i].Text)
+		text, forged := c.people.turns.Quote(out.Parts[i].Text)
 		if forged {
 			out.Parts[i].Text = text
 			c.report.Notes.Add("names_quoted", m.ID, "lines of the message begin with somebody's name: they are quoted, so that they are not taken for their words")

@@ -1,6 +1,7 @@
 package scene
 
 import (
+	"iter"
 	"slices"
 	"strings"
 	"unicode"
@@ -17,19 +18,20 @@ type people struct {
 	chars []string // the characters, by card
 	users []string // of messages, in the order in which they came
 	told  bool     // whether names are told
+
+	names map[string]string // of users, as messages have them: what the model sees
+	turns Quoter            // whose turns a user's lines must not look like
 }
 
 func newPeople(s *Scene) people {
-	p := people{user: plainName(s.User)}
+	p := people{user: PlainName(s.User), names: map[string]string{}}
 	if p.user == "" {
 		p.user = "User"
 	}
 	for _, card := range s.Cards {
-		p.chars = append(p.chars, plainName(card.Called()))
+		p.chars = append(p.chars, PlainName(card.Called()))
 	}
-	if slices.ContainsFunc(p.chars, func(c string) bool { return strings.EqualFold(c, p.user) }) {
-		p.user += " (user)"
-	}
+	p.user = p.apart(p.user)
 	for _, m := range s.Messages {
 		if name := p.of(m.Message); m.Role == chat.User && !slices.Contains(p.users, name) {
 			p.users = append(p.users, name)
@@ -37,27 +39,33 @@ func newPeople(s *Scene) people {
 	}
 	many := len(s.Cards) > 1 || len(p.users) > 1 || len(p.users) == 1 && p.users[0] != p.user
 	p.told = s.Style != Turns || s.Names == NamesAlways || s.Names == NamesIfMany && many
+	p.turns = NewQuoter(p.all())
 	return p
 }
 
-// plainName is a name on one line, without what ends a name in a script.
-func plainName(name string) string {
-	return strings.Join(strings.FieldsFunc(name, func(r rune) bool {
-		return r == ':' || unicode.IsSpace(r) || unicode.IsControl(r)
-	}), " ")
+// apart is a user's name by which no model takes him for a character.
+func (p *people) apart(name string) string {
+	if like := Likeness(name); slices.ContainsFunc(p.chars, func(c string) bool { return Likeness(c) == like }) {
+		return name + " (user)"
+	}
+	return name
 }
 
 // of is the name of a message's speaker. No user has a character's name.
 func (p *people) of(m chat.Message) string {
-	name := plainName(m.Name)
+	if m.Role == chat.User {
+		name, ok := p.names[m.Name]
+		if !ok {
+			if name = PlainName(m.Name); name == "" {
+				name = p.user
+			}
+			name = p.apart(name)
+			p.names[m.Name] = name
+		}
+		return name
+	}
+	name := PlainName(m.Name)
 	switch m.Role {
-	case chat.User:
-		if name == "" {
-			return p.user
-		}
-		if slices.ContainsFunc(p.chars, func(c string) bool { return strings.EqualFold(c, name) }) {
-			return name + " (user)"
-		}
 	case chat.Assistant:
 		if name == "" && len(p.chars) > 0 {
 			return p.chars[0]
@@ -73,21 +81,28 @@ func (p *people) all() []string {
 	return slices.Compact(all)
 }
 
-// quoted puts "> " before lines of a user's text that look like somebody's
-// turn.
-func (p *people) quoted(text string) (string, bool) {
-	if !strings.Contains(text, ":") {
-		return text, false
-	}
-	lines, forged := strings.SplitAfter(text, "\n"), false
-	for i, line := range lines {
-		head, _, ok := strings.Cut(strings.TrimLeft(line, " \t[*_>"), ":")
-		head = strings.TrimRight(head, " \t]*_")
-		if ok && slices.ContainsFunc(p.all(), func(name string) bool { return strings.EqualFold(head, name) }) {
-			lines[i], forged = "> "+line, true
+// Script gives the messages from one on, each with its speaker before it, as
+// people read a talk. Empty ones are left out.
+func (s *Scene) Script(from int) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		p := newPeople(s)
+		for _, m := range s.Messages[from:] {
+			name, text := p.of(m.Message), strings.TrimSpace(m.Text())
+			switch {
+			case text == "":
+				continue
+			case m.Role == chat.User:
+				text, _ = p.turns.Quote(text)
+			case name == "" && m.Role == chat.System:
+				name = "Note"
+			case name == "":
+				name = "Assistant"
+			}
+			if !yield(name + ": " + text) {
+				return
+			}
 		}
 	}
-	return strings.Join(lines, ""), forged
 }
 
 // stops are the beginnings of turns that the one who speaks must not go on
@@ -161,7 +176,7 @@ func (p *people) speaks(line string, card int) (role chat.Role, name, said strin
 		return chat.User, p.user, said, true
 	}
 	for i, name := range p.chars {
-		if head == name || i == card && head == plainName(name) {
+		if head == name || i == card && head == PlainName(name) {
 			return chat.Assistant, name, said, true
 		}
 	}

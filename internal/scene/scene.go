@@ -330,6 +330,8 @@ type composer struct {
 	people people
 	report Report
 
+	filled   []macro.Values   // by card, when their texts are made
+	expanded int              // bytes of texts that had macros
 	text     map[Slot][]piece // of the slots that are system text
 	blocks   []block          // of the examples
 	shown    int              // how many of them fit

@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"parley/chat"
+	"parley/internal/limits"
 	"parley/internal/lorebook"
 	"parley/internal/macro"
+	"parley/llm"
 )
 
 const (
@@ -20,6 +22,9 @@ const (
 
 // values are those of macros in the words of one of the cards.
 func (c *composer) values(card int) macro.Values {
+	if card < len(c.filled) {
+		return c.filled[card]
+	}
 	v := macro.Values{User: c.people.user, Now: c.Started, Seed: c.Chat, Chat: c.Chat, Char: c.people.user}
 	if len(c.Cards) == 0 {
 		v.Char = "Assistant"
@@ -55,6 +60,12 @@ func (c *composer) expand(place, text string, v macro.Values) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if strings.Contains(text, "{{") {
+		c.expanded += len(r.Text)
+	}
+	if err := limits.SceneBytes.CheckInt(c.expanded); err != nil {
+		return "", llm.Errorf(llm.Invalid, place, "all texts with their macros expanded: %v", err)
+	}
 	for _, d := range r.Draws {
 		c.report.Draws = append(c.report.Draws, Draw{place, d})
 	}
@@ -88,16 +99,17 @@ func (c *composer) texts() (err error) {
 	c.persona(persona, add)
 	add(Summary, "", "What happened so far: ", strings.TrimSpace(c.Summary))
 	company := len(c.Cards) > 1 && !c.alone()
+	var filled []macro.Values
 	for i, card := range c.Cards {
+		v, name, place := c.values(i), c.people.chars[i], "card "+strconv.Itoa(i)+" "
+		v.Persona = persona
+		filled = append(filled, v)
 		if !c.shows(i) {
 			continue
 		}
-		v, name, place := c.values(i), c.people.chars[i], "card "+strconv.Itoa(i)+" "
-		v.Persona = persona
 		v.Description = expand(place+"description", card.Description, v)
 		v.Personality = expand(place+"personality", card.Personality, v)
 		v.Scenario = expand(place+"scenario", card.Scenario, v)
-		v.Examples = card.Examples
 		head := ""
 		if company {
 			head = name + ": "
@@ -112,11 +124,21 @@ func (c *composer) texts() (err error) {
 			return err
 		}
 		c.blocks = append(c.blocks, c.people.examples(examples, i)...)
-		if i == c.Speaker {
-			speaker = v
+		v.Examples = examples
+		filled[i] = v
+	}
+	if len(filled) > 0 {
+		speaker = filled[c.Speaker]
+	}
+	situation := expand("scenario", c.Scenario, c.shared(speaker))
+	add(Situation, "", "Scenario: ", situation)
+	if c.Scenario != "" {
+		speaker.Scenario = situation
+		for i := range filled {
+			filled[i].Scenario = situation
 		}
 	}
-	add(Situation, "", "Scenario: ", expand("scenario", c.Scenario, c.shared(speaker)))
+	c.filled = filled
 	c.main(expand, add, c.shared(speaker))
 	c.post(expand, add, speaker)
 	c.prefill = c.Prefill
@@ -337,11 +359,13 @@ func (c *composer) notes() error {
 // Greetings lists the first messages of a card to choose from, with their
 // macros expanded.
 func (s *Scene) Greetings(card int) (all []string, err error) {
-	c := s.Cards[card]
-	at := *s
-	at.Speaker = card
-	for i, text := range c.Greetings(len(s.Cards) > 1) {
-		expanded, err := at.Expand("greeting "+strconv.Itoa(i), text)
+	c := &composer{Scene: *s, people: newPeople(s)}
+	c.Speaker = card
+	if err := c.texts(); err != nil {
+		return nil, err
+	}
+	for i, text := range c.Cards[card].Greetings(len(c.Cards) > 1) {
+		expanded, err := c.expand("greeting "+strconv.Itoa(i), text, c.values(card))
 		if err != nil {
 			return nil, err
 		}

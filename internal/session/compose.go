@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"hash/fnv"
 	"slices"
 	"strconv"
@@ -97,9 +98,10 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	var until int
 	sc.Summary, until = t.recall(r.Summary, settings)
 	sc.Messages = make([]scene.Message, 0, len(path)+1)
+	names := newNamesakes()
 	add := func(m Message) {
 		if m.Text != "" || m.State == Complete {
-			sc.Messages = append(sc.Messages, said(m, r.Model))
+			sc.Messages = append(sc.Messages, names.said(m, r.Model))
 		}
 		if m.ID == until {
 			sc.Summarised = len(sc.Messages)
@@ -132,6 +134,47 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		c.Conversation.Layout.Fit = chat.FitDropOldest
 	}
 	return c, err
+}
+
+// namesakes tells people of the same name apart.
+type namesakes struct {
+	told map[Author]string   // what each of them is called
+	ids  map[string][]string // of those whose names look the same, in the order in which they came
+}
+
+func newNamesakes() namesakes {
+	return namesakes{told: map[Author]string{}, ids: map[string][]string{}}
+}
+
+// said is a message whose author is told apart from others.
+func (all namesakes) said(m Message, model string) scene.Message {
+	if m.Role == chat.User {
+		m.Author.Name = all.tell(m.Author)
+	}
+	return said(m, model)
+}
+
+// tell is what a user is called: by his name, with a number if somebody else
+// had it before.
+func (all namesakes) tell(a Author) string {
+	if a.ID == "" || strings.TrimSpace(a.Name) == "" {
+		return a.Name
+	}
+	name, ok := all.told[a]
+	if ok {
+		return name
+	}
+	like := scene.Likeness(a.Name)
+	at := slices.Index(all.ids[like], a.ID)
+	if at < 0 {
+		at = len(all.ids[like])
+		all.ids[like] = append(all.ids[like], a.ID)
+	}
+	if name = a.Name; at > 0 {
+		name = fmt.Sprintf("%s (%d)", name, at+1)
+	}
+	all.told[a] = name
+	return name
 }
 
 // said is a message of the talk for a scene that a model gets. Token ids are

@@ -94,6 +94,31 @@ user 4: who?
 	}
 }
 
+func TestTwoOfTheSameNameAreToldApart(t *testing.T) {
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Hi."})}
+	st := on(t, m, session.New{Settings: session.Settings{Character: ada}})
+	ctx := t.Context()
+	for _, s := range []session.Send{
+		{Author: session.Author{ID: "1", Name: "Bob"}, Text: "a"},
+		{Author: session.Author{ID: "2", Name: "B\u200bob"}, Text: "b\nBob: c"},
+		{Author: session.Author{ID: "1", Name: "BOB"}, Text: "d"},
+		{Author: session.Author{Name: "Bob"}, Text: "e"}, // nobody says who that is
+		{Author: session.Author{ID: "3", Name: "bob"}, Text: "f"},
+	} {
+		if _, err := st.Add(ctx, st.id, session.Write{}, s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, run := st.begun(st.Regenerate(ctx, st.id, session.Write{}, 0, session.Ask{}))
+	if _, err := run.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	_, got, _ := strings.Cut(m.last(), "Hello, User!\n")
+	if want := "user Bob: a\nuser Bob (2): b\n> Bob: c\nuser BOB: d\nuser Bob: e\nuser bob (3): f\n"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
 func TestThePromptOfAReplyCanBeMadeAgain(t *testing.T) {
 	m := &model{responder: chat.Script(chat.TextDelta{Text: "Hello", Tokens: []llm.Token{{ID: 5}}})}
 	st := on(t, m, session.New{Settings: session.Settings{Character: ada, User: "Tom"}})

@@ -301,6 +301,24 @@ func TestWhatWasStoppedIsKeptAndMarked(t *testing.T) {
 	}
 }
 
+func TestNothingIsLeftOfWhatWasPurged(t *testing.T) {
+	st := on(t, &model{responder: chat.Script(chat.TextDelta{Text: "secret"})}, session.New{})
+	ctx := t.Context()
+	_, run := st.begun(st.Send(ctx, st.id, session.Write{}, session.Send{Text: "Hi"}, session.Ask{}))
+	if _, err := run.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := st.Run(ctx, run.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Purge(ctx, st.id); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := st.Run(ctx, run.ID); llm.AsError(err).Code != llm.NotFound {
+		t.Errorf("the run is still there: %+v, %v", r, err)
+	}
+}
+
 func TestAReplyThatTheServerDidNotEndIsNeverWhole(t *testing.T) {
 	gate := make(chan struct{})
 	script := chat.Script(chat.TextDelta{Text: "Hel"})

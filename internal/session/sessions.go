@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -507,7 +508,14 @@ func (s *Sessions) Purge(ctx context.Context, id string) error {
 	s.stopSummary(id)
 	defer s.lock(id)()
 	s.trees.drop(id)
-	return s.store.Purge(context.WithoutCancel(ctx), id)
+	if err := s.store.Purge(context.WithoutCancel(ctx), id); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.runs, func(_ string, r *Run) bool { return r.Session == id }) // they have its texts
+	s.ended = slices.DeleteFunc(s.ended, func(run string) bool { return s.runs[run] == nil })
+	return nil
 }
 
 // Fork makes a session of the talk up to a message; 0 is the head.

@@ -481,25 +481,14 @@ func (s *Sessions) task(ctx context.Context, t *Tree, at Place, r *Reply) (scene
 		fmt.Fprintf(&b, "The summary so far:\n%s\n\n", before)
 	}
 	b.WriteString("What was said then:\n")
-	for _, said := range talk[covered(talk, from):] {
-		if text := strings.TrimSpace(said.Text); text != "" {
-			fmt.Fprintf(&b, "\n%s: %s\n", nameOf(said, settings), text)
-		}
+	names := newNamesakes()
+	for _, m := range talk {
+		sc.Messages = append(sc.Messages, names.said(m, ""))
+	}
+	for line := range sc.Script(covered(talk, from)) {
+		b.WriteString("\n" + line + "\n")
 	}
 	b.WriteString("\nWrite the summary now.")
 	c := chat.Conversation{Messages: []chat.Message{chat.Say(chat.System, task), chat.Say(chat.User, b.String())}}
 	return scene.Composed{Conversation: c}, nil
-}
-
-// nameOf is what the writer of a message is called.
-func nameOf(m Message, v Settings) string {
-	switch {
-	case m.Author.Name != "":
-		return m.Author.Name
-	case m.Role == chat.User:
-		return cmp.Or(v.User, "User")
-	case m.Role == chat.Assistant:
-		return "Assistant"
-	}
-	return "Note"
 }

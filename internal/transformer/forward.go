@@ -312,7 +312,7 @@ func (m *Model) ask(e *expert, a activation, n int) {
 	}
 	addBiases(w.gate, e.gateBias, n)
 	addBiases(w.up, e.upBias, n)
-	const part = 2048
+	const part = 512
 	parts := (n*ffn + part - 1) / part
 	m.pool.Run(parts, func(i int) {
 		from, to := i*part, min((i+1)*part, n*ffn)

@@ -11,9 +11,9 @@ import (
 // A body is what the inner loop does with one chunk of a row and of the tile.
 type body interface {
 	sizes() sizes
-	begin(d *dots)                 // before the chunks of a row
-	chunk(d *dots)                 // one chunk
-	end(d *dots, t int) VecVirtual // after them: a token's sum
+	begin(d *dots)                    // before the chunks of a row
+	chunk(d *dots)                    // one chunk
+	end(d *dots, r, t int) VecVirtual // after them: a token's sum
 }
 
 // sizes of one chunk, in bytes; for the tile those of one token.
@@ -21,21 +21,32 @@ type sizes struct{ row, x int }
 
 // dots is the function that is being written:
 //
-//	for each row: for each chunk: body; add the lanes up; out[token·stride + row] = sum
+//	for so many rows at a time: for each chunk: body; add the lanes up; out[token·stride + row] = sum
+//
+// Where fewer rows are left, the last one is done several times.
 type dots struct {
-	width int
-	w, x  GPVirtual // row, activations: at the current chunk
-	acc   [][2]VecVirtual
+	width, rows int
+	w, x        GPVirtual   // first row, activations: at the current chunk
+	further     []GPVirtual // where the other rows are behind the first
+	acc         [][2]VecVirtual
+}
+
+// row is where row r is at the current chunk, and so many bytes behind.
+func (d *dots) row(r, disp int) Mem {
+	if r == 0 {
+		return Mem{Base: d.w, Disp: disp}
+	}
+	return Mem{Base: d.w, Index: d.further[r-1], Scale: 1, Disp: disp}
 }
 
 const signature = "func(out *float32, stride int, w *byte, rowBytes, rows, chunks int, x *byte)"
 
-func dotsOf(name string, width int, set string, b body) {
+func dotsOf(name string, width, atATime int, set string, b body) {
 	f := fmt.Sprintf("dots%sx%d%s", name, width, set)
 	TEXT(f, NOSPLIT, signature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s is dotsGo for %s and tiles of %d.", f, name, width))
-	d := &dots{width: width, w: GP64(), x: GP64()}
+	d := &dots{width: width, rows: atATime, w: GP64(), x: GP64()}
 	row, out, rows, chunks := GP64(), GP64(), GP64(), GP64()
 	Load(Param("w"), row)
 	Load(Param("out"), out)
@@ -44,6 +55,27 @@ func dotsOf(name string, width int, set string, b body) {
 
 	Label("row")
 	MOVQ(row, d.w)
+	sums := []GPVirtual{out} // where those of the rows go
+	for r := 1; r < atATime; r++ {
+		further, sum := GP64(), GP64()
+		d.further, sums = append(d.further, further), append(sums, sum)
+	}
+	last := GP64()
+	if atATime > 1 {
+		XORQ(last, last)
+	}
+	for r := 1; r < atATime; r++ {
+		MOVQ(sums[r-1], sums[r])
+		here := fmt.Sprintf("noRow%d", r)
+		CMPQ(rows, I8(int8(r)))
+		JLE(LabelRef(here))
+		rowBytes := GP64()
+		Load(Param("rowBytes"), rowBytes)
+		ADDQ(rowBytes, last)
+		ADDQ(I8(4), sums[r])
+		Label(here)
+		MOVQ(last, d.further[r-1])
+	}
 	Load(Param("x"), d.x)
 	Load(Param("chunks"), chunks)
 	b.begin(d)
@@ -55,23 +87,28 @@ func dotsOf(name string, width int, set string, b body) {
 	DECQ(chunks)
 	JNZ(LabelRef("chunk"))
 
-	at, stride := GP64(), GP64()
-	MOVQ(out, at)
+	stride := GP64()
 	if width > 1 {
 		Load(Param("stride"), stride)
 	}
-	for t := range width {
-		VMOVSS(b.end(d, t).AsX(), Mem{Base: at})
-		if t+1 < width {
-			LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
+	for r := range atATime {
+		at := GP64()
+		MOVQ(sums[r], at)
+		for t := range width {
+			VMOVSS(b.end(d, r, t).AsX(), Mem{Base: at})
+			if t+1 < width {
+				LEAQ(Mem{Base: at, Index: stride, Scale: 4}, at)
+			}
 		}
 	}
-	ADDQ(I8(4), out)
-	rowBytes := GP64()
-	Load(Param("rowBytes"), rowBytes)
-	ADDQ(rowBytes, row)
-	DECQ(rows)
-	JNZ(LabelRef("row"))
+	ADDQ(I8(int8(4*atATime)), out)
+	for range atATime {
+		rowBytes := GP64()
+		Load(Param("rowBytes"), rowBytes)
+		ADDQ(rowBytes, row)
+	}
+	SUBQ(I8(int8(atATime)), rows)
+	JG(LabelRef("row"))
 	VZEROUPPER()
 	RET()
 }
@@ -151,4 +188,4 @@ func (f floatsAVX2) chunk(d *dots) {
 	}
 }
 
-func (floatsAVX2) end(d *dots, t int) VecVirtual { return addUp(d.acc[t]) }
+func (floatsAVX2) end(d *dots, r, t int) VecVirtual { return addUp(d.acc[t]) }

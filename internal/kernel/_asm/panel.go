@@ -17,6 +17,7 @@ import (
 // Where a register holds 8 rows, a chunk is gone over twice, each time for one half of its lines.
 type panelFunc struct {
 	width   int
+	body    panelBody
 	w, x, m GPVirtual // weights, activations, what belongs to them: at the current chunk
 	back    GPVirtual // −16 in the second half of a line, 0 else
 	sums    GPVirtual // where the sums of this half are,
@@ -28,6 +29,7 @@ type panelFunc struct {
 type panelBody interface {
 	bytes() int       // of weights in a chunk
 	form() activation // of the activations
+	ask(line Mem)     // asks for a line ahead of its use
 	begin(p *panelFunc)
 	chunk(p *panelFunc)
 	end(p *panelFunc, store func(t, row int, sum VecVirtual)) // from that row of the panel on
@@ -38,7 +40,7 @@ type panelBody interface {
 type activation struct{ cols, words int }
 
 // ahead is how far before its use memory is asked for, in bytes.
-const ahead = 4096
+const ahead = 8192
 
 const panelSignature = "func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)"
 
@@ -51,7 +53,7 @@ func panelOf(name string, width int, set string, b panelBody) {
 	TEXT(f, attributes, panelSignature)
 	Pragma("noescape")
 	Doc(fmt.Sprintf("%s multiplies panels of %s with tiles of %d.", f, name, width))
-	p := &panelFunc{width: width, w: GP64(), x: GP64(), m: GP64(), asked: map[int]bool{}}
+	p := &panelFunc{width: width, body: b, w: GP64(), x: GP64(), m: GP64(), asked: map[int]bool{}}
 	out, panels, chunks := GP64(), GP64(), GP64()
 	if set == "AVX2" {
 		p.back, p.sums = GP64(), GP64()
@@ -131,6 +133,6 @@ func (p *panelFunc) line(i int) Mem {
 func (p *panelFunc) ask(i int) {
 	if !p.asked[i] {
 		p.asked[i] = true
-		PREFETCHT1(Mem{Base: p.w, Disp: 64*i + ahead})
+		p.body.ask(Mem{Base: p.w, Disp: 64*i + ahead})
 	}
 }

@@ -202,51 +202,6 @@ func putF16AVX2() {
 	RET()
 }
 
-// addRowsAVX2 keeps 64 numbers of out in registers while it goes over the rows.
-func addRowsAVX2() {
-	TEXT("addRowsF16AVX2", NOSPLIT, "func(out *float32, v *byte, rowBytes, rows, chunks int, p *float32)")
-	Pragma("noescape")
-	Doc("addRowsF16AVX2 is AddRowsF16 for chunks of 16 numbers of each row.")
-	out, v, chunks := Load(Param("out"), GP64()), Load(Param("v"), GP64()), Load(Param("chunks"), GP64())
-	step := Load(Param("rowBytes"), GP64())
-	for _, wide := range []int{4, 1} {
-		name := map[int]string{4: "wide", 1: "narrow"}[wide]
-		Label(name)
-		CMPQ(chunks, Imm(uint64(wide)))
-		JLT(LabelRef(name + "End"))
-		acc := make([]VecVirtual, 2*wide)
-		for i := range acc {
-			acc[i] = YMM()
-			VMOVUPS(Mem{Base: out, Disp: 32 * i}, acc[i])
-		}
-		row, p, rows := GP64(), Load(Param("p"), GP64()), Load(Param("rows"), GP64())
-		MOVQ(v, row)
-		Label(name + "Row")
-		s := YMM()
-		VBROADCASTSS(Mem{Base: p}, s)
-		for i := range acc {
-			w := YMM()
-			VCVTPH2PS(Mem{Base: row, Disp: 16 * i}, w)
-			VMULPS(s, w, w)
-			VADDPS(w, acc[i], acc[i])
-		}
-		ADDQ(step, row)
-		ADDQ(I8(4), p)
-		DECQ(rows)
-		JNZ(LabelRef(name + "Row"))
-		for i := range acc {
-			VMOVUPS(acc[i], Mem{Base: out, Disp: 32 * i})
-		}
-		ADDQ(I32(int32(64*wide)), out)
-		ADDQ(I32(int32(32*wide)), v)
-		SUBQ(Imm(uint64(wide)), chunks)
-		JMP(LabelRef(name))
-		Label(name + "End")
-	}
-	VZEROUPPER()
-	RET()
-}
-
 func readAVX2() {
 	TEXT("readAVX2", NOSPLIT, "func(x *byte, chunks int) uint64")
 	Pragma("noescape")
@@ -259,6 +214,9 @@ func readAVX2() {
 	zero(acc...)
 	Label("loop")
 	for i, a := range acc {
+		if i%2 == 0 {
+			PREFETCHT0(Mem{Base: x, Disp: 32*i + ahead})
+		}
 		VPXOR(Mem{Base: x, Disp: 32 * i}, a, a)
 	}
 	ADDQ(I32(256), x)
