@@ -89,7 +89,8 @@ func (c *serverConfig) proxies() (all []netip.Prefix, err error) {
 }
 
 type charactersConfig struct {
-	Dir string `toml:"dir"`
+	Dir      string `toml:"dir"`
+	AsModels bool   `toml:"as_models"`
 }
 
 type lorebooksConfig struct {

@@ -122,7 +122,7 @@ func (c *serveCmd) Run(a *app) error {
 	s := server.New(models, server.Options{
 		Hosts: cfg.Server.AllowHosts, Origins: cfg.Server.AllowOrigins, Keys: keys, Sessions: sessions, Proxies: proxies,
 		Quota:      server.Quota{Requests: cfg.Server.RequestsPerMinute, Tokens: cfg.Server.TokensPerMinute, Concurrent: cfg.Server.Concurrent},
-		Characters: cfg.characters(), Presets: cfg.presets(),
+		Characters: cfg.characters(), ListCharacters: cfg.Characters.AsModels, Presets: cfg.presets(),
 		PlainPrompts: cfg.Server.PlainPrompts, Strict: cfg.Server.Strict,
 		IsolateCache: cfg.Server.IsolateCache, Media: cfg.Chat.options().Media,
 		Logger: log, LogContents: cfg.Server.LogContents, Tracer: tracer, Profiles: cfg.Server.Pprof,

@@ -14,6 +14,15 @@ import (
 )
 
 func TestTheBotCarriesATalkOfManyPeople(t *testing.T) {
+	carries(t, func(url, lines string) (string, error) {
+		var out strings.Builder
+		err := run(Loopback{bufio.NewScanner(strings.NewReader(lines)), &out}, url, "sally")
+		return out.String(), err
+	})
+}
+
+// carries has a bot, which gets lines of a channel, carry a talk.
+func carries(t *testing.T, bot func(url, lines string) (said string, err error)) {
 	sessions := session.Open(session.NewMemory(), session.Options{Models: models{}})
 	api := httptest.NewServer(server.New(nil, server.Options{Sessions: sessions}).Handler(server.Own))
 	defer api.Close()
@@ -23,11 +32,11 @@ func TestTheBotCarriesATalkOfManyPeople(t *testing.T) {
 	}
 	channel := func(lines ...string) string {
 		t.Helper()
-		var out strings.Builder
-		if err := run(Loopback{bufio.NewScanner(strings.NewReader(strings.Join(lines, "\n"))), &out}, api.URL, "sally"); err != nil {
+		said, err := bot(api.URL, strings.Join(lines, "\n"))
+		if err != nil {
 			t.Fatal(err)
 		}
-		return out.String()
+		return strings.ReplaceAll(said, "\r\n", "\n")
 	}
 	if got := channel("Ann: hi all", "Bob: Sally, who are you?", "Bob: !again"); got != "Hello everyone!\nI am a bot.\nI am a bot.\n" {
 		t.Errorf("the bot said %q", got)

@@ -206,7 +206,7 @@ func (s *Server) ollamaRunning(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) ollamaModels(ctx context.Context, which func(Listed) bool) (all []ollama.Model, err error) {
-	listed, err := s.models.List(ctx)
+	listed, err := s.listed(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -175,7 +175,8 @@ func (s *Server) resolve(ctx context.Context, w http.ResponseWriter, q *openai.R
 }
 
 // find finds a model, which may take as long as it takes to load: the reader
-// of a stream gets signs of life meanwhile.
+// of a stream gets signs of life meanwhile. Where the name means a character,
+// that answers.
 func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, stream bool, report *llm.Report, out *events) (Target, error) {
 	if s.options.Strict {
 		if err := unheeded(*report); err != nil {
@@ -187,12 +188,19 @@ func (s *Server) find(ctx context.Context, w http.ResponseWriter, name string, s
 		ctx, stop = out.pinging(ctx, *report)
 		defer stop()
 	}
+	who, name, err := s.play(ctx, name)
+	if err != nil {
+		return Target{}, err
+	}
 	target, err := s.models.Resolve(ctx, name)
 	if err != nil {
 		return Target{}, err
 	}
 	noteModel(w, target.ID)
 	report.Merge(target.Report)
+	if who != "" {
+		target = s.played(target, who)
+	}
 	return target, nil
 }
 
@@ -253,7 +261,7 @@ func asEvents(pieces iter.Seq2[llm.Piece, error]) iter.Seq2[chat.Event, error] {
 }
 
 func (s *Server) listModels(w http.ResponseWriter, r *http.Request) error {
-	listed, err := s.models.List(r.Context())
+	listed, err := s.listed(r.Context())
 	if err != nil {
 		return err
 	}
@@ -275,7 +283,7 @@ func (m Listed) wire() openai.Model {
 // by another.
 func (s *Server) oneModel(w http.ResponseWriter, r *http.Request) error {
 	id := strings.TrimPrefix(clean(r.URL.Path), "/v1/models/")
-	listed, err := s.models.List(r.Context())
+	listed, err := s.listed(r.Context())
 	if err != nil {
 		return err
 	}

@@ -34,6 +34,8 @@ type Options struct {
 
 	Quota Quota // of each asker
 
+	ListCharacters bool // lists of models show characters, too
+
 	Characters Characters            // those that requests choose by name; nil: none
 	Presets    map[string]llm.Params // sampling that requests choose by name
 

@@ -887,3 +887,106 @@ func TestAMessageOfASessionHasPictures(t *testing.T) {
 	}
 	k.answer(400, "PATCH", at, `{"media":"x"}`)
 }
+
+func TestACharacterAnswersInEveryDialect(t *testing.T) {
+	k := keeps(t, nil)
+	k.answer(201, "POST", "/characters", "name: Alice Liddell\ncontext: Alice is curious.\n")
+	root := strings.TrimSuffix(k.url, "/parley/v1")
+	send := func(path, body string) (status int, answer string) {
+		t.Helper()
+		resp, err := http.Post(root+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, _ := io.ReadAll(resp.Body)
+		return resp.StatusCode, string(data)
+	}
+	for path, body := range map[string]string{
+		"/v1/chat/completions": `{"model":"NAME","messages":[{"role":"user","content":"Who are you?"}]}`,
+		"/chat/completions":    `{"model":"NAME","messages":[{"role":"user","content":"Who are you?"}]}`,
+		"/v1/responses":        `{"model":"NAME","input":"Who are you?"}`,
+		"/v1/messages":         `{"model":"NAME","max_tokens":9,"messages":[{"role":"user","content":"Who are you?"}]}`,
+		"/api/chat":            `{"model":"NAME","messages":[{"role":"user","content":"Who are you?"}],"stream":false}`,
+		"/api/generate":        `{"model":"NAME","prompt":"Who are you?","stream":false}`,
+	} {
+		for name, curious := range map[string]bool{"alice-liddell": true, "Alice-Liddell@tiny": true, "tiny": false, "nobody": false} {
+			k.heard.Store(nil)
+			status, answer := send(path, strings.Replace(body, "NAME", name, 1))
+			heard := k.heard.Load()
+			if status != 200 || heard == nil || !strings.Contains(answer, "Hello") {
+				t.Errorf("%s %s: %d %s", path, name, status, answer)
+				continue
+			}
+			prompt := ""
+			for _, m := range heard.Messages {
+				prompt += m.Text() + "\n"
+			}
+			if strings.Contains(prompt, "Alice is curious.") != curious || !strings.Contains(prompt, "Who are you?") {
+				t.Errorf("%s %s: the model gets %q", path, name, prompt)
+			}
+		}
+	}
+	if status, answer := send("/v1/messages", `{"model":"alice-liddell","max_tokens":9,"messages":[{"role":"user","content":"Hi"}],"tools":[{"name":"x","input_schema":{}}]}`); status != 400 || !strings.Contains(answer, "characters call no tools") {
+		t.Errorf("%d %s", status, answer)
+	}
+	if status, answer := send("/parley/v1/render", `{"model":"alice-liddell","messages":[{"role":"user","content":"Hi"}]}`); status != 200 || !strings.Contains(answer, "Alice is curious.") {
+		t.Errorf("%d %s", status, answer)
+	}
+}
+
+func TestCharactersAreListedWithTheModelsIfAsked(t *testing.T) {
+	for _, asked := range []bool{false, true} {
+		models := one("tiny", rendering{chat.Script(chat.TextDelta{Text: "Hello"})}, nil)
+		sessions := session.Open(session.NewMemory(), session.Options{Models: Answers(models)})
+		h := httptest.NewServer(New(models, Options{Sessions: sessions, ListCharacters: asked}).Handler(Own))
+		defer h.Close()
+		for id, file := range map[string]string{"1": "name: Alice Liddell\n", "2": "name: ALICE liddell\n", "3": "name: a/b\n", "4": "name: Tiny\n"} {
+			if _, err := sessions.SaveDocument(t.Context(), session.Characters, id, 0, "c.yaml", []byte(file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for path, list := range map[string]func(data []byte) []string{
+			"/v1/models": func(data []byte) (ids []string) {
+				var v struct{ Data []struct{ ID string } }
+				json.Unmarshal(data, &v)
+				for _, m := range v.Data {
+					ids = append(ids, m.ID)
+				}
+				return ids
+			},
+			"/api/tags": func(data []byte) (ids []string) {
+				var v struct{ Models []struct{ Name string } }
+				json.Unmarshal(data, &v)
+				for _, m := range v.Models {
+					ids = append(ids, strings.TrimSuffix(m.Name, ":latest"))
+				}
+				return ids
+			},
+		} {
+			resp, err := http.Get(h.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			want := []string{"tiny"}
+			if asked {
+				want = []string{"tiny", "alice-liddell", "1", "4", "3"}
+			}
+			if got := list(data); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s lists %q, want %q", path, got, want)
+			}
+		}
+		for name, want := range map[string]int{"tiny": 200, "alice-liddell": map[bool]int{false: 404, true: 200}[asked]} {
+			resp, err := http.Get(h.URL + "/v1/models/" + name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s: %s", name, resp.Status)
+			}
+		}
+	}
+}

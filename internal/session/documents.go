@@ -20,9 +20,26 @@ import (
 // files that were never used have the revision 0 and no data.
 func (s *Sessions) Documents(ctx context.Context, shelf Shelf) ([]Document, error) {
 	all, err := s.store.Documents(ctx, shelf)
+	if err != nil {
+		return nil, err
+	}
+	return s.withFiles(shelf, all)
+}
+
+// Titles gives the same without any data.
+func (s *Sessions) Titles(ctx context.Context, shelf Shelf) ([]Document, error) {
+	all, err := s.store.Titles(ctx, shelf)
+	if err != nil {
+		return nil, err
+	}
+	return s.withFiles(shelf, all)
+}
+
+// withFiles adds the files that were never used.
+func (s *Sessions) withFiles(shelf Shelf, all []Document) ([]Document, error) {
 	files := s.files[shelf]
-	if err != nil || files == nil {
-		return all, err
+	if files == nil {
+		return all, nil
 	}
 	names, err := files.Names()
 	if err != nil {
@@ -40,18 +57,9 @@ func (s *Sessions) Documents(ctx context.Context, shelf Shelf) ([]Document, erro
 // which is the name with a hyphen for each space, in any case of letters. Of
 // several the first by id, then by name counts.
 func (s *Sessions) Named(ctx context.Context, name string) (Document, error) {
-	all, err := s.store.Titles(ctx, Characters)
+	all, err := s.Titles(ctx, Characters)
 	if err != nil {
 		return Document{}, err
-	}
-	if files := s.files[Characters]; files != nil {
-		names, err := files.Names()
-		if err != nil {
-			return Document{}, err
-		}
-		for _, n := range names {
-			all = append(all, Document{ID: n, Name: n})
-		}
 	}
 	for _, is := range []func(d Document) bool{
 		func(d Document) bool { return strings.EqualFold(d.ID, name) },

@@ -32,4 +32,5 @@ cp $here/node/*.mjs "$cache/"
 (cd $here/gosdk && go build -o "$cache/gosdk" .)
 
 PARLEY_JSON_SCHEMA_SUITE=$cache/jsonschema-4.23.0/json/tests go test -count=1 -tags clients -v -run PublicSuite ./internal/grammar/
+go test -count=1 -tags clients -v -run Python ./examples/bot/
 PARLEY_BINARY=$PWD/parley PARLEY_CLIENTS=$cache go test -count=1 -tags clients -v ./$here/

@@ -33,12 +33,16 @@ const idle = () => page.waitForFunction(() => document.body.dataset.generating !
 const open = (drawer) => page.click(`${drawer} .drawer-toggle`);
 
 try {
-  // the first start asks for a name
+  // the first start, unless chats.mjs had it, asks for a name
+  const settings = await fetch(tavern + "/api/settings/get", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
+  const isNew = JSON.parse((await settings.json()).settings).firstRun !== false;
   await page.goto(tavern);
-  const welcome = page.locator("dialog.popup[open]:has(.onboarding)");
-  await welcome.locator("textarea.popup-input").fill("Ann");
-  await welcome.locator(".popup-button-ok").click();
-  await welcome.waitFor({ state: "detached" });
+  if (isNew) {
+    const welcome = page.locator("dialog.popup[open]:has(.onboarding)");
+    await welcome.locator("textarea.popup-input").fill("Ann");
+    await welcome.locator(".popup-button-ok").click();
+    await welcome.waitFor({ state: "detached" });
+  }
 
   // connect
   await open("#sys-settings-button");

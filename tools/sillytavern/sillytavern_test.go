@@ -35,6 +35,7 @@ func TestSillyTavern(t *testing.T) {
 	t.Run("KoboldAI Classic", func(t *testing.T) { koboldClassic(t, log) })
 	t.Run("post-processing", postProcessing)
 	t.Run("characters", cards)
+	t.Run("chats", chats)
 	t.Run("by another name", otherNames)
 	t.Run("the page", func(t *testing.T) { page(t, log) })
 }
