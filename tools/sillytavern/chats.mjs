@@ -3,8 +3,7 @@
 // of all. Prints what the page made of each, in JSON.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { chromium } from "playwright-core";
-import binary from "@sparticuz/chromium";
+import { launch, start } from "./browser.mjs";
 
 const [tavern, folder] = process.argv.slice(2);
 
@@ -24,13 +23,7 @@ for (const name of names) {
   avatars.push((await post("/api/characters/import", form)).file_name + ".png");
 }
 await post("/api/groups/create", { name: "Both", members: avatars });
-const isNew = JSON.parse((await post("/api/settings/get", {})).settings).firstRun !== false;
 
-process.env.TMPDIR = import.meta.dirname;
-const own = process.platform === "linux" && process.arch === "x64";
-const options = own
-  ? { executablePath: await binary.executablePath(), args: binary.args, headless: true }
-  : { executablePath: process.env.PARLEY_BROWSER, headless: true };
 let page;
 const context = (f, arg) => page.evaluate(`(${f})(SillyTavern.getContext(), ${JSON.stringify(arg)})`);
 const until = (f, arg) => page.waitForFunction(`(${f})(SillyTavern.getContext(), ${JSON.stringify(arg)})`);
@@ -42,7 +35,7 @@ async function imported(file) {
   await page.setInputFiles("#chat_import_file", path.join(folder, file));
   await page.locator('#select_chat_div .select_chat_block:not([highlight="true"])').first().click(); // the highlighted one is open already
   await until((c) => c.chat.length > 2);
-  await page.locator("#chat .mes").nth(2).waitFor();
+  await until((c) => document.querySelectorAll("#chat .mes").length === c.chat.length);
   const chat = await context((c) => c.chat.map((m) => ({ name: m.name, user: m.is_user, text: m.mes, swipes: m.swipes ?? [], at: m.swipe_id ?? 0, by: m.original_avatar ?? "" })));
   const shown = await page.locator("#chat .mes .mes_text").allInnerTexts();
   const last = page.locator("#chat .last_mes");
@@ -55,21 +48,16 @@ async function imported(file) {
 
 const result = {};
 for (const [file, kind, name] of [["single.jsonl", ".character_select", names[0]], ["group.jsonl", ".group_select", "Both"]]) {
-  const browser = await chromium.launch(options); // the package's browser ends with its first page
+  const browser = await launch();
   try {
     page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
     page.setDefaultTimeout(60_000);
-    await page.goto(tavern);
-    if (isNew && file === "single.jsonl") {
-      const welcome = page.locator("dialog.popup[open]:has(.onboarding)");
-      await welcome.locator("textarea.popup-input").fill("Ann");
-      await welcome.locator(".popup-button-ok").click();
-      await welcome.waitFor({ state: "detached" });
-    }
+    await start(page, tavern);
     await page.click("#rightNavHolder .drawer-toggle");
     await context((c) => { c.eventSource.once(c.eventTypes.CHAT_CHANGED, () => { window.chatLoaded = true; }); });
     await page.locator(kind, { hasText: name }).click();
     await page.waitForFunction(() => window.chatLoaded);
+    await until((c) => c.groupId || c.characterId !== undefined);
     result[file] = await imported(file);
   } finally {
     await browser.close();

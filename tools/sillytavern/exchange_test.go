@@ -36,10 +36,11 @@ func chats(t *testing.T) {
 		files[file] = save(t, filepath.Join(dir, file), at+"/export?as=sillytavern")
 	}
 	cmd := exec.Command("node", filepath.Join(need(t, "PARLEY_SILLYTAVERN"), "chats.mjs"), tavern, dir)
-	cmd.Stderr = os.Stderr
+	complaint := &output{}
+	cmd.Stderr = complaint
 	out, err := cmd.Output()
 	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+		t.Fatalf("%v\n%s\n%s", err, out, complaint.tail())
 	}
 	shown := read[map[string]opened](t, string(out))
 	for file, written := range files {

@@ -2,8 +2,7 @@
 // Usage: page.mjs TAVERN_URL PARLEY_URL PRESET
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
-import { chromium } from "playwright-core";
-import binary from "@sparticuz/chromium";
+import { launch, start } from "./browser.mjs";
 
 const [tavern, parley, preset] = process.argv.slice(2);
 const patience = 60_000;
@@ -17,12 +16,7 @@ for (const [name, value] of Object.entries({
 })) form.append(name, value);
 assert.equal((await fetch(tavern + "/api/characters/create", { method: "POST", body: form })).status, 200);
 
-// The package's browser is for Linux on amd64; it is unpacked beside this script.
-process.env.TMPDIR = import.meta.dirname;
-const own = process.platform === "linux" && process.arch === "x64";
-const browser = await chromium.launch(own
-  ? { executablePath: await binary.executablePath(), args: binary.args, headless: true }
-  : { executablePath: process.env.PARLEY_BROWSER, headless: true });
+const browser = await launch();
 const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
 page.setDefaultTimeout(patience);
 
@@ -33,16 +27,7 @@ const idle = () => page.waitForFunction(() => document.body.dataset.generating !
 const open = (drawer) => page.click(`${drawer} .drawer-toggle`);
 
 try {
-  // the first start, unless chats.mjs had it, asks for a name
-  const settings = await fetch(tavern + "/api/settings/get", { method: "POST", headers: { "Content-Type": "application/json" }, body: "{}" });
-  const isNew = JSON.parse((await settings.json()).settings).firstRun !== false;
-  await page.goto(tavern);
-  if (isNew) {
-    const welcome = page.locator("dialog.popup[open]:has(.onboarding)");
-    await welcome.locator("textarea.popup-input").fill("Ann");
-    await welcome.locator(".popup-button-ok").click();
-    await welcome.waitFor({ state: "detached" });
-  }
+  await start(page, tavern);
 
   // connect
   await open("#sys-settings-button");
