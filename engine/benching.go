@@ -82,7 +82,7 @@ func (b *benching) read(ctx context.Context, c cache, n int) (next int32, took t
 		}
 		took += time.Since(begun)
 		if end == n {
-			next = argmax(one[0].logits).id
+			next = argmax(one[0].logits)
 		}
 		b.work(end - at)
 		b.tell(fmt.Sprintf("a prompt, %d of %d tokens", end, n))
@@ -113,7 +113,7 @@ func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (
 			return 0, err
 		}
 		for i := range batch {
-			next[i] = argmax(batch[i].logits).id
+			next[i] = argmax(batch[i].logits)
 		}
 		b.work(benchStep)
 		b.tell(what)

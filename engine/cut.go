@@ -6,7 +6,10 @@ import (
 	"slices"
 )
 
-// cut applies top-k, top-p and min-p.
+// cuts reports whether there is anything for cut to do.
+func (s *settings) cuts() bool { return s.topK > 0 || s.topP < 1 || s.minP > 0 }
+
+// cut applies top-k, top-p and min-p, of which there is one at least.
 func (s *sampler) cut(logits []float32, best candidate, b *scratch) []candidate {
 	floor := float32(math.Inf(-1))
 	if s.minP > 0 {
@@ -20,16 +23,12 @@ func (s *sampler) cut(logits []float32, best candidate, b *scratch) []candidate 
 			kept = kept[:reach(kept, s.topP*mass(kept, best.logit), best.logit)]
 		}
 	case s.topP < 1:
-		kept = b.nucleus(logits, s.topP, best.logit)
-	default:
-		kept = b.candidates[:0]
-		for i, x := range logits {
-			if x >= floor {
-				kept = append(kept, candidate{x, int32(i)})
-			}
+		var sure bool
+		if kept, sure = b.nucleusNear(logits, s.topP, best); !sure {
+			kept = b.nucleus(logits, s.topP, best.logit)
 		}
-		b.candidates = kept
-		return kept
+	default:
+		return b.reaching(logits, floor)
 	}
 	n := 0
 	for _, c := range kept {
@@ -41,29 +40,8 @@ func (s *sampler) cut(logits []float32, best candidate, b *scratch) []candidate 
 	return kept[:n]
 }
 
-// top gives the k best candidates in falling order. A heap of k with its worst
-// on top makes that one comparison for nearly every logit.
-func (b *scratch) top(logits []float32, k int) []candidate {
-	h := b.candidates[:0]
-	for i, x := range logits[:k] {
-		h = append(h, candidate{x, int32(i)})
-	}
-	for i := k/2 - 1; i >= 0; i-- {
-		sink(h, i)
-	}
-	for i := k; i < len(logits); i++ {
-		// Equal logits: the lower id, which is in the heap already, is better.
-		if x := logits[i]; x > h[0].logit {
-			h[0] = candidate{x, int32(i)}
-			sink(h, 0)
-		}
-	}
-	fall(h)
-	b.candidates = h
-	return h
-}
-
-// topOf is top for some tokens.
+// topOf gives the k best candidates, or all if there are no more, in any order. A
+// heap of k with its worst on top makes that one comparison for nearly every candidate.
 func topOf(cs []candidate, k int) []candidate {
 	if k >= len(cs) {
 		return cs

@@ -190,7 +190,7 @@ func (d *drafter) propose(list []*sequence, widths []int) (err error) {
 			if !d.steps[j].want {
 				continue
 			}
-			id := argmax(d.steps[j].logits).id
+			id := argmax(d.steps[j].logits)
 			s.guesses.proposal = append(s.guesses.proposal, id)
 			next[slices.Index(list, s)] = []int32{id}
 		}

@@ -94,7 +94,10 @@ func TestDRYFindsWhatComparingFinds(t *testing.T) {
 		got := make([]float32, len(words))
 		d.apply(got)
 		want := slowDRY(h, words, s)
-		cs := (&scratch{}).gather(make([]float32, len(words)))
+		var sc scratch
+		logits := sc.clean(make([]float32, len(words)))
+		sc.peak(logits)
+		cs := sc.reaching(logits, last)
 		d.applyTo(cs)
 		for id := range words {
 			if w := -want[int32(id)]; math.Abs(float64(got[id])-w) > 1e-3*max(1, -w) || cs[id].logit != got[id] {

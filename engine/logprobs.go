@@ -9,7 +9,7 @@ const leastLogProb = -9999
 // before bias, penalties and cuts, and of the most likely tokens.
 func probabilities(raw []float32, id int32, top int, b *scratch) (of float64, best []candidate, logProb func(float32) float64) {
 	logits := b.clean(raw)
-	greatest := float64(argmax(logits).logit)
+	greatest := float64(b.peak(logits).logit)
 	sum := 0.0
 	for _, x := range logits {
 		sum += exp(float64(x) - greatest)

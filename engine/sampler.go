@@ -100,14 +100,6 @@ func better(a, b candidate) bool {
 	return a.logit > b.logit || a.logit == b.logit && a.id < b.id
 }
 
-// A scratch is working memory for sampling, shared by all sequences of a loop.
-type scratch struct {
-	logits     []float32
-	candidates []candidate
-	edge       []candidate
-	weights    []float64
-}
-
 // pick chooses a token. It fails where no logit is a number, and where all
 // that are belong to barred tokens.
 func (s *sampler) pick(raw []float32, b *scratch) (id int32, ok bool) {
@@ -123,45 +115,24 @@ func (s *sampler) pick(raw []float32, b *scratch) (id int32, ok bool) {
 		}
 	}
 	s.forbid(logits)
-	best := argmax(logits)
+	best := b.peak(logits)
 	switch {
 	case math.IsInf(float64(best.logit), -1):
 		return 0, false
 	case s.plan.greedy:
 		return best.id, true
 	case s.plan.plain:
+		if !s.cuts() {
+			return s.drawAny(logits, best, b), true
+		}
 		return s.draw(s.cut(logits, best, b), best, s.temperature, b), true
 	}
 	return s.follow(logits, b), true
 }
 
-// most bounds logits, so that whatever is done to a finite one, it stays
-// finite: penalties multiply by 100 and subtract no more than this.
-const most = 1e30
-
 // last is the logit of a token that is forbidden, but not impossible: it comes
 // where there is nothing else.
 const last = -math.MaxFloat32
-
-// clean copies logits and leaves neither NaN nor +Inf nor very great numbers
-// among them.
-func (b *scratch) clean(raw []float32) []float32 {
-	b.logits = append(b.logits[:0], raw...)
-	bound := math.Float32bits(most)
-	for i, x := range b.logits {
-		if math.Float32bits(x)&^(1<<31) > bound {
-			switch {
-			case x > 0:
-				b.logits[i] = most
-			case x >= -math.MaxFloat32:
-				b.logits[i] = -most
-			default: // -Inf or NaN
-				b.logits[i] = float32(math.Inf(-1))
-			}
-		}
-	}
-	return b.logits
-}
 
 // held bounds the logit of a candidate.
 func held(logit float64) float32 {
@@ -208,20 +179,10 @@ func lower(logits []float32, id int32) {
 
 func isNumber(x float32) bool { return x >= last } // +Inf is cut to one
 
-func argmax(logits []float32) candidate {
-	best := candidate{float32(math.Inf(-1)), 0}
-	for i, x := range logits {
-		if x > best.logit {
-			best = candidate{x, int32(i)}
-		}
-	}
-	return best
-}
-
 // follow goes through the steps of the plan with whatever is left of the
 // vocabulary after each. There is always something left.
 func (s *sampler) follow(logits []float32, b *scratch) int32 {
-	cs := b.gather(logits)
+	cs := b.reaching(logits, last)
 	for _, step := range s.plan.rest {
 		switch step {
 		case llm.SamplePenalties:
@@ -250,18 +211,6 @@ func (s *sampler) follow(logits []float32, b *scratch) int32 {
 	return s.draw(cs, greatest(cs), 1, b)
 }
 
-// gather lists the tokens that are possible.
-func (b *scratch) gather(logits []float32) []candidate {
-	cs := b.candidates[:0]
-	for i, x := range logits {
-		if x >= last {
-			cs = append(cs, candidate{x, int32(i)})
-		}
-	}
-	b.candidates = cs
-	return cs
-}
-
 func greatest(cs []candidate) candidate {
 	best := cs[0]
 	for _, c := range cs[1:] {
@@ -277,6 +226,11 @@ func (s *sampler) uniform() float64 { return float64(s.chance.Uint64()>>11) / (1
 
 // draw takes one of the candidates by chance, at a temperature.
 func (s *sampler) draw(cs []candidate, best candidate, temperature float64, b *scratch) int32 {
+	return drawAt(s.uniform(), cs, best, temperature, b)
+}
+
+// drawAt is draw with a number in [0, 1) in place of chance.
+func drawAt(u float64, cs []candidate, best candidate, temperature float64, b *scratch) int32 {
 	b.weights = b.weights[:0]
 	total := 0.0
 	for _, c := range cs {
@@ -284,7 +238,7 @@ func (s *sampler) draw(cs []candidate, best candidate, temperature float64, b *s
 		b.weights = append(b.weights, w)
 		total += w
 	}
-	at := s.uniform() * total
+	at := u * total
 	for i, w := range b.weights {
 		if at < w {
 			return cs[i].id

@@ -126,8 +126,13 @@ func TestCutsKeepWhatSortingKeeps(t *testing.T) {
 		s := settings{temperature: 1, topK: r.IntN(2) * r.IntN(n+10), topP: []float64{1, 0.3, 0.9, 0.999}[r.IntN(4)], minP: []float64{0, 0.01, 0.5}[r.IntN(3)]}
 		sm := newSampler(s, nil, nil, nil)
 		clean := sc.clean(logits)
+		best := sc.peak(clean)
+		kept := sc.reaching(clean, last)
+		if sm.cuts() {
+			kept = sm.cut(clean, best, &sc)
+		}
 		var got []int32
-		for _, c := range sm.cut(clean, argmax(clean), &sc) {
+		for _, c := range kept {
 			got = append(got, c.id)
 		}
 		want := expected(logits, s)
@@ -142,6 +147,92 @@ func TestCutsKeepWhatSortingKeeps(t *testing.T) {
 			if _, ok := want[id]; !ok {
 				t.Fatalf("%+v of %d: token %d kept", s, n, id)
 			}
+		}
+	}
+}
+
+// What float32 is sure of, float64 says too, of flat and of steep logits.
+func TestDrawsInFloat32AreThoseInFloat64(t *testing.T) {
+	var near, exact scratch
+	sure, all, few := 0, 0, 0
+	for i := range uint64(400) {
+		r := rand.New(rand.NewPCG(i, 9))
+		logits := randomLogits(i, 1+r.IntN(20_000), 4*r.Float64())
+		if r.IntN(2) == 0 { // as of a model that knows what it says
+			for range 20 {
+				logits[r.IntN(len(logits))] += float32(12 * r.Float64())
+			}
+		}
+		if r.IntN(3) == 0 {
+			for range len(logits) / 2 {
+				logits[r.IntN(len(logits))] = []float32{last, float32(math.Inf(-1))}[r.IntN(2)]
+			}
+		}
+		near.clean(logits)
+		best := near.peak(logits)
+		if math.IsInf(float64(best.logit), -1) {
+			continue
+		}
+		exact.peak(exact.clean(logits))
+		p := []float64{0, 0.1, 0.5, 0.9, 0.95, 0.99}[r.IntN(6)]
+		if got, ok := near.nucleusNear(near.logits[:len(logits)], p, best); ok {
+			few++
+			if want := exact.nucleus(exact.logits[:len(logits)], p, best.logit); !slices.Equal(got, want) {
+				t.Fatalf("logits %d, top-p %v: %v, want %v", i, p, got, want)
+			}
+		}
+		temperature := []float64{1, 0.7, 1.5, 0.02, 0.001, 90}[r.IntN(6)]
+		for j := range 50 {
+			u := r.Float64()
+			if j%2 == 0 { // near the end of a token's share
+				drawAt(0, exact.reaching(logits, last), best, temperature, &exact)
+				sum, end := 0.0, r.IntN(len(exact.weights))
+				total := 0.0
+				for k, w := range exact.weights {
+					if total += w; k < end {
+						sum += w
+					}
+				}
+				u = max(0, min(0.9999999, sum/total*(1+1e-7*r.NormFloat64())))
+			}
+			id, ok := near.drawNear(u, best, temperature)
+			if all++; !ok {
+				continue
+			}
+			sure++
+			if want := drawAt(u, exact.reaching(logits, last), best, temperature, &exact); id != want {
+				t.Fatalf("logits %d, %v at temperature %v: token %d, want %d", i, u, temperature, id, want)
+			}
+		}
+	}
+	if sure < all/3 || few < 100 {
+		t.Errorf("of %d draws only %d were sure, and %d nuclei", all, sure, few)
+	}
+}
+
+// Of equal logits the first are better, wherever parts end, and few are the first of many.
+func TestTopOfManyIsTopOfAll(t *testing.T) {
+	var sc scratch
+	for i := range uint64(200) {
+		r := rand.New(rand.NewPCG(i, 11))
+		logits := randomLogits(i, 1+r.IntN(40*partSize), 3)
+		if r.IntN(2) == 0 {
+			for j := range logits {
+				logits[j] = float32(math.Round(float64(logits[j])))
+			}
+		}
+		var want []candidate
+		for id, x := range logits {
+			want = append(want, candidate{x, int32(id)})
+		}
+		fall(want)
+		sc.clean(logits)
+		if best := sc.peak(logits); best != want[0] || argmax(logits) != best.id {
+			t.Fatalf("logits %d: the best is %v, argmax %d, want %v", i, best, argmax(logits), want[0])
+		}
+		k := 1 + r.IntN(60)
+		if got := sc.top(logits, k); !slices.Equal(got, want[:min(k, len(want))]) {
+			t.Fatalf("logits %d: the best %d are %v, want %v", i, k, got, want[:min(k, len(want))])
 		}
 	}
 }
@@ -275,7 +366,9 @@ func TestSamplingAllocatesNothing(t *testing.T) {
 	logits := randomLogits(3, 5000, 2)
 	for _, p := range []llm.Params{{}, {TopK: new(40), TopP: new(0.9), MinP: new(0.05)}, {TopP: new(0.95)}} {
 		sm := newSampler(settle(p), []int32{1, 2, 3}, nil, nil)
-		sm.pick(logits, &sc)
+		for range 50 { // some of which are not sure in float32
+			sm.pick(logits, &sc)
+		}
 		if n := testing.AllocsPerRun(20, func() { sm.pick(logits, &sc) }); n > 0 {
 			t.Errorf("%v allocations", n)
 		}
@@ -313,6 +406,8 @@ func BenchmarkSampler(b *testing.B) {
 	for name, p := range map[string]llm.Params{
 		"greedy":        {Temperature: new(0.0)},
 		"temperature":   {},
+		"of one sure":   {},
+		"its top-p":     {TopP: new(0.95)},
 		"top-k 40":      {TopK: new(40)},
 		"top-p 0.95":    {TopP: new(0.95)},
 		"min-p 0.05":    {MinP: new(0.05)},
@@ -325,6 +420,11 @@ func BenchmarkSampler(b *testing.B) {
 	} {
 		b.Run(name, func(b *testing.B) {
 			var sc scratch
+			logits := logits
+			if name == "of one sure" || name == "its top-p" { // most of what a model says is likelier than all of the rest
+				logits = slices.Clone(logits)
+				logits[4711] += 20
+			}
 			sm := newSampler(settle(p), nil, nil, nil)
 			for i := range 500 {
 				sm.accept(int32(i * 7919 % words))

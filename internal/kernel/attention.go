@@ -91,6 +91,22 @@ func Exponentials(x []float32, scale float32) (largest, sum float32) {
 	return largest, exponentials(x, scale, largest)
 }
 
+// Largest is the largest of x, a multiple of 16 of numbers, at least so many.
+func Largest(x []float32) float32 {
+	if len(x) == 0 || len(x)%lanes != 0 {
+		panic("kernel: a part of 16 numbers")
+	}
+	return largestOf(x)
+}
+
+// ExponentialsBelow is Exponentials with a largest that is given.
+func ExponentialsBelow(x []float32, scale, largest float32) (sum float32) {
+	if len(x) == 0 || len(x)%lanes != 0 {
+		panic("kernel: a part of 16 numbers")
+	}
+	return exponentials(x, scale, largest)
+}
+
 func largestOfGo(x []float32) float32 {
 	most := x[0]
 	for _, v := range x {

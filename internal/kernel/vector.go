@@ -15,6 +15,15 @@ func sumSquaresGo(x []float32) float32 {
 	return sum16(&acc)
 }
 
+// SumSquares is the sum of the squares of x, a multiple of 16 of numbers, at least so many.
+// Element i adds to lane i mod 16.
+func SumSquares(x []float32) float32 {
+	if len(x) == 0 || len(x)%lanes != 0 {
+		panic("kernel: a part of 16 numbers")
+	}
+	return sumSquares(x)
+}
+
 // RMSNorm writes x[i]·w[i]/√(mean of squares + eps) to out, which may be x.
 func RMSNorm(out, x, w []float32, eps float32) {
 	mean := sumSquares(x) / float32(len(x))
