@@ -115,6 +115,8 @@ var migrations = []string{
 	)
 	INSERT OR IGNORE INTO member SELECT session, one, deleted, updated FROM each WHERE one <> '';
 	ALTER TABLE session DROP COLUMN who;`,
+	// What is deleted is taken out of the index, too, not only marked.
+	`INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`,
 }
 
 // migrate brings a file to the newest version, each step as a whole or not at

@@ -355,6 +355,49 @@ func TestNobodyElseReadsAFile(t *testing.T) {
 	}
 }
 
+func TestNothingOfWhatWasPurgedIsInTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, filepath.Join(dir, "x.db"))
+	// One sign of three letters, as the search keeps it; short, and longer than a page.
+	const secret = "ж€ш"
+	purged, kept := session.Session{ID: "a"}, session.Session{ID: "b"}
+	for i, text := range []string{secret, strings.Repeat(secret+" ", 5000), "plain"} {
+		for _, x := range []*session.Session{&purged, &kept} {
+			if x == &kept {
+				text = fmt.Sprint("kept ", i)
+			}
+			if err := s.Commit(t.Context(), message(x, text)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	holds := func() (where []string) {
+		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range files {
+			data, err := os.ReadFile(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := bytes.Count(data, []byte(secret)); n > 0 {
+				where = append(where, fmt.Sprintf("%s %d times", filepath.Base(f), n))
+			}
+		}
+		return where
+	}
+	if holds() == nil {
+		t.Fatal("the files do not hold what they keep")
+	}
+	if err := s.Purge(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if where := holds(); where != nil {
+		t.Errorf("what was purged is in %v", where)
+	}
+}
+
 func TestOneProcessServesAFolder(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Lock(t.Context(), dir)

@@ -24,10 +24,11 @@ type Store struct {
 	write *sql.Conn
 	close func() error
 
-	jobs chan job
-	done sync.WaitGroup
-	mu   sync.RWMutex // held for reading by those who put a job into jobs
-	over bool
+	jobs   chan job
+	purged bool // something that was purged may still stand in the log; the writer's own
+	done   sync.WaitGroup
+	mu     sync.RWMutex // held for reading by those who put a job into jobs
+	over   bool
 }
 
 // A job is a change that waits to be written.
@@ -57,7 +58,7 @@ func open(ctx context.Context, path string, save bool) (_ *Store, err error) {
 	if f, err := os.OpenFile(abs, os.O_RDWR|os.O_CREATE, 0o600); err == nil {
 		f.Close()
 	}
-	db, err := sql.Open("sqlite", uri(abs, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)", "foreign_keys(1)", "trusted_schema(0)"))
+	db, err := sql.Open("sqlite", uri(abs, "busy_timeout(5000)", "journal_mode(WAL)", "synchronous(FULL)", "fullfsync(1)", "checkpoint_fullfsync(1)", "foreign_keys(1)", "trusted_schema(0)", "secure_delete(1)"))
 	if err != nil {
 		return nil, err
 	}
@@ -145,10 +146,25 @@ func (s *Store) writer() {
 			}
 		}
 		errs := s.commit(batch)
+		if s.purged {
+			s.wipe()
+		}
 		for i, j := range batch {
 			j.done <- errs[i]
 		}
 	}
+}
+
+// wipe brings all that was written into the file itself, where what was
+// deleted is overwritten, and empties the log, in which it still stands. While
+// somebody reads what was before, that waits for the next change, or the end.
+func (s *Store) wipe() {
+	ctx := context.Background()
+	busy, pages := 1, 0
+	s.write.ExecContext(ctx, "PRAGMA busy_timeout = 0")
+	s.write.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &pages)
+	s.write.ExecContext(ctx, "PRAGMA busy_timeout = 5000")
+	s.purged = busy != 0
 }
 
 // commit writes a batch. One that fails leaves nothing of itself and the

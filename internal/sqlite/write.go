@@ -149,6 +149,7 @@ func (s *Store) Grow(ctx context.Context, at session.Place, v session.Version) e
 // Purge implements session.Store.
 func (s *Store) Purge(ctx context.Context, id string) error {
 	return s.change(ctx, "purge a session", func(c *changer) {
+		s.purged = true
 		if c.exec("DELETE FROM session WHERE id = ?", id) == 0 && c.err == nil {
 			c.err = session.NoSession(id)
 		}
