@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"parley/chat"
 	"parley/llm"
 )
 
@@ -22,7 +23,21 @@ func Detect(info llm.Info) (Format, error) {
 }
 
 func otherFormat() string {
-	return "pass --format NAME, where NAME is one of: " + strings.Join(Names(), ", ") + "; raw lays messages out without any format"
+	return "pass --format chatml, or another one that parley formats list shows; raw lays messages out without any format"
+}
+
+// None is the format of a model that has none: it refuses every conversation
+// with what Detect says of the model's file. The model still continues prompts, and
+// answers conversations that choose a format themselves.
+func None() Format { return none{} }
+
+type none struct{}
+
+func (none) Name() string { return "none" }
+
+func (none) Render(chat.Conversation) (Rendering, error) {
+	_, err := Detect(llm.Info{})
+	return Rendering{}, err
 }
 
 // TemplateOfTokenizerConfig finds the chat template in a model's

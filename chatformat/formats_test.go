@@ -114,6 +114,18 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+func TestAModelWithoutAFormatStillAnswersConversationsThatChooseOne(t *testing.T) {
+	r := chatformat.NewResponder(nil, chatformat.None(), chatformat.Options{})
+	if _, err := r.Render(t.Context(), hello()); llm.AsError(err).Code != llm.Unsupported || !strings.Contains(err.Error(), "no chat template") || !strings.Contains(err.Error(), "--format") {
+		t.Errorf("got %v", err)
+	}
+	c := hello()
+	c.Layout.Format = "chatml"
+	if got, err := r.Render(t.Context(), c); err != nil || got.Format != "chatml" || !strings.Contains(got.Prompt.String(), "Hello!") {
+		t.Errorf("got %q, %v", got.Prompt.String(), err)
+	}
+}
+
 func FuzzParseMarkup(f *testing.F) {
 	f.Add([]byte("[user]\nprefix=\"U {n} {user}\"\n[assistant]\nprefix=\"A {char}\"\n"))
 	f.Add([]byte("alternate=true\n[system]\nplace=\"user\"\ndefault=\"D\"\n[user]\n[assistant]\n[reasoning]\nopen=\"a\"\nclose=\"a\""))

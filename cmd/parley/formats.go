@@ -190,7 +190,9 @@ var besideModel = []string{"chat_template.jinja", "tokenizer_config.json"}
 
 // modelsOwn is the format of a model for which none was chosen: the chat
 // template in its file, or in a file beside it. The file's own goes first,
-// since a folder may hold the files of several models.
+// since a folder may hold the files of several models. A model that comes without
+// one, as those do that only continue texts or turn them into vectors, is served for
+// what it can do.
 func modelsOwn(path string) layout {
 	return func(info llm.Info) (chatformat.Format, error) {
 		if path == "" || strings.TrimSpace(info.ChatTemplate) != "" {
@@ -214,7 +216,7 @@ func modelsOwn(path string) layout {
 			}
 			return find(info)
 		}
-		return chatformat.Detect(info)
+		return chatformat.None(), nil
 	}
 }
 

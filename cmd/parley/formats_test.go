@@ -20,8 +20,8 @@ func TestAModelWithoutATemplateFindsOneBesideIt(t *testing.T) {
 		"the model's own first": {loop, map[string]string{"chat_template.jinja": loop}, "of the model's file", ""},
 		"jinja before json":     {"", map[string]string{"chat_template.jinja": loop, "tokenizer_config.json": "{}"}, "chat_template.jinja", ""},
 		"json":                  {"", map[string]string{"tokenizer_config.json": `{"chat_template": "` + loop + `"}`}, "tokenizer_config.json", ""},
-		"json without one":      {"", map[string]string{"tokenizer_config.json": "{}"}, "", "has no chat template"},
-		"nothing":               {"", nil, "", "has no chat template"},
+		"json without one":      {"", map[string]string{"tokenizer_config.json": "{}"}, "none", ""},
+		"nothing":               {"", nil, "none", ""},
 		"no fall back":          {"", map[string]string{"chat_template.jinja": "{% if %}", "tokenizer_config.json": `{"chat_template": "` + loop + `"}`}, "", "chat_template.jinja"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"parley/chat"
+	"parley/chatformat"
 	"parley/engine"
 	"parley/internal/catalog"
 	"parley/internal/gguf"
@@ -227,7 +228,11 @@ func (m *modelConfig) embed(cfg config, log *slog.Logger) (*catalog.Loaded, erro
 		return nil, modelFileError(m.Path, err)
 	}
 	if err == nil && log != nil {
-		log.Info("chat format", "model", m.name(), "format", loaded.Format, "from", from)
+		if loaded.Format == chatformat.None().Name() {
+			log.Warn("no chat format is known: prompts are continued, conversations refused; --format chooses one", "model", m.name())
+		} else {
+			log.Info("chat format", "model", m.name(), "format", loaded.Format, "from", from)
+		}
 	}
 	return loaded, err
 }

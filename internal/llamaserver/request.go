@@ -142,6 +142,9 @@ func prompt(o *wire.Object, path string, v wire.Value) llm.Prompt {
 		return llm.Text(v.Text())
 	case '{':
 		p := o.Object(path, v)
+		if !p.Has("prompt_string") {
+			o.Fail(&llm.Error{Code: llm.Invalid, Field: p.At("prompt_string"), Message: "the field is missing", Hint: "it holds the text of the prompt"})
+		}
 		text := p.Text("prompt_string")
 		if d, ok := p.Take("multimodal_data"); ok && !d.Empty() {
 			o.Unsupported(p.At("multimodal_data"), "pictures cannot be put into raw prompts here", "send messages to /v1/chat/completions")

@@ -39,6 +39,7 @@ func TestWrongRequestsNameTheField(t *testing.T) {
 		`{"prompt":[-1]}`:                      "prompt[0]",
 		`{"prompt":[1.5]}`:                     "prompt[0]",
 		`{"prompt":[[1],{"prompt_string":7}]}`: "prompt[1].prompt_string",
+		`{"prompt":{"text":"a"}}`:              "prompt.prompt_string",
 		`{"prompt":"a","n_predict":"x"}`:       "n_predict",
 		`{"prompt":"a","n_probs":500}`:         "n_probs",
 		`{"prompt":"a","response_fields":7}`:   "response_fields",

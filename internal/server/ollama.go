@@ -77,6 +77,9 @@ func (s *Server) ollamaAnswer(w http.ResponseWriter, r *http.Request, parse func
 		return err
 	}
 	defer target.release()
+	if q.Model == "" {
+		head.Model = ollama.Tagged(target.ID)
+	}
 	if q.Idle() {
 		return writeJSON(w, r, http.StatusOK, ollama.Moved(head, q))
 	}
