@@ -327,7 +327,7 @@ func (n *Node) check(i int, revision int64) error {
 		return llm.Errorf(llm.Unreadable, path, "its id, parent or number of versions cannot be")
 	}
 	role := n.Role
-	if role == summaryRole {
+	if role == summaryRole || role == chat.Tool {
 		role = chat.System
 	}
 	if err := (Send{Text: "-", Author: n.Author, Role: role}).check(); err != nil || n.Role == "" {
@@ -338,6 +338,9 @@ func (n *Node) check(i int, revision int64) error {
 		v := &n.Versions[j]
 		if err := limits.MessageBytes.CheckInt(len(v.Text)); err != nil {
 			return llm.Errorf(llm.Invalid, fmt.Sprintf("%s.versions[%d].text", path, j), "%v", err)
+		}
+		if err := checkCalls(n.Role, v.ToolCalls, n.ToolCallID); err != nil {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].tool_calls", path, j), "%v", err)
 		}
 		if err := checkAttachments(v.Text, v.Attachments); err != nil {
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].attachments", path, j), "%v", err)

@@ -397,7 +397,7 @@ func receipts(t *testing.T, s session.Store) {
 	must(t, s.Commit(ctx, c))
 	r, err := s.Receipt(ctx, "one", "k")
 	must(t, err)
-	if r != *c.Receipt {
+	if !reflect.DeepEqual(r, *c.Receipt) {
 		t.Errorf("got %+v", r)
 	}
 	_, err = s.Receipt(ctx, "one", "other")
