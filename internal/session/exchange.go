@@ -91,22 +91,29 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 
 func toMessages(t *Tree, files []Media) []byte {
 	type message struct {
-		Role    chat.Role `json:"role"`
-		Name    string    `json:"name,omitempty"`
-		Content any       `json:"content"` // text, or a list of parts
+		Role       chat.Role  `json:"role"`
+		Name       string     `json:"name,omitempty"`
+		Content    any        `json:"content"` // text, or a list of parts
+		ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+		ToolCallID string     `json:"tool_call_id,omitempty"`
 	}
-	all := []message{}
-	if s := t.Session.Now().System; s != "" {
-		all = append(all, message{chat.System, "", s})
+	v := t.Session.Now()
+	talk := struct {
+		Messages []message `json:"messages"`
+		Tools
+	}{[]message{}, v.Tools}
+	add := func(m message) { talk.Messages = append(talk.Messages, m) }
+	if v.System != "" {
+		add(message{Role: chat.System, Content: v.System})
 	}
-	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
+	for _, m := range paired(t.Messages(t.Session.Head, t.Session.Revision)) {
 		var content any = m.Text
 		if len(m.Attachments) > 0 {
 			content = openAIParts(&m.Version, files)
 		}
-		all = append(all, message{m.Role, m.Author.Name, content})
+		add(message{m.Role, m.Author.Name, content, m.ToolCalls, m.ToolCallID})
 	}
-	return append(wire.Encode(map[string]any{"messages": all}), '\n')
+	return append(wire.Encode(talk), '\n')
 }
 
 // Import makes a session of a file in any of the formats that can be read,
@@ -127,7 +134,7 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, llm.Report
 		x.Created = r.now
 	}
 	if len(x.Settings) == 0 {
-		x.Settings = []Settings{{Since: 1, User: r.user, System: r.main}}
+		x.Settings = []Settings{{Since: 1, User: r.user, System: r.main, Tools: r.tools}}
 		r.meta.settle(&x.Settings[0])
 	}
 	v := &x.Settings[len(x.Settings)-1]

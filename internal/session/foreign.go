@@ -24,6 +24,7 @@ type reader struct {
 
 	char     string   // who speaks first for the model, by name
 	speakers []string // who of a group speaks, by name
+	tools    Tools    // what replies may call
 	report   llm.Report
 	meta     stMetadata
 }
@@ -286,11 +287,19 @@ func (r *reader) openAI(data []byte) error {
 			Role    chat.Role       `json:"role"`
 			Name    string          `json:"name"`
 			Content json.RawMessage `json:"content"`
+
+			ToolCalls  json.RawMessage `json:"tool_calls"`
+			ToolCallID string          `json:"tool_call_id"`
 		} `json:"messages"`
+		Tools
 	}
 	if err := json.Unmarshal(data, &talk); err != nil {
 		return unreadable(err)
 	}
+	if _, _, err := talk.Tools.read(); err != nil {
+		return err
+	}
+	r.tools = talk.Tools
 	for i, m := range talk.Messages {
 		parts, err := readOpenAIParts(fmt.Sprintf("messages[%d].content", i), m.Content)
 		if err != nil {
@@ -307,10 +316,22 @@ func (r *reader) openAI(data []byte) error {
 				continue
 			}
 		case chat.User, chat.Assistant:
+		case chat.Tool:
+			if err := r.result(fmt.Sprintf("messages[%d].tool_call_id", i), Result{m.ToolCallID, parts}); err != nil {
+				return err
+			}
+			continue
 		default:
-			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].role", i), "only system, user and assistant are read")
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].role", i), "only system, user, assistant and tool are read")
 		}
-		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text, Attachments: attachments}); err != nil {
+		calls, err := readCalls(fmt.Sprintf("messages[%d].tool_calls", i), m.ToolCalls)
+		if err == nil {
+			err = checkCalls(m.Role, calls, "")
+		}
+		if err != nil {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].tool_calls", i), "%v", err)
+		}
+		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text, Attachments: attachments, ToolCalls: calls}); err != nil {
 			return err
 		}
 		r.tree.files = append(r.tree.files, files...)

@@ -79,7 +79,7 @@ func (m Send) says() (text string, all []Attachment, files []Media) {
 // put adds the message at the head, or the results.
 func (m Send) put(s *Sessions, t *Tree) (int, error) {
 	for _, r := range m.Results {
-		if err := t.putResult(s, "tool_call_id", r); err != nil {
+		if err := t.putResult(s.now(), "tool_call_id", r); err != nil {
 			return 0, err
 		}
 	}

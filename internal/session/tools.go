@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -143,7 +144,7 @@ func unanswered(ids []string) error {
 }
 
 // putResult adds a tool's result at the head.
-func (t *Tree) putResult(s *Sessions, field string, r Result) error {
+func (t *Tree) putResult(now time.Time, field string, r Result) error {
 	by, results, gone := t.calling(t.Session.Head)
 	of := func(n *Node) int {
 		return slices.IndexFunc(n.last().ToolCalls, func(c ToolCall) bool { return c.ID == r.CallID })
@@ -172,9 +173,51 @@ func (t *Tree) putResult(s *Sessions, field string, r Result) error {
 	}
 	text, attachments, files := divide(r.Parts)
 	t.files = append(t.files, files...)
-	id := t.Add(t.Session.Head, chat.Tool, Author{Name: by.last().ToolCalls[i].Function.Name}, Version{Created: s.now(), Text: text, Attachments: attachments, State: Complete})
+	id := t.Add(t.Session.Head, chat.Tool, Author{Name: by.last().ToolCalls[i].Function.Name}, Version{Created: now, Text: text, Attachments: attachments, State: Complete})
 	t.Nodes[id-1].ToolCallID = r.CallID
 	return nil
+}
+
+// result adds a tool's result behind the head.
+func (r *reader) result(field string, result Result) error {
+	err := r.tree.putResult(r.now, field, result)
+	if err != nil {
+		return llm.Errorf(llm.Unreadable, field, "%s", llm.AsError(err).Message)
+	}
+	return nil
+}
+
+// readCalls reads calls of tools as OpenAI's protocol has them; there may be none.
+func readCalls(path string, data []byte) (all []ToolCall, err error) {
+	if len(data) == 0 {
+		return nil, nil
+	}
+	v, err := wire.Parse(data)
+	if err != nil || v.Null() {
+		return nil, err
+	}
+	r := &wire.Reader{}
+	for _, c := range openai.ReadToolCalls(r, path, v) {
+		all = append(all, toolCall(c))
+	}
+	return all, r.Err
+}
+
+// paired is a talk without the results of tools whose calls are not in it.
+func paired(talk []Message) []Message {
+	open := map[string]bool{}
+	return slices.DeleteFunc(talk, func(m Message) bool {
+		if m.Role == chat.Tool {
+			alone := !open[m.ToolCallID]
+			delete(open, m.ToolCallID)
+			return alone
+		}
+		clear(open)
+		for _, c := range m.ToolCalls {
+			open[c.ID] = true
+		}
+		return false
+	})
 }
 
 func callIDs(calls []ToolCall) (ids []string) {
