@@ -235,7 +235,7 @@ func (r *reader) date(raw json.RawMessage) time.Time {
 func toSillyTavern(t *Tree, user string) []byte {
 	v := t.Session.Now()
 	user, char := cmp.Or(user, "User"), "Assistant"
-	talk := t.Messages(t.Session.Head, t.Session.Revision)
+	talk := worded(t.Messages(t.Session.Head, t.Session.Revision))
 	for _, m := range talk {
 		if m.Role == chat.Assistant && m.Author.Name != "" {
 			char = m.Author.Name
@@ -369,7 +369,7 @@ func (r *reader) textgen(data []byte) error {
 func toTextgen(t *Tree) []byte {
 	pairs := [][]string{}
 	open := false // the last pair has no reply
-	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
+	for _, m := range worded(t.Messages(t.Session.Head, t.Session.Revision)) {
 		switch {
 		case m.Role == chat.User:
 			pairs, open = append(pairs, []string{m.Text, ""}), true

@@ -220,6 +220,13 @@ func paired(talk []Message) []Message {
 	})
 }
 
+// worded is a talk without tools, for those who know none.
+func worded(talk []Message) []Message {
+	return slices.DeleteFunc(talk, func(m Message) bool {
+		return m.Role == chat.Tool || len(m.ToolCalls) > 0 && m.Text == ""
+	})
+}
+
 func callIDs(calls []ToolCall) (ids []string) {
 	for _, c := range calls {
 		ids = append(ids, c.ID)

@@ -236,6 +236,12 @@ func TestCallsComeAndGoInFiles(t *testing.T) {
 			t.Errorf("%s: %+v\n%s\n%s", f, talk, got, data)
 		}
 	}
+	for _, f := range []session.Format{session.FormatSillyTavern, session.FormatTextgen} {
+		data, err := st.Export(t.Context(), st.id, f)
+		if _, talk := imported(t, st, string(data)); err != nil || len(talk) != 3 || talk[2].Text != "It rains." || talk[2].Role != chat.Assistant {
+			t.Errorf("%s: %+v, %v", f, talk, err)
+		}
+	}
 	for _, bad := range []string{
 		`{"messages":[{"role":"user","content":"x"},{"role":"tool","tool_call_id":"a","content":"x"}]}`,
 		`{"messages":[{"role":"assistant","content":"","tool_calls":[{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"a","type":"function","function":{"name":"f","arguments":"{}"}}]}]}`,
