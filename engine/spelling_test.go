@@ -72,31 +72,28 @@ func TestAReplyGoesOnBehindItsOwnTokens(t *testing.T) {
 	e := builtIn(t)
 	r := chatML(t, e)
 	ask := chat.Say(chat.User, "Tell me a story.")
-	// Its beginning is spelt one character at a time.
-	begin := "Once upon a"
-	m := chat.Say(chat.Assistant, begin)
-	for _, c := range begin {
-		m.Tokens = append(m.Tokens, tokensOf(t, e, string(c))...)
-	}
-	c := chat.Conversation{Messages: []chat.Message{ask, m}, Continue: true}
-	shown, err := r.Render(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var ids []int
-	for _, x := range shown.Tokens {
-		ids = append(ids, x.ID)
-	}
-	if n := len(ids) - len(m.Tokens); n < 0 || !slices.Equal(ids[n:], m.Tokens) {
-		t.Fatalf("the prompt is %v, and does not end with %v", ids, m.Tokens)
-	}
-	got := reply(t, r, c, llm.Params{MaxTokens: new(5)})
-	if got.Finish.Usage.PromptTokens != len(ids) {
-		t.Errorf("%d tokens were read, want %d: the last ones were chosen anew", got.Finish.Usage.PromptTokens, len(ids))
-	}
-	direct, _ := complete(t, e, llm.Tokens(ids), llm.Params{MaxTokens: new(5)})
-	if got.Message.Text() != direct {
-		t.Errorf("it goes on with %q, want %q", got.Message.Text(), direct)
+	whole := reply(t, r, chat.Conversation{Messages: []chat.Message{ask}}, llm.Params{}).Message.Text()
+	for at := 1; at < len(whole); at += 3 { // its beginning is spelt one character at a time
+		m := chat.Say(chat.Assistant, whole[:at])
+		for _, c := range whole[:at] {
+			m.Tokens = append(m.Tokens, tokensOf(t, e, string(c))...)
+		}
+		c := chat.Conversation{Messages: []chat.Message{ask, m}, Continue: true}
+		shown, err := r.Render(t.Context(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var ids []int
+		for _, x := range shown.Tokens {
+			ids = append(ids, x.ID)
+		}
+		if n := len(ids) - len(m.Tokens); n < 0 || !slices.Equal(ids[n:], m.Tokens) {
+			t.Fatalf("the prompt is %v, and does not end with %v", ids, m.Tokens)
+		}
+		got := reply(t, r, c, llm.Params{MaxTokens: new(12)})
+		if direct, _ := complete(t, e, llm.Tokens(ids), llm.Params{MaxTokens: new(12)}); got.Message.Text() != direct {
+			t.Errorf("behind %q it goes on with %q, want %q", whole[:at], got.Message.Text(), direct)
+		}
 	}
 }
 

@@ -118,7 +118,6 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	case Continue:
 		sc.Kind = scene.Continue
 		before := Message{ID: n.ID, Role: n.Role, Author: n.Author, Version: n.Versions[r.Continued]}
-		before.Reply = nil // its tokens are the beginning of a text that goes on
 		add(before)
 	case Impersonate:
 		sc.Kind = scene.Impersonate
@@ -202,7 +201,7 @@ func said(m Message, model string) scene.Message {
 		for _, c := range m.ToolCalls {
 			out.ToolCalls = append(out.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
 		}
-		if m.Reply != nil && m.State == Complete && m.Reply.Model == model {
+		if m.Reply != nil && m.Reply.Model == model {
 			out.Tokens = m.Reply.Tokens
 		}
 	}

@@ -271,13 +271,6 @@ func (r *reader) archive(data []byte) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	for i := range a.Messages {
-		for _, v := range a.Messages[i].Versions {
-			if v.Reply != nil {
-				v.Reply.Tokens = nil // they might be any: ids are not text that one can read
-			}
-		}
-	}
 	*r.tree = *NewTree(a.Session, a.Messages)
 	r.tree.base, r.tree.known, r.tree.files = 0, 0, a.Media
 	return nil

@@ -267,8 +267,12 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	r.reply.Report = report
 	r.mu.Unlock()
 	name := opening{marks: sc.Lead, over: r.reply.Kind == Continue || len(sc.Lead) == 0}
-	var ids []int
-	known := true
+	if r.reply.Kind == Continue {
+		begun := before(ctx, model, sc.Conversation)
+		r.mu.Lock()
+		r.written.goesOn, r.written.begun = true, begun
+		r.mu.Unlock()
+	}
 	for e, err := range model.Responder.Respond(ctx, sc.Conversation, params) {
 		if err != nil {
 			r.say(EventText, name.end())
@@ -288,10 +292,10 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 			r.wake()
 			r.mu.Unlock()
 		case chat.ReasoningDelta:
-			ids, known = withIDs(ids, known, e.Tokens)
+			r.wrote(e.Text, e.Tokens)
 			r.say(EventReasoning, e.Text)
 		case chat.TextDelta:
-			ids, known = withIDs(ids, known, e.Tokens)
+			r.wrote(e.Text, e.Tokens)
 			r.say(EventText, name.take(e.Text))
 		case chat.ToolCallDelta:
 			r.say(EventText, name.end())
@@ -300,21 +304,11 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 			r.say(EventText, name.end())
 			r.mu.Lock()
 			r.reply.finish(e.Finish)
-			if known && r.reply.Kind != Continue {
-				r.reply.Tokens = ids
-			}
 			r.mu.Unlock()
 			return nil
 		}
 	}
 	return &llm.Error{Code: llm.Broken, Message: "the answer broke off", Err: errors.New("a stream ended without Done")}
-}
-
-func withIDs(ids []int, known bool, tokens []llm.Token) ([]int, bool) {
-	for _, t := range tokens {
-		ids, known = append(ids, t.ID), known && t.ID >= 0
-	}
-	return ids, known
 }
 
 // say adds to the reply and tells those who watch.
@@ -386,6 +380,9 @@ func PromptDigest(p chat.Rendered) string {
 		for _, seg := range p.Prompt.Segments {
 			fmt.Fprintf(w, "%t %d %d %v ", seg.Control, seg.Trust, len(seg.Text), seg.Tokens)
 			io.WriteString(w, seg.Text)
+			if len(seg.Spelling) > 0 {
+				fmt.Fprintf(w, " %v ", seg.Spelling)
+			}
 			if seg.Media != nil {
 				fmt.Fprintf(w, " %s %d ", seg.Media.MIME, len(seg.Media.Data))
 				w.Write(seg.Media.Data)

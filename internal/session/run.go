@@ -35,6 +35,7 @@ type Run struct {
 	text     strings.Builder
 	thoughts strings.Builder
 	calls    called
+	written  written
 	dirty    bool // there is more than was stored
 	reply    Reply
 	context  int // tokens that the model has room for; 0: it does not say
@@ -356,6 +357,7 @@ func (s *Sessions) flush(ctx context.Context, r *Run) {
 // version is the reply so far. r.mu must be held.
 func (r *Run) version(state State) Version {
 	reply := r.reply
+	reply.Tokens = r.written.ids()
 	return Version{Since: reply.Base, Created: r.outcome.Message.Version.Created, Text: r.text.String(), Reasoning: r.thoughts.String(), State: state, Reply: &reply}
 }
 

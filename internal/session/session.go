@@ -177,7 +177,7 @@ type Reply struct {
 	Dropped []scene.Dropped    `json:"dropped,omitempty"`    // what the scene had no room for
 	Lore    []lorebook.Verdict `json:"lore,omitempty"`       // entries of lorebooks that were told, without their texts
 	Mind    lorebook.State     `json:"lore_state,omitempty"` // what lorebooks remember for the next turn
-	Tokens  []int              `json:"tokens,omitempty"`     // the generated ids, where the engine tells them
+	Tokens  []int              `json:"tokens,omitempty"`     // the ids with which the text was written, where the engine tells them
 	Error   *ReplyError        `json:"error,omitempty"`
 }
 
