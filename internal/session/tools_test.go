@@ -21,7 +21,11 @@ const weather = `[{"type":"function","function":{"name":"weather","parameters":{
 type calls struct{ said []chat.Event }
 
 func (c calls) Respond(ctx context.Context, talk chat.Conversation, p llm.Params) iter.Seq2[chat.Event, error] {
-	if talk.Messages[len(talk.Messages)-1].Role == chat.Tool {
+	last := len(talk.Messages) - 1
+	for last > 0 && talk.Messages[last].Role == chat.System {
+		last--
+	}
+	if talk.Messages[last].Role == chat.Tool {
 		return chat.Script(chat.TextDelta{Text: "It rains."}).Respond(ctx, talk, p)
 	}
 	return chat.Script(c.said...).Respond(ctx, talk, p)
@@ -299,5 +303,23 @@ func TestATalkWithToolsIsLaidOutAsAPlainOneIs(t *testing.T) {
 	}
 	if len(prompts) != 3 || prompts[1] != prompts[2] || !strings.Contains(prompts[1], `"name": "weather"`) || !strings.Contains(prompts[1], "Bern: wet") {
 		t.Errorf("the prompts are\n%s", strings.Join(prompts, "\n--\n"))
+	}
+}
+
+// Who of a company calls a tool goes on when its result is there, and nobody
+// speaks in between.
+func TestInCompanyWhoCallsGoesOn(t *testing.T) {
+	st := company(t, &model{responder: two}, session.Settings{Tools: session.Tools{List: json.RawMessage(weather)}})
+	_, said := st.round("Ada and Bob, does it rain?", session.Ask{Round: true, Speaker: "bob"})
+	if len(said) != 1 || said[0].Message.Author.Name != "Bob" || said[0].Next != "" || len(said[0].Message.ToolCalls) != 2 {
+		t.Fatalf("got %+v", said)
+	}
+	r := st.results()
+	if m := st.talk()[len(st.talk())-1]; m.ID != r.Reply || m.Author.Name != "Bob" || m.Text != "It rains." {
+		t.Errorf("it goes on with %+v", m)
+	}
+	_, said = st.round("Ada and Bob, and now?", session.Ask{Round: true})
+	if len(said) != 1 || said[0].Message.Author.Name != "Ada" {
+		t.Errorf("a round goes on behind a call: %+v", said)
 	}
 }
