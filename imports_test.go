@@ -31,7 +31,7 @@ var allowed = map[string][]string{
 	"internal/sqlite":            {"internal/session", "llm"},
 	"internal/session/storetest": {"chat", "internal/session", "llm"},
 	// 3
-	"internal/session":             {"chat", "internal/character", "internal/lorebook", "internal/scene", "internal/wire", "llm"},
+	"internal/session":             {"chat", "internal/character", "internal/lorebook", "internal/openai", "internal/scene", "internal/wire", "llm"},
 	"internal/upstream":            {"chat", "chatformat", "internal/textmatch", "internal/vocab", "llm"},
 	"internal/upstream/enginetest": {"internal/jinja", "llm"},
 	"internal/hub":                 {"internal/gguf", "llm"},

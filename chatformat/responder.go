@@ -239,8 +239,8 @@ func rendered(f Format, laid Rendering, c chat.Conversation) chat.Rendered {
 }
 
 // lay chooses the format and lays the conversation out in it.
-func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
-	f, err := r.chosen(c.Layout)
+func (r *Responder) lay(c chat.Conversation) (f Format, laid Rendering, err error) {
+	f, err = r.chosen(c.Layout)
 	if err != nil {
 		return nil, Rendering{}, err
 	}
@@ -256,13 +256,14 @@ func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
 	if c.Layout.Media == "" {
 		c.Layout.Media = r.options.Media
 	}
-	laid, err := f.Render(c)
+	laid, err = f.Render(c)
 	if err != nil {
 		return nil, Rendering{}, err
 	}
 	if m, ok := f.(*Markup); ok {
 		laid.Prompt = r.begun(laid.Prompt, m.file.BOS)
 	}
+	defer func() { laid.Prompt.Segments = spelt(laid.Prompt.Segments, c.Messages) }()
 	g, ok := f.(interface {
 		guarded() (words, marks []string)
 	})
@@ -282,6 +283,25 @@ func (r *Responder) lay(c chat.Conversation) (Format, Rendering, error) {
 		}
 	}
 	return f, laid, nil
+}
+
+// spelt says of the assistant's words how they were generated, where that is
+// known: at the first of each message's.
+func spelt(segments []llm.Segment, messages []chat.Message) []llm.Segment {
+	if !slices.ContainsFunc(messages, func(m chat.Message) bool { return len(m.Tokens) > 0 }) {
+		return segments
+	}
+	segments = slices.Clone(segments)
+	told := make([]bool, len(messages))
+	for i := range segments {
+		s := &segments[i]
+		if s.Source.Kind != llm.FromMessage || s.Trust != llm.TrustModel || s.Text == "" || s.Source.Index < 0 || s.Source.Index >= len(messages) || told[s.Source.Index] {
+			continue
+		}
+		told[s.Source.Index] = true
+		s.Spelling = messages[s.Source.Index].Tokens
+	}
+	return segments
 }
 
 // begun puts the format's beginning-of-text token before a prompt for a model

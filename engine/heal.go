@@ -63,6 +63,9 @@ func (e *Engine) heal(ctx context.Context, r *request, p llm.Prompt, tokens []ll
 	if want != nil && !*want {
 		return nil
 	}
+	if wrote(p, tokens) {
+		return nil // the model's own last token, behind which it goes on
+	}
 	keep, rest, whole := healable(p, tokens, want != nil)
 	prompt := r.prompt[:keep]
 	if before, text := cutModel(p); whole && text != "" {
@@ -81,6 +84,27 @@ func (e *Engine) heal(ctx context.Context, r *request, p llm.Prompt, tokens []ll
 	}
 	r.asked, r.prompt, r.rest = r.prompt, prompt, rest
 	return nil
+}
+
+// wrote reports whether a prompt ends with tokens that the model has generated
+// itself.
+func wrote(p llm.Prompt, tokens []llm.Token) bool {
+	const enough = 8 // in a row, or as many as there are
+	for _, s := range slices.Backward(p.Segments) {
+		if !heals(s, false) {
+			break
+		}
+		for n := len(s.Spelling); n > 0; n-- {
+			same := 0
+			for same < min(n, enough, len(tokens)) && s.Spelling[n-1-same] == tokens[len(tokens)-1-same].ID {
+				same++
+			}
+			if same == min(n, enough) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // cutModel divides a prompt before the model's words at its end.

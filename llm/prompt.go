@@ -39,6 +39,12 @@ type Segment struct {
 	Tokens []int  // ids of the model's own vocabulary, passed through as they are
 	Media  *Media // a picture or sound, for models that take one
 
+	// Spelling are the ids with which a model has generated Text, where they are
+	// known; they may begin before it and end behind it, with marks that it wrote. They say
+	// nothing of what is read, only of its division into tokens: a model reads as many of
+	// them, from the first on, as have the text that stands there, or takes no notice.
+	Spelling []int
+
 	// Control says that control tokens may match in Text. It is set for text
 	// of a format, and for raw prompts whose sender writes the format himself.
 	// A control token matches only where each of its characters is in a

@@ -495,6 +495,10 @@ func (w *watcher) show(id int, kind session.EventKind, data []byte) error {
 			p.end()
 			return &llm.Error{Code: e.Error.Code, Field: e.Error.Field, Message: e.Error.Message, Hint: e.Error.Hint}
 		}
+		for _, c := range m.ToolCalls {
+			p.end()
+			t.tell("calls %s", printable(c.Function.Name+" "+c.Function.Arguments))
+		}
 		if m.State == session.Stopped {
 			p.end()
 			t.tell("stopped")

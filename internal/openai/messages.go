@@ -36,7 +36,7 @@ func readMessage(r *wire.Reader, path string, v wire.Value) chat.Message {
 	case chat.Assistant:
 		m.Reasoning = o.Text("reasoning_content", "reasoning", "thinking")
 		if calls, ok := o.Take("tool_calls"); ok {
-			m.ToolCalls = readToolCalls(r, o.At("tool_calls"), calls)
+			m.ToolCalls = ReadToolCalls(r, o.At("tool_calls"), calls)
 		}
 		if call, ok := o.Take("function_call"); ok && !call.Empty() {
 			r.Unsupported(o.At("function_call"), "the older form of tool calls is not read", "send tool_calls")
@@ -142,7 +142,8 @@ func readPart(r *wire.Reader, path string, v wire.Value) chat.Part {
 	return p
 }
 
-func readToolCalls(r *wire.Reader, path string, v wire.Value) (calls []chat.ToolCall) {
+// ReadToolCalls reads the tool calls of an assistant's message.
+func ReadToolCalls(r *wire.Reader, path string, v wire.Value) (calls []chat.ToolCall) {
 	r.List(path, v, limits.Tools, func(path string, v wire.Value) {
 		o := r.Object(path, v)
 		call := chat.ToolCall{ID: o.Text("id")}
@@ -173,23 +174,23 @@ func onlyFunctions(o *wire.Object) {
 	}
 }
 
-// readTools reads the tools of a request and how they are to be chosen.
-func readTools(o *wire.Object, q *Request) {
+// ReadTools takes the tools of a request and how they are to be chosen.
+func ReadTools(o *wire.Object) (tools []chat.ToolSpec, choice chat.ToolChoice) {
 	if v, ok := o.Take("tools"); ok {
 		o.List("tools", v, limits.Tools, func(path string, v wire.Value) {
-			q.Conversation.Tools = append(q.Conversation.Tools, readTool(o.Reader, path, v))
+			tools = append(tools, readTool(o.Reader, path, v))
 		})
 	}
-	choice := &q.Conversation.Choice
 	if parallel := o.Flag("parallel_tool_calls"); parallel != nil {
 		choice.Single = !*parallel
 	}
 	if v, ok := o.Take("tool_choice"); ok {
-		readToolChoice(o, choice, v)
+		readToolChoice(o, &choice, v)
 	}
 	if (choice.Mode == chat.ToolRequired || choice.Mode == chat.ToolNamed) && o.Err == nil {
-		demandedTool(o, q.Conversation)
+		demandedTool(o, tools, choice)
 	}
+	return tools, choice
 }
 
 // readToolChoice reads a word, or an object that names a function.
@@ -222,12 +223,12 @@ func readToolChoice(o *wire.Object, choice *chat.ToolChoice, v wire.Value) {
 }
 
 // demandedTool refuses a choice that no tool fits.
-func demandedTool(o *wire.Object, c chat.Conversation) {
+func demandedTool(o *wire.Object, tools []chat.ToolSpec, choice chat.ToolChoice) {
 	switch {
-	case len(c.Tools) == 0:
+	case len(tools) == 0:
 		o.Invalid("tool_choice", "a tool is to be called, and there are none")
-	case c.Choice.Mode == chat.ToolNamed && !slices.ContainsFunc(c.Tools, func(t chat.ToolSpec) bool { return t.Name == c.Choice.Name }):
-		o.Invalid("tool_choice.function.name", "there is no tool %q", wire.Short(c.Choice.Name))
+	case choice.Mode == chat.ToolNamed && !slices.ContainsFunc(tools, func(t chat.ToolSpec) bool { return t.Name == choice.Name }):
+		o.Invalid("tool_choice.function.name", "there is no tool %q", wire.Short(choice.Name))
 	}
 }
 

@@ -52,7 +52,7 @@ func ParseChat(body []byte) (*Request, error) {
 			}
 			o.Fail(&llm.Error{Code: llm.Invalid, Field: "messages", Message: "the field is missing", Hint: hint})
 		}
-		readTools(o, q)
+		q.Conversation.Tools, q.Conversation.Choice = ReadTools(o)
 		readContinuation(o, q)
 		readLayout(o, q)
 		q.Setting = o.Roleplay(roleplay.Instruct)

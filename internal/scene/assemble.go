@@ -135,7 +135,9 @@ func (b *builder) talk(before func()) {
 		}
 	}
 	for i, index := range kept {
-		insert(len(kept) - i)
+		if c.Messages[index].Role != chat.Tool { // nothing stands between a call and its result
+			insert(len(kept) - i)
+		}
 		if i == len(kept)-1 && before != nil {
 			before()
 		}
@@ -151,7 +153,7 @@ func (c *composer) seen(m Message) chat.Message {
 		out.Name = ""
 		return out
 	}
-	if out.Name = c.people.of(m.Message); m.Role != chat.User {
+	if out.Name = c.people.of(m.Message); m.Role != chat.User && m.Role != chat.Tool {
 		return out
 	}
 	out.Parts = slices.Clone(m.Parts)

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"parley/chat"
 	"parley/llm"
 )
 
@@ -51,6 +52,9 @@ func (c *composer) fit() error {
 		// all of the history again each time: it goes in steps.
 		step := stepOf(n - first)
 		first = min((first+step-1)/step*step, n-1)
+		for first < n-1 && c.Messages[first].Role == chat.Tool { // its call is left out
+			first++
+		}
 	}
 	gone := 0
 	for i := range c.kept {
@@ -87,9 +91,23 @@ func (c *composer) must() int {
 	for _, in := range c.inserted {
 		must += in.tokens
 	}
-	for i, m := range c.Messages {
-		if m.Pinned || i == len(c.Messages)-1 {
+	for i := range c.Messages {
+		if c.Messages[i].Pinned || i == len(c.Messages)-1 {
 			c.kept[i] = true
+		}
+	}
+	for i := range slices.Backward(c.Messages) { // what a tool says stands with its call
+		if c.kept[i] && c.Messages[i].Role == chat.Tool && i > 0 {
+			c.kept[i-1] = true
+		}
+	}
+	for i := 1; i < len(c.Messages); i++ {
+		if c.Messages[i].Role == chat.Tool && c.kept[i-1] {
+			c.kept[i] = true
+		}
+	}
+	for i := range c.Messages {
+		if c.kept[i] {
 			must += c.said(i).tokens
 		}
 	}
@@ -99,15 +117,18 @@ func (c *composer) must() int {
 // fill finds the first message from which on all fit.
 func (c *composer) fill(room int) (left, first int) {
 	left = room
-	for first = len(c.Messages); first > c.Summarised; first-- {
-		if c.kept[first-1] {
-			continue // counted already
+	for first = len(c.Messages); first > c.Summarised; {
+		from, tokens := c.group(first-1), 0
+		for i := from; i < first; i++ {
+			if !c.kept[i] { // else it is counted already
+				tokens += c.said(i).tokens
+			}
 		}
-		tokens := c.said(first - 1).tokens
 		if tokens > left {
 			break
 		}
 		left -= tokens
+		first = from
 	}
 	return left, first
 }
@@ -204,6 +225,9 @@ func (c *composer) said(i int) piece {
 	if p.slot == "" {
 		m := c.Messages[i]
 		*p = piece{slot: History, id: m.ID, tokens: c.Count(m.Text()) + c.Count(m.Reasoning) + c.PerMessage}
+		for _, call := range m.ToolCalls {
+			p.tokens += c.Count(call.Name) + c.Count(call.Arguments) + c.PerMessage
+		}
 		if c.people.told {
 			p.tokens += c.Count(c.people.of(m.Message)) + 1
 		}

@@ -93,6 +93,9 @@ func (s *Scene) Script(from int) iter.Seq[string] {
 				continue
 			case m.Role == chat.User:
 				text, _ = p.turns.Quote(text)
+			case m.Role == chat.Tool:
+				text, _ = p.turns.Quote(text)
+				name = "Tool"
 			case name == "" && m.Role == chat.System:
 				name = "Note"
 			case name == "":

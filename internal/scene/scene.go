@@ -113,8 +113,8 @@ type Scene struct {
 	Budget int
 }
 
-// A Message is one of a chat. Its role is User, Assistant (a character) or
-// System, its name that of its speaker.
+// A Message is one of a chat. Its role is User, Assistant (a character), System
+// or Tool (behind the message that calls it), its name that of its speaker.
 type Message struct {
 	ID string // by which a report names it
 	chat.Message
@@ -250,6 +250,7 @@ func Compose(s Scene) (Composed, error) {
 		c.Count = func(text string) int { return (len(text) + 3) / 4 }
 	}
 	c.report.Budget = s.Budget
+	c.pair()
 	if err := c.texts(); err != nil {
 		return Composed{}, err
 	}
@@ -273,8 +274,8 @@ func (s *Scene) check() error {
 		return llm.Errorf(llm.Invalid, "shown", "there are %d characters, and it is said of %d whether they are shown", len(s.Cards), len(s.Shown))
 	}
 	for i, m := range s.Messages {
-		if m.Role != chat.User && m.Role != chat.Assistant && m.Role != chat.System {
-			return llm.Errorf(llm.Invalid, "messages", "message %d is neither a user's nor a character's nor the system's", i)
+		if !slices.Contains([]chat.Role{chat.User, chat.Assistant, chat.System, chat.Tool}, m.Role) {
+			return llm.Errorf(llm.Invalid, "messages", "message %d is neither a user's nor a character's nor the system's nor a tool's", i)
 		}
 	}
 	if s.Kind == Continue && (len(s.Messages) == 0 || s.Messages[len(s.Messages)-1].Role != chat.Assistant) {

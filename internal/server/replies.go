@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -13,6 +14,7 @@ import (
 	"parley/internal/openai"
 	"parley/internal/scene"
 	"parley/internal/session"
+	"parley/internal/wire"
 	"parley/llm"
 )
 
@@ -30,6 +32,7 @@ func (s *Server) ask(c *call, r *http.Request) (a session.Ask, w wish) {
 		a.Params, a.Report, c.body.Err = session.ParseParams([]byte(p))
 	}
 	a.Params.CacheScope = s.cacheScope(r)
+	a.Tools = c.tools()
 	a.Speaker, a.Round = c.body.Text("speaker"), c.body.IsSet("round")
 	if n, _ := c.body.Integer(limits.RoundReplies, "replies"); n != nil {
 		a.Replies = *n
@@ -75,6 +78,7 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) error {
 		m.Author = session.Author{ID: o.Text("id"), Name: o.Text("name")}
 		o.Rest(o.Leftover)
 	}
+	c.results(&m)
 	reply := true
 	if f := c.body.Flag(c.spelt("reply", "generate")); f != nil {
 		reply = *f
@@ -88,6 +92,40 @@ func (s *Server) sendMessage(w http.ResponseWriter, r *http.Request) error {
 	}
 	receipt, err := c.Send(r.Context(), c.id, c.write, m, a)
 	return s.tell(w, r, c, how, receipt, err)
+}
+
+// results takes what tools came to: a message of the role tool, or a list of results.
+func (c *call) results(m *session.Send) {
+	if id := c.body.Bounded("tool_call_id", limits.NameBytes); id != "" || m.Role == chat.Tool {
+		if m.Role != chat.Tool {
+			c.body.Invalid("tool_call_id", "only a message of the role tool answers a call")
+		}
+		if m.Parts == nil {
+			m.Parts = []chat.Part{{Text: m.Text}}
+		}
+		*m = session.Send{Results: []session.Result{{CallID: id, Parts: m.Parts}}}
+	}
+	v, ok := c.body.Take("tool_results")
+	if !ok {
+		return
+	}
+	if m.Text != "" || m.Parts != nil || m.Results != nil {
+		c.body.Invalid("tool_results", "results of tools are sent without a message")
+	}
+	c.body.List("tool_results", v, limits.Tools, func(path string, v wire.Value) {
+		o := c.body.Object(path, v)
+		r := session.Result{CallID: o.Text("tool_call_id")}
+		if v, ok := o.Take("content"); ok {
+			r.Parts = openai.ReadContent(o.Reader, o.At("content"), v)
+		}
+		o.Rest(func(name string, _ wire.Value) {
+			o.Invalid(o.At(wire.Short(name)), "there is no such field; there are tool_call_id and content")
+		})
+		m.Results = append(m.Results, r)
+	})
+	if len(m.Results) == 0 {
+		c.body.Invalid("tool_results", "there are none")
+	}
 }
 
 func (s *Server) regenerate(w http.ResponseWriter, r *http.Request) error {
@@ -153,7 +191,7 @@ func (s *Server) tell(w http.ResponseWriter, r *http.Request, c *call, how wish,
 	if err != nil {
 		return err
 	}
-	if receipt.Run == "" { // nobody of the company is to answer
+	if receipt.Run == "" { // nobody of the company is to answer, or results of tools are missing
 		return c.receipt(w, r)(receipt, nil)
 	}
 	w.Header().Set("Location", "/parley/v1/runs/"+receipt.Run)
@@ -474,7 +512,7 @@ func (s *Server) inSession(ctx context.Context, w http.ResponseWriter, r *http.R
 		}
 		id = x.ID
 	}
-	receipt, err := sessions.Send(ctx, id, session.Write{}, m, session.Ask{Model: q.Model, Params: q.Params, Report: q.Report, Speaker: q.Speaker})
+	receipt, err := sessions.Send(ctx, id, session.Write{}, m, session.Ask{Model: q.Model, Params: q.Params, Tools: toolsOf(q), Report: q.Report, Speaker: q.Speaker})
 	if running, ok := errors.AsType[*session.RunningError](err); ok {
 		w.Header().Set("Location", "/parley/v1/runs/"+running.Run)
 	}
@@ -507,19 +545,52 @@ func (s *Server) inSession(ctx context.Context, w http.ResponseWriter, r *http.R
 	return writeJSON(w, r, http.StatusOK, openai.Chat(head, q, replies, report))
 }
 
-// newMessage is the message that a chat completion adds to a session.
+// newMessage is the message that a chat completion adds to a session, or the
+// results of the tools that the last reply calls.
 func newMessage(q *openai.Request) (session.Send, error) {
 	messages := q.Conversation.Messages
-	if len(messages) != 1 || messages[0].Role != chat.User {
-		return session.Send{}, &llm.Error{Code: llm.Invalid, Field: "messages", Message: "in a session there is one new message, a user's", Hint: "the server knows the others"}
+	results := !slices.ContainsFunc(messages, func(m chat.Message) bool { return m.Role != chat.Tool })
+	if !results && (len(messages) != 1 || messages[0].Role != chat.User) {
+		return session.Send{}, &llm.Error{Code: llm.Invalid, Field: "messages", Message: "in a session there is one new message, a user's, or the results of the tools that the last reply calls", Hint: "the server knows the others"}
 	}
 	if q.Choices != 1 {
 		return session.Send{}, llm.Errorf(llm.Invalid, "n", "in a session there is one reply at a time")
 	}
-	if len(q.Conversation.Tools) > 0 {
-		return session.Send{}, llm.Errorf(llm.Unsupported, "tools", "replies in sessions call no tools")
+	if results {
+		m := session.Send{All: true}
+		for _, r := range messages {
+			m.Results = append(m.Results, session.Result{CallID: r.ToolCallID, Parts: r.Parts})
+		}
+		return m, nil
 	}
 	return session.Send{Parts: messages[0].Parts, Author: session.Author{Name: messages[0].Name}}, nil
+}
+
+// toolsOf are the tools that a chat completion brings along; nil if it brings
+// none and chooses none.
+func toolsOf(q *openai.Request) *session.Tools {
+	t := session.Tools{}
+	for _, tool := range q.Conversation.Tools {
+		t.List = append(append(t.List, ','), tool.Raw...)
+	}
+	if t.List != nil {
+		t.List[0] = '['
+		t.List = append(t.List, ']')
+	}
+	switch choice := q.Conversation.Choice; choice.Mode {
+	case chat.ToolAuto:
+	case chat.ToolNamed:
+		t.Choice = wire.Encode(map[string]any{"type": "function", "function": map[string]string{"name": choice.Name}})
+	default:
+		t.Choice = wire.Encode(choice.Mode)
+	}
+	if q.Conversation.Choice.Single {
+		t.Parallel = new(false)
+	}
+	if t.List == nil && t.Choice == nil && t.Parallel == nil {
+		return nil
+	}
+	return &t
 }
 
 // eventsOf is a run as the events of a reply.
@@ -540,6 +611,8 @@ func eventsOf(ctx context.Context, run *session.Run) iter.Seq2[chat.Event, error
 				if out = (chat.TextDelta{Text: d.Text}); e.Kind == session.EventReasoning {
 					out = chat.ReasoningDelta{Text: d.Text}
 				}
+			case session.Call:
+				out = chat.ToolCallDelta(d)
 			case session.Outcome:
 				if _, err := run.Wait(ctx); err != nil {
 					yield(nil, err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -315,7 +316,39 @@ func (c *call) settings(v session.Settings) (session.Settings, bool) {
 			v.Params = []byte(p)
 		}
 	}
+	if any = any || c.hasTools(); c.hasTools() {
+		list, choice := c.body.Has("tools"), c.body.Has("tool_choice")
+		t := c.tools()
+		if list {
+			v.Tools.List = t.List
+		}
+		if choice || list && t.List == nil {
+			v.Tools.Choice = t.Choice
+		}
+		if t.Parallel != nil {
+			v.Tools.Parallel = t.Parallel
+		}
+	}
 	return v, any
+}
+
+// tools takes the tools that replies may call, if the body has any of their fields; a null takes
+// them away. What they are is checked where they are kept.
+func (c *call) tools() *session.Tools {
+	if !c.hasTools() {
+		return nil
+	}
+	t := &session.Tools{Parallel: c.body.Flag("parallel_tool_calls")}
+	for name, to := range map[string]*json.RawMessage{"tools": &t.List, "tool_choice": &t.Choice} {
+		if v, ok := c.body.Take(name); ok && v.Kind() != 'n' {
+			*to = json.RawMessage(v)
+		}
+	}
+	return t
+}
+
+func (c *call) hasTools() bool {
+	return c.body.Has("tools") || c.body.Has("tool_choice") || c.body.Has("parallel_tool_calls")
 }
 
 // lore reads the settings of lorebooks and of the order of slots, and reports

@@ -595,7 +595,14 @@ func TestRequestsThatAreWrongAreToldHow(t *testing.T) {
 		{"GET", "/sessions?after=none", ``, "session", 404},
 		{"GET", "/search?q=", ``, "q", 400},
 		{"POST", at + "/send", `{}`, "text", 400},
-		{"POST", at + "/send", `{"text":"x","role":"tool"}`, "role", 400},
+		{"POST", at + "/send", `{"text":"x","role":"tool"}`, "tool_call_id", 400},
+		{"POST", at + "/send", `{"text":"x","role":"tool","tool_call_id":"a"}`, "tool_call_id", 400},
+		{"POST", at + "/send", `{"text":"x","tool_call_id":"a"}`, "tool_call_id", 400},
+		{"POST", at + "/send", `{"text":"x","tool_results":[{"tool_call_id":"a","content":"b"}]}`, "tool_results", 400},
+		{"POST", at + "/send", `{"text":"x","role":"critic"}`, "role", 400},
+		{"POST", at + "/send", `{"text":"x","tools":[{"type":"function"}]}`, "tools[0].function", 400},
+		{"POST", at + "/send", `{"text":"x","tool_choice":"required"}`, "tool_choice", 400},
+		{"PATCH", at, `{"tools":7}`, "tools", 400},
 		{"POST", at + "/send", `{"text":"x","author":7}`, "author", 400},
 		{"POST", at + "/continue", `{}`, "message", 400},
 		{"POST", at + "/regenerate", `{"message":9}`, "message", 404},
@@ -657,10 +664,10 @@ func TestAChatCompletionMayBeTheNextMessageOfASession(t *testing.T) {
 		t.Errorf("got %s", streamed)
 	}
 	for body, want := range map[string]string{
-		`{"messages":[{"role":"user","content":"Hi"},{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`:                        "400",
-		`{"messages":[{"role":"user","content":"Hi"}],"n":2,"parley":{"session":"@x"}}`:                                                 "400",
-		`{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"none"}}`:                                                     "404",
-		`{"messages":[{"role":"user","content":"Hi"}],"tools":[{"type":"function","function":{"name":"f"}}],"parley":{"session":"@x"}}`: "400",
+		`{"messages":[{"role":"user","content":"Hi"},{"role":"user","content":"Hi"}],"parley":{"session":"@x"}}`: "400",
+		`{"messages":[{"role":"user","content":"Hi"}],"n":2,"parley":{"session":"@x"}}`:                          "400",
+		`{"messages":[{"role":"user","content":"Hi"}],"parley":{"session":"none"}}`:                              "404",
+		`{"messages":[{"role":"tool","tool_call_id":"a","content":"Hi"}],"parley":{"session":"@x"}}`:             "400",
 	} {
 		if got := post(body); !strings.HasPrefix(got, want) {
 			t.Errorf("%s: %s", body, got)

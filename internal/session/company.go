@@ -265,6 +265,12 @@ func (s *Sessions) put(ctx context.Context, t *Tree, j *job, cast []*part, speak
 		return nil, err
 	}
 	r.Persona = persona.cast
+	if !j.ask.Tools.none() && r.Kind != Impersonate {
+		r.Tools = j.ask.Tools
+		if _, _, err := r.Tools.over(v.Tools).read(); err != nil {
+			return nil, err
+		}
+	}
 	attached, err := s.attached(ctx, v, persona, cast, &j.ask.Report)
 	if err != nil {
 		return nil, err

@@ -100,7 +100,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	sc.Messages = make([]scene.Message, 0, len(path)+1)
 	names, files := newNamesakes(), attachedFiles{}
 	add := func(m Message) {
-		if m.Text != "" || m.State == Complete {
+		if m.Text != "" || m.State == Complete || len(m.ToolCalls) > 0 {
 			sc.Messages = append(sc.Messages, names.said(m, r.Model))
 			files.note(sc.Messages[len(sc.Messages)-1], m.Attachments)
 		}
@@ -118,7 +118,6 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 	case Continue:
 		sc.Kind = scene.Continue
 		before := Message{ID: n.ID, Role: n.Role, Author: n.Author, Version: n.Versions[r.Continued]}
-		before.Reply = nil // its tokens are the beginning of a text that goes on
 		add(before)
 	case Impersonate:
 		sc.Kind = scene.Impersonate
@@ -127,7 +126,11 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 			sc.Lore.Trigger = "swipe"
 		}
 	}
-	c, err := s.fitted(ctx, sc, settings.Fit, r, model)
+	tools := r.Tools.over(settings.Tools)
+	c, err := s.fitted(ctx, sc, tools, settings.Fit, r, model)
+	if err == nil {
+		err = tools.offer(&c, r.Kind, sc.Style)
+	}
 	if err == nil {
 		err = files.read(ctx, s, t.Session.ID, c.Conversation)
 	}
@@ -190,9 +193,15 @@ func said(m Message, model string) scene.Message {
 	if strings.TrimSpace(out.Name) == "" {
 		out.Name = m.Author.ID
 	}
+	if out.ToolCallID = m.ToolCallID; m.Role == chat.Tool {
+		out.Name = ""
+	}
 	if m.Role == chat.Assistant {
 		out.Reasoning = m.Reasoning
-		if m.Reply != nil && m.State == Complete && m.Reply.Model == model {
+		for _, c := range m.ToolCalls {
+			out.ToolCalls = append(out.ToolCalls, chat.ToolCall{ID: c.ID, Name: c.Function.Name, Arguments: c.Function.Arguments})
+		}
+		if m.Reply != nil && m.Reply.Model == model {
 			out.Tokens = m.Reply.Tokens
 		}
 	}

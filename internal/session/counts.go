@@ -98,6 +98,28 @@ func (c *counter) perMessage() int {
 	return max(0, (sizes[1]-sizes[0]+1)/2-c.count("x"))
 }
 
+// tools is how many tokens the list of tools has, which stands beside the scene.
+func (c *counter) tools(t Tools, kind Kind, style scene.Style) int {
+	offered := scene.Composed{Conversation: chat.Conversation{Messages: []chat.Message{chat.Say(chat.User, "x")}}}
+	if err := t.offer(&offered, kind, style); err != nil || len(offered.Conversation.Tools) == 0 {
+		return 0
+	}
+	bare := offered.Conversation
+	bare.Tools, bare.Choice = nil, chat.ToolChoice{}
+	if renderer, ok := c.model.Responder.(chat.Renderer); ok {
+		with, err := renderer.Render(c.ctx, offered.Conversation)
+		without, err2 := renderer.Render(c.ctx, bare)
+		if err == nil && err2 == nil {
+			n, err := c.tokens(with.Prompt)
+			m, err2 := c.tokens(without.Prompt)
+			if err == nil && err2 == nil {
+				return max(0, n-m)
+			}
+		}
+	}
+	return c.count(string(t.List))
+}
+
 // room is how many tokens a prompt may have where the model says how many it
 // reads at once, beside those of a reply; 0 if it does not say.
 func room(info llm.Info, params llm.Params) int {
@@ -114,7 +136,7 @@ func room(info llm.Info, params llm.Params) int {
 // fitted composes a scene as the model counts its tokens. What has no room is
 // left out by the scene, where the session lets it, since a chat format knows
 // of messages only.
-func (s *Sessions) fitted(ctx context.Context, sc scene.Scene, fit chat.FitPolicy, r *Reply, model Answerer) (scene.Composed, error) {
+func (s *Sessions) fitted(ctx context.Context, sc scene.Scene, tools Tools, fit chat.FitPolicy, r *Reply, model Answerer) (scene.Composed, error) {
 	if model.Tokenizer == nil {
 		return scene.Compose(sc)
 	}
@@ -125,7 +147,7 @@ func (s *Sessions) fitted(ctx context.Context, sc scene.Scene, fit chat.FitPolic
 		sc.Lore.Budget = r.Budget / 4
 	}
 	if fit != chat.FitRefuse && r.Budget > 0 {
-		sc.Budget = r.Budget
+		sc.Budget = max(r.Budget-c.tools(tools, r.Kind, sc.Style), 1)
 		if sc.PerMessage = 2; sc.Style == scene.Turns {
 			sc.PerMessage = c.perMessage()
 		}

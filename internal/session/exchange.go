@@ -91,22 +91,29 @@ func (s *Sessions) Export(ctx context.Context, id string, f Format) ([]byte, err
 
 func toMessages(t *Tree, files []Media) []byte {
 	type message struct {
-		Role    chat.Role `json:"role"`
-		Name    string    `json:"name,omitempty"`
-		Content any       `json:"content"` // text, or a list of parts
+		Role       chat.Role  `json:"role"`
+		Name       string     `json:"name,omitempty"`
+		Content    any        `json:"content"` // text, or a list of parts
+		ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+		ToolCallID string     `json:"tool_call_id,omitempty"`
 	}
-	all := []message{}
-	if s := t.Session.Now().System; s != "" {
-		all = append(all, message{chat.System, "", s})
+	v := t.Session.Now()
+	talk := struct {
+		Messages []message `json:"messages"`
+		Tools
+	}{[]message{}, v.Tools}
+	add := func(m message) { talk.Messages = append(talk.Messages, m) }
+	if v.System != "" {
+		add(message{Role: chat.System, Content: v.System})
 	}
-	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
+	for _, m := range paired(t.Messages(t.Session.Head, t.Session.Revision)) {
 		var content any = m.Text
 		if len(m.Attachments) > 0 {
 			content = openAIParts(&m.Version, files)
 		}
-		all = append(all, message{m.Role, m.Author.Name, content})
+		add(message{m.Role, m.Author.Name, content, m.ToolCalls, m.ToolCallID})
 	}
-	return append(wire.Encode(map[string]any{"messages": all}), '\n')
+	return append(wire.Encode(talk), '\n')
 }
 
 // Import makes a session of a file in any of the formats that can be read,
@@ -127,7 +134,7 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, llm.Report
 		x.Created = r.now
 	}
 	if len(x.Settings) == 0 {
-		x.Settings = []Settings{{Since: 1, User: r.user, System: r.main}}
+		x.Settings = []Settings{{Since: 1, User: r.user, System: r.main, Tools: r.tools}}
 		r.meta.settle(&x.Settings[0])
 	}
 	v := &x.Settings[len(x.Settings)-1]
@@ -264,13 +271,6 @@ func (r *reader) archive(data []byte) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	for i := range a.Messages {
-		for _, v := range a.Messages[i].Versions {
-			if v.Reply != nil {
-				v.Reply.Tokens = nil // they might be any: ids are not text that one can read
-			}
-		}
-	}
 	*r.tree = *NewTree(a.Session, a.Messages)
 	r.tree.base, r.tree.known, r.tree.files = 0, 0, a.Media
 	return nil
@@ -327,7 +327,7 @@ func (n *Node) check(i int, revision int64) error {
 		return llm.Errorf(llm.Unreadable, path, "its id, parent or number of versions cannot be")
 	}
 	role := n.Role
-	if role == summaryRole {
+	if role == summaryRole || role == chat.Tool {
 		role = chat.System
 	}
 	if err := (Send{Text: "-", Author: n.Author, Role: role}).check(); err != nil || n.Role == "" {
@@ -338,6 +338,9 @@ func (n *Node) check(i int, revision int64) error {
 		v := &n.Versions[j]
 		if err := limits.MessageBytes.CheckInt(len(v.Text)); err != nil {
 			return llm.Errorf(llm.Invalid, fmt.Sprintf("%s.versions[%d].text", path, j), "%v", err)
+		}
+		if err := checkCalls(n.Role, v.ToolCalls, n.ToolCallID); err != nil {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].tool_calls", path, j), "%v", err)
 		}
 		if err := checkAttachments(v.Text, v.Attachments); err != nil {
 			return llm.Errorf(llm.Unreadable, fmt.Sprintf("%s.versions[%d].attachments", path, j), "%v", err)

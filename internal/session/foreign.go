@@ -24,6 +24,7 @@ type reader struct {
 
 	char     string   // who speaks first for the model, by name
 	speakers []string // who of a group speaks, by name
+	tools    Tools    // what replies may call
 	report   llm.Report
 	meta     stMetadata
 }
@@ -234,7 +235,7 @@ func (r *reader) date(raw json.RawMessage) time.Time {
 func toSillyTavern(t *Tree, user string) []byte {
 	v := t.Session.Now()
 	user, char := cmp.Or(user, "User"), "Assistant"
-	talk := t.Messages(t.Session.Head, t.Session.Revision)
+	talk := worded(t.Messages(t.Session.Head, t.Session.Revision))
 	for _, m := range talk {
 		if m.Role == chat.Assistant && m.Author.Name != "" {
 			char = m.Author.Name
@@ -286,11 +287,19 @@ func (r *reader) openAI(data []byte) error {
 			Role    chat.Role       `json:"role"`
 			Name    string          `json:"name"`
 			Content json.RawMessage `json:"content"`
+
+			ToolCalls  json.RawMessage `json:"tool_calls"`
+			ToolCallID string          `json:"tool_call_id"`
 		} `json:"messages"`
+		Tools
 	}
 	if err := json.Unmarshal(data, &talk); err != nil {
 		return unreadable(err)
 	}
+	if _, _, err := talk.Tools.read(); err != nil {
+		return err
+	}
+	r.tools = talk.Tools
 	for i, m := range talk.Messages {
 		parts, err := readOpenAIParts(fmt.Sprintf("messages[%d].content", i), m.Content)
 		if err != nil {
@@ -307,10 +316,22 @@ func (r *reader) openAI(data []byte) error {
 				continue
 			}
 		case chat.User, chat.Assistant:
+		case chat.Tool:
+			if err := r.result(fmt.Sprintf("messages[%d].tool_call_id", i), Result{m.ToolCallID, parts}); err != nil {
+				return err
+			}
+			continue
 		default:
-			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].role", i), "only system, user and assistant are read")
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].role", i), "only system, user, assistant and tool are read")
 		}
-		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text, Attachments: attachments}); err != nil {
+		calls, err := readCalls(fmt.Sprintf("messages[%d].tool_calls", i), m.ToolCalls)
+		if err == nil {
+			err = checkCalls(m.Role, calls, "")
+		}
+		if err != nil {
+			return llm.Errorf(llm.Unreadable, fmt.Sprintf("messages[%d].tool_calls", i), "%v", err)
+		}
+		if _, err := r.add(r.tree.Session.Head, m.Role, Author{Name: m.Name}, Version{Text: text, Attachments: attachments, ToolCalls: calls}); err != nil {
 			return err
 		}
 		r.tree.files = append(r.tree.files, files...)
@@ -348,7 +369,7 @@ func (r *reader) textgen(data []byte) error {
 func toTextgen(t *Tree) []byte {
 	pairs := [][]string{}
 	open := false // the last pair has no reply
-	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
+	for _, m := range worded(t.Messages(t.Session.Head, t.Session.Revision)) {
 		switch {
 		case m.Role == chat.User:
 			pairs, open = append(pairs, []string{m.Text, ""}), true

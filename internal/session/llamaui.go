@@ -44,6 +44,9 @@ type llamaMessage struct {
 	Reasoning string    `json:"reasoningContent,omitempty"`
 	Thinking  string    `json:"thinking,omitempty"` // its name in older versions
 	Model     string    `json:"model,omitempty"`
+
+	ToolCalls  json.RawMessage `json:"toolCalls,omitempty"` // OpenAI's list, or a string with it in it
+	ToolCallID string          `json:"toolCallId,omitempty"`
 }
 
 // A llamaLine is a line of an export: a message, or something that is not
@@ -97,8 +100,7 @@ func llamaLines(data []byte) bool {
 }
 
 // llama reads what the page of llama.cpp's server has exported: one
-// conversation, with all its branches. What tools have said and what was
-// attached is left out.
+// conversation, with all its branches. What was attached is left out.
 func (r *reader) llama(data []byte) error {
 	talks, err := llamaTalks(data)
 	if err != nil {
@@ -150,19 +152,47 @@ func (r *reader) llama(data []byte) error {
 // llamaMessage adds a message behind another, and tells what stands there then.
 func (r *reader) llamaMessage(under int, m *llamaMessage) (int, error) {
 	switch {
-	case m.Type == "root" || m.Role == "tool" || m.Role == chat.Assistant && m.Content == "" && m.Reasoning == "" && m.Thinking == "":
+	case m.Type == "root":
 		return under, nil
 	case m.Role == chat.System && under == 0 && r.main == "":
 		r.main = m.Content
 		return under, nil
-	case m.Role != chat.System && m.Role != chat.User && m.Role != chat.Assistant:
+	case m.Role != chat.System && m.Role != chat.User && m.Role != chat.Assistant && m.Role != chat.Tool:
 		return 0, llm.Errorf(llm.Unreadable, "messages", "there is no role %q", wire.Short(string(m.Role)))
 	}
 	v := Version{Text: m.Content, Reasoning: cmp.Or(m.Reasoning, m.Thinking)}
 	if m.Timestamp > 0 && m.Timestamp < 1e14 {
 		v.Created = time.UnixMilli(m.Timestamp).UTC()
 	}
-	return r.add(under, m.Role, Author{}, v)
+	var err error
+	if v.ToolCalls, err = m.calls(); err != nil || m.Role == chat.Tool && m.ToolCallID == "" {
+		r.report.Add("left_out", "message "+wire.Short(m.ID), "what it says of calls of tools cannot be read")
+		if v.ToolCalls = nil; m.Role == chat.Tool {
+			return under, nil
+		}
+	}
+	if m.Role == chat.Assistant && v.Text == "" && v.Reasoning == "" && len(v.ToolCalls) == 0 {
+		return under, nil
+	}
+	id, err := r.add(under, m.Role, Author{}, v)
+	if err == nil {
+		r.tree.Nodes[id-1].ToolCallID = m.ToolCallID
+	}
+	return id, err
+}
+
+// calls reads a message's calls of tools.
+func (m *llamaMessage) calls() ([]ToolCall, error) {
+	data := []byte(m.ToolCalls)
+	var text string
+	if json.Unmarshal(data, &text) == nil {
+		data = []byte(text)
+	}
+	calls, err := readCalls("toolCalls", data)
+	if err == nil {
+		err = checkCalls(m.Role, calls, m.ToolCallID)
+	}
+	return calls, err
 }
 
 // toLlama writes all that is not deleted, for the page of llama.cpp's server,
@@ -196,7 +226,12 @@ func toLlama(t *Tree) []byte {
 		if m.Reply != nil {
 			model = m.Reply.Model
 		}
-		stands[n.ID] = add(fmt.Sprint(n.ID), parent, m.Version.Created, llamaMessage{Type: "text", Role: m.Role, Content: m.Text, Reasoning: m.Reasoning, Model: model})
+		var calls json.RawMessage
+		if len(m.ToolCalls) > 0 {
+			calls = wire.Encode(string(wire.Encode(m.ToolCalls)))
+		}
+		stands[n.ID] = add(fmt.Sprint(n.ID), parent, m.Version.Created, llamaMessage{Type: "text", Role: m.Role, Content: m.Text, Reasoning: m.Reasoning, Model: model,
+			ToolCalls: calls, ToolCallID: m.ToolCallID})
 	}
 	var b bytes.Buffer
 	put := func(v any) {

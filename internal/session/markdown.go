@@ -3,20 +3,25 @@ package session
 import (
 	"cmp"
 	"fmt"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
 
 	"parley/chat"
+	"parley/internal/wire"
+	"parley/llm"
 )
 
 // A turn in Markdown begins with a heading that names who speaks and says the
 // role in a comment, which is not shown: "## Ada <!-- assistant -->". A line of
 // a message that looks like one is written with a backslash before it, so that
-// nobody's text makes a turn.
+// nobody's text makes a turn. A call of a tool stands behind its message, under
+// a heading with the tool's name, "call" and its id, and so does its result
+// with "tool".
 var (
-	markedHeading  = regexp.MustCompile(`^## (.*) <!-- (user|assistant|system) -->$`)
-	escapedHeading = regexp.MustCompile(`^\\+## .* <!-- (?:user|assistant|system) -->$`)
+	markedHeading  = regexp.MustCompile(`^## (.*) <!-- (user|assistant|system|(?:call|tool) \S*) -->$`)
+	escapedHeading = regexp.MustCompile(`^\\+## .* <!-- (?:user|assistant|system|(?:call|tool) \S*) -->$`)
 )
 
 // systemPrompt is who speaks, in the first turn, for the session's own system
@@ -24,15 +29,15 @@ var (
 const systemPrompt = "System prompt"
 
 // roleNames are whom a heading names that says no role.
-var roleNames = map[chat.Role]string{chat.User: "User", chat.Assistant: "Assistant", chat.System: "System"}
+var roleNames = map[chat.Role]string{chat.User: "User", chat.Assistant: "Assistant", chat.System: "System", chat.Tool: "Tool"}
 
 // toMarkdown writes the talk up to the head for people.
 func toMarkdown(t *Tree, user string) []byte {
 	plain := strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "<", `\<`, "#", `\#`)
 	line := func(s string) string { return plain.Replace(strings.Join(strings.Fields(s), " ")) }
 	var b strings.Builder
-	turn := func(who string, role chat.Role, said string) {
-		fmt.Fprintf(&b, "\n## %s <!-- %s -->\n\n", line(who), role)
+	turn := func(who, mark, said string) {
+		fmt.Fprintf(&b, "\n## %s <!-- %s -->\n\n", line(who), mark)
 		for text := range strings.SplitSeq(strings.TrimSpace(said), "\n") {
 			if markedHeading.MatchString(text) || escapedHeading.MatchString(text) {
 				b.WriteByte('\\')
@@ -42,14 +47,21 @@ func toMarkdown(t *Tree, user string) []byte {
 	}
 	fmt.Fprintf(&b, "# %s\n", line(cmp.Or(t.Session.Title, "Talk")))
 	if s := t.Session.Now().System; s != "" {
-		turn(systemPrompt, chat.System, s)
+		turn(systemPrompt, string(chat.System), s)
 	}
-	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
+	for _, m := range paired(t.Messages(t.Session.Head, t.Session.Revision)) {
 		who := m.Author.Name
 		if who == "" && m.Role == chat.User {
 			who = user
 		}
-		turn(cmp.Or(who, roleNames[m.Role]), m.Role, m.Marked())
+		mark := string(m.Role)
+		if m.Role == chat.Tool {
+			mark += " " + url.QueryEscape(m.ToolCallID)
+		}
+		turn(cmp.Or(who, roleNames[m.Role]), mark, m.Marked())
+		for _, c := range m.ToolCalls {
+			turn(c.Function.Name, "call "+url.QueryEscape(c.ID), c.Function.Arguments)
+		}
 	}
 	return []byte(b.String())
 }
@@ -69,7 +81,8 @@ var speakers = map[string]chat.Role{
 
 // A markdownTurn is one message in a file.
 type markdownTurn struct {
-	role  chat.Role
+	role  chat.Role // "call" for a call of a tool
+	call  string    // of a call and of a tool's result: the call's id
 	name  string
 	lines []string
 }
@@ -82,7 +95,12 @@ func (r *reader) markdown(data []byte) error {
 	lines := strings.Split(strings.ReplaceAll(strings.TrimSpace(strings.ToValidUTF8(string(data), "\ufffd")), "\r\n", "\n"), "\n")
 	begins := func(line string) *markdownTurn {
 		if m := markedHeading.FindStringSubmatch(line); m != nil {
-			return &markdownTurn{role: chat.Role(m[2]), name: unescaped(m[1])}
+			role, call, _ := strings.Cut(m[2], " ")
+			call, err := url.QueryUnescape(call)
+			if err != nil {
+				return nil
+			}
+			return &markdownTurn{role: chat.Role(role), call: call, name: unescaped(m[1])}
 		}
 		return nil
 	}
@@ -143,6 +161,10 @@ func (r *reader) markdownTurn(i int, t *markdownTurn, ours bool) error {
 		t.name = ""
 	}
 	switch t.role {
+	case "call":
+		return r.markdownCall(t, text)
+	case chat.Tool:
+		return r.result("tool_call_id", Result{t.call, []chat.Part{{Text: text}}})
 	case chat.System:
 		if i == 0 && (t.name == systemPrompt || !ours) {
 			r.main = text
@@ -159,6 +181,20 @@ func (r *reader) markdownTurn(i int, t *markdownTurn, ours bool) error {
 	}
 	_, err := r.add(r.tree.Session.Head, t.role, Author{Name: t.name}, Version{Text: text})
 	return err
+}
+
+// markdownCall adds a call to the message before it.
+func (r *reader) markdownCall(t *markdownTurn, arguments string) error {
+	if len(r.tree.Nodes) == 0 {
+		return llm.Errorf(llm.Unreadable, "tool_calls", "the call %q stands behind no message", wire.Short(t.call))
+	}
+	n := r.tree.Nodes[len(r.tree.Nodes)-1]
+	calls := append(slices.Clone(n.Versions[0].ToolCalls), ToolCall{t.call, "function", ToolFunction{t.name, arguments}})
+	if err := checkCalls(n.Role, calls, n.ToolCallID); err != nil {
+		return llm.Errorf(llm.Unreadable, "tool_calls", "%v", err)
+	}
+	n.Versions[0].ToolCalls = calls
+	return nil
 }
 
 // unescaped takes away the backslashes that make signs of Markdown plain.

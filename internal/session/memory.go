@@ -166,8 +166,8 @@ func (m *Memory) Search(_ context.Context, words []string, limit int) ([]Hit, er
 		}
 		for i := range k.nodes {
 			v := k.nodes[i].last()
-			if !v.Deleted && v.State != Running && containsAll(v.Text, words) {
-				all = append(all, found{Hit{id, k.nodes[i].ID, v.Text}, v})
+			if !v.Deleted && v.State != Running && containsAll(v.Words(), words) {
+				all = append(all, found{Hit{id, k.nodes[i].ID, v.Words()}, v})
 			}
 		}
 	}

@@ -16,9 +16,15 @@ type Send struct {
 	Parts  []chat.Part // instead of Text: with pictures and sounds
 	Author Author
 	Role   chat.Role // "": the user
+
+	Results []Result // instead of all these: what tools came to that the last reply calls
+	All     bool     // and no call may be left without one
 }
 
 func (m Send) check() error {
+	if len(m.Results) > 0 {
+		return m.checkResults()
+	}
 	text, attachments, files := m.says()
 	if err := limits.MessageBytes.CheckInt(len(text)); err != nil {
 		return llm.Errorf(llm.Invalid, "text", "%v", err)
@@ -46,6 +52,22 @@ func (m Send) check() error {
 	return llm.Errorf(llm.Invalid, "role", "there is no %q here; there are user, assistant and system", m.Role)
 }
 
+func (m Send) checkResults() error {
+	if err := limits.Tools.CheckInt(len(m.Results)); err != nil {
+		return llm.Errorf(llm.Invalid, "tool_results", "%v", err)
+	}
+	for _, r := range m.Results {
+		if err := limits.NameBytes.CheckInt(len(r.CallID)); err != nil || r.CallID == "" {
+			return llm.Errorf(llm.Invalid, "tool_call_id", "the result of a tool names the call that it answers")
+		}
+		said := Send{Parts: append([]chat.Part{{Text: "-"}}, r.Parts...)}
+		if err := said.check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // says is the message's text, what stands in it, and the files.
 func (m Send) says() (text string, all []Attachment, files []Media) {
 	if m.Parts == nil {
@@ -54,8 +76,19 @@ func (m Send) says() (text string, all []Attachment, files []Media) {
 	return divide(m.Parts)
 }
 
-// put adds the message at the head.
-func (m Send) put(s *Sessions, t *Tree) int {
+// put adds the message at the head, or the results.
+func (m Send) put(s *Sessions, t *Tree) (int, error) {
+	for _, r := range m.Results {
+		if err := t.putResult(s.now(), "tool_call_id", r); err != nil {
+			return 0, err
+		}
+	}
+	if len(m.Results) > 0 {
+		if waiting := t.waiting(t.Session.Head); m.All && len(waiting) > 0 {
+			return 0, unanswered(waiting)
+		}
+		return t.Session.Head, nil
+	}
 	if m.Role == "" {
 		m.Role = chat.User
 	}
@@ -64,7 +97,7 @@ func (m Send) put(s *Sessions, t *Tree) int {
 		t.Session.Title = titleOf(text)
 	}
 	t.files = append(t.files, files...)
-	return t.Add(t.Session.Head, m.Role, m.Author, Version{Created: s.now(), Text: text, Attachments: attachments, State: Complete})
+	return t.Add(t.Session.Head, m.Role, m.Author, Version{Created: s.now(), Text: text, Attachments: attachments, State: Complete}), nil
 }
 
 // titleOf is the beginning of a text's first line.
@@ -85,11 +118,19 @@ func (s *Sessions) Add(ctx context.Context, id string, w Write, m Send) (Receipt
 	if err := m.check(); err != nil {
 		return Receipt{}, err
 	}
-	return s.changed(ctx, id, w, s.near, func(t *Tree) (Receipt, error) {
+	read := s.near
+	if len(m.Results) > 0 {
+		read = s.tree // the calls may stand far before them
+	}
+	return s.changed(ctx, id, w, read, func(t *Tree) (Receipt, error) {
 		if err := s.open(t); err != nil {
 			return Receipt{}, err
 		}
-		return Receipt{Message: m.put(s, t)}, nil
+		said, err := m.put(s, t)
+		if err != nil || len(m.Results) == 0 {
+			return Receipt{Message: said}, err
+		}
+		return Receipt{Message: said, Waiting: t.waiting(said)}, nil
 	})
 }
 
@@ -107,19 +148,21 @@ func deleted(id int) error {
 }
 
 // Edit gives a message another text. What stands behind it stays, and so do
-// its pictures and the version that it had. With branch, the text is a message of its own beside
+// its pictures, its calls of tools and the version that it had. With branch, the text is a message of its own beside
 // the other, and the talk goes on from there.
 func (s *Sessions) Edit(ctx context.Context, id string, w Write, message int, text string, branch bool) (Receipt, error) {
 	if err := (Send{Text: text}).check(); err != nil {
 		return Receipt{}, err
 	}
 	return s.message(ctx, id, w, message, func(t *Tree, n *Node) (Receipt, error) {
-		v := Version{Created: s.now(), Text: text, Attachments: under(text, n.last().Attachments), State: Complete}
+		v := Version{Created: s.now(), Text: text, Attachments: under(text, n.last().Attachments), ToolCalls: n.last().ToolCalls, State: Complete}
 		switch {
 		case n.last().Deleted:
 			return Receipt{}, deleted(message)
 		case branch:
-			return Receipt{Message: t.Add(n.Parent, n.Role, n.Author, v)}, nil
+			id := t.Add(n.Parent, n.Role, n.Author, v)
+			t.Nodes[id-1].ToolCallID = n.ToolCallID
+			return Receipt{Message: id}, nil
 		}
 		t.Write(n, v)
 		return Receipt{Message: n.ID}, nil

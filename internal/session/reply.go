@@ -21,6 +21,7 @@ type Ask struct {
 	Model  string
 	Params llm.Params
 	Preset string     // by its id; "": the session's
+	Tools  *Tools     // that take the place of the session's; nil: those
 	Report llm.Report // of what was asked and is not carried out
 
 	// Of a company.
@@ -30,6 +31,11 @@ type Ask struct {
 }
 
 func (a Ask) check() error {
+	if !a.Tools.none() && a.Tools.List != nil {
+		if _, _, err := a.Tools.read(); err != nil {
+			return err
+		}
+	}
 	if err := limits.NameBytes.CheckInt(len(a.Model)); err != nil {
 		return llm.Errorf(llm.Invalid, "model", "%v", err)
 	}
@@ -54,8 +60,13 @@ func (s *Sessions) Send(ctx context.Context, id string, w Write, m Send, a Ask) 
 		return Receipt{}, err
 	}
 	return s.begin(ctx, id, w, a, func(t *Tree) (job, error) {
-		said := m.put(s, t)
-		return job{new: chat.Assistant, after: said, reply: Reply{Kind: Answer}, said: said}, nil
+		j := job{new: chat.Assistant, reply: Reply{Kind: Answer}}
+		if len(m.Results) > 0 { // who has called the tools goes on
+			j.keep, _, _ = t.calling(t.Session.Head)
+		}
+		said, err := m.put(s, t)
+		j.after, j.said = said, said
+		return j, err
 	})
 }
 
@@ -110,6 +121,8 @@ func (s *Sessions) Continue(ctx context.Context, id string, w Write, message int
 			return job{}, &llm.Error{Code: llm.Invalid, Field: "message", Message: "only a message of the assistant can be continued", Hint: "regenerate, to get one"}
 		case before.Deleted:
 			return job{}, deleted(n.ID)
+		case len(before.ToolCalls) > 0:
+			return job{}, &llm.Error{Code: llm.Invalid, Field: "message", Message: "the message calls tools: it has its end", Hint: "send their results, or regenerate it"}
 		case before.Text == "":
 			return job{}, &llm.Error{Code: llm.Invalid, Field: "message", Message: "the message has no text yet that could go on", Hint: "regenerate it"}
 		}
@@ -152,6 +165,12 @@ func (s *Sessions) begin(ctx context.Context, id string, w Write, a Ask, f func(
 			return Receipt{}, err
 		}
 		j.ask = a
+		if waiting := t.waiting(j.after); len(waiting) > 0 && j.node == nil {
+			if j.said == 0 {
+				return Receipt{}, unanswered(waiting)
+			}
+			return Receipt{Message: j.said, Waiting: waiting}, nil
+		}
 		cast, err := s.cast(ctx, t.Session.Now())
 		if err != nil {
 			return Receipt{}, err
@@ -248,8 +267,12 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 	r.reply.Report = report
 	r.mu.Unlock()
 	name := opening{marks: sc.Lead, over: r.reply.Kind == Continue || len(sc.Lead) == 0}
-	var ids []int
-	known := true
+	if r.reply.Kind == Continue {
+		begun := before(ctx, model, sc.Conversation)
+		r.mu.Lock()
+		r.written.goesOn, r.written.begun = true, begun
+		r.mu.Unlock()
+	}
 	for e, err := range model.Responder.Respond(ctx, sc.Conversation, params) {
 		if err != nil {
 			r.say(EventText, name.end())
@@ -269,30 +292,23 @@ func (s *Sessions) generate(ctx context.Context, r *Run, a Ask) (err error) {
 			r.wake()
 			r.mu.Unlock()
 		case chat.ReasoningDelta:
-			ids, known = withIDs(ids, known, e.Tokens)
+			r.wrote(e.Text, e.Tokens)
 			r.say(EventReasoning, e.Text)
 		case chat.TextDelta:
-			ids, known = withIDs(ids, known, e.Tokens)
+			r.wrote(e.Text, e.Tokens)
 			r.say(EventText, name.take(e.Text))
+		case chat.ToolCallDelta:
+			r.say(EventText, name.end())
+			r.call(e)
 		case chat.Done:
 			r.say(EventText, name.end())
 			r.mu.Lock()
 			r.reply.finish(e.Finish)
-			if known && r.reply.Kind != Continue {
-				r.reply.Tokens = ids
-			}
 			r.mu.Unlock()
 			return nil
 		}
 	}
 	return &llm.Error{Code: llm.Broken, Message: "the answer broke off", Err: errors.New("a stream ended without Done")}
-}
-
-func withIDs(ids []int, known bool, tokens []llm.Token) ([]int, bool) {
-	for _, t := range tokens {
-		ids, known = append(ids, t.ID), known && t.ID >= 0
-	}
-	return ids, known
 }
 
 // say adds to the reply and tells those who watch.
@@ -309,6 +325,14 @@ func (r *Run) say(kind EventKind, text string) {
 	}
 	r.dirty = true
 	r.tellLocked(kind, Text{text})
+}
+
+// call adds to the calls of the reply and tells those who watch.
+func (r *Run) call(d chat.ToolCallDelta) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.calls.add(d)
+	r.tellLocked(EventToolCall, Call{d.Index, d.ID, d.Name, d.Arguments, d.Broken})
 }
 
 // show notes what the model reads.
@@ -356,6 +380,9 @@ func PromptDigest(p chat.Rendered) string {
 		for _, seg := range p.Prompt.Segments {
 			fmt.Fprintf(w, "%t %d %d %v ", seg.Control, seg.Trust, len(seg.Text), seg.Tokens)
 			io.WriteString(w, seg.Text)
+			if len(seg.Spelling) > 0 {
+				fmt.Fprintf(w, " %v ", seg.Spelling)
+			}
 			if seg.Media != nil {
 				fmt.Fprintf(w, " %s %d ", seg.Media.MIME, len(seg.Media.Data))
 				w.Write(seg.Media.Data)

@@ -34,6 +34,8 @@ type Run struct {
 	over     bool
 	text     strings.Builder
 	thoughts strings.Builder
+	calls    called
+	written  written
 	dirty    bool // there is more than was stored
 	reply    Reply
 	context  int // tokens that the model has room for; 0: it does not say
@@ -46,7 +48,7 @@ type Run struct {
 type Event struct {
 	ID   int
 	Kind EventKind
-	Data any // what is sent as JSON: a Started, a Text, an Outcome, a ReplyError; a Waiting for Progress
+	Data any // what is sent as JSON: a Started, a Text, a Call, an Outcome, a ReplyError; a Waiting for Progress
 }
 
 // EventKind says what an event tells.
@@ -57,6 +59,7 @@ const (
 	EventStarted   EventKind = "started"
 	EventText      EventKind = "text"      // more of the text
 	EventReasoning EventKind = "reasoning" // more of the thoughts
+	EventToolCall  EventKind = "tool_call" // more of a call of a tool
 	EventSnapshot  EventKind = "snapshot"  // all of the text and the thoughts at once, of a run that is long over
 	EventProgress  EventKind = "progress"  // what it waits for; has no ID
 	EventDone      EventKind = "done"
@@ -78,10 +81,21 @@ type Text struct {
 	Text string `json:"text"`
 }
 
+// Call begins or continues a call of a tool, as a chat.ToolCallDelta.
+type Call struct {
+	Index     int    `json:"index"`
+	ID        string `json:"id,omitempty"`
+	Name      string `json:"name,omitempty"`
+	Arguments string `json:"arguments,omitempty"`
+	Broken    bool   `json:"broken,omitempty"` // it turned out to be none
+}
+
 // Snapshot is all that there is of a reply.
 type Snapshot struct {
 	Text      string `json:"text"`
 	Reasoning string `json:"reasoning,omitempty"`
+
+	ToolCalls []ToolCall `json:"tool_calls,omitempty"`
 }
 
 // Progress is what a reply waits for before it begins.
@@ -183,7 +197,7 @@ func (s *Sessions) Run(ctx context.Context, id string) (*Run, error) {
 	}
 	r = newRun(p, *v.Reply)
 	r.tell(EventStarted, Started{id, p.Session, p.Message, n.Parent, v.Reply.Kind, n.Author})
-	r.tell(EventSnapshot, Snapshot{v.Text, v.Reasoning})
+	r.tell(EventSnapshot, Snapshot{v.Text, v.Reasoning, v.ToolCalls})
 	m := t.Seen(p.Message)
 	m.Version, m.Number = v, p.Version
 	r.end(Outcome{Message: m, Revision: t.Session.Revision, Error: v.Reply.Error})
@@ -343,6 +357,7 @@ func (s *Sessions) flush(ctx context.Context, r *Run) {
 // version is the reply so far. r.mu must be held.
 func (r *Run) version(state State) Version {
 	reply := r.reply
+	reply.Tokens = r.written.ids()
 	return Version{Since: reply.Base, Created: r.outcome.Message.Version.Created, Text: r.text.String(), Reasoning: r.thoughts.String(), State: state, Reply: &reply}
 }
 
@@ -363,6 +378,7 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 	}
 	r.reply.Usage.Total = took.Seconds()
 	v := r.version(state)
+	v.ToolCalls = r.calls.whole()
 	r.mu.Unlock()
 	if r.reply.Kind == Summarise {
 		s.finishSummary(r, v)
@@ -377,11 +393,11 @@ func (s *Sessions) finish(r *Run, err error, took time.Duration) {
 			return Receipt{}, err
 		}
 		v.Created = s.now()
-		if v.Deleted = v.Text == "" && v.Reasoning == "" && state != Complete; v.Deleted && t.Session.Head == n.ID {
+		if v.Deleted = v.Text == "" && v.Reasoning == "" && len(v.ToolCalls) == 0 && state != Complete; v.Deleted && t.Session.Head == n.ID {
 			t.Session.Head = n.Parent // there is nothing to see of it
 		}
 		t.Rewrite(n, r.Place.Version, v)
-		if state == Complete {
+		if state == Complete && len(v.ToolCalls) == 0 {
 			next = s.next(context.Background(), t, r)
 		}
 		if next == nil {

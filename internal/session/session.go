@@ -51,6 +51,7 @@ type Settings struct {
 	Names     scene.Names      `json:"names,omitempty"`
 	Params    json.RawMessage  `json:"params,omitempty"` // sampling, as the fields of a chat completion
 	Preset    string           `json:"preset,omitempty"` // what Params, System and Order leave open, by its id
+	Tools                      // what replies may call
 
 	Memory *SummarySettings `json:"memory,omitempty"` // how the summary is made
 
@@ -96,6 +97,8 @@ type Node struct {
 	Created time.Time `json:"created"`
 	Origin  *Place    `json:"origin,omitempty"` // of which message it is a copy
 
+	ToolCallID string `json:"tool_call_id,omitempty"` // of a tool's message: which call it answers
+
 	Versions []Version `json:"versions"`
 }
 
@@ -112,6 +115,7 @@ type Version struct {
 	Text        string       `json:"text"`
 	Attachments []Attachment `json:"attachments,omitempty"` // in the order in which they stand in the text
 	Reasoning   string       `json:"reasoning,omitempty"`
+	ToolCalls   []ToolCall   `json:"tool_calls,omitempty"` // of an assistant's message, behind its text
 	Deleted     bool         `json:"deleted,omitempty"`
 	State       State        `json:"state"`
 	Reply       *Reply       `json:"reply,omitempty"` // how it was generated; nil: it was written
@@ -152,6 +156,7 @@ type Reply struct {
 	Preset    Used       `json:"preset,omitzero"`
 	Lorebooks []Attached `json:"lorebooks,omitempty"`    // which held, besides those within the cards
 	Wanted    string     `json:"wanted_model,omitempty"` // the name by which a model was asked for
+	Tools     *Tools     `json:"tools,omitempty"`        // those of the request, if it had any
 	Summary   *Place     `json:"summary,omitempty"`      // which held, if one was made or written; of a Summarise: the one before it
 
 	Model          string          `json:"model,omitempty"`
@@ -172,7 +177,7 @@ type Reply struct {
 	Dropped []scene.Dropped    `json:"dropped,omitempty"`    // what the scene had no room for
 	Lore    []lorebook.Verdict `json:"lore,omitempty"`       // entries of lorebooks that were told, without their texts
 	Mind    lorebook.State     `json:"lore_state,omitempty"` // what lorebooks remember for the next turn
-	Tokens  []int              `json:"tokens,omitempty"`     // the generated ids, where the engine tells them
+	Tokens  []int              `json:"tokens,omitempty"`     // the ids with which the text was written, where the engine tells them
 	Error   *ReplyError        `json:"error,omitempty"`
 }
 

@@ -364,6 +364,9 @@ func (v Settings) check() error {
 	if err := scene.CheckOrder(v.Order); err != nil {
 		return err
 	}
+	if _, _, err := v.Tools.read(); err != nil {
+		return err
+	}
 	_, _, err := ParseParams(v.Params)
 	return err
 }
@@ -548,7 +551,7 @@ func (s *Sessions) Fork(ctx context.Context, id string, message int) (Session, e
 		}
 		f.Add(f.Session.Head, m.Role, m.Author, v)
 		n := f.Nodes[f.Session.Head-1]
-		n.Created = m.Version.Created
+		n.Created, n.ToolCallID = m.Version.Created, m.ToolCallID
 		if n.Origin = m.Origin; n.Origin == nil {
 			n.Origin = &Place{old.ID, m.ID, m.Number}
 		}

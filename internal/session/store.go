@@ -103,6 +103,8 @@ type Receipt struct {
 	Message  int    `json:"message,omitempty"` // what was added, or changed
 	Reply    int    `json:"reply,omitempty"`   // the message that is being generated
 	Run      string `json:"run,omitempty"`
+
+	Waiting []string `json:"waiting_calls,omitempty"` // of tools, whose results are missing: there is no reply before they are there
 }
 
 // A Query says which sessions to list.

@@ -234,6 +234,8 @@ type Message struct {
 	Author  Author    `json:"author,omitzero"`
 	Version           // of which is seen
 
+	ToolCallID string `json:"tool_call_id,omitempty"`
+
 	Number       int    `json:"version"`                // which version that is, from 0
 	Versions     int    `json:"versions"`               // how many there are
 	Alternatives []int  `json:"alternatives,omitempty"` // ids of those in its place, itself included; none where it is the only one
@@ -325,7 +327,7 @@ func (t *Tree) message(id int, revision int64) (Message, bool) {
 	if v == nil {
 		return Message{}, false
 	}
-	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *v, Number: number, Versions: len(n.Versions), Origin: n.Origin}, true
+	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *v, Number: number, Versions: len(n.Versions), Origin: n.Origin, ToolCallID: n.ToolCallID}, true
 }
 
 // Seen is a message as it is now; a deleted one as it was before.
@@ -335,5 +337,5 @@ func (t *Tree) Seen(id int) Message {
 		m.Alternatives = t.others(id)
 		return m
 	}
-	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *n.last(), Number: len(n.Versions) - 1, Versions: len(n.Versions), Origin: n.Origin}
+	return Message{ID: n.ID, Parent: n.Parent, Role: n.Role, Author: n.Author, Version: *n.last(), Number: len(n.Versions) - 1, Versions: len(n.Versions), Origin: n.Origin, ToolCallID: n.ToolCallID}
 }

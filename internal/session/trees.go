@@ -93,7 +93,7 @@ func (c *trees) grown(at Place, v Version) {
 func size(versions ...Version) (n int) {
 	for i := range versions {
 		v := &versions[i]
-		if n += 512 + len(v.Text) + len(v.Reasoning); v.Reply != nil {
+		if n += 512 + len(v.Words()) + len(v.Reasoning); v.Reply != nil {
 			n += 1024 + 8*len(v.Reply.Tokens) + len(v.Reply.Params)
 		}
 	}

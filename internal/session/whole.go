@@ -239,9 +239,8 @@ func (k *MergedKind) differs(name string) {
 // ImportAll adds everything of an archive that is not here yet, under its own
 // id. What is here stays as it is. When the archive ends early or is damaged,
 // the error says so, and what came before has been added: the whole one can be
-// read afterwards. One line, and one session, is in memory at a time. Archives
-// are to come from a server that one trusts: prompts of later replies contain
-// tokens of theirs.
+// read afterwards. One line, and one session, is in memory at a time.
+// Token ids that it has divide texts and can be no others (llm.Segment.Spelling).
 func (s *Sessions) ImportAll(ctx context.Context, r io.Reader) (Merged, error) {
 	m := merger{sessions: s, different: map[string]bool{}}
 	m.came.Documents.Names, m.came.Sessions.Names = []string{}, []string{}

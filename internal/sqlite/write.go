@@ -124,8 +124,8 @@ func (c *changer) version(row int64, number int, v session.Version) {
 // index makes a message findable by its newest version.
 func (c *changer) index(row int64, v session.Version) {
 	c.exec("DELETE FROM words WHERE rowid = ?", row)
-	if !v.Deleted && v.State != session.Running && v.Text != "" {
-		c.exec("INSERT INTO words (rowid, text, created) VALUES (?, ?, ?)", row, v.Text, v.Created.UnixMilli())
+	if words := v.Words(); !v.Deleted && v.State != session.Running && words != "" {
+		c.exec("INSERT INTO words (rowid, text, created) VALUES (?, ?, ?)", row, words, v.Created.UnixMilli())
 	}
 }
 

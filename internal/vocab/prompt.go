@@ -11,7 +11,7 @@ import (
 
 // Tokenize makes tokens of a prompt, with the beginning-of-text token where the
 // vocabulary asks for one. The text of neighbouring segments is one string to
-// the tokenizer. Tokens pass through as they are; as in llama.cpp, text behind
+// the tokenizer, and what is said of its spelling counts as far as it is true. Tokens pass through as they are; as in llama.cpp, text behind
 // them is tokenised as if it began a text.
 func (m *Model) Tokenize(_ context.Context, p llm.Prompt) ([]llm.Token, error) {
 	v := m.Marked(p.Marks)
@@ -63,11 +63,17 @@ func (m *Model) begin(p llm.Prompt, tokens []llm.Token) []llm.Token {
 type textRun struct {
 	spans    []tokenizer.Span
 	segments []int // of each span
+	bytes    int
+	spelt    []spelling
 }
 
 func (r *textRun) add(segment int, s llm.Segment) {
 	r.spans = append(r.spans, tokenizer.Span{Text: s.Text, Control: s.Control, Marks: s.Trust == llm.TrustModel})
 	r.segments = append(r.segments, segment)
+	if len(s.Spelling) > 0 {
+		r.spelt = append(r.spelt, spelling{r.bytes, s.Spelling})
+	}
+	r.bytes += len(s.Text)
 }
 
 // flush appends the run's tokens, each with the segment in which it begins.
@@ -76,7 +82,11 @@ func (r *textRun) flush(tokens []llm.Token, v *tokenizer.Tokenizer) []llm.Token 
 		return tokens
 	}
 	at, end := 0, len(r.spans[0].Text)
-	for _, t := range v.Encode(r.spans) {
+	encoded := v.Encode(r.spans)
+	if len(r.spelt) > 0 {
+		encoded = respelt(v, r.spans, encoded, r.spelt)
+	}
+	for _, t := range encoded {
 		for t.Start >= end && at+1 < len(r.spans) {
 			at++
 			end += len(r.spans[at].Text)

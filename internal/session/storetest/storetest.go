@@ -75,6 +75,9 @@ func whole(t *testing.T, s session.Store) {
 	c := talk("one", 0, "Hello", "there")
 	c.Nodes[1].Origin = &session.Place{Session: "x", Message: 3, Version: 1}
 	c.Nodes[1].Versions[0].Reply = &session.Reply{Kind: session.Answer, Base: 1, Seed: 1<<62 + 1, Tokens: []int{1, 2}, Usage: session.Usage{Prompt: 3, Cached: new(0)}}
+	c.Session.Settings[0].Tools = session.Tools{List: []byte(`[{"type":"function"}]`), Choice: []byte(`"none"`), Parallel: new(false)}
+	c.Nodes[0].Versions[0].ToolCalls = []session.ToolCall{{ID: "a", Type: "function", Function: session.ToolFunction{Name: "f", Arguments: `{"x":1}`}}}
+	c.Nodes[1].ToolCallID = "a"
 	must(t, s.Commit(ctx, c))
 	x, err := s.Session(ctx, "one")
 	must(t, err)
@@ -342,6 +345,9 @@ func search(t *testing.T, s session.Store) {
 	ctx := t.Context()
 	must(t, s.Commit(ctx, talk("one", 0, "The grüne DRAGON sleeps", "a dragon: \"50% off\" OR nothing", "我喜欢龙和猫")))
 	must(t, s.Commit(ctx, talk("two", 1, "Dragons everywhere", "no such beast")))
+	called := talk("called", 0, "")
+	called.Nodes[0].Versions[0].ToolCalls = []session.ToolCall{{ID: "a", Type: "function", Function: session.ToolFunction{Name: "griffin", Arguments: `{"x":"eagle"}`}}}
+	must(t, s.Commit(ctx, called))
 	gone := talk("gone", 2, "a deleted dragon")
 	gone.Session.Deleted = new(at(2))
 	must(t, s.Commit(ctx, gone))
@@ -358,6 +364,7 @@ func search(t *testing.T, s session.Store) {
 		{"OR", "one/2"},
 		{"龙和", "one/3"},
 		{"喜欢龙", "one/3"},
+		{"griffin eagle", "called/1"},
 		{"unicorn", ""},
 		{"dragon unicorn", ""},
 		{"*", ""},
@@ -397,7 +404,7 @@ func receipts(t *testing.T, s session.Store) {
 	must(t, s.Commit(ctx, c))
 	r, err := s.Receipt(ctx, "one", "k")
 	must(t, err)
-	if r != *c.Receipt {
+	if !reflect.DeepEqual(r, *c.Receipt) {
 		t.Errorf("got %+v", r)
 	}
 	_, err = s.Receipt(ctx, "one", "other")
