@@ -160,12 +160,18 @@ func Activate(scan Scan) (Result, error) {
 		}
 	}
 	s.gather()
-	for round := range maxRounds {
+	for round := 0; ; round++ {
 		var now []*candidate
 		for _, c := range s.all {
 			if !c.done && s.calls(c, round) {
 				now = append(now, c)
 			}
+		}
+		if round == maxRounds {
+			for _, c := range now {
+				c.say("rounds", "entries have called each other %d times, which is all they may", maxRounds)
+			}
+			break
 		}
 		s.tell(now)
 		if s.err != nil {

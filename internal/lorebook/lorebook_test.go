@@ -159,6 +159,25 @@ func TestEntriesCallEachOther(t *testing.T) {
 	}
 }
 
+func TestAChainThatIsTooLongSaysWhereItEnds(t *testing.T) {
+	var entries []string
+	for i := range maxRounds + 2 {
+		entries = append(entries, fmt.Sprintf(`{"keys":["<%d>"],"content":"<%d>"}`, i, i+1))
+	}
+	for more, want := range []string{"", "rounds", "rounds"} {
+		r := activate(t, Scan{Depth: 2, Messages: chat("<0>"), Books: []Book{book(t, `"recursive_scanning":true,`, entries[:maxRounds+more]...)}})
+		if len(r.Told) != maxRounds {
+			t.Errorf("%d are told", len(r.Told))
+		}
+		if want != "" && (r.All[maxRounds].Why != want || r.All[maxRounds].Told) {
+			t.Errorf("behind them: %+v", r.All[maxRounds])
+		}
+		if more == 2 && r.All[maxRounds+1].Why == "rounds" {
+			t.Errorf("one that was not called yet: %+v", r.All[maxRounds+1])
+		}
+	}
+}
+
 func TestAKeyIsNotFoundAcrossMessages(t *testing.T) {
 	r := activate(t, Scan{Depth: 5, Messages: []Message{{Text: "the wind"}, {Text: "mill"}}, Books: []Book{book(t, "", `{"keys":["mill\nthe", "wind\nmill", "windmill"],"content":"c"}`)}})
 	if len(r.Told) > 0 {

@@ -2,14 +2,19 @@ package server
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"mime"
 	"net/http"
 	"path"
 	"strconv"
+	"strings"
 	"time"
 
 	"parley/internal/character"
+	"parley/internal/limits"
 	"parley/internal/session"
 	"parley/llm"
 )
@@ -32,7 +37,7 @@ type wireDocument struct {
 }
 
 func showDocument(d session.Document) wireDocument {
-	return wireDocument{d.ID, d.Revision, d.Name, d.File, len(d.Data), d.Created, d.Deleted, d.Folder, nil, nil}
+	return wireDocument{d.ID, d.Revision, d.Name, d.File, max(d.Bytes, len(d.Data)), d.Created, d.Deleted, d.Folder, nil, nil}
 }
 
 // documentRoutes are those of a shelf, whose name in paths is that of the
@@ -53,19 +58,46 @@ func documentRoutes(shelf session.Shelf) []route {
 }
 
 func (s *Server) listDocuments(shelf session.Shelf, w http.ResponseWriter, r *http.Request) error {
-	x, err := s.sessions()
+	c, done, err := s.call(w, r)
+	if err == nil {
+		err = done()
+	}
 	if err != nil {
 		return err
 	}
-	list, err := x.Documents(r.Context(), shelf)
+	limit, err := c.number("limit", 100, limits.ListItems)
 	if err != nil {
 		return err
 	}
+	list, err := c.Titles(r.Context(), shelf, c.query.Get("after"), limit+1) // one more tells whether there are more
+	if err != nil {
+		return err
+	}
+	more := len(list) > limit
 	all := []wireDocument{}
-	for _, d := range list {
+	for _, d := range list[:min(limit, len(list))] {
 		all = append(all, showDocument(d))
 	}
-	return writeValue(w, r, map[string]any{string(shelf) + "s": all})
+	return writeList(w, r, map[string]any{string(shelf) + "s": all, "more": more})
+}
+
+// writeList answers with a page of a list. Its ETag is that of what stands in
+// it: a client that has the same already is not sent it again.
+func writeList(w http.ResponseWriter, r *http.Request, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(body)
+	tag := fmt.Sprintf("%q", hex.EncodeToString(digest[:16]))
+	w.Header().Set("ETag", tag)
+	for _, have := range strings.Split(strings.Join(r.Header.Values("If-None-Match"), ","), ",") {
+		if have = strings.TrimSpace(have); have == "*" || strings.TrimPrefix(have, "W/") == tag {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+	}
+	return writeJSON(w, r, http.StatusOK, body)
 }
 
 // saveDocument takes the file, which is the body: PUT under the id of the

@@ -85,14 +85,17 @@ func (s *Server) listed(ctx context.Context) ([]Listed, error) {
 		return models, err
 	}
 	all := slices.Clone(models)
+	names := map[string]bool{}
+	for _, m := range models {
+		names[strings.ToLower(m.ID)] = true
+	}
 	taken := func(name string) bool {
-		return slices.ContainsFunc(all, func(m Listed) bool { return strings.EqualFold(m.ID, name) || slices.Contains(m.Aliases, name) })
+		return names[strings.ToLower(name)] || slices.ContainsFunc(models, func(m Listed) bool { return slices.Contains(m.Aliases, name) })
 	}
-	characters, err := s.characters(ctx)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range characters {
+	for d, err := range s.characters(ctx) {
+		if err != nil {
+			return nil, err
+		}
 		m := Listed{ID: strings.ToLower(strings.Join(strings.Fields(d.Name), "-")), Created: d.Created}
 		if len(models) == 1 {
 			m.Info = models[0].Info
@@ -102,7 +105,7 @@ func (s *Server) listed(ctx context.Context) ([]Listed, error) {
 			m.ID = d.ID
 		}
 		if !taken(m.ID) {
-			all = append(all, m)
+			all, names[strings.ToLower(m.ID)] = append(all, m), true
 		}
 	}
 	return all, nil
@@ -116,18 +119,23 @@ func oneWord(name string) bool {
 }
 
 // characters are those that there are, without their files.
-func (s *Server) characters(ctx context.Context) ([]session.Document, error) {
+func (s *Server) characters(ctx context.Context) iter.Seq2[session.Document, error] {
 	if s.options.Sessions != nil {
-		return s.options.Sessions.Titles(ctx, session.Characters)
+		return s.options.Sessions.EachTitle(ctx, session.Characters)
 	}
-	folder, ok := s.options.Characters.(interface{ Names() ([]string, error) })
-	if !ok {
-		return nil, nil
+	return func(yield func(session.Document, error) bool) {
+		folder, ok := s.options.Characters.(interface{ Names() ([]string, error) })
+		if !ok {
+			return
+		}
+		names, err := folder.Names()
+		if err != nil {
+			yield(session.Document{}, err)
+		}
+		for _, name := range names {
+			if !yield(session.Document{ID: name, Name: name}, nil) {
+				return
+			}
+		}
 	}
-	names, err := folder.Names()
-	var all []session.Document
-	for _, name := range names {
-		all = append(all, session.Document{ID: name, Name: name})
-	}
-	return all, err
 }

@@ -268,7 +268,7 @@ func (s *Server) listSessions(w http.ResponseWriter, r *http.Request) error {
 	for _, x := range list {
 		all = append(all, c.view(x))
 	}
-	return writeValue(w, r, struct {
+	return writeList(w, r, struct {
 		Sessions []wireSession `json:"sessions"`
 		More     bool          `json:"more"`
 	}{all, more})

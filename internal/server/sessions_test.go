@@ -235,6 +235,48 @@ func TestATalkIsReadInPages(t *testing.T) {
 	k.answer(http.StatusBadRequest, "GET", "/sessions/"+id+"?limit=x", "")
 }
 
+func TestListsAreReadInPages(t *testing.T) {
+	k := keeps(t, nil)
+	for _, name := range []string{"d", "a", "c", "b", "e"} {
+		k.answer(http.StatusCreated, "PUT", "/characters/"+name, "name: "+name+"\n")
+		k.answer(http.StatusCreated, "PUT", "/presets/"+name, "{}")
+	}
+	for _, shelf := range []string{"characters", "presets"} {
+		for query, want := range map[string]string{"limit=2": "a b true", "limit=2&after=b": "c d true", "after=d": "e false", "": "a b c d e false"} {
+			resp := k.do("GET", "/"+shelf+"?"+query, "")
+			data, _ := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			var list map[string]any
+			if err := json.Unmarshal(data, &list); err != nil {
+				t.Fatal(err)
+			}
+			got := ""
+			for _, d := range list[shelf].([]any) {
+				got += d.(map[string]any)["id"].(string) + " "
+				if d.(map[string]any)["bytes"].(float64) == 0 {
+					t.Errorf("got %v", d)
+				}
+			}
+			if got += fmt.Sprint(list["more"]); got != want {
+				t.Errorf("%s?%s: %s, want %s", shelf, query, got, want)
+			}
+			tag := resp.Header.Get("ETag")
+			same := k.do("GET", "/"+shelf+"?"+query, "", "If-None-Match", `"x", W/`+tag)
+			data, _ = io.ReadAll(same.Body)
+			if same.Body.Close(); same.StatusCode != http.StatusNotModified || len(data) > 0 || tag == "" {
+				t.Errorf("the same list again: %d, %s", same.StatusCode, data)
+			}
+		}
+		k.answer(http.StatusNotFound, "GET", "/"+shelf+"?after=x", "")
+		k.answer(http.StatusBadRequest, "GET", "/"+shelf+"?limit=0", "")
+		tag := k.answer(http.StatusOK, "GET", "/"+shelf, "").ETag
+		k.answer(http.StatusNoContent, "DELETE", "/"+shelf+"/a", "")
+		if now := k.answer(http.StatusOK, "GET", "/"+shelf, "", "If-None-Match", tag).ETag; now == tag {
+			t.Errorf("%s: another list has the same tag", shelf)
+		}
+	}
+}
+
 func TestCharactersHaveRevisions(t *testing.T) {
 	k := keeps(t, nil)
 	c := k.answer(201, "POST", "/characters?file=ada.yaml", "name: Ada\n")

@@ -266,7 +266,7 @@ func TestCharactersOfAFolderAreTakenOver(t *testing.T) {
 	st := &stage{model: m, t: t, store: session.NewMemory(), files: map[session.Shelf]session.Files{session.Characters: files}}
 	st.open()
 	ctx := t.Context()
-	if all, err := st.Documents(ctx, session.Characters); err != nil || len(all) != 1 || all[0].ID != "Tom & Co" || all[0].Revision != 0 {
+	if all, err := st.Titles(ctx, session.Characters, "", 9); err != nil || len(all) != 1 || all[0].ID != "Tom & Co" || all[0].Revision != 0 {
 		t.Errorf("got %+v, %v", all, err)
 	}
 	x, _, err := st.Create(ctx, session.New{Settings: session.Settings{Character: "Tom & Co"}})
@@ -292,10 +292,61 @@ func TestCharactersOfAFolderAreTakenOver(t *testing.T) {
 		t.Errorf("what was saved is %+v, %v", c, err)
 	}
 	delete(files, "Tom & Co")
-	if all, err := st.Documents(ctx, session.Characters); err != nil || len(all) != 1 || all[0].Revision != 3 {
+	if all, err := st.Titles(ctx, session.Characters, "", 9); err != nil || len(all) != 1 || all[0].Revision != 3 {
 		t.Errorf("got %+v, %v", all, err)
 	}
 	if _, err := st.Document(ctx, session.Characters, "../x", 0); llm.AsError(err).Code != llm.NotFound {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestTitlesOfTheStoreAndOfAFolderAreOneList(t *testing.T) {
+	files := folder{"eve": "name: Eve\n", "Bob": "name: Bob\n", "used": "name: Dan\n"}
+	st := &stage{model: &model{}, t: t, store: session.NewMemory(), files: map[session.Shelf]session.Files{session.Characters: files}}
+	st.open()
+	ctx := t.Context()
+	for _, id := range []string{"1", "2", "3"} {
+		if _, err := st.SaveDocument(ctx, session.Characters, id, 0, "x.yaml", []byte("name: Cleo "+id+"\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := st.Document(ctx, session.Characters, "used", 0); err != nil {
+		t.Fatal(err)
+	}
+	list := func(page int) (ids string) {
+		for after := ""; ; {
+			all, err := st.Titles(ctx, session.Characters, after, page)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range all {
+				ids += d.ID + " "
+				after = d.ID
+			}
+			if len(all) < page {
+				return ids
+			}
+		}
+	}
+	for page := 1; page <= 7; page++ {
+		if got := list(page); got != "Bob 1 2 3 used eve " {
+			t.Errorf("in pages of %d: %s", page, got)
+		}
+	}
+	if d, err := st.Named(ctx, "EVE"); err != nil || d.ID != "eve" {
+		t.Errorf("got %+v, %v", d, err)
+	}
+	if err := st.DeleteDocument(ctx, session.Characters, "used", 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(9); got != "Bob 1 2 3 eve " { // the file is still there
+		t.Errorf("when one is deleted: %s", got)
+	}
+	files["used"] = "name: Dan\ncontext: Dan came back.\n"
+	if got := list(9); got != "Bob 1 2 3 eve used " {
+		t.Errorf("when its file is another: %s", got)
+	}
+	if d, err := st.Document(ctx, session.Characters, "used", 0); err != nil || d.Deleted {
+		t.Errorf("got %+v, %v", d, err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
+	"math"
 	"slices"
 	"strings"
 	"unicode"
@@ -16,55 +18,121 @@ import (
 	"parley/llm"
 )
 
-// Documents gives the newest revisions of all documents of a shelf. Those of
-// files that were never used have the revision 0 and no data.
-func (s *Sessions) Documents(ctx context.Context, shelf Shelf) ([]Document, error) {
-	all, err := s.store.Documents(ctx, shelf)
+// Titles gives the newest revisions of documents without their data, in the
+// order of their names, and where these are the same of their ids: so many at
+// most, behind the one with an id, or "" from the first. Those of files that
+// were never used have the revision 0.
+func (s *Sessions) Titles(ctx context.Context, shelf Shelf, after string, limit int) ([]Document, error) {
+	var behind *Document
+	if after != "" {
+		d, err := s.store.Document(ctx, shelf, after, 0)
+		if notThere(err) && s.files[shelf] != nil {
+			d, err = Document{ID: after, Name: after}, nil // a file
+		}
+		if err != nil {
+			return nil, err
+		}
+		behind = &d
+	}
+	all, err := s.store.Titles(ctx, shelf, behind, limit)
 	if err != nil {
 		return nil, err
 	}
-	return s.withFiles(shelf, all)
-}
-
-// Titles gives the same without any data.
-func (s *Sessions) Titles(ctx context.Context, shelf Shelf) ([]Document, error) {
-	all, err := s.store.Titles(ctx, shelf)
+	files, err := s.unused(ctx, shelf, limit, func(d Document) bool { return behind == nil || byName(*behind, d) < 0 })
 	if err != nil {
 		return nil, err
 	}
-	return s.withFiles(shelf, all)
+	all = append(all, files...)
+	slices.SortFunc(all, byName)
+	return all[:min(limit, len(all))], nil
 }
 
-// withFiles adds the files that were never used.
-func (s *Sessions) withFiles(shelf Shelf, all []Document) ([]Document, error) {
+// EachTitle gives all of them, a page at a time.
+func (s *Sessions) EachTitle(ctx context.Context, shelf Shelf) iter.Seq2[Document, error] {
+	return func(yield func(Document, error) bool) {
+		page := limits.ListItems.Int()
+		for after := ""; ; {
+			all, err := s.Titles(ctx, shelf, after, page)
+			if err != nil {
+				yield(Document{}, err)
+				return
+			}
+			for _, d := range all {
+				if !yield(d, nil) {
+					return
+				}
+				after = d.ID
+			}
+			if len(all) < page {
+				return
+			}
+		}
+	}
+}
+
+// unused gives the files of a shelf that were never used, or that came after
+// their document was deleted: so many of those wanted.
+func (s *Sessions) unused(ctx context.Context, shelf Shelf, limit int, wanted func(Document) bool) (all []Document, err error) {
 	files := s.files[shelf]
 	if files == nil {
-		return all, nil
+		return nil, nil
 	}
 	names, err := files.Names()
 	if err != nil {
 		return nil, err
 	}
+	names = slices.DeleteFunc(names, func(name string) bool { return !plainID(name) || !wanted(Document{ID: name, Name: name}) })
+	slices.Sort(names)
+	if names, err = s.store.Untitled(ctx, shelf, names); err != nil {
+		return nil, err
+	}
 	for _, name := range names {
-		if plainID(name) && !slices.ContainsFunc(all, func(d Document) bool { return d.ID == name }) {
-			all = append(all, Document{ID: name, Name: name, Folder: true})
+		if len(all) == limit {
+			break
 		}
+		old, err := s.store.Document(ctx, shelf, name, 0)
+		if err == nil { // deleted
+			if _, data, err := files.Read(ctx, name); !old.Folder || err != nil || bytes.Equal(data, old.Data) {
+				continue
+			}
+		} else if !notThere(err) {
+			return nil, err
+		}
+		all = append(all, Document{ID: name, Name: name, Folder: true})
 	}
 	return all, nil
 }
+
+// alike gives the titles that may be meant by a name, in their order.
+func (s *Sessions) alike(ctx context.Context, shelf Shelf, name string) ([]Document, error) {
+	all, err := s.store.Alike(ctx, shelf, name)
+	if err != nil {
+		return nil, err
+	}
+	files, err := s.unused(ctx, shelf, math.MaxInt, func(d Document) bool { return strings.EqualFold(slug(d.ID), slug(name)) })
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, files...)
+	slices.SortFunc(all, byName)
+	return all, nil
+}
+
+// slug is a name with a hyphen for the spaces between its words.
+func slug(name string) string { return strings.Join(strings.Fields(name), "-") }
 
 // Named finds a character by what people call it: its id, its name or its slug,
 // which is the name with a hyphen for each space, in any case of letters. Of
 // several the first by id, then by name counts.
 func (s *Sessions) Named(ctx context.Context, name string) (Document, error) {
-	all, err := s.Titles(ctx, Characters)
+	all, err := s.alike(ctx, Characters, name)
 	if err != nil {
 		return Document{}, err
 	}
 	for _, is := range []func(d Document) bool{
 		func(d Document) bool { return strings.EqualFold(d.ID, name) },
 		func(d Document) bool { return strings.EqualFold(d.Name, name) },
-		func(d Document) bool { return strings.EqualFold(strings.Join(strings.Fields(d.Name), "-"), name) },
+		func(d Document) bool { return strings.EqualFold(slug(d.Name), name) },
 	} {
 		if i := slices.IndexFunc(all, is); i >= 0 {
 			return s.Document(ctx, Characters, all[i].ID, 0)

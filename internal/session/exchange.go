@@ -197,15 +197,19 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, llm.Report
 // called finds characters by what they are called; those that are not here are
 // left out.
 func (s *Sessions) called(ctx context.Context, names []string) (all []Member, err error) {
-	here, err := s.Documents(ctx, Characters)
-	if err != nil {
-		return nil, err
-	}
 	for _, name := range names {
-		i := slices.IndexFunc(here, func(c Document) bool { return strings.EqualFold(c.Name, name) })
-		if i >= 0 && len(all) < limits.Company.Int() {
+		if len(all) == limits.Company.Int() {
+			break
+		}
+		here, err := s.alike(ctx, Characters, name)
+		if err != nil {
+			return nil, err
+		}
+		i := slices.IndexFunc(here, func(c Document) bool {
+			return strings.EqualFold(c.Name, name) && !slices.ContainsFunc(all, func(m Member) bool { return m.ID == c.ID })
+		})
+		if i >= 0 {
 			all = append(all, Member{ID: here[i].ID})
-			here = slices.Delete(here, i, i+1)
 		}
 	}
 	return all, nil

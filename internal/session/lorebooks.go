@@ -169,7 +169,7 @@ func (s *Sessions) world(ctx context.Context, name string) (Document, error) {
 	if err == nil || llm.AsError(err).Code != llm.NotFound {
 		return d, err
 	}
-	all, listErr := s.Documents(ctx, Lorebooks)
+	all, listErr := s.alike(ctx, Lorebooks, name)
 	if listErr != nil {
 		return Document{}, listErr
 	}

@@ -16,6 +16,7 @@ type Memory struct {
 	mu        sync.Mutex
 	sessions  map[string]*kept
 	documents map[Shelf]map[string][]Document
+	titles    map[Shelf][]Document // the newest revisions, as Titles gives them
 }
 
 type kept struct {
@@ -27,7 +28,7 @@ type kept struct {
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{sessions: map[string]*kept{}, documents: map[Shelf]map[string][]Document{Characters: {}, Lorebooks: {}, Personas: {}, Presets: {}}}
+	return &Memory{sessions: map[string]*kept{}, documents: map[Shelf]map[string][]Document{Characters: {}, Lorebooks: {}, Personas: {}, Presets: {}}, titles: map[Shelf][]Document{}}
 }
 
 // NoSession is the error for an id that no session has.
@@ -309,28 +310,50 @@ func (m *Memory) Document(_ context.Context, shelf Shelf, id string, revision in
 	return d, nil
 }
 
-// Documents implements Store.
-func (m *Memory) Documents(_ context.Context, shelf Shelf) ([]Document, error) {
+// Titles implements Store.
+func (m *Memory) Titles(_ context.Context, shelf Shelf, after *Document, limit int) ([]Document, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.titles[shelf]
+	if after != nil {
+		i, found := slices.BinarySearchFunc(all, *after, byName)
+		if found {
+			i++
+		}
+		all = all[i:]
+	}
+	return append([]Document{}, all[:min(limit, len(all))]...), nil
+}
+
+// byName is the order of titles.
+func byName(a, b Document) int {
+	return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+}
+
+// Alike implements Store.
+func (m *Memory) Alike(_ context.Context, shelf Shelf, name string) ([]Document, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := []Document{}
-	for _, revisions := range m.documents[shelf] {
-		if d := revisions[len(revisions)-1]; !d.Deleted {
-			d.Data = slices.Clone(d.Data)
+	for _, d := range m.titles[shelf] {
+		if strings.EqualFold(slug(d.Name), slug(name)) || strings.EqualFold(d.ID, name) {
 			all = append(all, d)
 		}
 	}
-	slices.SortFunc(all, func(a, b Document) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
 	return all, nil
 }
 
-// Titles implements Store.
-func (m *Memory) Titles(ctx context.Context, shelf Shelf) ([]Document, error) {
-	all, err := m.Documents(ctx, shelf)
-	for i := range all {
-		all[i].Data = nil
+// Untitled implements Store.
+func (m *Memory) Untitled(_ context.Context, shelf Shelf, ids []string) ([]string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := []string{}
+	for _, id := range ids {
+		if d := m.documents[shelf][id]; len(d) == 0 || d[len(d)-1].Deleted {
+			all = append(all, id)
+		}
 	}
-	return all, err
+	return all, nil
 }
 
 // DocumentIDs implements Store.
@@ -348,7 +371,20 @@ func (m *Memory) AddDocument(_ context.Context, shelf Shelf, d Document) error {
 	if d.Revision != int64(len(all[d.ID]))+1 {
 		return ErrStale
 	}
-	d.Data = slices.Clone(d.Data)
+	d.Data, d.Bytes = slices.Clone(d.Data), len(d.Data)
+	titles := m.titles[shelf]
+	if revisions := all[d.ID]; len(revisions) > 0 {
+		if i, found := slices.BinarySearchFunc(titles, revisions[len(revisions)-1], byName); found {
+			titles = slices.Delete(titles, i, i+1)
+		}
+	}
+	if !d.Deleted {
+		title := d
+		title.Data = nil
+		i, _ := slices.BinarySearchFunc(titles, title, byName)
+		titles = slices.Insert(titles, i, title)
+	}
+	m.titles[shelf] = titles
 	all[d.ID] = append(all[d.ID], d)
 	return nil
 }

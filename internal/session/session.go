@@ -224,6 +224,7 @@ type Document struct {
 	Name     string    `json:"name"`
 	File     string    `json:"file"` // its name, which says in what it is written
 	Data     []byte    `json:"data"` // as it was sent, byte for byte
+	Bytes    int       `json:"-"`    // of Data, where that is left out, too
 	Created  time.Time `json:"created"`
 	Deleted  bool      `json:"deleted,omitempty"`
 	Folder   bool      `json:"folder,omitempty"` // taken from the folder of its shelf

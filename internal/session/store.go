@@ -50,11 +50,15 @@ type Store interface {
 	// Document gives a revision of a document, deleted ones included; 0 is the
 	// newest.
 	Document(ctx context.Context, shelf Shelf, id string, revision int64) (Document, error)
-	// Documents gives the newest revisions of all of a shelf, deleted ones left
-	// out, in the order of their names.
-	Documents(ctx context.Context, shelf Shelf) ([]Document, error)
-	// Titles gives the same without their data.
-	Titles(ctx context.Context, shelf Shelf) ([]Document, error)
+	// Titles gives the newest revisions of documents without their data, deleted
+	// ones left out, in the order of their names, and where these are the same
+	// of their ids: so many at most, behind one, or nil from the first.
+	Titles(ctx context.Context, shelf Shelf, after *Document, limit int) ([]Document, error)
+	// Alike gives all of those whose id or name is a name, in any case of letters
+	// and with a hyphen for spaces, and perhaps some that are nearly so.
+	Alike(ctx context.Context, shelf Shelf, name string) ([]Document, error)
+	// Untitled gives those of ids, in their order, that Titles has not.
+	Untitled(ctx context.Context, shelf Shelf, ids []string) ([]string, error)
 	// DocumentIDs gives the ids of all of a shelf, deleted ones included, in
 	// their order.
 	DocumentIDs(ctx context.Context, shelf Shelf) ([]string, error)

@@ -30,6 +30,10 @@ func old(t *testing.T, path string) {
 		"INSERT INTO session VALUES ('many', NULL, 1, 9, 0, '\nx\na\\n''b\n', '{\"id\":\"many\",\"revision\":1,\"settings\":[]}')",
 		`INSERT INTO message VALUES (1, 's', 1, '{"id":1,"parent":0,"role":"user","created":"2026-01-02T03:04:05Z","versions":null}')`,
 		`INSERT INTO version VALUES (1, 0, 0, '{"since":1,"created":"2026-01-02T03:04:05Z","text":"from long ago","state":"complete"}')`,
+		`INSERT INTO character VALUES ('a', 1, 'Old', 0, '{"id":"a","revision":1,"name":"Old"}', X'78')`,
+		`INSERT INTO character VALUES ('a', 2, 'Ann Lee', 0, '{"id":"a","revision":2,"name":"Ann Lee"}', X'7879')`,
+		`INSERT INTO character VALUES ('b', 1, 'Gone', 0, '{"id":"b","revision":1,"name":"Gone"}', X'78')`,
+		`INSERT INTO character VALUES ('b', 2, 'Gone', 1, '{"id":"b","revision":2,"name":"Gone","deleted":true}', X'78')`,
 		`INSERT INTO words (rowid, text, created) VALUES (1, 'from long ago', 7)`,
 	} {
 		if _, err := db.ExecContext(t.Context(), statement); err != nil {
@@ -88,6 +92,12 @@ func TestAnOldFileIsCopiedAndBroughtUpToDate(t *testing.T) {
 			if list, err := s.List(t.Context(), session.Query{Character: who, Limit: 9}); err != nil || len(list) != want {
 				t.Errorf("%q is in %+v (%v)", who, list, err)
 			}
+		}
+		if all, err := s.Titles(t.Context(), session.Characters, nil, 9); err != nil || len(all) != 1 || all[0].Revision != 2 || all[0].Bytes != 2 {
+			t.Errorf("the characters are %+v (%v)", all, err)
+		}
+		if all, err := s.Alike(t.Context(), session.Characters, "ann-lee"); err != nil || len(all) != 1 {
+			t.Errorf("found %+v (%v)", all, err)
 		}
 		if wrong, err := s.Check(t.Context()); err != nil || len(wrong) > 0 {
 			t.Errorf("wrong is %q (%v)", wrong, err)

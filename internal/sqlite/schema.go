@@ -117,6 +117,26 @@ var migrations = []string{
 	ALTER TABLE session DROP COLUMN who;`,
 	// What is deleted is taken out of the index, too, not only marked.
 	`INSERT INTO words (words, rank) VALUES ('secure-delete', 1);`,
+	`CREATE TABLE title ( -- the newest revisions of documents, deleted ones left out
+		shelf     TEXT NOT NULL,
+		id        TEXT NOT NULL,
+		name      TEXT NOT NULL,
+		revision  INTEGER NOT NULL,
+		folded_id TEXT NOT NULL, -- without differences in case, as fold has it
+		folded    TEXT NOT NULL, -- the name in the same way
+		PRIMARY KEY (shelf, id)
+	) STRICT, WITHOUT ROWID;
+	CREATE INDEX title_name ON title (shelf, name, id);
+	CREATE INDEX title_folded_id ON title (shelf, folded_id);
+	CREATE INDEX title_folded ON title (shelf, folded);
+	INSERT INTO title SELECT 'character', id, name, revision, parley_fold(id), parley_fold(name) FROM character d
+		WHERE NOT deleted AND revision = (SELECT max(revision) FROM character o WHERE o.id = d.id);
+	INSERT INTO title SELECT 'lorebook', id, name, revision, parley_fold(id), parley_fold(name) FROM lorebook d
+		WHERE NOT deleted AND revision = (SELECT max(revision) FROM lorebook o WHERE o.id = d.id);
+	INSERT INTO title SELECT 'persona', id, name, revision, parley_fold(id), parley_fold(name) FROM persona d
+		WHERE NOT deleted AND revision = (SELECT max(revision) FROM persona o WHERE o.id = d.id);
+	INSERT INTO title SELECT 'preset', id, name, revision, parley_fold(id), parley_fold(name) FROM preset d
+		WHERE NOT deleted AND revision = (SELECT max(revision) FROM preset o WHERE o.id = d.id);`,
 }
 
 // migrate brings a file to the newest version, each step as a whole or not at

@@ -36,6 +36,18 @@ func curves(o options) error {
 			return err
 		}
 	}
+	fmt.Println("\n| characters | list 100 | list 100 behind the middle | find by name | open | save |")
+	fmt.Println("|---|---|---|---|---|---|")
+	made = 0
+	for n := 100; n <= o.sessions; n *= 10 {
+		if err := each(made, n, func(i int) error { return save(store, i, 1) }); err != nil {
+			return err
+		}
+		made = n
+		if err := ofCharacters(store, n); err != nil {
+			return err
+		}
+	}
 	fmt.Println("\n| messages | open, cold | open | page in the middle | add, cold | add | a turn, cold | a turn | of it composing | read it all |")
 	fmt.Println("|---|---|---|---|---|---|---|---|---|---|")
 	for n := 20; n <= o.messages; n *= 10 {
@@ -77,15 +89,30 @@ func character(i int) string { return fmt.Sprint("c", i%10) }
 // fill makes the sessions from one number to another.
 func fill(store session.Store, from, to int) error {
 	began := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	return each(from, to, func(i int) error {
+		c := talk(name(i), 2, began.Add(time.Duration(i)*time.Minute))
+		c.Session.Settings[0].Character = character(i)
+		return store.Commit(context.Background(), c)
+	})
+}
+
+// save stores a revision of a character.
+func save(store session.Store, i int, revision int64) error {
+	return store.AddDocument(context.Background(), session.Characters, session.Document{ID: fmt.Sprint("k", i), Revision: revision,
+		Name: called(i), File: "x.yaml", Data: fmt.Appendf(nil, "name: %s\ncontext: %s\n", called(i), text(i)), Created: time.Now()})
+}
+
+func called(i int) string { return fmt.Sprintf("Somebody No %d", i*7919%1000003) }
+
+// each does things that have numbers, several at a time.
+func each(from, to int, do func(i int) error) error {
 	var wg sync.WaitGroup
 	errs := make(chan error, 64)
 	next := make(chan int)
 	for range 64 { // so many share a sync
 		wg.Go(func() {
 			for i := range next {
-				c := talk(name(i), 2, began.Add(time.Duration(i)*time.Minute))
-				c.Session.Settings[0].Character = character(i)
-				if err := store.Commit(context.Background(), c); err != nil {
+				if err := do(i); err != nil {
 					select {
 					case errs <- err:
 					default:
@@ -208,6 +235,37 @@ func ofMany(store session.Store, n int) error {
 	s = session.Open(store, session.Options{})
 	r.time(often, add)
 	r.time(often, add)
+	return r.print(n)
+}
+
+func ofCharacters(store session.Store, n int) error {
+	ctx := context.Background()
+	s := session.Open(store, session.Options{})
+	random := rand.New(rand.NewPCG(1, uint64(n)))
+	const often = 100
+	list := func(after string) error {
+		all, err := s.Titles(ctx, session.Characters, after, 100)
+		if err == nil && len(all) == 0 {
+			err = fmt.Errorf("there is nothing behind %q", after)
+		}
+		return err
+	}
+	some := random.Perm(n)[:often]
+	var r row
+	r.time(often, func(int) error { return list("") })
+	r.time(often, func(int) error { return list(fmt.Sprint("k", n/2)) })
+	r.time(often, func(i int) error {
+		_, err := s.Named(ctx, strings.ToLower(called(some[i])))
+		return err
+	})
+	r.time(often, func(i int) error {
+		_, err := s.Document(ctx, session.Characters, fmt.Sprint("k", some[i]), 0)
+		return err
+	})
+	r.time(often, func(i int) error {
+		_, err := s.SaveDocument(ctx, session.Characters, fmt.Sprint("k", some[i]), 0, "x.yaml", fmt.Appendf(nil, "name: %s\ncontext: again\n", called(some[i])))
+		return err
+	})
 	return r.print(n)
 }
 

@@ -4,13 +4,14 @@
 //
 // It prints tables in Markdown. curves is how long it takes to list, open and
 // page sessions and to add to them as their number and their length grow, in a
-// store of sessions with two messages each and in one session; everything is
-// asked as a server asks it, "cold" is the first time since the server was
-// started, and what is added is on the disk when it is done. turns is a turn of
-// a session beside a completion whose client sends the whole talk. prefix is
-// how much of the prompts of a chat of 200 turns came from the prefix cache.
-// kills kills a server in the middle of writes and looks for what it had
-// acknowledged. Without a name all four are measured.
+// store of sessions with two messages each and in one session, and to list,
+// find, open and save characters as their number grows; everything is asked as
+// a server asks it, "cold" is the first time since the server was started, and
+// what is added is on the disk when it is done. turns is a turn of a session
+// beside a completion whose client sends the whole talk. prefix is how much of
+// the prompts of a chat of 200 turns came from the prefix cache. kills kills a
+// server in the middle of writes and looks for what it had acknowledged.
+// Without a name all four are measured.
 package main
 
 import (
@@ -35,7 +36,7 @@ var parts = []struct {
 
 func main() {
 	var o options
-	flag.IntVar(&o.sessions, "sessions", 100_000, "curves: how many sessions at most")
+	flag.IntVar(&o.sessions, "sessions", 100_000, "curves: how many sessions, and characters, at most")
 	flag.IntVar(&o.messages, "messages", 20_000, "curves: how many messages of one session at most")
 	flag.IntVar(&o.talks, "talks", 20, "turns: how many talks of 20 turns")
 	flag.IntVar(&o.turns, "turns", 200, "prefix: turns of a chat")

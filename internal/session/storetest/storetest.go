@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(*testing.T) session.Store) {
 		"keys are remembered":                        receipts,
 		"what is purged is gone":                     purge,
 		"documents keep their revisions":             documents,
+		"titles are in order, page by page":          titles,
 		"one of many writers wins each time":         race,
 		"nothing is shared":                          shared,
 		"pictures are their sessions'":               media,
@@ -465,6 +466,7 @@ func documentsOf(t *testing.T, s session.Store, shelf session.Shelf) {
 	}
 	must(t, s.AddDocument(ctx, shelf, session.Document{ID: "c", Revision: 2, Name: "Bob", File: "b.json", Data: []byte("{}"), Created: at(1), Deleted: true}))
 	for revision, want := range map[int64]session.Document{0: d, 1: c, 2: d} {
+		want.Bytes = len(want.Data)
 		got, err := s.Document(ctx, shelf, "a", revision)
 		must(t, err)
 		if !reflect.DeepEqual(got, want) {
@@ -478,21 +480,63 @@ func documentsOf(t *testing.T, s session.Store, shelf session.Shelf) {
 	if gone, err := s.Document(ctx, shelf, "c", 0); err != nil || !gone.Deleted {
 		t.Errorf("got %+v, %v", gone, err)
 	}
-	all, err := s.Documents(ctx, shelf)
+	titles, err := s.Titles(ctx, shelf, nil, 9)
 	must(t, err)
-	if len(all) != 2 || all[0].Name != "Ada" || all[1].Revision != 2 {
-		t.Errorf("got %+v", all)
+	if len(titles) != 2 || titles[0].Name != "Ada" || titles[1].Revision != 2 || titles[1].Data != nil || titles[1].Bytes != len(d.Data) {
+		t.Errorf("got %+v", titles)
 	}
 	if ids, err := s.DocumentIDs(ctx, shelf); err != nil || !slices.Equal(ids, []string{"a", "b", "c"}) {
 		t.Errorf("got %q, %v", ids, err)
 	}
-	titles, err := s.Titles(ctx, shelf)
-	must(t, err)
-	for i := range all {
-		all[i].Data = nil
+	if ids, err := s.Untitled(ctx, shelf, []string{"z", "a", "c", "\"b", "b"}); err != nil || !slices.Equal(ids, []string{"z", "c", "\"b"}) {
+		t.Errorf("not among the titles are %q, %v", ids, err)
 	}
-	if !reflect.DeepEqual(titles, all) {
-		t.Errorf("got %+v, want %+v", titles, all)
+}
+
+// titles has documents of the same name, one that gets another, and one that
+// goes and comes back.
+func titles(t *testing.T, s session.Store) {
+	ctx := t.Context()
+	revisions := map[string]int64{}
+	add := func(id, name string, gone bool) {
+		revisions[id]++
+		must(t, s.AddDocument(ctx, session.Lorebooks, session.Document{ID: id, Revision: revisions[id], Name: name, Data: []byte(id), Created: at(0), Deleted: gone}))
+	}
+	for _, name := range []string{"5", "Ann Lee", "ÉVA", "4", "1", "4", "6"} {
+		add(fmt.Sprint("x", len(revisions)), name, false)
+	}
+	must(t, s.AddDocument(ctx, session.Personas, session.Document{ID: "x", Revision: 1, Name: "3", Created: at(0)}))
+	add("x0", "0", false)
+	add("x6", "6", true)
+	add("x4", "1", true)
+	add("x4", "1", false)
+	const want = "0/x0 1/x4 4/x3 4/x5 Ann Lee/x1 ÉVA/x2 "
+	for page := 1; page <= 7; page++ {
+		got, after := "", (*session.Document)(nil)
+		for more := true; more; {
+			all, err := s.Titles(ctx, session.Lorebooks, after, page)
+			must(t, err)
+			if more = len(all) == page; len(all) > page {
+				t.Fatalf("%d in a page of %d", len(all), page)
+			}
+			for _, d := range all {
+				got, after = got+d.Name+"/"+d.ID+" ", &d
+			}
+		}
+		if got != want {
+			t.Errorf("in pages of %d: %s, want %s", page, got, want)
+		}
+	}
+	for name, want := range map[string]string{"ann-LEE": "x1", "Ann  lee": "x1", "éva": "x2", "4": "x3 x5", "X3": "x3", "6": "", "5": "", "0": "x0", "3": ""} {
+		all, err := s.Alike(ctx, session.Lorebooks, name)
+		must(t, err)
+		var ids []string
+		for _, d := range all {
+			ids = append(ids, d.ID)
+		}
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%q is %s, want %s", name, got, want)
+		}
 	}
 }
 
