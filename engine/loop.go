@@ -26,6 +26,12 @@ type model interface {
 	// can behind whole blocks, behind all that a block holds, and behind the last
 	// mostProposed tokens.
 	Rewinds() bool
+	// Enough is how many tokens, read at a time, are enough for the weights to be a
+	// small part of the work.
+	Enough() int
+	// Seen is the operations on keys and values for a token behind so many others, for
+	// each of those on weights.
+	Seen(before int) float64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
 	// next call. Where it wants all, rows are those behind each of its tokens. A
@@ -253,18 +259,20 @@ func (l *loop) blockBytes() int64 { return l.model.CacheBytes(blockTokens) - l.m
 // choose a token. It reports whether there was anything to do.
 func (l *loop) step() bool {
 	jobs := make([]job, len(l.running))
-	generating := 0
+	generating, streams := 0, 0.0
 	for i, s := range l.running {
 		l.open(s)
 		jobs[i] = l.job(i)
 		if !s.reading() {
 			generating++
+			streams += jobs[i].cost
 		}
 	}
-	tokens := share(jobs, l.pacer.chunk(generating))
+	chunk := l.chunk(generating, streams)
+	tokens := share(jobs, chunk)
 	var batch []*sequence
 	var steps []step
-	total, blocks, fresh, prompts := 0, 0, 0, false
+	total, seen, blocks, fresh, prompts := 0, 0.0, 0, 0, false
 	for i, s := range l.running {
 		n := tokens[i]
 		if n == 0 {
@@ -279,12 +287,16 @@ func (l *loop) step() bool {
 		steps = append(steps, step{cache: s.cache.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
 		batch = append(batch, s)
 		total += n
+		seen += float64(n) * l.model.Seen(at+n/2)
 		prompts = prompts || n > 1
 	}
 	if len(batch) == 0 {
 		return false
 	}
-	total += l.guess(batch, steps, total, prompts)
+	if !prompts {
+		chunk = 0
+	}
+	total += l.guess(batch, steps, total, chunk)
 	for i, s := range batch {
 		blocks += s.cache.blocks(len(steps[i].tokens))
 		if !s.cache.begun {
@@ -298,7 +310,7 @@ func (l *loop) step() bool {
 		return true
 	}
 	if took := time.Since(before); prompts {
-		l.pacer.observe(total, took)
+		l.pacer.observe(generating > 0, total, seen, took)
 	} else {
 		l.guesser.costs.observe(total, took)
 	}
@@ -313,6 +325,19 @@ func (l *loop) step() bool {
 	}
 	l.publish()
 	return true
+}
+
+// chunk is how much work on prompts the next step may do beside so many sequences that
+// generate, whose work is streams.
+func (l *loop) chunk(generating int, streams float64) float64 {
+	if generating == 0 {
+		return l.pacer.alone.chunk(stepAlone, float64(l.model.Enough()), 0)
+	}
+	limit := stepMixed
+	if costs := &l.guesser.costs; generating < len(costs.took) && costs.known(generating) {
+		limit = max(limit, stepMixedTimes*costs.took[generating])
+	}
+	return l.pacer.mixed.chunk(limit, 0, streams)
 }
 
 // mostScored is how many tokens of a text whose logits are seen are read in a
@@ -389,8 +414,9 @@ const worthWaiting = 8
 // of chats with the same system message.
 func (l *loop) job(i int) job {
 	s := l.running[i]
+	cost := l.pacer.cost(l.model.Seen(s.cache.Len()))
 	if !s.reading() || !s.cache.even() {
-		return job{left: s.left()}
+		return job{left: s.left(), cost: cost}
 	}
 	at := s.cache.Len()
 	next := s.ahead()
@@ -412,7 +438,7 @@ func (l *loop) job(i int) job {
 			soon = max(soon, n)
 		}
 	}
-	return job{left: s.left() - have, wait: soon >= have+worthWaiting}
+	return job{left: s.left() - have, cost: cost, wait: soon >= have+worthWaiting}
 }
 
 // beside reports whether a sequence has read what another one has and is in the
