@@ -17,6 +17,7 @@ type timedModel struct {
 	seenPerToken float64 // what Seen gives for each token before
 	logits       []float32
 	calls        int
+	unwanted     func() bool
 }
 
 func (m *timedModel) NewCache() cache             { return &timedCache{} }
@@ -39,9 +40,19 @@ func (m *timedModel) Forward(steps []step) error {
 			s.logits = m.logits
 		}
 	}
-	time.Sleep(took)
+	for range timedLayers {
+		if m.unwanted() {
+			for i := range steps {
+				steps[i].cache.(*timedCache).length -= len(steps[i].tokens)
+			}
+			return errLeft
+		}
+		time.Sleep(took / timedLayers)
+	}
 	return nil
 }
+
+const timedLayers = 20
 
 type timedCache struct{ length int }
 
@@ -68,7 +79,7 @@ func newTimed(t *testing.T) (*loop, *timedModel) {
 		seenPerToken: 1.0 / 12_000, logits: randomLogits(1, fakeSize, 3),
 	}
 	l := &loop{model: m, slots: 8, budget: 1 << 40, log: slog.New(slog.DiscardHandler)}
-	l.guesser.off = true
+	l.guesser.off, m.unwanted = true, l.unwanted
 	l.start()
 	t.Cleanup(l.close)
 	return l, m
@@ -223,5 +234,53 @@ func TestNoPromptStarves(t *testing.T) {
 		cancel()
 		wg.Wait()
 		s.end()
+	})
+}
+
+// A step that takes long is left when nobody wants it any more, and not before: neither
+// those who come next wait for it, nor those who close the model.
+func TestAStepThatNobodyWantsIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, m := newTimed(t)
+		m.machine = machine{time.Second, 90 * time.Millisecond, 0}
+		leave := func(after time.Duration, seed int32) {
+			ctx, cancel := context.WithTimeout(t.Context(), after)
+			defer cancel()
+			r := l.collect(ctx, l.ask(prompt(2000, seed), 5, llm.Params{}), nil)
+			if r.err != context.DeadlineExceeded {
+				t.Errorf("it ended with %v", r)
+			}
+		}
+		leave(40*time.Second, 1)
+		if took := l.firstToken(t, prompt(2, 9)); took > 1500*time.Millisecond+m.cost(2, 0) {
+			t.Errorf("the next one waited for a step that nobody wanted: %v", took)
+		}
+		if r := l.collect(t.Context(), l.ask(prompt(2000, 1)[:200], 1, llm.Params{}), nil); r.finish.Usage.CachedTokens < 2*blockTokens {
+			t.Errorf("what was read before is lost: %+v", r.finish.Usage)
+		}
+
+		var wg sync.WaitGroup
+		var stays result
+		wg.Go(func() { stays = l.collect(t.Context(), l.ask(prompt(500, 2), 1, llm.Params{}), nil) })
+		leave(20*time.Second, 3)
+		wg.Wait()
+		if stays.err != nil {
+			t.Errorf("one that stayed: %v", stays.err)
+		}
+
+		wg.Go(func() { stays = l.collect(t.Context(), l.ask(prompt(2000, 4), 1, llm.Params{}), nil) })
+		time.Sleep(30 * time.Second)
+		before := time.Now()
+		l.close()
+		if d := time.Since(before); d > time.Second {
+			t.Errorf("closing took %v", d)
+		}
+		wg.Wait()
+		if e := llm.AsError(stays.err); e.Code != llm.Unavailable {
+			t.Errorf("what was being read then: %v", stays)
+		}
+		if err := l.do(t.Context(), func() {}); err == nil {
+			t.Error("it is not closed")
+		}
 	})
 }

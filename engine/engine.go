@@ -174,6 +174,7 @@ func (e *Engine) setUp(o Options) error {
 		slots: o.Sequences,
 		log:   o.Logger,
 	}
+	e.model.Unwanted = e.loop.unwanted
 	e.loop.guesser.off, e.loop.guesser.drafter = o.Literal, e.draft
 	one := e.model.KVBytes(contextSize)
 	e.loop.budget = o.cacheBudget(one)

@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/internal/limits"
@@ -36,7 +38,9 @@ type model interface {
 	// logits, those behind its last token are set; they are valid until the
 	// next call. Where it wants all, rows are those behind each of its tokens. A
 	// step that sees is shown what its tokens make, one after the other: the
-	// logits behind each, or else its state.
+	// logits behind each, or else its state. Where nobody wants it any more
+	// (loop.unwanted) it may end with errLeft, and then caches are as long as before,
+	// but can only be released.
 	Forward(steps []step) error
 }
 
@@ -80,13 +84,14 @@ type loop struct {
 	mu      sync.Mutex
 	queue   []*sequence
 	tasks   []task
-	closed  bool
+	closed  atomic.Bool // set under mu
 	stats   Stats
 	wake    chan struct{} // capacity 1: something under mu is new
 	stopped chan struct{} // closed when the goroutine has ended
 
 	// Owned by the goroutine.
 	running  []*sequence // in the order in which they were begun
+	batch    []*sequence // in the present step
 	prefixes prefixes
 	pacer    pacer
 	guesser  guesser
@@ -147,7 +152,7 @@ func (l *loop) turn() (worked, closed bool) {
 	l.mu.Lock()
 	tasks := l.tasks
 	l.tasks = nil
-	if l.closed {
+	if l.closed.Load() {
 		queue := l.queue
 		l.queue = nil
 		l.mu.Unlock()
@@ -305,7 +310,14 @@ func (l *loop) step() bool {
 	}
 	l.makeRoom(blocks, fresh)
 	before := time.Now()
-	if err := l.forward(steps); err != nil {
+	l.batch = batch
+	err := l.forward(steps)
+	l.batch = nil
+	switch {
+	case errors.Is(err, errLeft):
+		l.forget(batch)
+		return true
+	case err != nil:
 		l.drop(batch, err)
 		return true
 	}
@@ -517,6 +529,29 @@ func (l *loop) forward(steps []step) (err error) {
 	return l.model.Forward(steps)
 }
 
+// unwanted reports whether all those have left for whom a step is made, so that one
+// which takes long need not come to its end.
+func (l *loop) unwanted() bool {
+	if len(l.batch) == 0 {
+		return false
+	}
+	return l.closed.Load() || !slices.ContainsFunc(l.batch, func(s *sequence) bool { return !s.gone.Load() })
+}
+
+// forget ends a batch whose step was left. Of what was read before, whole blocks stay in
+// the prefix cache.
+func (l *loop) forget(batch []*sequence) {
+	for _, s := range batch {
+		s.cache.abandon()
+		s.cache = nil
+		s.guesses.draft.release()
+		if !s.gone.Load() {
+			s.fail(errClosed())
+		}
+	}
+	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })
+}
+
 // drop ends a batch that failed. Nothing is known of its caches any more.
 func (l *loop) drop(batch []*sequence, err error) {
 	l.log.Error("a step of the model failed", "sequences", len(batch), "err", err)
@@ -603,7 +638,7 @@ func (l *loop) counts() Stats {
 func (l *loop) submit(s *sequence) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed.Load() {
 		return errClosed()
 	}
 	if s.need > l.budget {
@@ -646,7 +681,7 @@ func (l *loop) position(s *sequence) int {
 func (l *loop) do(ctx context.Context, f func()) error {
 	t := task{ctx, f, make(chan error, 1)}
 	l.mu.Lock()
-	if l.closed {
+	if l.closed.Load() {
 		l.mu.Unlock()
 		return errClosed()
 	}
@@ -679,7 +714,7 @@ func (t task) run() (err error) {
 // ended.
 func (l *loop) close() {
 	l.mu.Lock()
-	l.closed = true
+	l.closed.Store(true)
 	l.mu.Unlock()
 	l.nudge()
 	<-l.stopped

@@ -58,6 +58,9 @@ func (m *transformerModel) Forward(steps []step) error {
 	return nil
 }
 
+// errLeft is what Forward says when nobody wanted it to go on.
+var errLeft = transformer.ErrLeft
+
 type kvCache struct{ *transformer.KV }
 
 func (c *kvCache) Block(i int) block    { return c.KV.Block(i) }

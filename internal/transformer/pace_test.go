@@ -30,3 +30,36 @@ func TestWhatIsKnownOfThePace(t *testing.T) {
 		}
 	}
 }
+
+// A call that is left between layers changes nothing for others: not even for those
+// whose blocks it was about to go on behind.
+func TestACallThatIsLeftChangesNothing(t *testing.T) {
+	for _, r := range orderRecipes() {
+		t.Run(r.name, func(t *testing.T) {
+			m := r.load(t, 2)
+			ids := sequence(3*blockTokens+9, 7)
+			first := len(ids) / 2
+			untouched, kv := r.load(t, 2), m.NewKV()
+			want := forward(t, untouched, Step{KV: untouched.NewKV(), Tokens: ids, Logits: All})
+			forward(t, m, Step{KV: kv, Tokens: ids[:first]})
+			for after := range len(m.layers) {
+				other, asked := m.NewKV(), 0
+				other.CopyPrefix(kv, first)
+				m.Unwanted = func() bool { asked++; return asked > after }
+				rest := ids[other.Len():]
+				if _, err := m.Forward([]Step{{KV: other, Tokens: rest, Logits: All}}); err != ErrLeft {
+					t.Fatal(err)
+				}
+				if m.Unwanted = nil; other.Len() != len(ids)-len(rest) {
+					t.Errorf("it is %d tokens long, before %d", other.Len(), len(ids)-len(rest))
+				}
+				other.Release()
+			}
+			same(t, "behind calls that were left", forward(t, m, Step{KV: kv, Tokens: ids[first:], Logits: All}), want[first:])
+			kv.Release()
+			if n := m.KVUsed(); n != 0 {
+				t.Errorf("%d bytes are still in use", n)
+			}
+		})
+	}
+}
