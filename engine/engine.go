@@ -66,6 +66,9 @@ type Engine struct {
 	info  llm.Info
 	loop  *loop
 	once  sync.Once
+
+	pooling    pooling // of embeddings; the file may be gone when they are asked for
+	poolingErr error
 }
 
 var (
@@ -187,6 +190,7 @@ func (e *Engine) setUp(o Options) error {
 		contextSize = fits
 	}
 	e.describe(o, contextSize)
+	e.pooling, e.poolingErr = poolingOf(e.file, config.Architecture)
 	o.Logger.Info("the engine inside runs it", "model", e.info.Name, "threads", e.Threads(), "kernels", e.Kernels())
 	if e.Kernels() == "go" {
 		o.Logger.Warn("weights are multiplied by plain Go, which is many times slower", "model", e.info.Name,
