@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"parley/llm"
 )
 
 func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
@@ -52,6 +54,45 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	}
 	if !slices.IsSorted(told) || told[len(told)-1] > 1 || told[len(told)-1] < 0.4 {
 		t.Errorf("progress: %v", told)
+	}
+}
+
+// A noting model notes how many tokens of a sequence it reads at a time: as many as may
+// be, whatever time it takes.
+type noting struct {
+	model
+	read []int
+}
+
+func (n *noting) Enough() int      { return mostChunk }
+func (n *noting) Seen(int) float64 { return 0 }
+
+func (n *noting) Forward(steps []step) error {
+	n.read = append(n.read, len(steps[0].tokens))
+	return n.model.Forward(steps)
+}
+
+// What is measured of a prompt is what a request gets: the same chunks.
+func TestBenchReadsPromptsAsRequestsAre(t *testing.T) {
+	chunks := func(read func(e *Engine, b *benching) error) []int {
+		e := tiny{}.open(t, Options{Threads: 1})
+		n := &noting{model: e.loop.model}
+		e.loop.do(t.Context(), func() { e.loop.model = n })
+		if err := read(e, newBenching(e, BenchOptions{Prompt: 300, Generate: 1, Sequences: []int{1}})); err != nil {
+			t.Error(err)
+		}
+		e.Close()
+		return n.read
+	}
+	bench := chunks(func(e *Engine, b *benching) (err error) {
+		e.loop.do(t.Context(), func() { _, _, err = b.read(t.Context(), e.loop.model.NewCache(), 300) })
+		return err
+	})
+	request := chunks(func(e *Engine, b *benching) error {
+		return b.complete(t.Context(), b.prompt(300), 1, func(llm.Piece) bool { return true })
+	})
+	if !slices.Equal(bench, request) || len(bench) < 5 {
+		t.Errorf("a measurement reads %v, a request %v", bench, request)
 	}
 }
 

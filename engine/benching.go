@@ -21,7 +21,7 @@ type benching struct {
 }
 
 const (
-	benchChunk    = 512 // tokens that one call of Forward reads
+	benchWarm     = 128 // tokens of a prompt that is read before anything is measured
 	benchMessage  = 64  // tokens of a message of a growing chat
 	benchStep     = 8   // a step of generating counts as so many tokens of a prompt
 	benchCeilings = 256 // and the ceilings as so many
@@ -35,7 +35,7 @@ func newBenching(e *Engine, o BenchOptions) *benching {
 		Model: e.info.Name, Type: e.info.Quantisation, Bytes: e.info.Bytes, Threads: e.Threads(), Kernels: e.Kernels(), KVCache: e.model.CacheType().String(),
 		Prompt: o.Prompt, Generate: o.Generate,
 	}
-	b.total = benchCeilings + o.Sequences[len(o.Sequences)-1]*o.Prompt + len(o.Sequences)*o.Generate*benchStep
+	b.total = benchCeilings + b.warm() + o.Sequences[len(o.Sequences)-1]*o.Prompt + len(o.Sequences)*o.Generate*benchStep
 	if n := len(o.Contexts); n > 0 {
 		b.total += o.Contexts[n-1] + n*o.Generate*benchStep
 	}
@@ -70,22 +70,31 @@ func (b *benching) tokens(n int) []int32 {
 	return list
 }
 
-// read has a cache read n tokens, and gives what comes behind them.
+// warm is how many tokens are read for nothing: weights are paged in, and chunks
+// become as long as they should be.
+func (b *benching) warm() int { return min(benchWarm, b.o.Prompt) }
+
+// read has a cache read n tokens in the chunks in which a request's would be read, and
+// gives what comes behind them.
 func (b *benching) read(ctx context.Context, c cache, n int) (next int32, took time.Duration, err error) {
+	l := b.e.loop
 	tokens := b.tokens(n)
-	for at := 0; at < n; at += benchChunk {
-		end := min(at+benchChunk, n)
-		one := []step{{cache: c, tokens: tokens[at:end], want: end == n}}
+	for at := 0; at < n; {
+		now := c.Len()
+		k := share([]job{{left: n - at, cost: l.pacer.cost(l.model.Seen(now))}}, l.chunk(0, 0))[0]
+		one := []step{{cache: c, tokens: tokens[at : at+k], want: at+k == n}}
 		begun := time.Now()
 		if err = b.forward(ctx, one); err != nil {
 			return 0, 0, err
 		}
-		took += time.Since(begun)
-		if end == n {
+		lasted := time.Since(begun)
+		took += lasted
+		l.pacer.observe(false, k, float64(k)*l.model.Seen(now+k/2), lasted)
+		if at += k; at == n {
 			next = argmax(one[0].logits)
 		}
-		b.work(end - at)
-		b.tell(fmt.Sprintf("a prompt, %d of %d tokens", end, n))
+		b.work(k)
+		b.tell(fmt.Sprintf("a prompt, %d of %d tokens", at, n))
 	}
 	return next, took, nil
 }
@@ -136,8 +145,7 @@ func (b *benching) sequences(ctx context.Context) error {
 			c.Release()
 		}
 	}()
-	// Once for nothing: the weights are paged in.
-	if err := b.forward(ctx, []step{{cache: fresh(), tokens: b.tokens(1)}}); err != nil {
+	if _, _, err := b.read(ctx, fresh(), b.warm()); err != nil {
 		return err
 	}
 	caches[0].Truncate(0)

@@ -90,7 +90,7 @@ func (p *pool) vector() ([]float32, error) {
 // tokens behind the last layer, pooled as the model's file says, or else their
 // mean. An error names the prompt as OpenAI's input.
 func (e *Engine) Embed(ctx context.Context, prompts []llm.Prompt) ([][]float32, llm.Usage, error) {
-	kind, err := poolingOf(e.file, e.model.Config().Architecture)
+	kind, err := e.pooling, e.poolingErr
 	if err != nil {
 		return nil, llm.Usage{}, err
 	}

@@ -66,6 +66,9 @@ type Engine struct {
 	info  llm.Info
 	loop  *loop
 	once  sync.Once
+
+	pooling    pooling // of embeddings; the file may be gone when they are asked for
+	poolingErr error
 }
 
 var (
@@ -174,6 +177,7 @@ func (e *Engine) setUp(o Options) error {
 		slots: o.Sequences,
 		log:   o.Logger,
 	}
+	e.model.Unwanted = e.loop.unwanted
 	e.loop.guesser.off, e.loop.guesser.drafter = o.Literal, e.draft
 	one := e.model.KVBytes(contextSize)
 	e.loop.budget = o.cacheBudget(one)
@@ -186,6 +190,7 @@ func (e *Engine) setUp(o Options) error {
 		contextSize = fits
 	}
 	e.describe(o, contextSize)
+	e.pooling, e.poolingErr = poolingOf(e.file, config.Architecture)
 	o.Logger.Info("the engine inside runs it", "model", e.info.Name, "threads", e.Threads(), "kernels", e.Kernels())
 	if e.Kernels() == "go" {
 		o.Logger.Warn("weights are multiplied by plain Go, which is many times slower", "model", e.info.Name,

@@ -174,6 +174,10 @@ func (m *fakeModel) CacheUsed() int64 {
 
 func (m *fakeModel) Rewinds() bool { return !m.runs }
 
+func (m *fakeModel) Enough() int { return 1 }
+
+func (m *fakeModel) Seen(int) float64 { return 0 }
+
 func (m *fakeModel) Forward(steps []step) error {
 	if m.before != nil {
 		m.before(steps)

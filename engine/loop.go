@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"parley/internal/limits"
@@ -26,11 +28,19 @@ type model interface {
 	// can behind whole blocks, behind all that a block holds, and behind the last
 	// mostProposed tokens.
 	Rewinds() bool
+	// Enough is how many tokens, read at a time, are enough for the weights to be a
+	// small part of the work.
+	Enough() int
+	// Seen is the operations on keys and values for a token behind so many others, for
+	// each of those on weights.
+	Seen(before int) float64
 	// Forward reads the tokens of each step into its cache. Where a step wants
 	// logits, those behind its last token are set; they are valid until the
 	// next call. Where it wants all, rows are those behind each of its tokens. A
 	// step that sees is shown what its tokens make, one after the other: the
-	// logits behind each, or else its state.
+	// logits behind each, or else its state. Where nobody wants it any more
+	// (loop.unwanted) it may end with errLeft, and then caches are as long as before,
+	// but can only be released.
 	Forward(steps []step) error
 }
 
@@ -74,13 +84,14 @@ type loop struct {
 	mu      sync.Mutex
 	queue   []*sequence
 	tasks   []task
-	closed  bool
+	closed  atomic.Bool // set under mu
 	stats   Stats
 	wake    chan struct{} // capacity 1: something under mu is new
 	stopped chan struct{} // closed when the goroutine has ended
 
 	// Owned by the goroutine.
 	running  []*sequence // in the order in which they were begun
+	batch    []*sequence // in the present step
 	prefixes prefixes
 	pacer    pacer
 	guesser  guesser
@@ -141,7 +152,7 @@ func (l *loop) turn() (worked, closed bool) {
 	l.mu.Lock()
 	tasks := l.tasks
 	l.tasks = nil
-	if l.closed {
+	if l.closed.Load() {
 		queue := l.queue
 		l.queue = nil
 		l.mu.Unlock()
@@ -253,18 +264,20 @@ func (l *loop) blockBytes() int64 { return l.model.CacheBytes(blockTokens) - l.m
 // choose a token. It reports whether there was anything to do.
 func (l *loop) step() bool {
 	jobs := make([]job, len(l.running))
-	generating := 0
+	generating, streams := 0, 0.0
 	for i, s := range l.running {
 		l.open(s)
 		jobs[i] = l.job(i)
 		if !s.reading() {
 			generating++
+			streams += jobs[i].cost
 		}
 	}
-	tokens := share(jobs, l.pacer.chunk(generating))
+	chunk := l.chunk(generating, streams)
+	tokens := share(jobs, chunk)
 	var batch []*sequence
 	var steps []step
-	total, blocks, fresh, prompts := 0, 0, 0, false
+	total, seen, blocks, fresh, prompts := 0, 0.0, 0, 0, false
 	for i, s := range l.running {
 		n := tokens[i]
 		if n == 0 {
@@ -279,12 +292,16 @@ func (l *loop) step() bool {
 		steps = append(steps, step{cache: s.cache.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
 		batch = append(batch, s)
 		total += n
+		seen += float64(n) * l.model.Seen(at+n/2)
 		prompts = prompts || n > 1
 	}
 	if len(batch) == 0 {
 		return false
 	}
-	total += l.guess(batch, steps, total, prompts)
+	if !prompts {
+		chunk = 0
+	}
+	total += l.guess(batch, steps, total, chunk)
 	for i, s := range batch {
 		blocks += s.cache.blocks(len(steps[i].tokens))
 		if !s.cache.begun {
@@ -293,12 +310,19 @@ func (l *loop) step() bool {
 	}
 	l.makeRoom(blocks, fresh)
 	before := time.Now()
-	if err := l.forward(steps); err != nil {
+	l.batch = batch
+	err := l.forward(steps)
+	l.batch = nil
+	switch {
+	case errors.Is(err, errLeft):
+		l.forget(batch)
+		return true
+	case err != nil:
 		l.drop(batch, err)
 		return true
 	}
 	if took := time.Since(before); prompts {
-		l.pacer.observe(total, took)
+		l.pacer.observe(generating > 0, total, seen, took)
 	} else {
 		l.guesser.costs.observe(total, took)
 	}
@@ -313,6 +337,19 @@ func (l *loop) step() bool {
 	}
 	l.publish()
 	return true
+}
+
+// chunk is how much work on prompts the next step may do beside so many sequences that
+// generate, whose work is streams.
+func (l *loop) chunk(generating int, streams float64) float64 {
+	if generating == 0 {
+		return l.pacer.alone.chunk(stepAlone, float64(l.model.Enough()), 0)
+	}
+	limit := stepMixed
+	if costs := &l.guesser.costs; generating < len(costs.took) && costs.known(generating) {
+		limit = max(limit, stepMixedTimes*costs.took[generating])
+	}
+	return l.pacer.mixed.chunk(limit, 0, streams)
 }
 
 // mostScored is how many tokens of a text whose logits are seen are read in a
@@ -389,8 +426,9 @@ const worthWaiting = 8
 // of chats with the same system message.
 func (l *loop) job(i int) job {
 	s := l.running[i]
+	cost := l.pacer.cost(l.model.Seen(s.cache.Len()))
 	if !s.reading() || !s.cache.even() {
-		return job{left: s.left()}
+		return job{left: s.left(), cost: cost}
 	}
 	at := s.cache.Len()
 	next := s.ahead()
@@ -412,7 +450,7 @@ func (l *loop) job(i int) job {
 			soon = max(soon, n)
 		}
 	}
-	return job{left: s.left() - have, wait: soon >= have+worthWaiting}
+	return job{left: s.left() - have, cost: cost, wait: soon >= have+worthWaiting}
 }
 
 // beside reports whether a sequence has read what another one has and is in the
@@ -489,6 +527,29 @@ func (l *loop) forward(steps []step) (err error) {
 		}
 	}()
 	return l.model.Forward(steps)
+}
+
+// unwanted reports whether all those have left for whom a step is made, so that one
+// which takes long need not come to its end.
+func (l *loop) unwanted() bool {
+	if len(l.batch) == 0 {
+		return false
+	}
+	return l.closed.Load() || !slices.ContainsFunc(l.batch, func(s *sequence) bool { return !s.gone.Load() })
+}
+
+// forget ends a batch whose step was left. Of what was read before, whole blocks stay in
+// the prefix cache.
+func (l *loop) forget(batch []*sequence) {
+	for _, s := range batch {
+		s.cache.abandon()
+		s.cache = nil
+		s.guesses.draft.release()
+		if !s.gone.Load() {
+			s.fail(errClosed())
+		}
+	}
+	l.running = slices.DeleteFunc(l.running, func(s *sequence) bool { return slices.Contains(batch, s) })
 }
 
 // drop ends a batch that failed. Nothing is known of its caches any more.
@@ -577,7 +638,7 @@ func (l *loop) counts() Stats {
 func (l *loop) submit(s *sequence) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed.Load() {
 		return errClosed()
 	}
 	if s.need > l.budget {
@@ -620,7 +681,7 @@ func (l *loop) position(s *sequence) int {
 func (l *loop) do(ctx context.Context, f func()) error {
 	t := task{ctx, f, make(chan error, 1)}
 	l.mu.Lock()
-	if l.closed {
+	if l.closed.Load() {
 		l.mu.Unlock()
 		return errClosed()
 	}
@@ -653,7 +714,7 @@ func (t task) run() (err error) {
 // ended.
 func (l *loop) close() {
 	l.mu.Lock()
-	l.closed = true
+	l.closed.Store(true)
 	l.mu.Unlock()
 	l.nudge()
 	<-l.stopped

@@ -1,7 +1,5 @@
 package engine
 
-import "time"
-
 // The scheduler decides and does nothing: admit says who begins, share what
 // each reads in the next step. They have no clock, no locks and no memory.
 
@@ -22,19 +20,24 @@ func admit(waiting []int64, running, slots int, free int64) (n int) {
 
 // A job is a running sequence.
 type job struct {
-	left int  // tokens to be read before the next can be chosen; 1 while it generates
-	wait bool // it waits for another that reads the same beginning
+	left int     // tokens to be read before the next can be chosen; 1 while it generates
+	wait bool    // it waits for another that reads the same beginning
+	cost float64 // work to read one of them, at least 1: that of a token that sees no others
 }
 
 // share gives how many tokens each job, in the order in which they were begun,
 // reads in the next step.
 //
-//  1. Every sequence that generates takes part in every step.
-//  2. Prompts are read beside them, at most chunk tokens of them in one step.
-//     Half of that is for the oldest, so that it ends; half for the one with
-//     the least to read, so that a short prompt need not wait for a long one.
-//     What is left over goes to the others in order.
-func share(jobs []job, chunk int) []int {
+//  1. Every sequence that generates takes part in every step: none waits for
+//     longer than one.
+//  2. Prompts are read beside them, with as much work as chunk at most, though one
+//     token of the oldest and one of the shortest at least. Half of it is for the
+//     oldest: no prompt takes longer than twice the time of all that came before it.
+//     Half is for the one with the least to read: a short prompt behind a long one has
+//     its first token in about twice the time that it would take alone. Of equal ones
+//     the oldest is both, since the first would end later if they took turns, and the
+//     last no sooner. What is left over goes to the others in order.
+func share(jobs []job, chunk float64) []int {
 	tokens := make([]int, len(jobs))
 	oldest, shortest := -1, -1
 	for i, j := range jobs {
@@ -51,13 +54,18 @@ func share(jobs []job, chunk int) []int {
 	if oldest < 0 {
 		return tokens
 	}
-	left := max(1, chunk)
-	give := func(i, n int) {
-		n = min(n, left, jobs[i].left-tokens[i])
-		tokens[i] += n
-		left -= n
+	least := jobs[oldest].cost
+	if shortest != oldest {
+		least += jobs[shortest].cost
 	}
-	give(oldest, (left+1)/2)
+	left := max(least, chunk)
+	give := func(i int, work float64) {
+		const rounded = 1e-9
+		n := min(int((min(work, left)+rounded)/jobs[i].cost), jobs[i].left-tokens[i])
+		tokens[i] += n
+		left -= float64(n) * jobs[i].cost
+	}
+	give(oldest, max(jobs[oldest].cost, min((left+1)/2, left-least+jobs[oldest].cost)))
 	give(shortest, left)
 	for i, j := range jobs {
 		if !j.wait {
@@ -65,64 +73,4 @@ func share(jobs []job, chunk int) []int {
 		}
 	}
 	return tokens
-}
-
-// Steps should take so long at most: a request that is cancelled ends with the
-// step, and a sequence that generates says something new after each.
-const (
-	stepAlone = 150 * time.Millisecond // nobody is generating
-	stepMixed = 75 * time.Millisecond  // prompts are read while others generate
-)
-
-const (
-	leastChunk = 4 // reading the weights for one token costs nearly as much
-	tile       = 8 // weights that were read are used for so many tokens at once
-	mostChunk  = 2048
-)
-
-// A pacer chooses the size of chunks so that steps take as long as they
-// should. It learns what a token costs from the steps before.
-type pacer struct {
-	perToken time.Duration // 0: not known
-	proven   int           // the tokens of the last full step
-	asked    int           // what it should have, after the last call of chunk
-}
-
-// chunk is how many tokens of prompts the next step may read beside those of so
-// many sequences that generate.
-func (p *pacer) chunk(generating int) int {
-	n := max(leastChunk, p.next(generating > 0)-generating)
-	p.asked = n + generating
-	return n
-}
-
-func (p *pacer) next(mixed bool) int {
-	if p.perToken == 0 {
-		return leastChunk
-	}
-	limit := stepAlone
-	if mixed {
-		limit = stepMixed
-	}
-	n := int(limit / p.perToken)
-	if n >= 2*tile {
-		n -= n % tile
-	}
-	return min(n, 2*p.proven, mostChunk)
-}
-
-// observe learns from a step that read so many tokens, some of them of
-// prompts. What a token costs in a step much smaller than allowed, such as the
-// end of a prompt, says little about a full one.
-func (p *pacer) observe(tokens int, took time.Duration) {
-	if tokens < p.asked/2 {
-		return
-	}
-	cost := max(1, took/time.Duration(tokens))
-	if p.perToken == 0 {
-		p.perToken = cost
-	} else {
-		p.perToken = max(1, (p.perToken*3+cost)/4)
-	}
-	p.proven = max(tokens, leastChunk)
 }

@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
-	"time"
 )
 
 func TestAdmit(t *testing.T) {
@@ -32,12 +31,13 @@ func TestAdmit(t *testing.T) {
 }
 
 func TestShare(t *testing.T) {
-	w := func(left int) job { return job{left: left, wait: true} }
-	j := func(left int) job { return job{left: left} }
+	w := func(left int) job { return job{left: left, wait: true, cost: 1} }
+	j := func(left int) job { return job{left: left, cost: 1} }
+	d := func(left int) job { return job{left: left, cost: 5} } // behind a long context
 	cases := []struct {
 		name  string
 		jobs  []job
-		chunk int
+		chunk float64
 		want  []int
 	}{
 		{"nothing", nil, 8, []int{}},
@@ -53,6 +53,12 @@ func TestShare(t *testing.T) {
 		{"one waits for another", []job{j(20), w(10)}, 8, []int{8, 0}},
 		{"one waits, another need not", []job{j(20), w(10), j(15)}, 8, []int{4, 0, 4}},
 		{"a chunk of nothing still goes on", []job{j(20)}, 0, []int{1}},
+		{"a long context costs more", []job{d(100), j(1)}, 12, []int{2, 1}},
+		{"half of the work, not of the tokens", []job{d(100), j(50)}, 20, []int{2, 10}},
+		{"one token of a long context is too much", []job{d(100)}, 4, []int{1}},
+		{"neither stops the other", []job{d(100), j(50)}, 4, []int{1, 1}},
+		{"what the oldest cannot use", []job{d(100), j(50)}, 8, []int{1, 3}},
+		{"the shortest sees much", []job{j(100), d(50)}, 8, []int{3, 1}},
 	}
 	for _, c := range cases {
 		if got := share(c.jobs, c.chunk); !slices.Equal(got, c.want) {
@@ -67,12 +73,14 @@ func TestShareKeepsItsRules(t *testing.T) {
 		jobs := make([]job, r.IntN(9))
 		for k := range jobs {
 			jobs[k].left = 1 + r.IntN(1+r.IntN(60))
+			jobs[k].cost = 1 + float64(r.IntN(3))*r.Float64()*5
 			jobs[k].wait = k > 0 && jobs[k].left > 1 && r.IntN(4) == 0
 		}
-		chunk := 1 + r.IntN(40)
+		chunk := 40 * r.Float64()
 		tokens := share(jobs, chunk)
 		name := fmt.Sprint(jobs, chunk, tokens)
-		prompts, open := 0, 0
+		work, open, least, dearest := 0.0, 0.0, 0.0, 0.0
+		oldest, shortest := -1, -1
 		for k, j := range jobs {
 			switch n := tokens[k]; {
 			case n < 0 || n > j.left:
@@ -82,12 +90,28 @@ func TestShareKeepsItsRules(t *testing.T) {
 			case j.left == 1 && n != 1:
 				t.Fatal("one that generates rests: ", name)
 			case j.left > 1 && !j.wait:
-				prompts += n
-				open += j.left
+				work += float64(n) * j.cost
+				open += float64(j.left) * j.cost
+				dearest = max(dearest, j.cost)
+				if oldest < 0 {
+					oldest, shortest = k, k
+				} else if j.left < jobs[shortest].left {
+					shortest = k
+				}
 			}
 		}
-		if want := min(chunk, open); prompts != want {
-			t.Fatal("tokens of prompts, want ", want, ": ", name)
+		if oldest < 0 {
+			continue
+		}
+		if tokens[oldest] < 1 || tokens[shortest] < 1 {
+			t.Fatal("one is stopped: ", name)
+		}
+		if least = jobs[oldest].cost; oldest != shortest {
+			least += jobs[shortest].cost
+		}
+		const rounded = 1e-6
+		if most := max(chunk, least); work > most+rounded || work < min(open, most-dearest)-rounded {
+			t.Fatal("work ", work, " of ", most, ": ", name)
 		}
 	}
 }
@@ -110,7 +134,7 @@ func TestEveryPromptIsReadInTime(t *testing.T) {
 		}
 		jobs := make([]job, len(running))
 		for i, p := range running {
-			jobs[i] = job{left: p.left}
+			jobs[i] = job{left: p.left, cost: 1}
 		}
 		for i, n := range share(jobs, chunk) {
 			p := &running[i]
@@ -120,57 +144,5 @@ func TestEveryPromptIsReadInTime(t *testing.T) {
 			}
 		}
 		running = slices.DeleteFunc(running, func(p prompt) bool { return p.left == 0 })
-	}
-}
-
-// A machine that takes a fixed time to read the weights and some for each
-// token: steps must come to take as long as they should, and never much longer.
-func TestPacerFindsTheChunkForTheMachine(t *testing.T) {
-	for _, m := range []struct{ weights, token time.Duration }{
-		{100 * time.Microsecond, 20 * time.Microsecond},
-		{20 * time.Millisecond, 2 * time.Millisecond},
-		{20 * time.Millisecond, 7 * time.Millisecond},
-		{time.Nanosecond, 0},
-	} {
-		var p pacer
-		cost := func(n int) time.Duration { return m.weights + time.Duration(n)*m.token }
-		var took time.Duration
-		for i := range 60 {
-			n := p.chunk(0)
-			took = cost(n)
-			if i > 0 && took > 250*time.Millisecond {
-				t.Errorf("%v: step %d of %d tokens takes %v", m, i, n, took)
-			}
-			p.observe(n, took)
-		}
-		if n := p.chunk(0); n < mostChunk && (took < stepAlone*6/10 || took > stepAlone*12/10) {
-			t.Errorf("%v: in the end %d tokens take %v", m, n, took)
-		}
-		for _, streams := range []int{1, 8, 64} {
-			var took time.Duration
-			n := 0
-			for range 60 {
-				n = p.chunk(streams)
-				took = cost(n + streams)
-				p.observe(n+streams, took)
-			}
-			if took > stepMixed*12/10 && n > leastChunk {
-				t.Errorf("%v: beside %d streams %d tokens, %v", m, streams, n, took)
-			}
-		}
-		for range 60 {
-			n := p.chunk(0)
-			p.observe(n, cost(n))
-		}
-		n := p.chunk(0)
-		p.observe(2, cost(2)) // the end of a prompt
-		if p.chunk(0) != n {
-			t.Errorf("%v: after a small step %d tokens, before %d", m, p.chunk(0), n)
-		}
-	}
-	var p pacer
-	p.observe(8, 10*time.Second)
-	if n := p.chunk(0); n != leastChunk {
-		t.Errorf("a very slow machine reads %d tokens in a step", n)
 	}
 }

@@ -23,6 +23,7 @@ import (
 const (
 	mostProposed = 16 // tokens proposed for one sequence
 	mostGuessed  = 32 // proposed tokens that a step reads
+	guessedPart  = 4  // beside prompts they are a part of the work on these: others wait for the step
 
 	_ = uint(transformer.Rewinds - mostProposed) // all of them can be taken back
 )
@@ -251,9 +252,9 @@ type guesser struct {
 }
 
 // guess adds proposed tokens to the steps of sequences that generate, and gives
-// how many. base is how many tokens the steps have, mixed says that some are of
-// prompts.
-func (l *loop) guess(batch []*sequence, steps []step, base int, mixed bool) (added int) {
+// how many. base is how many tokens the steps have, beside the work that they do on
+// prompts; 0: there are none.
+func (l *loop) guess(batch []*sequence, steps []step, base int, beside float64) (added int) {
 	g := &l.guesser
 	if g.off {
 		return 0
@@ -275,7 +276,12 @@ func (l *loop) guess(batch []*sequence, steps []step, base int, mixed bool) (add
 	if !any {
 		return 0
 	}
-	widths := g.widths(offers, base, mixed, l.pacer.perToken)
+	if beside > 0 {
+		for j := range offers {
+			offers[j].most = min(offers[j].most, int(beside/guessedPart)/len(offers))
+		}
+	}
+	widths := g.widths(offers, base, beside > 0, l.pacer.mixed.perToken)
 	g.draft(batch, of, offers, widths, l.log)
 	for j, n := range widths {
 		s, st := batch[of[j]], &steps[of[j]]

@@ -15,6 +15,7 @@ type transformerModel struct {
 func (m *transformerModel) NewCache() cache             { return &kvCache{m.NewKV()} }
 func (m *transformerModel) CacheBytes(tokens int) int64 { return m.KVBytes(tokens) }
 func (m *transformerModel) CacheUsed() int64            { return m.KVUsed() }
+func (m *transformerModel) Enough() int                 { return m.EnoughTokens() }
 
 func (m *transformerModel) Forward(steps []step) error {
 	m.steps = m.steps[:0]
@@ -56,6 +57,9 @@ func (m *transformerModel) Forward(steps []step) error {
 	}
 	return nil
 }
+
+// errLeft is what Forward says when nobody wanted it to go on.
+var errLeft = transformer.ErrLeft
 
 type kvCache struct{ *transformer.KV }
 

@@ -31,8 +31,9 @@ func (*benchCmd) Help() string {
 	return `First the ceilings: the bandwidth of memory, which bounds how fast tokens are
 generated, since each step reads all weights; and the arithmetic of the instructions
 that were chosen, which bounds how fast prompts are read. Then the model: reading a
-prompt, generating for several at a time and behind long contexts, and how long the
-first token of each turn of a chat takes.
+prompt, in the pieces in which a server reads those of requests; generating for several
+at a time and behind long contexts; and how long the first token of each turn of a chat
+takes.
 
 Example:
 

@@ -2,15 +2,18 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"parley/chat"
 	"parley/internal/limits"
@@ -263,6 +266,50 @@ func TestErrorsOfModelsGetTheirStatus(t *testing.T) {
 		}
 		if (rec.Header().Get("Retry-After") != "") != (c.status == 503) {
 			t.Errorf("%v: Retry-After %q", c.err, rec.Header().Get("Retry-After"))
+		}
+	}
+}
+
+// A refusing model or responder accepts nothing.
+type refusing struct{ err error }
+
+func (r refusing) Respond(context.Context, chat.Conversation, llm.Params) iter.Seq2[chat.Event, error] {
+	return func(yield func(chat.Event, error) bool) { yield(nil, r.err) }
+}
+
+type refusingModel struct{ err error }
+
+func (r refusingModel) Complete(context.Context, llm.Prompt, llm.Params) iter.Seq2[llm.Piece, error] {
+	return func(yield func(llm.Piece, error) bool) { yield(llm.Piece{}, r.err) }
+}
+
+// A model whose queue is full, or which was unloaded in between, says so before anything
+// of an answer, streamed or not: with a status and a time to come again.
+func TestAFullModelSaysWhenToComeAgain(t *testing.T) {
+	for _, busy := range []struct {
+		err   error
+		after string
+	}{
+		{&llm.Error{Code: llm.Overloaded, Message: "4096 requests are waiting for this model already", Hint: "try again later"}, "1"},
+		{&llm.Error{Code: llm.Unavailable, Message: "the model is being shut down", Hint: "try again later", Err: &llm.BusyError{RetryAfter: 7 * time.Second}}, "7"},
+	} {
+		s := New(one("tiny", refusing{busy.err}, refusingModel{busy.err}), Options{})
+		for path, body := range map[string]string{
+			"/v1/chat/completions": `{"messages":[{"role":"user","content":"a"}],STREAM}`, "/v1/completions": `{"prompt":"a",STREAM}`,
+			"/v1/responses": `{"input":"a",STREAM}`, "/v1/messages": `{"max_tokens":9,"messages":[{"role":"user","content":"a"}],STREAM}`,
+			"/api/chat": `{"messages":[{"role":"user","content":"a"}],STREAM}`, "/api/generate": `{"prompt":"a",STREAM}`, "/completion": `{"prompt":"a",STREAM}`,
+		} {
+			for _, stream := range []string{`"stream":true`, `"stream":false`} {
+				body := strings.Replace(body, "STREAM", `"model":"tiny",`+stream, 1)
+				rec := serve(s, "POST", path, body)
+				want := 503
+				if path == "/v1/messages" {
+					want = 529 // Anthropic's own
+				}
+				if rec.Code != want || rec.Header().Get("Retry-After") != busy.after {
+					t.Errorf("%s, %s: %d, Retry-After %q, %s", path, stream, rec.Code, rec.Header().Get("Retry-After"), rec.Body)
+				}
+			}
 		}
 	}
 }

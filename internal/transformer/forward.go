@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 
@@ -87,7 +88,8 @@ type headWork struct {
 // by step and then by token: logits of Vocab floats, states of Dim. They belong to the
 // model and are valid until the next Forward. A token that the model does not
 // have, a sequence longer than its context, or one KV in two steps is an error,
-// and then nothing was done.
+// and then nothing was done. Once m.Unwanted reports true it ends soon with ErrLeft: every
+// KV is as long as before, but can only be released.
 func (m *Model) Forward(steps []Step) ([][]float32, error) {
 	logits, states, err := m.check(steps)
 	if err != nil {
@@ -113,12 +115,14 @@ func (m *Model) Forward(steps []Step) ([][]float32, error) {
 				w.results = append(w.results, w.states[states*dim:][:dim])
 				states++
 			}
-			if w.rows = append(w.rows, r); len(w.rows) == m.batchTokens {
-				m.batch()
+			if w.rows = append(w.rows, r); len(w.rows) == m.batchTokens && !m.batch() {
+				return nil, ErrLeft
 			}
 		}
 	}
-	m.batch()
+	if !m.batch() {
+		return nil, ErrLeft
+	}
 	for _, s := range steps {
 		s.KV.length += len(s.Tokens)
 		s.KV.forgetColumns()
@@ -157,11 +161,15 @@ func (m *Model) check(steps []Step) (logits, states int, err error) {
 	return logits, states, nil
 }
 
-// batch computes the rows that were collected, and empties them.
-func (m *Model) batch() {
+// ErrLeft is the error of a call of Forward that nobody wanted any more.
+var ErrLeft = errors.New("transformer: left before its end")
+
+// batch computes the rows that were collected, and empties them. It reports whether it
+// came to the end: not if nobody wants that any more.
+func (m *Model) batch() bool {
 	w, n := &m.work, len(m.work.rows)
 	if n == 0 {
-		return
+		return true
 	}
 	dim := m.config.Dim
 	w.x, w.xn, w.y = grown(w.x, n*dim), grown(w.xn, n*dim), grown(w.y, n*dim)
@@ -179,6 +187,9 @@ func (m *Model) batch() {
 	}
 	w.cutPieces()
 	for i := range m.layers {
+		if m.Unwanted != nil && m.Unwanted() {
+			return false
+		}
 		l := &m.layers[i]
 		m.normalise(l.attnNorm, n)
 		if l.convolution != nil {
@@ -209,6 +220,7 @@ func (m *Model) batch() {
 	}
 	m.results()
 	w.rows = w.rows[:0]
+	return true
 }
 
 // cutPieces keeps tokens together whose keys lie in the same lines of memory, so that

@@ -21,6 +21,9 @@ type Options struct {
 // A Model is the weights of one file, ready to compute. Its methods are for one
 // goroutine at a time, except those of Config and BytesPerToken.
 type Model struct {
+	// Unwanted, if set, is asked now and then whether nobody wants what Forward makes.
+	Unwanted func() bool
+
 	config Config
 	pool   *kernel.Pool
 	single *kernel.Pool // of one thread, for products within a Run
