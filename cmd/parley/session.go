@@ -199,9 +199,12 @@ func (c *sessionImportCmd) Run(a *app) (err error) {
 		if err != nil {
 			return err
 		}
-		x, err := s.Import(context.Background(), data)
+		x, report, err := s.Import(context.Background(), data)
 		if err != nil {
 			return &userError{Message: path + ": " + sentence(err), Hint: llm.AsError(err).Hint, Err: err}
+		}
+		for _, n := range report {
+			fmt.Fprintf(a.stderr, "%s: left out %s: %s\n", path, n.Value, n.Detail)
 		}
 		fmt.Fprintln(a.stdout, x.ID)
 	}

@@ -670,10 +670,11 @@ func (s *Server) importSession(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	x, err := c.Import(r.Context(), data)
+	x, report, err := c.Import(r.Context(), data)
 	if err != nil {
 		return err
 	}
+	setReport(w.Header(), report)
 	return c.answer(w, r, http.StatusCreated, x.ID)
 }
 

@@ -161,7 +161,7 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 	}
 	other := on(t, m, session.New{})
 	for name, data := range map[string][]byte{"parley": file, "messages": messages} {
-		x, err := other.Import(ctx, data)
+		x, _, err := other.Import(ctx, data)
 		if err != nil {
 			t.Fatal(name, err)
 		}
@@ -199,11 +199,11 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 		"a place within a bit": {`"at":4,`, `"at":99,`},
 		"an unknown type":      {`"mime":"image/png"`, `"mime":"text/html"`},
 	} {
-		if _, err := other.Import(ctx, []byte(strings.Replace(string(file), bad[0], bad[1], 1))); llm.AsError(err).Code != llm.Unreadable {
+		if _, _, err := other.Import(ctx, []byte(strings.Replace(string(file), bad[0], bad[1], 1))); llm.AsError(err).Code != llm.Unreadable {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	x, err := other.Import(ctx, []byte(`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/cat.png"}},{"type":"image_url","image_url":"http://b.example"},"?"]},{"role":"assistant","content":null}]}`))
+	x, _, err := other.Import(ctx, []byte(`{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://a.example/cat.png"}},{"type":"image_url","image_url":"http://b.example"},"?"]},{"role":"assistant","content":null}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestPicturesAreExportedAndImported(t *testing.T) {
 		t.Errorf("it is %+v", talk)
 	}
 	for _, bad := range []string{`[{"type":"image_url"}, {"type":"image_url","image_url":7}]`, `[{"image_url":{"url":"data:text/html;base64,eA=="}}]`, `[{"input_audio":{}}]`, `[7]`} {
-		if _, err := other.Import(ctx, []byte(`{"messages":[{"role":"user","content":`+bad+`}]}`)); err == nil {
+		if _, _, err := other.Import(ctx, []byte(`{"messages":[{"role":"user","content":`+bad+`}]}`)); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
 	}

@@ -295,7 +295,7 @@ func TestATalkOfACompanyIsSillyTavernsGroupChat(t *testing.T) {
 		t.Fatalf("%v\n%s", err, data)
 	}
 	data = append(data, `{"name":"Eve","is_user":false,"mes":"I am not here.","original_avatar":"Eve.png"}`...)
-	x, err := st.Import(t.Context(), data)
+	x, _, err := st.Import(t.Context(), data)
 	if err != nil {
 		t.Fatal(err)
 	}

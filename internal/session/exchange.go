@@ -17,8 +17,8 @@ import (
 // A Format is how a talk is written to a file.
 type Format string
 
-// The formats. All but FormatMarkdown can be read, too, and only FormatParley
-// has everything in it.
+// The formats. All can be read, too, and only FormatParley has everything in
+// it.
 const (
 	FormatParley      Format = "parley"      // an Archive, in JSON
 	FormatSillyTavern Format = "sillytavern" // SillyTavern's chats, in lines of JSON
@@ -110,15 +110,16 @@ func toMessages(t *Tree, files []Media) []byte {
 }
 
 // Import makes a session of a file in any of the formats that can be read,
-// which its content tells apart.
-func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
+// which its content tells apart. The report says what of a damaged file was
+// left out ("left_out").
+func (s *Sessions) Import(ctx context.Context, data []byte) (Session, llm.Report, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
 	t := NewTree(Session{}, nil)
 	t.Session.Revision = 1
 	r := reader{tree: t, now: s.now()}
 	err := r.read(data)
 	if err != nil {
-		return Session{}, err
+		return Session{}, nil, err
 	}
 	x := &t.Session
 	x.ID, x.ExternalID, x.Updated, x.Deleted = s.newID(), "", r.now, nil
@@ -155,12 +156,12 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 	}
 	if len(r.speakers) > 1 {
 		if v.Characters, err = s.called(ctx, r.speakers); err != nil {
-			return Session{}, err
+			return Session{}, nil, err
 		}
 	} else if r.char != "" {
 		here, err := s.called(ctx, []string{r.char})
 		if err != nil {
-			return Session{}, err
+			return Session{}, nil, err
 		}
 		for _, m := range here {
 			v.Character = m.ID
@@ -175,15 +176,15 @@ func (s *Sessions) Import(ctx context.Context, data []byte) (Session, error) {
 		}
 	}
 	if err := limits.SessionMessages.CheckInt(len(t.Nodes)); err != nil {
-		return Session{}, llm.Errorf(llm.Invalid, "", "the file's messages: %v", err)
+		return Session{}, nil, llm.Errorf(llm.Invalid, "", "the file's messages: %v", err)
 	}
 	if err := (New{Title: x.Title, Tags: x.Tags, Settings: x.Now()}).check(); err != nil {
-		return Session{}, err
+		return Session{}, nil, err
 	}
 	if err := s.store.Commit(context.WithoutCancel(ctx), t.Change()); err != nil {
-		return Session{}, err
+		return Session{}, nil, err
 	}
-	return *x, nil
+	return *x, r.report, nil
 }
 
 // called finds characters by what they are called; those that are not here are
@@ -204,12 +205,15 @@ func (s *Sessions) called(ctx context.Context, names []string) (all []Member, er
 }
 
 var noTalk = &llm.Error{Code: llm.Unreadable, Message: "the file holds no talk",
-	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui, messages as OpenAI's clients send them or a conversation of llama.cpp's page"}
+	Hint: "it must be an export of Parley, a chat of SillyTavern (lines of JSON), a history of text-generation-webui, messages as OpenAI's clients send them, a conversation of llama.cpp's page, or Markdown in which headings or bold words say who speaks (User, Assistant)"}
 
 // read tells the formats apart.
 func (r *reader) read(data []byte) error {
 	if IsWhole(data) {
 		return &llm.Error{Code: llm.Unreadable, Message: "the file is the archive of a whole server", Hint: "POST /parley/v1/import takes it, or parley session import"}
+	}
+	if first := bytes.TrimSpace(data); len(first) > 0 && first[0] != '{' && first[0] != '[' {
+		return r.markdown(data)
 	}
 	if llamaLines(bytes.TrimSpace(data)) {
 		return r.llama(data)

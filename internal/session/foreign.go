@@ -24,6 +24,7 @@ type reader struct {
 
 	char     string   // who speaks first for the model, by name
 	speakers []string // who of a group speaks, by name
+	report   llm.Report
 	meta     stMetadata
 }
 
@@ -104,31 +105,51 @@ func metadata(v Settings) (m stMetadata) {
 // line.
 const unset = "unused"
 
+// sillyTavern reads lines of JSON. One that is damaged, as the last of a file
+// that was cut off, is left out, and those behind it are read.
 func (r *reader) sillyTavern(data []byte) error {
-	number := 0
-	for line := range bytes.Lines(data) {
+	begun, number, damaged := false, 0, 0
+	for len(data) > 0 {
+		line, rest, _ := bytes.Cut(data, []byte("\n"))
+		data, number = rest, number+1
 		if line = bytes.TrimSpace(line); len(line) == 0 {
 			continue
 		}
-		if number++; number == 1 {
+		if !begun {
 			if err := r.stHead(line); err != nil {
 				return err
 			}
+			begun = true
 			continue
 		}
 		var m stLine
-		if _, err := wire.Parse(line); err != nil {
-			return llm.Errorf(llm.Unreadable, fmt.Sprintf("line %d", number), "this is no JSON: the file may have been cut off")
+		_, err := wire.Parse(line)
+		if err == nil {
+			err = json.Unmarshal(line, &m)
 		}
-		if err := json.Unmarshal(line, &m); err != nil {
-			return &llm.Error{Code: llm.Unreadable, Field: fmt.Sprintf("line %d", number), Message: "this is no message", Err: err}
+		switch {
+		case err == nil:
+			if err := r.stMessage(m); err != nil {
+				return err
+			}
+		case damaged < mostDamaged:
+			r.report.Add("left_out", fmt.Sprintf("line %d", number), "the line is no message: the file may be damaged there")
+			fallthrough
+		default:
+			damaged++
 		}
-		if err := r.stMessage(m); err != nil {
-			return err
-		}
+	}
+	if damaged > mostDamaged {
+		r.report.Add("left_out", fmt.Sprintf("%d lines more", damaged-mostDamaged), "they are no messages, too")
+	}
+	if damaged > 0 && len(r.tree.Nodes) == 0 {
+		return noTalk
 	}
 	return nil
 }
+
+// mostDamaged is how many damaged lines a report names.
+const mostDamaged = 20
 
 func (r *reader) stHead(line []byte) error {
 	var head stLine

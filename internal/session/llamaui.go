@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"parley/chat"
@@ -209,20 +208,4 @@ func toLlama(t *Tree) []byte {
 		put(llamaLine{Type: "message", Message: m})
 	}
 	return b.Bytes()
-}
-
-// toMarkdown writes the talk up to the head for people.
-func toMarkdown(t *Tree, user string) []byte {
-	plain := strings.NewReplacer(`\`, `\\`, "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "<", `\<`, "#", `\#`)
-	line := func(s string) string { return plain.Replace(strings.Join(strings.Fields(s), " ")) }
-	var b strings.Builder
-	fmt.Fprintf(&b, "# %s\n", line(cmp.Or(t.Session.Title, "Talk")))
-	for _, m := range t.Messages(t.Session.Head, t.Session.Revision) {
-		who := m.Author.Name
-		if who == "" {
-			who = map[chat.Role]string{chat.User: cmp.Or(user, "User"), chat.Assistant: "Assistant", chat.System: "System"}[m.Role]
-		}
-		fmt.Fprintf(&b, "\n## %s\n\n%s\n", line(who), strings.TrimSpace(m.Marked()))
-	}
-	return []byte(b.String())
 }

@@ -282,7 +282,7 @@ func TestEachBranchHasItsSummary(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := st.Import(t.Context(), archive)
+	again, _, err := st.Import(t.Context(), archive)
 	if err != nil {
 		t.Fatal(err)
 	}

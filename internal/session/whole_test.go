@@ -173,7 +173,7 @@ func TestAnArchiveThatIsNotWholeIsRefused(t *testing.T) {
 			t.Errorf("after %s there is\n%s", name, whole(t, st))
 		}
 	}
-	if _, err := empty(t).Import(t.Context(), []byte(archive)); err == nil || !strings.Contains(llm.AsError(err).Hint, "/parley/v1/import") {
+	if _, _, err := empty(t).Import(t.Context(), []byte(archive)); err == nil || !strings.Contains(llm.AsError(err).Hint, "/parley/v1/import") {
 		t.Errorf("as a single talk: %v", err)
 	}
 	if _, err := empty(t).ImportAll(t.Context(), io.MultiReader(strings.NewReader(head), broken{})); err == nil || !strings.Contains(err.Error(), "torn") {
