@@ -66,7 +66,7 @@ type BenchSequences struct {
 }
 
 // BenchContext is how fast sequences are behind so many tokens each. Of a long context
-// the last 512 tokens and what makes up a block are read; the keys and values before them are
+// the last 256 tokens and what makes up a block are read; the keys and values before them are
 // copies, each in memory of its own, since reading does not depend on what they are.
 type BenchContext struct {
 	Context    int     `json:"context"`

@@ -22,6 +22,7 @@ type benching struct {
 
 const (
 	benchChunk    = 512 // tokens that one call of Forward reads
+	benchBehind   = 256 // tokens that are read behind a context
 	benchMessage  = 64  // tokens of a message of a growing chat
 	benchStep     = 8   // a step of generating counts as so many tokens of a prompt
 	benchCeilings = 256 // and the ceilings as so many
@@ -39,7 +40,7 @@ func newBenching(e *Engine, o BenchOptions) *benching {
 	for range o.behind() {
 		at := 0
 		for _, n := range o.Contexts {
-			b.total += min(n-at, benchChunk) + o.Generate*benchStep
+			b.total += min(n-at, benchBehind) + o.Generate*benchStep
 			at = n
 		}
 	}
@@ -200,7 +201,7 @@ func (b *benching) behind(ctx context.Context, sequences int) error {
 		next := make([]int32, sequences)
 		var row BenchContext
 		for i, c := range caches {
-			read := benchChunk
+			read := benchBehind
 			if i > 0 {
 				read = 1
 			}

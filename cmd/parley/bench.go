@@ -33,7 +33,8 @@ func (*benchCmd) Help() string {
 generated, since each step reads all weights; and the arithmetic of the instructions
 that were chosen, which bounds how fast prompts are read. Then the model: reading a
 prompt, generating for several at a time and behind long contexts, and how long the
-first token of each turn of a chat takes.
+first token of each turn of a chat takes. Of a long context the last 256 tokens are
+read; what the cache holds before them are copies, which take as long to go through.
 
 Example:
 
@@ -126,14 +127,14 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 	w.Flush()
 
 	if len(r.Contexts) > 0 {
-		row("\nCONTEXT\tAT A TIME\tTOKENS/S\tOF THE CEILING\tCACHE READ\tPROMPT TOKENS/S")
+		row("\nCONTEXT\tAT A TIME\tTOKENS/S\tOF THE CEILING\tPROMPT TOKENS/S\tCACHE READ")
 	}
 	for _, c := range r.Contexts {
 		read := ""
 		if c.CacheGBPS > 0 {
 			read = fmt.Sprintf("%.1f GB/s", c.CacheGBPS)
 		}
-		row("%s\t%d\t%s\t%s\t%s\t%s", count(int64(c.Context)), c.Sequences, rate(c.DecodeTPS), percent(c.DecodeTPS, c.CeilingTPS), read, rate(c.PrefillTPS))
+		row("%s\t%d\t%s\t%s\t%s\t%s", count(int64(c.Context)), c.Sequences, rate(c.DecodeTPS), percent(c.DecodeTPS, c.CeilingTPS), rate(c.PrefillTPS), read)
 	}
 	w.Flush()
 

@@ -111,7 +111,7 @@ func streams(all []engine.BenchResult) (lines []line) {
 func label(r engine.BenchResult) string {
 	s := r.Type + ", " + r.Kernels
 	if r.KVCache != "" && r.KVCache != "f16" {
-		s += ", keys in " + r.KVCache
+		s += ", cache " + r.KVCache
 	}
 	return s
 }
@@ -146,7 +146,7 @@ func draw(all []engine.BenchResult) (string, error) {
 	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
 	s.WriteString(style)
 	fmt.Fprintf(&s, `<rect class="paper" width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
-	panel(&s, 0, "one stream: ms a token", "tokens of context", a)
+	panel(&s, 0, "ms a token of all streams behind a context", "tokens of context", a)
 	panel(&s, half, "ms a token of all streams together", "streams at a time", b)
 	s.WriteString("</svg>\n")
 	return s.String(), nil

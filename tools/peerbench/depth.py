@@ -5,8 +5,8 @@ usage: depth.py PARLEY BINS MODEL.gguf CONTEXT,CONTEXT… [-n 16] [-c 1] [-k f16
 
 BINS is a folder with llama.cpp's libllama and its backends (node-llama-cpp ships one); the model is one whose layers all
 see everything, such as llama. Neither reads the whole context, since what keys and values are does not change how
-long they take: parley bench fills its cache with copies, and llama.cpp is given the state of 512 tokens as often
-as it takes to make up the context. Both read the last 512 tokens and generate behind them, c sequences at a time, with
+long they take: parley bench fills its cache with copies, and llama.cpp is given the state of 256 tokens as often
+as it takes to make up the context. Both read the last 256 tokens and generate behind them, c sequences at a time, with
 keys and values stored as k says; llama.cpp with flash attention, which is what it chooses.
 """
 import argparse
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 
-READ = 512  # tokens, as parley bench
+READ = 256  # tokens, as parley bench
 TYPES = {"f16": 1, "q8_0": 8}
 
 
