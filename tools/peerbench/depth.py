@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Parley beside llama.cpp behind long contexts, turn by turn; prints a table in Markdown.
 
-usage: depth.py PARLEY BINS MODEL.gguf CONTEXT,CONTEXT… [-n 16] [-c 1] [-k f16] [-t 2] [-r 1]
+usage: depth.py PARLEY BINS MODEL.gguf CONTEXT,CONTEXT… [-n 16] [-c 1] [-k f16] [-t 2] [--json FILE]
 
 BINS is a folder with llama.cpp's libllama and its backends (node-llama-cpp ships one); the model is one whose layers all
 see everything, such as llama. Neither reads the whole context, since what keys and values are does not change how
@@ -173,12 +173,16 @@ def main():
     parser.add_argument("-c", type=int, default=1, help="sequences at a time")
     parser.add_argument("-k", default="f16", choices=list(TYPES), help="how keys and values are stored")
     parser.add_argument("-t", type=int, default=2, help="threads")
+    parser.add_argument("--json", help="a file for what parley bench said")
     args = parser.parse_args()
     contexts = [int(n) for n in args.contexts.split(",")]
     if args.parley == "-":  # a process of its own for llama.cpp
         theirs(args.bins, args.model, contexts, args.n, args.c, args.k, args.t)
         return
     a = ours(args.parley, args.model, contexts, args.n, args.c, args.k, args.t)
+    if args.json:
+        with open(args.json, "w") as f:
+            json.dump(a, f)
     out = subprocess.run([sys.executable, __file__, "-"] + sys.argv[2:], check=True, stdout=subprocess.PIPE, text=True).stdout
     b = [json.loads(line) for line in out.splitlines()]
     print("| model | keys, values | streams | context | ceiling | Parley decode | llama.cpp decode | ratio | cache GB/s | Parley prompt | llama.cpp prompt | ratio |")
