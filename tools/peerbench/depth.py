@@ -3,7 +3,7 @@
 
 usage: depth.py PARLEY BINS MODEL.gguf CONTEXT,CONTEXT… [-n 16] [-c 1] [-k f16] [-t 2] [--json FILE]
 
-BINS is a folder with llama.cpp's libllama and its backends (node-llama-cpp ships one); the model is one whose layers all
+BINS is a folder with llama.cpp's libllama and its backends (node-llama-cpp ships one), or - for Parley alone; the model is one whose layers all
 see everything, such as llama. Neither reads the whole context, since what keys and values are does not change how
 long they take: parley bench fills its cache with copies, and llama.cpp is given the state of 256 tokens as often
 as it takes to make up the context. Both read the last 256 tokens and generate behind them, c sequences at a time, with
@@ -183,16 +183,22 @@ def main():
     if args.json:
         with open(args.json, "w") as f:
             json.dump(a, f)
-    out = subprocess.run([sys.executable, __file__, "-"] + sys.argv[2:], check=True, stdout=subprocess.PIPE, text=True).stdout
-    b = [json.loads(line) for line in out.splitlines()]
+    b = [{}] * len(contexts)
+    if args.bins != "-":
+        out = subprocess.run([sys.executable, __file__, "-"] + sys.argv[2:], check=True, stdout=subprocess.PIPE, text=True).stdout
+        b = [json.loads(line) for line in out.splitlines()]
+
+    def beside(x, y):
+        return f"{y:.1f} | {x / y:.2f}" if y else "– | –"
+
     print("| model | keys, values | streams | context | ceiling | Parley decode | llama.cpp decode | ratio | cache GB/s | Parley prompt | llama.cpp prompt | ratio |")
     print("|---|---|---|---|---|---|---|---|---|---|---|---|")
     for x, y in zip(a["contexts"], b):
-        assert x["context"] == y["context"]
+        assert x["context"] == y.get("context", x["context"])
         print(
             f"| {os.path.basename(args.model)} | {args.k} | {args.c} | {x['context']} | {x['decode_ceiling_tps']:.1f} | {x['decode_tps']:.1f} "
-            f"| {y['decode_tps']:.1f} | {x['decode_tps'] / y['decode_tps']:.2f} | {x.get('cache_gbps', 0):.1f} | {x['prefill_tps']:.1f} "
-            f"| {y['prefill_tps']:.1f} | {x['prefill_tps'] / y['prefill_tps']:.2f} |"
+            f"| {beside(x['decode_tps'], y.get('decode_tps'))} | {x.get('cache_gbps', 0):.1f} | {x['prefill_tps']:.1f} "
+            f"| {beside(x['prefill_tps'], y.get('prefill_tps'))} |"
         )
     print(f"\nmemory {a['read_gbps']:.1f} GB/s, {args.n} tokens generated, {args.t} threads, kernels {a['kernels']}")
 
