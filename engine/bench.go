@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 
 	"parley/internal/kernel"
@@ -14,7 +15,8 @@ type BenchOptions struct {
 	Prompt    int   // tokens of the prompt of each sequence, at least 1
 	Generate  int   // tokens that each of them generates, at least 1
 	Sequences []int // so many at a time, in rising order, at least one number
-	Contexts  []int // lengths of context behind which one sequence generates, in rising order
+	Contexts  []int // lengths of context behind which sequences generate, in rising order
+	Behind    []int // so many sequences at a time behind a context; none: one
 	Turns     int   // of a chat that grows
 	Beside    int   // tokens of a prompt that is read beside a sequence that generates; 0: none
 
@@ -63,13 +65,19 @@ type BenchSequences struct {
 	DecodeTPS float64 `json:"decode_tps"` // of all together
 }
 
-// BenchContext is how fast one sequence is behind so many tokens.
+// BenchContext is how fast sequences are behind so many tokens each. Of a long context
+// the last 256 tokens and what makes up a block are read; the keys and values before them are
+// copies, each in memory of its own, since reading does not depend on what they are.
 type BenchContext struct {
 	Context    int     `json:"context"`
-	PrefillTPS float64 `json:"prefill_tps"` // of the tokens behind the context before
-	DecodeTPS  float64 `json:"decode_tps"`
-	// CeilingTPS counts the keys and values of the context as read, too.
+	Sequences  int     `json:"sequences"`
+	PrefillTPS float64 `json:"prefill_tps"` // of the last tokens of the first one's context
+	DecodeTPS  float64 `json:"decode_tps"`  // of all together
+	// CeilingTPS counts the keys and values of the contexts as read, too.
 	CeilingTPS float64 `json:"decode_ceiling_tps"`
+	// CacheGBPS is how fast keys and values were read, 10⁹ bytes a second: by how much longer a
+	// step takes than behind Prompt tokens; 0: not known.
+	CacheGBPS float64 `json:"cache_gbps,omitempty"`
 }
 
 // BenchTurn is a turn of a chat: what is new is read, the rest is cached.
@@ -129,6 +137,8 @@ func (e *Engine) checkBench(o BenchOptions) error {
 	switch {
 	case o.Prompt < 1 || o.Generate < 1 || len(o.Sequences) == 0 || slices.Min(o.Sequences) < 1:
 		return llm.Errorf(llm.Invalid, "", "prompt, generate and sequences are at least 1")
+	case len(o.Behind) > 0 && slices.Min(o.Behind) < 1:
+		return llm.Errorf(llm.Invalid, "", "at least one sequence is behind a context")
 	case !slices.IsSorted(o.Sequences) || !slices.IsSorted(o.Contexts):
 		return llm.Errorf(llm.Invalid, "", "sequences and contexts are measured in rising order")
 	case len(o.Contexts) > 0 && o.Contexts[0] < 1 || o.Turns < 0 || o.Beside < 0:
@@ -150,6 +160,10 @@ func (e *Engine) checkBench(o BenchOptions) error {
 		longest = max(longest, benchMessage+benchAnswer)
 	}
 	most := o.Sequences[len(o.Sequences)-1]
+	behind := int64(0)
+	if n := len(o.Contexts); n > 0 {
+		behind = int64(slices.Max(o.behind())) * e.model.KVBytes(o.Contexts[n-1]+o.Generate)
+	}
 	switch {
 	case longest > e.info.Context:
 		return llm.TooLongError(longest, e.info.Context)
@@ -157,8 +171,21 @@ func (e *Engine) checkBench(o BenchOptions) error {
 		return llm.Errorf(llm.Invalid, "", "nothing is read beside a stream where one sequence at a time is worked on")
 	case int64(most)*e.model.KVBytes(o.Prompt+o.Generate) > e.loop.budget:
 		return llm.Errorf(llm.Invalid, "", "%d sequences do not fit the cache", most)
+	case behind > e.loop.budget:
+		return &llm.Error{
+			Code: llm.Invalid, Hint: "ask for shorter contexts, or fewer sequences behind them, or give engine.cache more memory",
+			Message: fmt.Sprintf("%d sequences behind %d tokens do not fit the cache", slices.Max(o.behind()), o.Contexts[len(o.Contexts)-1]),
+		}
 	}
 	return nil
+}
+
+// behind are the numbers of sequences that are measured behind contexts.
+func (o *BenchOptions) behind() []int {
+	if len(o.Behind) == 0 {
+		return []int{1}
+	}
+	return o.Behind
 }
 
 // ceilings measures what the machine could do at best.

@@ -12,7 +12,7 @@ import (
 
 func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	e := tiny{}.open(t, Options{Threads: 1, Sequences: 4})
-	o := BenchOptions{Prompt: 20, Generate: 5, Sequences: []int{1, 3}, Contexts: []int{10, 40}, Turns: 3, Beside: 300, Foreseen: []int{0, 100}}
+	o := BenchOptions{Prompt: 20, Generate: 5, Sequences: []int{1, 3}, Contexts: []int{10, 40, 200}, Behind: []int{1, 3}, Turns: 3, Beside: 300, Foreseen: []int{0, 100}}
 	var told []float64
 	o.Progress = func(done float64, _ string) { told = append(told, done) }
 	b := newBenching(e, o)
@@ -31,7 +31,7 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 		}
 	}
 	r := b.result
-	if err != nil || r.PrefillTPS <= 0 || r.DecodeTPS <= 0 || len(r.Sequences) != 2 || len(r.Contexts) != 2 || len(r.Turns) != 3 {
+	if err != nil || r.PrefillTPS <= 0 || r.DecodeTPS <= 0 || len(r.Sequences) != 2 || len(r.Contexts) != 6 || len(r.Turns) != 3 {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	if s := r.Sequences[1]; s.Sequences != 3 || s.DecodeTPS <= 0 {
@@ -39,6 +39,11 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	}
 	if c := r.Contexts[1]; c.Context != 40 || c.DecodeTPS <= 0 || c.PrefillTPS <= 0 || c.CeilingTPS <= 0 || c.CeilingTPS > r.Contexts[0].CeilingTPS {
 		t.Errorf("contexts: %+v", r.Contexts)
+	}
+	for i, c := range r.Contexts {
+		if c.Context != o.Contexts[i%3] || c.Sequences != o.Behind[i/3] || c.DecodeTPS <= 0 {
+			t.Errorf("contexts: %+v", r.Contexts)
+		}
 	}
 	for i, turn := range r.Turns {
 		// A turn has all before it in the cache but what was said last and not read.
@@ -108,6 +113,8 @@ func TestBenchRefusesWhatItCannotMeasure(t *testing.T) {
 		{Prompt: 400, Generate: 20, Sequences: []int{1, 50}},
 		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{500}},
 		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{20, 10}},
+		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{20}, Behind: []int{0}},
+		{Prompt: 1, Generate: 20, Sequences: one, Contexts: []int{400}, Behind: []int{50}},
 		{Prompt: 1, Generate: 20, Sequences: one, Turns: 7},
 		{Prompt: 1, Generate: 1, Sequences: one, Beside: 512},
 		{Prompt: 1, Generate: 1, Sequences: one, Foreseen: []int{50, 101}},

@@ -22,6 +22,7 @@ type benching struct {
 
 const (
 	benchWarm     = 128 // tokens of a prompt that is read before anything is measured
+	benchBehind   = 256 // tokens that are read behind a context
 	benchMessage  = 64  // tokens of a message of a growing chat
 	benchStep     = 8   // a step of generating counts as so many tokens of a prompt
 	benchCeilings = 256 // and the ceilings as so many
@@ -36,8 +37,12 @@ func newBenching(e *Engine, o BenchOptions) *benching {
 		Prompt: o.Prompt, Generate: o.Generate,
 	}
 	b.total = benchCeilings + b.warm() + o.Sequences[len(o.Sequences)-1]*o.Prompt + len(o.Sequences)*o.Generate*benchStep
-	if n := len(o.Contexts); n > 0 {
-		b.total += o.Contexts[n-1] + n*o.Generate*benchStep
+	for range o.behind() {
+		at := 0
+		for _, n := range o.Contexts {
+			b.total += min(n-at, benchBehind) + o.Generate*benchStep
+			at = n
+		}
 	}
 	if o.Turns > 0 {
 		b.total += o.Prompt + o.Turns*(benchMessage+o.Generate*benchStep)
@@ -178,31 +183,82 @@ func (b *benching) sequences(ctx context.Context) error {
 	return nil
 }
 
-// contexts measures one sequence as it grows, on the loop's goroutine.
+// contexts measures sequences as they grow, on the loop's goroutine.
 func (b *benching) contexts(ctx context.Context) error {
-	if n := len(b.o.Contexts); n > 0 {
-		b.e.loop.makeRoom(blocksOf(b.o.Contexts[n-1]+b.o.Generate), 1)
+	if len(b.o.Contexts) == 0 {
+		return nil
 	}
-	c := b.e.loop.model.NewCache()
-	defer c.Release()
-	for _, n := range b.o.Contexts {
-		fresh := n - c.Len()
-		if fresh < 1 {
-			continue // what was generated behind the context before reaches that far
+	for _, n := range b.o.behind() {
+		if err := b.behind(ctx, n); err != nil {
+			return err
 		}
-		next, took, err := b.read(ctx, c, fresh)
+	}
+	return nil
+}
+
+// behind measures so many sequences at a time.
+func (b *benching) behind(ctx context.Context, sequences int) error {
+	b.e.loop.makeRoom(sequences*blocksOf(b.o.Contexts[len(b.o.Contexts)-1]+b.o.Generate), sequences)
+	caches := make([]cache, sequences)
+	for i := range caches {
+		caches[i] = b.e.loop.model.NewCache()
+		defer caches[i].Release()
+	}
+	first := caches[0].(*kvCache)
+	for _, n := range b.o.Contexts {
+		next := make([]int32, sequences)
+		var row BenchContext
+		for i, c := range caches {
+			read := benchBehind
+			if i > 0 {
+				read = 1
+			}
+			if read+blockTokens < n {
+				if first.Len() < blockTokens { // there is nothing to copy yet
+					if _, _, err := b.read(ctx, first, blockTokens); err != nil {
+						return err
+					}
+				}
+				c.(*kvCache).Fill(first.KV, n-read)
+			}
+			fresh := n - c.Len()
+			if fresh < 1 {
+				break // what was generated behind the context before reaches that far
+			}
+			id, took, err := b.read(ctx, c, fresh)
+			if err != nil {
+				return err
+			}
+			if next[i] = id; i == 0 {
+				row = BenchContext{Context: n, Sequences: sequences, PrefillTPS: float64(fresh) / took.Seconds()}
+			}
+		}
+		if row.Context == 0 {
+			continue
+		}
+		took, err := b.generate(ctx, caches, next)
 		if err != nil {
 			return err
 		}
-		row := BenchContext{Context: n, PrefillTPS: float64(fresh) / took.Seconds()}
-		if took, err = b.generate(ctx, []cache{c}, []int32{next}); err != nil {
-			return err
-		}
-		row.DecodeTPS = float64(b.o.Generate) / took.Seconds()
-		row.CeilingTPS = b.result.ReadGBPS * 1e9 / float64(b.e.BytesPerToken()+b.e.model.KVBytes(n))
+		b.rate(&row, took)
 		b.result.Contexts = append(b.result.Contexts, row)
 	}
 	return nil
+}
+
+// rate says how fast a context is, by what generating behind it took.
+func (b *benching) rate(row *BenchContext, took time.Duration) {
+	n := float64(row.Sequences)
+	step := took.Seconds() / float64(b.o.Generate)
+	row.DecodeTPS = n / step
+	cached := n * float64(b.e.model.KVRead(row.Context))
+	row.CeilingTPS = n * b.result.ReadGBPS * 1e9 / (float64(b.e.BytesPerToken()) + cached)
+	for _, s := range b.result.Sequences {
+		short := n * float64(b.e.model.KVRead(b.o.Prompt))
+		if longer := step - n/s.DecodeTPS; s.Sequences == row.Sequences && longer > 0 && cached > short {
+			row.CacheGBPS = (cached - short) / longer / 1e9
+		}
+	}
 }
 
 // prompt is n tokens as a request has them.

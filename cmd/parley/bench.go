@@ -21,6 +21,7 @@ type benchCmd struct {
 	Generate  int   `short:"n" default:"64" help:"Tokens to generate."`
 	Sequences []int `short:"c" default:"1,4,16" help:"Sequences at a time."`
 	Contexts  []int `default:"512,2048,4096" help:"Generate behind contexts of so many tokens; 0 leaves it out."`
+	Behind    []int `default:"1" help:"So many at a time behind those contexts."`
 	Turns     int   `default:"6" help:"Turns of a chat that grows; 0 leaves it out."`
 	Beside    int   `placeholder:"N" help:"Measure a stream while a prompt of so many tokens is read beside it."`
 	Foreseen  []int `placeholder:"PERCENT" help:"Measure an answer of which so much is foreseen and read ahead, as a copy or a predicted output."`
@@ -33,7 +34,8 @@ generated, since each step reads all weights; and the arithmetic of the instruct
 that were chosen, which bounds how fast prompts are read. Then the model: reading a
 prompt, in the pieces in which a server reads those of requests; generating for several
 at a time and behind long contexts; and how long the first token of each turn of a chat
-takes.
+takes. Of a long context the last 256 tokens are read; what the cache holds before them
+are copies, which take as long to go through.
 
 Example:
 
@@ -52,7 +54,7 @@ func (c *benchCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	cfg.Engine.Sequences = max(cfg.Engine.Sequences, slices.Max(o.Sequences), 2) // 2: a prompt beside a stream
+	cfg.Engine.Sequences = max(cfg.Engine.Sequences, slices.Max(o.Sequences), slices.Max(o.Behind), 2) // 2: a prompt beside a stream
 	e, err := m.run(cfg)
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func (c *benchCmd) Run(a *app) error {
 var benchContexts = []int{512, 2048, 4096}
 
 func (c *benchCmd) options() (engine.BenchOptions, error) {
-	o := engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences, Turns: c.Turns, Beside: c.Beside, Foreseen: c.Foreseen}
+	o := engine.BenchOptions{Prompt: c.Prompt, Generate: c.Generate, Sequences: c.Sequences, Behind: c.Behind, Turns: c.Turns, Beside: c.Beside, Foreseen: c.Foreseen}
 	for _, n := range c.Contexts {
 		if n != 0 {
 			o.Contexts = append(o.Contexts, n)
@@ -89,14 +91,15 @@ func (c *benchCmd) options() (engine.BenchOptions, error) {
 		flag  string
 		least int
 		value []int
-	}{{"-p", 1, []int{o.Prompt}}, {"-n", 1, []int{o.Generate}}, {"-c", 1, o.Sequences}, {"--contexts", 0, o.Contexts}, {"--turns", 0, []int{o.Turns}}, {"--beside", 0, []int{o.Beside}}, {"--foreseen", 0, o.Foreseen}} {
+	}{{"-p", 1, []int{o.Prompt}}, {"-n", 1, []int{o.Generate}}, {"-c", 1, o.Sequences}, {"--contexts", 0, o.Contexts}, {"--behind", 1, o.Behind}, {"--turns", 0, []int{o.Turns}}, {"--beside", 0, []int{o.Beside}}, {"--foreseen", 0, o.Foreseen}} {
 		if len(n.value) > 0 && slices.Min(n.value) < n.least {
 			return o, usageError("", "%s %d: at least %d is measured", n.flag, slices.Min(n.value), max(1, n.least))
 		}
 	}
 	slices.Sort(o.Sequences)
 	slices.Sort(o.Contexts)
-	o.Sequences, o.Contexts = slices.Compact(o.Sequences), slices.Compact(o.Contexts)
+	slices.Sort(o.Behind)
+	o.Sequences, o.Contexts, o.Behind = slices.Compact(o.Sequences), slices.Compact(o.Contexts), slices.Compact(o.Behind)
 	return o, nil
 }
 
@@ -125,10 +128,14 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 	w.Flush()
 
 	if len(r.Contexts) > 0 {
-		row("\nCONTEXT\tTOKENS/S\tOF THE CEILING\tPROMPT TOKENS/S")
+		row("\nCONTEXT\tAT A TIME\tTOKENS/S\tOF THE CEILING\tPROMPT TOKENS/S\tCACHE READ")
 	}
 	for _, c := range r.Contexts {
-		row("%s\t%s\t%s\t%s", count(int64(c.Context)), rate(c.DecodeTPS), percent(c.DecodeTPS, c.CeilingTPS), rate(c.PrefillTPS))
+		read := ""
+		if c.CacheGBPS > 0 {
+			read = fmt.Sprintf("%.1f GB/s", c.CacheGBPS)
+		}
+		row("%s\t%d\t%s\t%s\t%s\t%s", count(int64(c.Context)), c.Sequences, rate(c.DecodeTPS), percent(c.DecodeTPS, c.CeilingTPS), rate(c.PrefillTPS), read)
 	}
 	w.Flush()
 

@@ -36,7 +36,7 @@ type Rows struct {
 
 // AddPanels adds to out the product of a and the matrix: to each number of out the
 // products of its row of a with its column, one after the other from the first row
-// of the panels. a has at least as many numbers in a row as the panels have rows, out
+// of the panels, each rounded together with its sum. a has at least as many numbers in a row as the panels have rows, out
 // as many as they have columns.
 func AddPanels(out, a Rows, b Panels) { panels(out, a, b, false) }
 
@@ -70,11 +70,30 @@ func addPanelsGo(out, a Rows, b Panels, fresh bool) {
 			for r := range a.Count {
 				x, to := a.Data[r*a.Stride+k], out.Data[r*out.Stride+p*PanelColumns:][:PanelColumns]
 				for i := range to {
-					to[i] += float32(x * w[i])
+					to[i] = fma(x, w[i], to[i])
 				}
 			}
 		}
 	}
+}
+
+// fma is x·y + z, rounded once: in float64, where a product is exact, and where a sum that
+// is not is made odd, so that to round it again does not round it twice (Boldo and Melquiond 2008).
+func fma(x, y, z float32) float32 {
+	p, c := float64(float64(x)*float64(y)), float64(z)
+	s := p + c
+	b := s - p
+	if e := (p - (s - b)) + (c - b); e != 0 && e == e {
+		if bits := math.Float64bits(s); bits&1 == 0 {
+			if (e > 0) == (s > 0) {
+				bits++
+			} else {
+				bits--
+			}
+			s = math.Float64frombits(bits)
+		}
+	}
+	return float32(s)
 }
 
 // Exponentials makes of x, a multiple of 16 of numbers, exp((x−largest)·scale), and

@@ -5,7 +5,7 @@
 #include "textflag.h"
 
 // func addPanelsF16x1AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
-// Requires: AVX, AVX2, F16C, MMX+
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·addPanelsF16x1AVX2(SB), NOSPLIT, $0-73
 	MOVQ out+0(FP), AX
 	MOVQ b+32(FP), CX
@@ -40,10 +40,8 @@ row:
 	VCVTPH2PS    (R9), Y2
 	VCVTPH2PS    16(R9), Y3
 	VBROADCASTSS (DI), Y4
-	VMULPS       Y2, Y4, Y2
-	VADDPS       Y2, Y0, Y0
-	VMULPS       Y3, Y4, Y2
-	VADDPS       Y2, Y1, Y1
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         $+4, DI
 	ADDQ         $+32, R9
 	DECQ         R8
@@ -59,7 +57,7 @@ row:
 	RET
 
 // func addPanelsBytesx1AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
-// Requires: AVX, AVX2, MMX+
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·addPanelsBytesx1AVX2(SB), NOSPLIT, $0-73
 	MOVQ out+0(FP), AX
 	MOVQ b+32(FP), CX
@@ -96,10 +94,8 @@ row:
 	VPMOVSXBD    8(R9), Y3
 	VCVTDQ2PS    Y3, Y3
 	VBROADCASTSS (DI), Y4
-	VMULPS       Y2, Y4, Y2
-	VADDPS       Y2, Y0, Y0
-	VMULPS       Y3, Y4, Y2
-	VADDPS       Y2, Y1, Y1
+	VFMADD231PS  Y2, Y4, Y0
+	VFMADD231PS  Y3, Y4, Y1
 	ADDQ         $+4, DI
 	ADDQ         $+16, R9
 	DECQ         R8
@@ -312,7 +308,7 @@ DATA ones<>+0(SB)/4, $0x00010001
 GLOBL ones<>(SB), RODATA|NOPTR, $4
 
 // func addPanelsF16x2AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
-// Requires: AVX, AVX2, F16C, MMX+
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·addPanelsF16x2AVX2(SB), NOSPLIT, $0-73
 	MOVQ out+0(FP), AX
 	MOVQ b+32(FP), CX
@@ -353,15 +349,11 @@ row:
 	VCVTPH2PS    (R11), Y4
 	VCVTPH2PS    16(R11), Y5
 	VBROADCASTSS (R9), Y6
-	VMULPS       Y4, Y6, Y7
-	VADDPS       Y7, Y0, Y0
-	VMULPS       Y5, Y6, Y6
-	VADDPS       Y6, Y1, Y1
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS (R9)(SI*1), Y6
-	VMULPS       Y4, Y6, Y4
-	VADDPS       Y4, Y2, Y2
-	VMULPS       Y5, Y6, Y4
-	VADDPS       Y4, Y3, Y3
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         $+4, R9
 	ADDQ         $+32, R11
 	DECQ         R10
@@ -380,7 +372,7 @@ row:
 	RET
 
 // func addPanelsBytesx2AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
-// Requires: AVX, AVX2, MMX+
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·addPanelsBytesx2AVX2(SB), NOSPLIT, $0-73
 	MOVQ out+0(FP), AX
 	MOVQ b+32(FP), CX
@@ -423,15 +415,11 @@ row:
 	VPMOVSXBD    8(R11), Y5
 	VCVTDQ2PS    Y5, Y5
 	VBROADCASTSS (R9), Y6
-	VMULPS       Y4, Y6, Y7
-	VADDPS       Y7, Y0, Y0
-	VMULPS       Y5, Y6, Y6
-	VADDPS       Y6, Y1, Y1
+	VFMADD231PS  Y4, Y6, Y0
+	VFMADD231PS  Y5, Y6, Y1
 	VBROADCASTSS (R9)(SI*1), Y6
-	VMULPS       Y4, Y6, Y4
-	VADDPS       Y4, Y2, Y2
-	VMULPS       Y5, Y6, Y4
-	VADDPS       Y4, Y3, Y3
+	VFMADD231PS  Y4, Y6, Y2
+	VFMADD231PS  Y5, Y6, Y3
 	ADDQ         $+4, R9
 	ADDQ         $+16, R11
 	DECQ         R10
@@ -742,7 +730,7 @@ block1:
 	RET
 
 // func addPanelsF16x4AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
-// Requires: AVX, AVX2, F16C, MMX+
+// Requires: AVX, AVX2, F16C, FMA3, MMX+
 TEXT ·addPanelsF16x4AVX2(SB), NOSPLIT, $0-73
 	MOVQ   out+0(FP), AX
 	MOVQ   b+32(FP), CX
@@ -796,25 +784,17 @@ row:
 	VCVTPH2PS    (R12), Y8
 	VCVTPH2PS    16(R12), Y9
 	VBROADCASTSS (R10), Y10
-	VMULPS       Y8, Y10, Y11
-	VADDPS       Y11, Y0, Y0
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y1, Y1
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
 	VBROADCASTSS (R10)(SI*1), Y10
-	VMULPS       Y8, Y10, Y11
-	VADDPS       Y11, Y2, Y2
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y3, Y3
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
 	VBROADCASTSS (R10)(SI*2), Y10
-	VMULPS       Y8, Y10, Y11
-	VADDPS       Y11, Y4, Y4
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y5, Y5
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
 	VBROADCASTSS (R10)(DI*1), Y10
-	VMULPS       Y8, Y10, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       Y9, Y10, Y8
-	VADDPS       Y8, Y7, Y7
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+4, R10
 	ADDQ         $+32, R12
 	DECQ         R11
@@ -839,7 +819,7 @@ row:
 	RET
 
 // func addPanelsBytesx4AVX2(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
-// Requires: AVX, AVX2, MMX+
+// Requires: AVX, AVX2, FMA3, MMX+
 TEXT ·addPanelsBytesx4AVX2(SB), NOSPLIT, $0-73
 	MOVQ   out+0(FP), AX
 	MOVQ   b+32(FP), CX
@@ -895,25 +875,17 @@ row:
 	VPMOVSXBD    8(R12), Y9
 	VCVTDQ2PS    Y9, Y9
 	VBROADCASTSS (R10), Y10
-	VMULPS       Y8, Y10, Y11
-	VADDPS       Y11, Y0, Y0
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y1, Y1
+	VFMADD231PS  Y8, Y10, Y0
+	VFMADD231PS  Y9, Y10, Y1
 	VBROADCASTSS (R10)(SI*1), Y10
-	VMULPS       Y8, Y10, Y11
-	VADDPS       Y11, Y2, Y2
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y3, Y3
+	VFMADD231PS  Y8, Y10, Y2
+	VFMADD231PS  Y9, Y10, Y3
 	VBROADCASTSS (R10)(SI*2), Y10
-	VMULPS       Y8, Y10, Y11
-	VADDPS       Y11, Y4, Y4
-	VMULPS       Y9, Y10, Y10
-	VADDPS       Y10, Y5, Y5
+	VFMADD231PS  Y8, Y10, Y4
+	VFMADD231PS  Y9, Y10, Y5
 	VBROADCASTSS (R10)(DI*1), Y10
-	VMULPS       Y8, Y10, Y8
-	VADDPS       Y8, Y6, Y6
-	VMULPS       Y9, Y10, Y8
-	VADDPS       Y8, Y7, Y7
+	VFMADD231PS  Y8, Y10, Y6
+	VFMADD231PS  Y9, Y10, Y7
 	ADDQ         $+4, R10
 	ADDQ         $+16, R12
 	DECQ         R11
@@ -1698,20 +1670,19 @@ start:
 	MOVQ CX, R9
 
 row:
-	PREFETCHT0  (R9)(BX*1)
-	VCVTPH2PS   (R9), Z1
-	VMULPS.BCST (DI), Z1, Z1
-	VADDPS      Z1, Z0, Z0
-	ADDQ        $+4, DI
-	ADDQ        $+32, R9
-	DECQ        R8
-	JNZ         row
-	MOVQ        AX, DI
-	VMOVUPS     Z0, (DI)
-	ADDQ        $+64, AX
-	ADDQ        SI, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R9)(BX*1)
+	VCVTPH2PS        (R9), Z1
+	VFMADD231PS.BCST (DI), Z1, Z0
+	ADDQ             $+4, DI
+	ADDQ             $+32, R9
+	DECQ             R8
+	JNZ              row
+	MOVQ             AX, DI
+	VMOVUPS          Z0, (DI)
+	ADDQ             $+64, AX
+	ADDQ             SI, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -1745,21 +1716,20 @@ start:
 	MOVQ CX, R9
 
 row:
-	PREFETCHT0  (R9)(BX*1)
-	VPMOVSXBD   (R9), Z1
-	VCVTDQ2PS   Z1, Z1
-	VMULPS.BCST (DI), Z1, Z1
-	VADDPS      Z1, Z0, Z0
-	ADDQ        $+4, DI
-	ADDQ        $+16, R9
-	DECQ        R8
-	JNZ         row
-	MOVQ        AX, DI
-	VMOVUPS     Z0, (DI)
-	ADDQ        $+64, AX
-	ADDQ        SI, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R9)(BX*1)
+	VPMOVSXBD        (R9), Z1
+	VCVTDQ2PS        Z1, Z1
+	VFMADD231PS.BCST (DI), Z1, Z0
+	ADDQ             $+4, DI
+	ADDQ             $+16, R9
+	DECQ             R8
+	JNZ              row
+	MOVQ             AX, DI
+	VMOVUPS          Z0, (DI)
+	ADDQ             $+64, AX
+	ADDQ             SI, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -1883,24 +1853,22 @@ start:
 	MOVQ CX, R11
 
 row:
-	PREFETCHT0  (R11)(BX*1)
-	VCVTPH2PS   (R11), Z2
-	VMULPS.BCST (R9), Z2, Z3
-	VADDPS      Z3, Z0, Z0
-	VMULPS.BCST (R9)(SI*1), Z2, Z2
-	VADDPS      Z2, Z1, Z1
-	ADDQ        $+4, R9
-	ADDQ        $+32, R11
-	DECQ        R10
-	JNZ         row
-	MOVQ        AX, R9
-	VMOVUPS     Z0, (R9)
-	ADDQ        DI, R9
-	VMOVUPS     Z1, (R9)
-	ADDQ        $+64, AX
-	ADDQ        R8, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R11)(BX*1)
+	VCVTPH2PS        (R11), Z2
+	VFMADD231PS.BCST (R9), Z2, Z0
+	VFMADD231PS.BCST (R9)(SI*1), Z2, Z1
+	ADDQ             $+4, R9
+	ADDQ             $+32, R11
+	DECQ             R10
+	JNZ              row
+	MOVQ             AX, R9
+	VMOVUPS          Z0, (R9)
+	ADDQ             DI, R9
+	VMOVUPS          Z1, (R9)
+	ADDQ             $+64, AX
+	ADDQ             R8, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -1938,25 +1906,23 @@ start:
 	MOVQ CX, R11
 
 row:
-	PREFETCHT0  (R11)(BX*1)
-	VPMOVSXBD   (R11), Z2
-	VCVTDQ2PS   Z2, Z2
-	VMULPS.BCST (R9), Z2, Z3
-	VADDPS      Z3, Z0, Z0
-	VMULPS.BCST (R9)(SI*1), Z2, Z2
-	VADDPS      Z2, Z1, Z1
-	ADDQ        $+4, R9
-	ADDQ        $+16, R11
-	DECQ        R10
-	JNZ         row
-	MOVQ        AX, R9
-	VMOVUPS     Z0, (R9)
-	ADDQ        DI, R9
-	VMOVUPS     Z1, (R9)
-	ADDQ        $+64, AX
-	ADDQ        R8, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R11)(BX*1)
+	VPMOVSXBD        (R11), Z2
+	VCVTDQ2PS        Z2, Z2
+	VFMADD231PS.BCST (R9), Z2, Z0
+	VFMADD231PS.BCST (R9)(SI*1), Z2, Z1
+	ADDQ             $+4, R9
+	ADDQ             $+16, R11
+	DECQ             R10
+	JNZ              row
+	MOVQ             AX, R9
+	VMOVUPS          Z0, (R9)
+	ADDQ             DI, R9
+	VMOVUPS          Z1, (R9)
+	ADDQ             $+64, AX
+	ADDQ             R8, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -2103,32 +2069,28 @@ start:
 	MOVQ CX, R12
 
 row:
-	PREFETCHT0  (R12)(BX*1)
-	VCVTPH2PS   (R12), Z4
-	VMULPS.BCST (R10), Z4, Z5
-	VADDPS      Z5, Z0, Z0
-	VMULPS.BCST (R10)(SI*1), Z4, Z5
-	VADDPS      Z5, Z1, Z1
-	VMULPS.BCST (R10)(SI*2), Z4, Z5
-	VADDPS      Z5, Z2, Z2
-	VMULPS.BCST (R10)(DI*1), Z4, Z4
-	VADDPS      Z4, Z3, Z3
-	ADDQ        $+4, R10
-	ADDQ        $+32, R12
-	DECQ        R11
-	JNZ         row
-	MOVQ        AX, R10
-	VMOVUPS     Z0, (R10)
-	ADDQ        R8, R10
-	VMOVUPS     Z1, (R10)
-	ADDQ        R8, R10
-	VMOVUPS     Z2, (R10)
-	ADDQ        R8, R10
-	VMOVUPS     Z3, (R10)
-	ADDQ        $+64, AX
-	ADDQ        R9, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R12)(BX*1)
+	VCVTPH2PS        (R12), Z4
+	VFMADD231PS.BCST (R10), Z4, Z0
+	VFMADD231PS.BCST (R10)(SI*1), Z4, Z1
+	VFMADD231PS.BCST (R10)(SI*2), Z4, Z2
+	VFMADD231PS.BCST (R10)(DI*1), Z4, Z3
+	ADDQ             $+4, R10
+	ADDQ             $+32, R12
+	DECQ             R11
+	JNZ              row
+	MOVQ             AX, R10
+	VMOVUPS          Z0, (R10)
+	ADDQ             R8, R10
+	VMOVUPS          Z1, (R10)
+	ADDQ             R8, R10
+	VMOVUPS          Z2, (R10)
+	ADDQ             R8, R10
+	VMOVUPS          Z3, (R10)
+	ADDQ             $+64, AX
+	ADDQ             R9, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -2175,33 +2137,29 @@ start:
 	MOVQ CX, R12
 
 row:
-	PREFETCHT0  (R12)(BX*1)
-	VPMOVSXBD   (R12), Z4
-	VCVTDQ2PS   Z4, Z4
-	VMULPS.BCST (R10), Z4, Z5
-	VADDPS      Z5, Z0, Z0
-	VMULPS.BCST (R10)(SI*1), Z4, Z5
-	VADDPS      Z5, Z1, Z1
-	VMULPS.BCST (R10)(SI*2), Z4, Z5
-	VADDPS      Z5, Z2, Z2
-	VMULPS.BCST (R10)(DI*1), Z4, Z4
-	VADDPS      Z4, Z3, Z3
-	ADDQ        $+4, R10
-	ADDQ        $+16, R12
-	DECQ        R11
-	JNZ         row
-	MOVQ        AX, R10
-	VMOVUPS     Z0, (R10)
-	ADDQ        R8, R10
-	VMOVUPS     Z1, (R10)
-	ADDQ        R8, R10
-	VMOVUPS     Z2, (R10)
-	ADDQ        R8, R10
-	VMOVUPS     Z3, (R10)
-	ADDQ        $+64, AX
-	ADDQ        R9, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R12)(BX*1)
+	VPMOVSXBD        (R12), Z4
+	VCVTDQ2PS        Z4, Z4
+	VFMADD231PS.BCST (R10), Z4, Z0
+	VFMADD231PS.BCST (R10)(SI*1), Z4, Z1
+	VFMADD231PS.BCST (R10)(SI*2), Z4, Z2
+	VFMADD231PS.BCST (R10)(DI*1), Z4, Z3
+	ADDQ             $+4, R10
+	ADDQ             $+16, R12
+	DECQ             R11
+	JNZ              row
+	MOVQ             AX, R10
+	VMOVUPS          Z0, (R10)
+	ADDQ             R8, R10
+	VMOVUPS          Z1, (R10)
+	ADDQ             R8, R10
+	VMOVUPS          Z2, (R10)
+	ADDQ             R8, R10
+	VMOVUPS          Z3, (R10)
+	ADDQ             $+64, AX
+	ADDQ             R9, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -2400,48 +2358,40 @@ start:
 	MOVQ CX, R14
 
 row:
-	PREFETCHT0  (R14)(BX*1)
-	VCVTPH2PS   (R14), Z8
-	VMULPS.BCST (R12), Z8, Z9
-	VADDPS      Z9, Z0, Z0
-	VMULPS.BCST (R12)(SI*1), Z8, Z9
-	VADDPS      Z9, Z1, Z1
-	VMULPS.BCST (R12)(SI*2), Z8, Z9
-	VADDPS      Z9, Z2, Z2
-	VMULPS.BCST (R12)(DI*1), Z8, Z9
-	VADDPS      Z9, Z3, Z3
-	VMULPS.BCST (R12)(SI*4), Z8, Z9
-	VADDPS      Z9, Z4, Z4
-	VMULPS.BCST (R12)(R8*1), Z8, Z9
-	VADDPS      Z9, Z5, Z5
-	VMULPS.BCST (R12)(DI*2), Z8, Z9
-	VADDPS      Z9, Z6, Z6
-	VMULPS.BCST (R12)(R9*1), Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	ADDQ        $+4, R12
-	ADDQ        $+32, R14
-	DECQ        R13
-	JNZ         row
-	MOVQ        AX, R12
-	VMOVUPS     Z0, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z1, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z2, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z3, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z4, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z5, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z6, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z7, (R12)
-	ADDQ        $+64, AX
-	ADDQ        R11, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R14)(BX*1)
+	VCVTPH2PS        (R14), Z8
+	VFMADD231PS.BCST (R12), Z8, Z0
+	VFMADD231PS.BCST (R12)(SI*1), Z8, Z1
+	VFMADD231PS.BCST (R12)(SI*2), Z8, Z2
+	VFMADD231PS.BCST (R12)(DI*1), Z8, Z3
+	VFMADD231PS.BCST (R12)(SI*4), Z8, Z4
+	VFMADD231PS.BCST (R12)(R8*1), Z8, Z5
+	VFMADD231PS.BCST (R12)(DI*2), Z8, Z6
+	VFMADD231PS.BCST (R12)(R9*1), Z8, Z7
+	ADDQ             $+4, R12
+	ADDQ             $+32, R14
+	DECQ             R13
+	JNZ              row
+	MOVQ             AX, R12
+	VMOVUPS          Z0, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z1, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z2, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z3, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z5, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z6, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z7, (R12)
+	ADDQ             $+64, AX
+	ADDQ             R11, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 
@@ -2506,49 +2456,41 @@ start:
 	MOVQ CX, R14
 
 row:
-	PREFETCHT0  (R14)(BX*1)
-	VPMOVSXBD   (R14), Z8
-	VCVTDQ2PS   Z8, Z8
-	VMULPS.BCST (R12), Z8, Z9
-	VADDPS      Z9, Z0, Z0
-	VMULPS.BCST (R12)(SI*1), Z8, Z9
-	VADDPS      Z9, Z1, Z1
-	VMULPS.BCST (R12)(SI*2), Z8, Z9
-	VADDPS      Z9, Z2, Z2
-	VMULPS.BCST (R12)(DI*1), Z8, Z9
-	VADDPS      Z9, Z3, Z3
-	VMULPS.BCST (R12)(SI*4), Z8, Z9
-	VADDPS      Z9, Z4, Z4
-	VMULPS.BCST (R12)(R8*1), Z8, Z9
-	VADDPS      Z9, Z5, Z5
-	VMULPS.BCST (R12)(DI*2), Z8, Z9
-	VADDPS      Z9, Z6, Z6
-	VMULPS.BCST (R12)(R9*1), Z8, Z8
-	VADDPS      Z8, Z7, Z7
-	ADDQ        $+4, R12
-	ADDQ        $+16, R14
-	DECQ        R13
-	JNZ         row
-	MOVQ        AX, R12
-	VMOVUPS     Z0, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z1, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z2, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z3, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z4, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z5, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z6, (R12)
-	ADDQ        R10, R12
-	VMOVUPS     Z7, (R12)
-	ADDQ        $+64, AX
-	ADDQ        R11, CX
-	DECQ        DX
-	JNZ         panel
+	PREFETCHT0       (R14)(BX*1)
+	VPMOVSXBD        (R14), Z8
+	VCVTDQ2PS        Z8, Z8
+	VFMADD231PS.BCST (R12), Z8, Z0
+	VFMADD231PS.BCST (R12)(SI*1), Z8, Z1
+	VFMADD231PS.BCST (R12)(SI*2), Z8, Z2
+	VFMADD231PS.BCST (R12)(DI*1), Z8, Z3
+	VFMADD231PS.BCST (R12)(SI*4), Z8, Z4
+	VFMADD231PS.BCST (R12)(R8*1), Z8, Z5
+	VFMADD231PS.BCST (R12)(DI*2), Z8, Z6
+	VFMADD231PS.BCST (R12)(R9*1), Z8, Z7
+	ADDQ             $+4, R12
+	ADDQ             $+16, R14
+	DECQ             R13
+	JNZ              row
+	MOVQ             AX, R12
+	VMOVUPS          Z0, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z1, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z2, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z3, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z4, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z5, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z6, (R12)
+	ADDQ             R10, R12
+	VMOVUPS          Z7, (R12)
+	ADDQ             $+64, AX
+	ADDQ             R11, CX
+	DECQ             DX
+	JNZ              panel
 	VZEROUPPER
 	RET
 

@@ -43,14 +43,10 @@ row:
 	WORD $0x4e2178c7 // fcvtl2 v7.4s, v6.8h
 	WORD $0x0e2178c6 // fcvtl v6.4s, v6.4h
 	WORD $0xbc404548 // ldr s8, [x10], #4
-	WORD $0x4f889089 // fmul v9.4s, v4.4s, v8.s[0]
-	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
-	WORD $0x4f8890a9 // fmul v9.4s, v5.4s, v8.s[0]
-	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
-	WORD $0x4f8890c9 // fmul v9.4s, v6.4s, v8.s[0]
-	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
-	WORD $0x4f8890e9 // fmul v9.4s, v7.4s, v8.s[0]
-	WORD $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4f881080 // fmla v0.4s, v4.4s, v8.s[0]
+	WORD $0x4f8810a1 // fmla v1.4s, v5.4s, v8.s[0]
+	WORD $0x4f8810c2 // fmla v2.4s, v6.4s, v8.s[0]
+	WORD $0x4f8810e3 // fmla v3.4s, v7.4s, v8.s[0]
 	ADD $32, R9
 	SUBS $1, R6, R6
 	BNE row
@@ -109,14 +105,10 @@ row:
 	WORD $0x4e21d8e7 // scvtf v7.4s, v7.4s
 	WORD $0x4e21d908 // scvtf v8.4s, v8.4s
 	WORD $0xbc404544 // ldr s4, [x10], #4
-	WORD $0x4f8490a9 // fmul v9.4s, v5.4s, v4.s[0]
-	WORD $0x4e29d400 // fadd v0.4s, v0.4s, v9.4s
-	WORD $0x4f8490c9 // fmul v9.4s, v6.4s, v4.s[0]
-	WORD $0x4e29d421 // fadd v1.4s, v1.4s, v9.4s
-	WORD $0x4f8490e9 // fmul v9.4s, v7.4s, v4.s[0]
-	WORD $0x4e29d442 // fadd v2.4s, v2.4s, v9.4s
-	WORD $0x4f849109 // fmul v9.4s, v8.4s, v4.s[0]
-	WORD $0x4e29d463 // fadd v3.4s, v3.4s, v9.4s
+	WORD $0x4f8410a0 // fmla v0.4s, v5.4s, v4.s[0]
+	WORD $0x4f8410c1 // fmla v1.4s, v6.4s, v4.s[0]
+	WORD $0x4f8410e2 // fmla v2.4s, v7.4s, v4.s[0]
+	WORD $0x4f841103 // fmla v3.4s, v8.4s, v4.s[0]
 	ADD $16, R9
 	SUBS $1, R6, R6
 	BNE row
@@ -318,23 +310,15 @@ row:
 	WORD $0x4e21794b // fcvtl2 v11.4s, v10.8h
 	WORD $0x0e21794a // fcvtl v10.4s, v10.4h
 	WORD $0xbc40454c // ldr s12, [x10], #4
-	WORD $0x4f8c910d // fmul v13.4s, v8.4s, v12.s[0]
-	WORD $0x4e2dd400 // fadd v0.4s, v0.4s, v13.4s
-	WORD $0x4f8c912d // fmul v13.4s, v9.4s, v12.s[0]
-	WORD $0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
-	WORD $0x4f8c914d // fmul v13.4s, v10.4s, v12.s[0]
-	WORD $0x4e2dd442 // fadd v2.4s, v2.4s, v13.4s
-	WORD $0x4f8c916d // fmul v13.4s, v11.4s, v12.s[0]
-	WORD $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD $0x4f8c1100 // fmla v0.4s, v8.4s, v12.s[0]
+	WORD $0x4f8c1121 // fmla v1.4s, v9.4s, v12.s[0]
+	WORD $0x4f8c1142 // fmla v2.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1163 // fmla v3.4s, v11.4s, v12.s[0]
 	WORD $0xbc40456c // ldr s12, [x11], #4
-	WORD $0x4f8c910d // fmul v13.4s, v8.4s, v12.s[0]
-	WORD $0x4e2dd484 // fadd v4.4s, v4.4s, v13.4s
-	WORD $0x4f8c912d // fmul v13.4s, v9.4s, v12.s[0]
-	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
-	WORD $0x4f8c914d // fmul v13.4s, v10.4s, v12.s[0]
-	WORD $0x4e2dd4c6 // fadd v6.4s, v6.4s, v13.4s
-	WORD $0x4f8c916d // fmul v13.4s, v11.4s, v12.s[0]
-	WORD $0x4e2dd4e7 // fadd v7.4s, v7.4s, v13.4s
+	WORD $0x4f8c1104 // fmla v4.4s, v8.4s, v12.s[0]
+	WORD $0x4f8c1125 // fmla v5.4s, v9.4s, v12.s[0]
+	WORD $0x4f8c1146 // fmla v6.4s, v10.4s, v12.s[0]
+	WORD $0x4f8c1167 // fmla v7.4s, v11.4s, v12.s[0]
 	ADD $32, R9
 	SUBS $1, R6, R6
 	BNE row
@@ -408,23 +392,15 @@ row:
 	WORD $0x4e21d96b // scvtf v11.4s, v11.4s
 	WORD $0x4e21d98c // scvtf v12.4s, v12.4s
 	WORD $0xbc404548 // ldr s8, [x10], #4
-	WORD $0x4f88912d // fmul v13.4s, v9.4s, v8.s[0]
-	WORD $0x4e2dd400 // fadd v0.4s, v0.4s, v13.4s
-	WORD $0x4f88914d // fmul v13.4s, v10.4s, v8.s[0]
-	WORD $0x4e2dd421 // fadd v1.4s, v1.4s, v13.4s
-	WORD $0x4f88916d // fmul v13.4s, v11.4s, v8.s[0]
-	WORD $0x4e2dd442 // fadd v2.4s, v2.4s, v13.4s
-	WORD $0x4f88918d // fmul v13.4s, v12.4s, v8.s[0]
-	WORD $0x4e2dd463 // fadd v3.4s, v3.4s, v13.4s
+	WORD $0x4f881120 // fmla v0.4s, v9.4s, v8.s[0]
+	WORD $0x4f881141 // fmla v1.4s, v10.4s, v8.s[0]
+	WORD $0x4f881162 // fmla v2.4s, v11.4s, v8.s[0]
+	WORD $0x4f881183 // fmla v3.4s, v12.4s, v8.s[0]
 	WORD $0xbc404568 // ldr s8, [x11], #4
-	WORD $0x4f88912d // fmul v13.4s, v9.4s, v8.s[0]
-	WORD $0x4e2dd484 // fadd v4.4s, v4.4s, v13.4s
-	WORD $0x4f88914d // fmul v13.4s, v10.4s, v8.s[0]
-	WORD $0x4e2dd4a5 // fadd v5.4s, v5.4s, v13.4s
-	WORD $0x4f88916d // fmul v13.4s, v11.4s, v8.s[0]
-	WORD $0x4e2dd4c6 // fadd v6.4s, v6.4s, v13.4s
-	WORD $0x4f88918d // fmul v13.4s, v12.4s, v8.s[0]
-	WORD $0x4e2dd4e7 // fadd v7.4s, v7.4s, v13.4s
+	WORD $0x4f881124 // fmla v4.4s, v9.4s, v8.s[0]
+	WORD $0x4f881145 // fmla v5.4s, v10.4s, v8.s[0]
+	WORD $0x4f881166 // fmla v6.4s, v11.4s, v8.s[0]
+	WORD $0x4f881187 // fmla v7.4s, v12.4s, v8.s[0]
 	ADD $16, R9
 	SUBS $1, R6, R6
 	BNE row
@@ -714,41 +690,25 @@ row:
 	WORD $0x4e217a53 // fcvtl2 v19.4s, v18.8h
 	WORD $0x0e217a52 // fcvtl v18.4s, v18.4h
 	WORD $0xbc404554 // ldr s20, [x10], #4
-	WORD $0x4f949215 // fmul v21.4s, v16.4s, v20.s[0]
-	WORD $0x4e35d400 // fadd v0.4s, v0.4s, v21.4s
-	WORD $0x4f949235 // fmul v21.4s, v17.4s, v20.s[0]
-	WORD $0x4e35d421 // fadd v1.4s, v1.4s, v21.4s
-	WORD $0x4f949255 // fmul v21.4s, v18.4s, v20.s[0]
-	WORD $0x4e35d442 // fadd v2.4s, v2.4s, v21.4s
-	WORD $0x4f949275 // fmul v21.4s, v19.4s, v20.s[0]
-	WORD $0x4e35d463 // fadd v3.4s, v3.4s, v21.4s
+	WORD $0x4f941200 // fmla v0.4s, v16.4s, v20.s[0]
+	WORD $0x4f941221 // fmla v1.4s, v17.4s, v20.s[0]
+	WORD $0x4f941242 // fmla v2.4s, v18.4s, v20.s[0]
+	WORD $0x4f941263 // fmla v3.4s, v19.4s, v20.s[0]
 	WORD $0xbc404574 // ldr s20, [x11], #4
-	WORD $0x4f949215 // fmul v21.4s, v16.4s, v20.s[0]
-	WORD $0x4e35d484 // fadd v4.4s, v4.4s, v21.4s
-	WORD $0x4f949235 // fmul v21.4s, v17.4s, v20.s[0]
-	WORD $0x4e35d4a5 // fadd v5.4s, v5.4s, v21.4s
-	WORD $0x4f949255 // fmul v21.4s, v18.4s, v20.s[0]
-	WORD $0x4e35d4c6 // fadd v6.4s, v6.4s, v21.4s
-	WORD $0x4f949275 // fmul v21.4s, v19.4s, v20.s[0]
-	WORD $0x4e35d4e7 // fadd v7.4s, v7.4s, v21.4s
+	WORD $0x4f941204 // fmla v4.4s, v16.4s, v20.s[0]
+	WORD $0x4f941225 // fmla v5.4s, v17.4s, v20.s[0]
+	WORD $0x4f941246 // fmla v6.4s, v18.4s, v20.s[0]
+	WORD $0x4f941267 // fmla v7.4s, v19.4s, v20.s[0]
 	WORD $0xbc404594 // ldr s20, [x12], #4
-	WORD $0x4f949215 // fmul v21.4s, v16.4s, v20.s[0]
-	WORD $0x4e35d508 // fadd v8.4s, v8.4s, v21.4s
-	WORD $0x4f949235 // fmul v21.4s, v17.4s, v20.s[0]
-	WORD $0x4e35d529 // fadd v9.4s, v9.4s, v21.4s
-	WORD $0x4f949255 // fmul v21.4s, v18.4s, v20.s[0]
-	WORD $0x4e35d54a // fadd v10.4s, v10.4s, v21.4s
-	WORD $0x4f949275 // fmul v21.4s, v19.4s, v20.s[0]
-	WORD $0x4e35d56b // fadd v11.4s, v11.4s, v21.4s
+	WORD $0x4f941208 // fmla v8.4s, v16.4s, v20.s[0]
+	WORD $0x4f941229 // fmla v9.4s, v17.4s, v20.s[0]
+	WORD $0x4f94124a // fmla v10.4s, v18.4s, v20.s[0]
+	WORD $0x4f94126b // fmla v11.4s, v19.4s, v20.s[0]
 	WORD $0xbc4045b4 // ldr s20, [x13], #4
-	WORD $0x4f949215 // fmul v21.4s, v16.4s, v20.s[0]
-	WORD $0x4e35d58c // fadd v12.4s, v12.4s, v21.4s
-	WORD $0x4f949235 // fmul v21.4s, v17.4s, v20.s[0]
-	WORD $0x4e35d5ad // fadd v13.4s, v13.4s, v21.4s
-	WORD $0x4f949255 // fmul v21.4s, v18.4s, v20.s[0]
-	WORD $0x4e35d5ce // fadd v14.4s, v14.4s, v21.4s
-	WORD $0x4f949275 // fmul v21.4s, v19.4s, v20.s[0]
-	WORD $0x4e35d5ef // fadd v15.4s, v15.4s, v21.4s
+	WORD $0x4f94120c // fmla v12.4s, v16.4s, v20.s[0]
+	WORD $0x4f94122d // fmla v13.4s, v17.4s, v20.s[0]
+	WORD $0x4f94124e // fmla v14.4s, v18.4s, v20.s[0]
+	WORD $0x4f94126f // fmla v15.4s, v19.4s, v20.s[0]
 	ADD $32, R9
 	SUBS $1, R6, R6
 	BNE row
@@ -852,41 +812,25 @@ row:
 	WORD $0x4e21da73 // scvtf v19.4s, v19.4s
 	WORD $0x4e21da94 // scvtf v20.4s, v20.4s
 	WORD $0xbc404550 // ldr s16, [x10], #4
-	WORD $0x4f909235 // fmul v21.4s, v17.4s, v16.s[0]
-	WORD $0x4e35d400 // fadd v0.4s, v0.4s, v21.4s
-	WORD $0x4f909255 // fmul v21.4s, v18.4s, v16.s[0]
-	WORD $0x4e35d421 // fadd v1.4s, v1.4s, v21.4s
-	WORD $0x4f909275 // fmul v21.4s, v19.4s, v16.s[0]
-	WORD $0x4e35d442 // fadd v2.4s, v2.4s, v21.4s
-	WORD $0x4f909295 // fmul v21.4s, v20.4s, v16.s[0]
-	WORD $0x4e35d463 // fadd v3.4s, v3.4s, v21.4s
+	WORD $0x4f901220 // fmla v0.4s, v17.4s, v16.s[0]
+	WORD $0x4f901241 // fmla v1.4s, v18.4s, v16.s[0]
+	WORD $0x4f901262 // fmla v2.4s, v19.4s, v16.s[0]
+	WORD $0x4f901283 // fmla v3.4s, v20.4s, v16.s[0]
 	WORD $0xbc404570 // ldr s16, [x11], #4
-	WORD $0x4f909235 // fmul v21.4s, v17.4s, v16.s[0]
-	WORD $0x4e35d484 // fadd v4.4s, v4.4s, v21.4s
-	WORD $0x4f909255 // fmul v21.4s, v18.4s, v16.s[0]
-	WORD $0x4e35d4a5 // fadd v5.4s, v5.4s, v21.4s
-	WORD $0x4f909275 // fmul v21.4s, v19.4s, v16.s[0]
-	WORD $0x4e35d4c6 // fadd v6.4s, v6.4s, v21.4s
-	WORD $0x4f909295 // fmul v21.4s, v20.4s, v16.s[0]
-	WORD $0x4e35d4e7 // fadd v7.4s, v7.4s, v21.4s
+	WORD $0x4f901224 // fmla v4.4s, v17.4s, v16.s[0]
+	WORD $0x4f901245 // fmla v5.4s, v18.4s, v16.s[0]
+	WORD $0x4f901266 // fmla v6.4s, v19.4s, v16.s[0]
+	WORD $0x4f901287 // fmla v7.4s, v20.4s, v16.s[0]
 	WORD $0xbc404590 // ldr s16, [x12], #4
-	WORD $0x4f909235 // fmul v21.4s, v17.4s, v16.s[0]
-	WORD $0x4e35d508 // fadd v8.4s, v8.4s, v21.4s
-	WORD $0x4f909255 // fmul v21.4s, v18.4s, v16.s[0]
-	WORD $0x4e35d529 // fadd v9.4s, v9.4s, v21.4s
-	WORD $0x4f909275 // fmul v21.4s, v19.4s, v16.s[0]
-	WORD $0x4e35d54a // fadd v10.4s, v10.4s, v21.4s
-	WORD $0x4f909295 // fmul v21.4s, v20.4s, v16.s[0]
-	WORD $0x4e35d56b // fadd v11.4s, v11.4s, v21.4s
+	WORD $0x4f901228 // fmla v8.4s, v17.4s, v16.s[0]
+	WORD $0x4f901249 // fmla v9.4s, v18.4s, v16.s[0]
+	WORD $0x4f90126a // fmla v10.4s, v19.4s, v16.s[0]
+	WORD $0x4f90128b // fmla v11.4s, v20.4s, v16.s[0]
 	WORD $0xbc4045b0 // ldr s16, [x13], #4
-	WORD $0x4f909235 // fmul v21.4s, v17.4s, v16.s[0]
-	WORD $0x4e35d58c // fadd v12.4s, v12.4s, v21.4s
-	WORD $0x4f909255 // fmul v21.4s, v18.4s, v16.s[0]
-	WORD $0x4e35d5ad // fadd v13.4s, v13.4s, v21.4s
-	WORD $0x4f909275 // fmul v21.4s, v19.4s, v16.s[0]
-	WORD $0x4e35d5ce // fadd v14.4s, v14.4s, v21.4s
-	WORD $0x4f909295 // fmul v21.4s, v20.4s, v16.s[0]
-	WORD $0x4e35d5ef // fadd v15.4s, v15.4s, v21.4s
+	WORD $0x4f90122c // fmla v12.4s, v17.4s, v16.s[0]
+	WORD $0x4f90124d // fmla v13.4s, v18.4s, v16.s[0]
+	WORD $0x4f90126e // fmla v14.4s, v19.4s, v16.s[0]
+	WORD $0x4f90128f // fmla v15.4s, v20.4s, v16.s[0]
 	ADD $16, R9
 	SUBS $1, R6, R6
 	BNE row

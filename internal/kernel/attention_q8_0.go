@@ -146,7 +146,8 @@ func dotPanelsGo(out Rows, q *Queries, keys []byte, panels int) {
 
 // AddQ8_0Values adds to out, rows of a multiple of 32 numbers, the values of some of 64
 // positions, from and up to, each times the number of weights' row that stands at the
-// position: the number times the scale, times the byte, from the first position on. weights
+// position: the number times the scale, times the byte, from the first position on, each rounded
+// together with its sum. weights
 // has 64 numbers in a row; next is as above.
 func AddQ8_0Values(out, weights Rows, values []byte, from, to int, next []byte) {
 	if from >= to || weights.Count == 0 {
@@ -186,7 +187,7 @@ func addBytesGo(out, a Rows, b Panels) {
 			for r := range a.Count {
 				x, to := a.Data[r*a.Stride+k], out.Data[r*out.Stride+p*PanelColumns:][:PanelColumns]
 				for i := range to {
-					to[i] += float32(x * float32(int8(row[i])))
+					to[i] = fma(x, float32(int8(row[i])), to[i])
 				}
 			}
 		}

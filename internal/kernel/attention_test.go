@@ -3,6 +3,7 @@ package kernel
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"testing"
 )
@@ -86,6 +87,44 @@ func TestAttentionIsNear(t *testing.T) {
 	}
 	if largest != 9 || math.Abs(float64(sum)-total) > 1e-5*total {
 		t.Errorf("largest %v, sum %v, want 9 and %v", largest, sum, total)
+	}
+}
+
+// TestFMARoundsOnce compares with sums of any precision, also where they lie nearly in the middle of
+// two floats, are subnormal or too large.
+func TestFMARoundsOnce(t *testing.T) {
+	r := rand.New(rand.NewPCG(21, 22))
+	float := func() float32 { return float32(r.NormFloat64() * math.Ldexp(1, r.IntN(280)-140)) }
+	middle := 0
+	for range 300_000 {
+		x, y, z := float(), float(), float()
+		switch r.IntN(4) {
+		case 0: // z is about as large as the product
+			z = float32(-float64(x) * float64(y) * (1 + r.NormFloat64()*1e-6))
+		case 1: // the sum is nearly in the middle: z has 24 bits, and the product half of the last and next to nothing
+			z = float32(r.Uint32()>>8|1<<23) * 2
+			x, y = 1+float32(r.IntN(3)-1)/(1<<23), 1+float32(r.IntN(3)-1)/(1<<23)
+		case 2:
+			x, y, z = x*1e-20, y*1e-20, z*1e-38
+		}
+		sum := new(big.Float).SetPrec(2000)
+		if p := float64(x) * float64(y); math.IsInf(float64(x), 0) || math.IsInf(float64(y), 0) || math.IsInf(float64(z), 0) {
+			if got, want := fma(x, y, z), float32(p+float64(z)); got != want && want == want {
+				t.Fatalf("%v·%v + %v is %v, want %v", x, y, z, got, want)
+			}
+			continue
+		}
+		sum.Add(sum.Mul(big.NewFloat(float64(x)), big.NewFloat(float64(y))), big.NewFloat(float64(z)))
+		want, _ := sum.Float32()
+		if got := fma(x, y, z); got != want {
+			t.Fatalf("%v·%v + %v is %v, want %v", x, y, z, got, want)
+		}
+		if float32(float64(float64(x)*float64(y))+float64(z)) != want {
+			middle++
+		}
+	}
+	if middle == 0 {
+		t.Error("to round twice would have done")
 	}
 }
 

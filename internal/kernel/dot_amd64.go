@@ -19,7 +19,7 @@ const (
 func available() []implementation {
 	list := []implementation{goOnly}
 	x := &cpu.X86
-	if x.HasAVX2 && x.HasF16C {
+	if x.HasAVX2 && x.HasF16C && x.HasFMA {
 		list = slices.Insert(list, 0, avx2)
 		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
 			list = slices.Insert(list, 0, avx512)

@@ -163,6 +163,26 @@ func (kv *KV) Copy(b *Block, n int) {
 	kv.reserve(kv.length) // which makes it its own
 }
 
+// Fill puts copies of the last whole block of src behind the whole blocks of kv, as many
+// as make up to n positions. It takes the memory and the time of any others to read them, which is
+// all that they are good for: a key says where its token stood.
+func (kv *KV) Fill(src *KV, n int) {
+	if src.length < blockTokens {
+		return
+	}
+	b := src.Block(src.length/blockTokens - 1)
+	defer b.Release()
+	for kv.Truncate(kv.length / blockTokens * blockTokens); kv.length+blockTokens <= n; {
+		i := kv.length / blockTokens
+		kv.Adopt(i, b)
+		for g, pages := range kv.pages {
+			if kv.memory.sizes[g] > 0 {
+				pages[i] = kv.memory.own(g, pages[i])
+			}
+		}
+	}
+}
+
 func (kv *KV) check(b *Block) {
 	if kv.memory != b.memory {
 		panic("transformer: keys and values of another model")

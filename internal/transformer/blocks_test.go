@@ -100,3 +100,33 @@ func TestMemoryIsCountedOnceAndUsedAgain(t *testing.T) {
 		})
 	}
 }
+
+// What a measurement puts before a token takes the memory that tokens would have taken.
+func TestFillingTakesMemoryOfItsOwn(t *testing.T) {
+	for name, m := range blockModels(t) {
+		t.Run(name, func(t *testing.T) {
+			ids := sequence(blockTokens+9, 8)
+			one, two := m.NewKV(), m.NewKV()
+			two.Fill(one, 500)
+			if two.Len() != 0 {
+				t.Fatalf("copies of nothing are %d tokens", two.Len())
+			}
+			forward(t, m, Step{one, ids, None})
+			one.Fill(one, 4*blockTokens+5)
+			two.Fill(one, 2*blockTokens)
+			if one.Len() != 4*blockTokens || two.Len() != 2*blockTokens || m.KVUsed() != m.KVBytes(6*blockTokens) {
+				t.Fatalf("%d and %d tokens in %d bytes, want %d", one.Len(), two.Len(), m.KVUsed(), m.KVBytes(6*blockTokens))
+			}
+			a, b := one.Block(0), two.Block(1)
+			for g, p := range a.pages {
+				if p != nil && (!slices.Equal(p.bytes, b.pages[g].bytes) || &p.bytes[0] == &b.pages[g].bytes[0]) {
+					t.Error("it is no copy")
+				}
+			}
+			forward(t, m, Step{one, ids[:3], All})
+			if one.Len() != 4*blockTokens+3 {
+				t.Errorf("%d tokens behind copies", one.Len())
+			}
+		})
+	}
+}

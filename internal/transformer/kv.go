@@ -171,6 +171,18 @@ func (m *Model) KVBytes(tokens int) int64 {
 	return n
 }
 
+// KVRead is how many bytes of keys and values a token behind so many others reads.
+func (m *Model) KVRead(tokens int) (n int64) {
+	for i, s := range m.kv.layers {
+		seen := tokens
+		if s.window > 0 {
+			seen = min(seen, s.window)
+		}
+		n += int64(s.kvHeads) * int64(m.kv.keyBytes(i)+m.kv.valueBytes(i)) * int64(seen) / blockTokens
+	}
+	return n
+}
+
 // Len is the number of tokens whose keys and values are held.
 func (kv *KV) Len() int { return kv.length }
 

@@ -70,13 +70,24 @@ type line struct {
 // are left out.
 func contexts(all []engine.BenchResult) (lines []line) {
 	for _, r := range all {
-		l := line{label: label(r)}
+		by := map[int]*line{} // of so many streams at a time
 		for _, c := range r.Contexts {
+			n := max(1, c.Sequences)
+			l := by[n]
+			if l == nil {
+				l = &line{label: label(r)}
+				if n > 1 {
+					l.label += fmt.Sprintf(", %d streams", n)
+				}
+				by[n] = l
+			}
 			l.measured = append(l.measured, point{float64(c.Context), 1000 / c.DecodeTPS})
 			l.bound = append(l.bound, point{float64(c.Context), 1000 / c.CeilingTPS})
 		}
-		if len(l.measured) > 1 {
-			lines = append(lines, l)
+		for _, n := range slices.Sorted(maps.Keys(by)) {
+			if len(by[n].measured) > 1 {
+				lines = append(lines, *by[n])
+			}
 		}
 	}
 	return lines
@@ -100,37 +111,49 @@ func streams(all []engine.BenchResult) (lines []line) {
 func label(r engine.BenchResult) string {
 	s := r.Type + ", " + r.Kernels
 	if r.KVCache != "" && r.KVCache != "f16" {
-		s += ", keys in " + r.KVCache
+		s += ", cache " + r.KVCache
 	}
 	return s
 }
 
 // The drawing, in pixels.
 const (
-	width, height = 900, 380
-	half          = width / 2
-	left, right   = 52, 16 // of the axes in their half
-	top, bottom   = 40, 84
+	width       = 900
+	half        = width / 2
+	left, right = 52, 16 // of the axes in their half
+	top         = 40
+	axes        = 256 // the height of them
+	below       = 52  // of what stands under them, before the lines' names
+	row         = 16  // of two of these
 )
 
-var colours = []string{"#1b6ca8", "#c2571a", "#3a7d44", "#7b4397", "#8a6d00", "#444444"}
+// Pages are light or dark, and the lines' colours can be told apart on both.
+const style = `<style>
+text { fill: #222222 } .grid { stroke: #dddddd }
+@media (prefers-color-scheme: dark) { text { fill: #dddddd } .grid { stroke: #3a3f46 } .paper { fill: #161b22 } }
+</style>
+`
+
+var colours = []string{"#2f86c9", "#d9691f", "#3f9a4e", "#a05fc4", "#a88a00", "#8a8f98"}
 
 func draw(all []engine.BenchResult) (string, error) {
 	a, b := contexts(all), streams(all)
 	if len(a) == 0 && len(b) == 0 {
 		return "", errors.New("nothing was measured for two contexts or two numbers of streams")
 	}
+	height := top + axes + below + row*((max(len(a), len(b))+1)/2)
 	var s strings.Builder
 	fmt.Fprintf(&s, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">`+"\n", width, height)
-	fmt.Fprintf(&s, `<rect width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
-	panel(&s, 0, "one stream: ms a token", "tokens of context", a)
+	s.WriteString(style)
+	fmt.Fprintf(&s, `<rect class="paper" width="%d" height="%d" fill="#ffffff"/>`+"\n", width, height)
+	panel(&s, 0, "ms a token of all streams behind a context", "tokens of context", a)
 	panel(&s, half, "ms a token of all streams together", "streams at a time", b)
 	s.WriteString("</svg>\n")
 	return s.String(), nil
 }
 
 // panel draws lines over a logarithmic axis to the right.
-func panel(s *strings.Builder, at float64, title, below string, lines []line) {
+func panel(s *strings.Builder, at float64, title, unit string, lines []line) {
 	if len(lines) == 0 {
 		return
 	}
@@ -147,13 +170,13 @@ func panel(s *strings.Builder, at float64, title, below string, lines []line) {
 	x := func(v float64) float64 {
 		return at + left + (half-left-right)*math.Log(v/low)/math.Log(high/low)
 	}
-	y := func(v float64) float64 { return height - bottom - (height-top-bottom)*v/ceiling }
+	y := func(v float64) float64 { return top + axes*(1-v/ceiling) }
 	text := func(px, py float64, anchor, words string) {
-		fmt.Fprintf(s, `<text x="%.1f" y="%.1f" text-anchor="%s" fill="#222222">%s</text>`+"\n", px, py, anchor, html.EscapeString(words))
+		fmt.Fprintf(s, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`+"\n", px, py, anchor, html.EscapeString(words))
 	}
 	text(at+left, top-16, "start", title)
 	for v := 0.0; v <= ceiling+step/2; v += step {
-		fmt.Fprintf(s, `<path d="M%.1f %.1fH%.1f" stroke="#dddddd"/>`+"\n", at+left, y(v), at+half-right)
+		fmt.Fprintf(s, `<path d="M%.1f %.1fH%.1f" class="grid"/>`+"\n", at+left, y(v), at+half-right)
 		text(at+left-6, y(v)+4, "end", fmt.Sprintf("%.4g", v))
 	}
 	last := math.Inf(-1)
@@ -162,9 +185,9 @@ func panel(s *strings.Builder, at float64, title, below string, lines []line) {
 			continue // its number would stand in that of the one before
 		}
 		last = x(v)
-		text(last, height-bottom+16, "middle", fmt.Sprintf("%.0f", v))
+		text(last, top+axes+16, "middle", fmt.Sprintf("%.0f", v))
 	}
-	text(at+left+(half-left-right)/2.0, height-bottom+34, "middle", below)
+	text(at+left+(half-left-right)/2.0, top+axes+34, "middle", unit)
 	for i, l := range lines {
 		colour := colours[i%len(colours)]
 		path := func(list []point, dashes string) {
@@ -179,7 +202,7 @@ func panel(s *strings.Builder, at float64, title, below string, lines []line) {
 		for _, p := range l.measured {
 			fmt.Fprintf(s, `<circle cx="%.1f" cy="%.1f" r="3" fill="%s"/>`+"\n", x(p.x), y(p.y), colour)
 		}
-		kx, ky := at+left+float64(i%2)*(half-left-right)/2, height-bottom+54+float64(i/2)*16
+		kx, ky := at+left+float64(i%2)*(half-left-right)/2, float64(top+axes+below+2+i/2*row)
 		fmt.Fprintf(s, `<path d="M%.1f %.1fh18" stroke="%s" stroke-width="3"/>`+"\n", kx, ky-4, colour)
 		text(kx+24, ky, "start", l.label)
 	}

@@ -11,6 +11,8 @@ import (
 
 const results = `{"type":"Q8_0","kernels":"avx512","decode_ceiling_tps":30,"sequences":[{"sequences":1,"decode_tps":25},{"sequences":4,"decode_tps":80}],
 "contexts":[{"context":512,"decode_tps":24,"decode_ceiling_tps":29},{"context":4096,"decode_tps":20,"decode_ceiling_tps":25}]}
+{"type":"Q5_0","kernels":"go","sequences":[],"contexts":[{"context":512,"sequences":1,"decode_tps":24,"decode_ceiling_tps":29},{"context":512,"sequences":4,"decode_tps":50,"decode_ceiling_tps":29},
+{"context":32000,"sequences":4,"decode_tps":20,"decode_ceiling_tps":25}]}
 {"type":"<Q4>","kernels":"go","decode_ceiling_tps":50,"sequences":[{"sequences":1,"decode_tps":40}],"contexts":[]}
 `
 
@@ -20,7 +22,7 @@ func TestWhatWasMeasuredIsDrawn(t *testing.T) {
 		t.Fatal(err)
 	}
 	all, err := read([]string{path})
-	if err != nil || len(all) != 4 {
+	if err != nil || len(all) != 6 {
 		t.Fatalf("%d results, %v", len(all), err)
 	}
 	svg, err := draw(all)
@@ -41,10 +43,10 @@ func TestWhatWasMeasuredIsDrawn(t *testing.T) {
 			elements[start.Name.Local]++
 		}
 	}
-	if got := elements["circle"]; got != 8 {
-		t.Errorf("%d points are drawn, measured in lines are 8", got)
+	if got := elements["circle"]; got != 12 {
+		t.Errorf("%d points are drawn, measured in lines are 12", got)
 	}
-	for _, want := range []string{"Q8_0, avx512", "&lt;Q6&gt;", ">4096<", ">4<", "stroke-dasharray"} {
+	for _, want := range []string{"Q8_0, avx512", "&lt;Q6&gt;", "Q5_0, go, 4 streams", ">32000<", "prefers-color-scheme: dark", ">4096<", ">4<", "stroke-dasharray"} {
 		if !strings.Contains(svg, want) {
 			t.Errorf("%q is not in it", want)
 		}
@@ -52,7 +54,7 @@ func TestWhatWasMeasuredIsDrawn(t *testing.T) {
 	if strings.Contains(svg, "Q4") || strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 		t.Errorf("a line of one point is drawn: %s", svg)
 	}
-	if _, err := draw(all[1:2]); err == nil {
+	if _, err := draw(all[2:3]); err == nil {
 		t.Error("an empty drawing")
 	}
 }

@@ -139,13 +139,12 @@ func (p *program) addPanels(kind string, rows int) {
 			f.free(v)
 		}
 		for r := range rows {
-			x, y := f.vector(), f.vector()
+			x := f.vector()
 			f.ldNext(x, row+r)
 			for i := range w {
-				f.times(y, w[i], x, 0)
-				f.fadd(acc[r][i], acc[r][i], y)
+				f.fmla(acc[r][i], w[i], x, 0)
 			}
-			f.free(x, y)
+			f.free(x)
 		}
 		f.free(w...)
 		f.line("ADD $%d, R%d", bytes, at)

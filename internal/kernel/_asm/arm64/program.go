@@ -238,6 +238,11 @@ func (f *function) times(d, n, m vector, lane int) {
 	f.element(0x4f809000, "fmul %v.4s, %v.4s, %v.s[%d]", d, n, m, lane)
 }
 
+// fmla adds n times one lane of m to d, rounded once.
+func (f *function) fmla(d, n, m vector, lane int) {
+	f.element(0x4f801000, "fmla %v.4s, %v.4s, %v.s[%d]", d, n, m, lane)
+}
+
 // fromF16 makes floats of four halves, the lower or the upper ones of n.
 func (f *function) fromF16(d, n vector, upper int) {
 	if upper == 0 {

@@ -165,17 +165,13 @@ func addPanels(s set, rows, bits int) {
 		}
 	}
 	for r := range rows {
-		if s.registers == 1 { // faster than a broadcast by itself, where there is such a product
-			y := s.vector()
-			VMULPS_BCST(at(a, r), w[0], y)
-			VADDPS(y, acc[r][0], acc[r][0])
+		if s.registers == 1 { // faster than a broadcast by itself
+			VFMADD231PS_BCST(at(a, r), w[0], acc[r][0])
 			continue
 		}
 		x := s.broadcast(at(a, r))
 		for i := range w {
-			y := s.vector()
-			VMULPS(w[i], x, y)
-			VADDPS(y, acc[r][i], acc[r][i])
+			VFMADD231PS(w[i], x, acc[r][i])
 		}
 	}
 	ADDQ(I8(4), a)
