@@ -310,7 +310,9 @@ func (l *loop) step() bool {
 	}
 	l.makeRoom(blocks, fresh)
 	before := time.Now()
-	l.batch = batch
+	if prompts { // a step that only generates is short, and what it stands behind is read again by the next turn
+		l.batch = batch
+	}
 	err := l.forward(steps)
 	l.batch = nil
 	switch {
