@@ -24,6 +24,10 @@ var (
 	escapedHeading = regexp.MustCompile(`^\\+## .* <!-- (?:user|assistant|system|(?:call|tool) \S*) -->$`)
 )
 
+// ended has lines end in one way, so that what is escaped when a talk is written
+// is what would begin a turn when it is read.
+var ended = regexp.MustCompile(`\r+\n`)
+
 // systemPrompt is who speaks, in the first turn, for the session's own system
 // message.
 const systemPrompt = "System prompt"
@@ -38,7 +42,7 @@ func toMarkdown(t *Tree, user string) []byte {
 	var b strings.Builder
 	turn := func(who, mark, said string) {
 		fmt.Fprintf(&b, "\n## %s <!-- %s -->\n\n", line(who), mark)
-		for text := range strings.SplitSeq(strings.TrimSpace(said), "\n") {
+		for text := range strings.SplitSeq(strings.TrimSpace(ended.ReplaceAllString(said, "\n")), "\n") {
 			if markedHeading.MatchString(text) || escapedHeading.MatchString(text) {
 				b.WriteByte('\\')
 			}
@@ -92,7 +96,7 @@ type markdownTurn struct {
 // "You" or "Assistant". What stands before the first turn is left out, but for
 // a title.
 func (r *reader) markdown(data []byte) error {
-	lines := strings.Split(strings.ReplaceAll(strings.TrimSpace(strings.ToValidUTF8(string(data), "\ufffd")), "\r\n", "\n"), "\n")
+	lines := strings.Split(ended.ReplaceAllString(strings.TrimSpace(strings.ToValidUTF8(string(data), "\ufffd")), "\n"), "\n")
 	begins := func(line string) *markdownTurn {
 		if m := markedHeading.FindStringSubmatch(line); m != nil {
 			role, call, _ := strings.Cut(m[2], " ")
