@@ -91,7 +91,7 @@ type loop struct {
 
 	// Owned by the goroutine.
 	running  []*sequence // in the order in which they were begun
-	batch    []*sequence // in the present step
+	batch    []*sequence // in the present step, if it reads prompts
 	prefixes prefixes
 	pacer    pacer
 	guesser  guesser
@@ -310,7 +310,7 @@ func (l *loop) step() bool {
 	}
 	l.makeRoom(blocks, fresh)
 	before := time.Now()
-	if prompts { // a step that only generates is short, and what it stands behind is read again by the next turn
+	if prompts { // a step that only generates is short: leaving it would save little, and cost what stands behind the last whole block
 		l.batch = batch
 	}
 	err := l.forward(steps)
@@ -531,8 +531,8 @@ func (l *loop) forward(steps []step) (err error) {
 	return l.model.Forward(steps)
 }
 
-// unwanted reports whether all those have left for whom a step is made, so that one
-// which takes long need not come to its end.
+// unwanted reports whether all those have left for whom a step reads prompts, so that
+// it need not come to its end.
 func (l *loop) unwanted() bool {
 	if len(l.batch) == 0 {
 		return false

@@ -18,7 +18,7 @@ type sessionCmd struct {
 	List   sessionListCmd   `cmd:"" help:"List the sessions, those changed last first."`
 	Show   sessionShowCmd   `cmd:"" help:"Show what was talked in a session."`
 	Export sessionExportCmd `cmd:"" help:"Write a session, or all that is kept, to standard output."`
-	Import sessionImportCmd `cmd:"" help:"Make sessions of files: exports of Parley, of SillyTavern, text-generation-webui, llama.cpp's page, messages of OpenAI's clients."`
+	Import sessionImportCmd `cmd:"" help:"Make sessions of files: exports of Parley, of SillyTavern, text-generation-webui, llama.cpp's page, messages of OpenAI's clients, Markdown."`
 
 	Backup  sessionBackupCmd  `cmd:"" help:"Copy all sessions and characters into a file, also while a server keeps them."`
 	Restore sessionRestoreCmd `cmd:"" help:"Bring a backup back. What is there now is moved aside."`

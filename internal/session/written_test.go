@@ -96,6 +96,14 @@ func TestRepliesAreReadAgainAsTheyWereWritten(t *testing.T) {
 		return out.Message
 	}
 	say := session.Send{Text: "Tell me."}
+	stopped := func(id string) session.Message {
+		m.after, m.still = 9, make(chan struct{})
+		still := m.still
+		r, err := s.Send(ctx, id, session.Write{}, say, session.Ask{Params: params})
+		<-still
+		s.Stop(id)
+		return wait(r, err)
+	}
 	for _, c := range []struct {
 		what  string
 		reply func(id string) session.Message
@@ -113,21 +121,9 @@ func TestRepliesAreReadAgainAsTheyWereWritten(t *testing.T) {
 			wait(s.Continue(ctx, id, session.Write{}, 0, session.Ask{Params: params}))
 			return wait(s.Continue(ctx, id, session.Write{}, 0, session.Ask{Params: params}))
 		}},
-		{"stopped", func(id string) session.Message {
-			m.after, m.still = 9, make(chan struct{})
-			still := m.still
-			r, err := s.Send(ctx, id, session.Write{}, say, session.Ask{Params: params})
-			<-still
-			s.Stop(id)
-			return wait(r, err)
-		}},
+		{"stopped", stopped},
 		{"stopped and continued", func(id string) session.Message {
-			m.after, m.still = 9, make(chan struct{})
-			still := m.still
-			r, err := s.Send(ctx, id, session.Write{}, say, session.Ask{Params: params})
-			<-still
-			s.Stop(id)
-			wait(r, err)
+			stopped(id)
 			return wait(s.Continue(ctx, id, session.Write{}, 0, session.Ask{Params: params}))
 		}},
 	} {

@@ -371,31 +371,68 @@ func TestNothingOfWhatWasPurgedIsInTheFiles(t *testing.T) {
 			}
 		}
 	}
-	holds := func() (where []string) {
-		files, err := filepath.Glob(filepath.Join(dir, "*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range files {
-			data, err := os.ReadFile(f)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if n := bytes.Count(data, []byte(secret)); n > 0 {
-				where = append(where, fmt.Sprintf("%s %d times", filepath.Base(f), n))
-			}
-		}
-		return where
-	}
-	if holds() == nil {
+	if holds(t, dir, secret) == nil {
 		t.Fatal("the files do not hold what they keep")
 	}
 	if err := s.Purge(t.Context(), "a"); err != nil {
 		t.Fatal(err)
 	}
-	if where := holds(); where != nil {
+	if where := holds(t, dir, secret); where != nil {
 		t.Errorf("what was purged is in %v", where)
 	}
+}
+
+func TestWhatWasPurgedBesideAReaderGoesWithTheNextChange(t *testing.T) {
+	dir := t.TempDir()
+	s := opened(t, filepath.Join(dir, "x.db"))
+	purged, kept := session.Session{ID: "a"}, session.Session{ID: "b"}
+	for _, c := range []session.Change{message(&purged, "a secret"), message(&kept, "kept")} {
+		if err := s.Commit(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := s.read.BeginTx(t.Context(), &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n int
+	if err := reader.QueryRow("SELECT count(*) FROM session").Scan(&n); err != nil || n != 2 {
+		t.Fatal(n, err)
+	}
+	if err := s.Purge(t.Context(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	if holds(t, dir, "a secret") == nil {
+		t.Error("it is gone from under the reader")
+	}
+	if err := reader.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Commit(t.Context(), message(&kept, "more")); err != nil {
+		t.Fatal(err)
+	}
+	if where := holds(t, dir, "a secret"); where != nil {
+		t.Errorf("what was purged is in %v", where)
+	}
+}
+
+// holds tells in which files of a folder a text stands, and how often.
+func holds(t *testing.T, dir, text string) (where []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := bytes.Count(data, []byte(text)); n > 0 {
+			where = append(where, fmt.Sprintf("%s %d times", filepath.Base(f), n))
+		}
+	}
+	return where
 }
 
 func TestOneProcessServesAFolder(t *testing.T) {
