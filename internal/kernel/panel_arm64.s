@@ -6812,33 +6812,33 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc000ab // ldr q11, [x5, #0]
-	WORD $0x3dc050ec // ldr q12, [x7, #320]
+	WORD $0x3dc040ec // ldr q12, [x7, #256]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc040ed // ldr q13, [x7, #256]
+	WORD $0x3dc050ed // ldr q13, [x7, #320]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc054ec // ldr q12, [x7, #336]
+	WORD $0x3dc044ec // ldr q12, [x7, #272]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc044ed // ldr q13, [x7, #272]
+	WORD $0x3dc054ed // ldr q13, [x7, #336]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc058ec // ldr q12, [x7, #352]
+	WORD $0x3dc048ec // ldr q12, [x7, #288]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc048ed // ldr q13, [x7, #288]
+	WORD $0x3dc058ed // ldr q13, [x7, #352]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc05cec // ldr q12, [x7, #368]
+	WORD $0x3dc04cec // ldr q12, [x7, #304]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc04ced // ldr q13, [x7, #304]
+	WORD $0x3dc05ced // ldr q13, [x7, #368]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -6846,7 +6846,7 @@ chunk:
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
 	WORD $0x3dc070ec // ldr q12, [x7, #448]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc060ed // ldr q13, [x7, #384]
+	WORD $0x3dc080ed // ldr q13, [x7, #512]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -6854,7 +6854,7 @@ chunk:
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc074ec // ldr q12, [x7, #464]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc064ed // ldr q13, [x7, #400]
+	WORD $0x3dc084ed // ldr q13, [x7, #528]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -6862,7 +6862,7 @@ chunk:
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc078ec // ldr q12, [x7, #480]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc068ed // ldr q13, [x7, #416]
+	WORD $0x3dc088ed // ldr q13, [x7, #544]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -6870,71 +6870,71 @@ chunk:
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc07cec // ldr q12, [x7, #496]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc06ced // ldr q13, [x7, #432]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc090ec // ldr q12, [x7, #576]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc080ed // ldr q13, [x7, #512]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc094ec // ldr q12, [x7, #592]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc084ed // ldr q13, [x7, #528]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc098ec // ldr q12, [x7, #608]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc088ed // ldr q13, [x7, #544]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc09cec // ldr q12, [x7, #624]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc08ced // ldr q13, [x7, #560]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc0b0ec // ldr q12, [x7, #704]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc0a0ec // ldr q12, [x7, #640]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0a0ed // ldr q13, [x7, #640]
+	WORD $0x3dc0b0ed // ldr q13, [x7, #704]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0a4ec // ldr q12, [x7, #656]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0b4ed // ldr q13, [x7, #720]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0a8ec // ldr q12, [x7, #672]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0b8ed // ldr q13, [x7, #736]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0acec // ldr q12, [x7, #688]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0bced // ldr q13, [x7, #752]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0d0ec // ldr q12, [x7, #832]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc0b4ec // ldr q12, [x7, #720]
+	WORD $0x3dc0d4ec // ldr q12, [x7, #848]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0a4ed // ldr q13, [x7, #656]
+	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc0b8ec // ldr q12, [x7, #736]
+	WORD $0x3dc0d8ec // ldr q12, [x7, #864]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0a8ed // ldr q13, [x7, #672]
+	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc0bcec // ldr q12, [x7, #752]
+	WORD $0x3dc0dcec // ldr q12, [x7, #880]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0aced // ldr q13, [x7, #688]
+	WORD $0x3dc0eced // ldr q13, [x7, #944]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -6961,129 +6961,129 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc004ab // ldr q11, [x5, #16]
-	WORD $0x3dc0d0ec // ldr q12, [x7, #832]
+	WORD $0x3dc100ec // ldr q12, [x7, #1024]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0c0ed // ldr q13, [x7, #768]
+	WORD $0x3dc110ed // ldr q13, [x7, #1088]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0d4ec // ldr q12, [x7, #848]
+	WORD $0x3dc104ec // ldr q12, [x7, #1040]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0c4ed // ldr q13, [x7, #784]
+	WORD $0x3dc114ed // ldr q13, [x7, #1104]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0d8ec // ldr q12, [x7, #864]
+	WORD $0x3dc108ec // ldr q12, [x7, #1056]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0c8ed // ldr q13, [x7, #800]
+	WORD $0x3dc118ed // ldr q13, [x7, #1120]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0dcec // ldr q12, [x7, #880]
+	WORD $0x3dc10cec // ldr q12, [x7, #1072]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0cced // ldr q13, [x7, #816]
+	WORD $0x3dc11ced // ldr q13, [x7, #1136]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0f0ec // ldr q12, [x7, #960]
+	WORD $0x3dc130ec // ldr q12, [x7, #1216]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
+	WORD $0x3dc140ed // ldr q13, [x7, #1280]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc0f4ec // ldr q12, [x7, #976]
+	WORD $0x3dc134ec // ldr q12, [x7, #1232]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
+	WORD $0x3dc144ed // ldr q13, [x7, #1296]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc0f8ec // ldr q12, [x7, #992]
+	WORD $0x3dc138ec // ldr q12, [x7, #1248]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
+	WORD $0x3dc148ed // ldr q13, [x7, #1312]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc0fcec // ldr q12, [x7, #1008]
+	WORD $0x3dc13cec // ldr q12, [x7, #1264]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0eced // ldr q13, [x7, #944]
+	WORD $0x3dc14ced // ldr q13, [x7, #1328]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc110ec // ldr q12, [x7, #1088]
+	WORD $0x3dc160ec // ldr q12, [x7, #1408]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc100ed // ldr q13, [x7, #1024]
+	WORD $0x3dc170ed // ldr q13, [x7, #1472]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc114ec // ldr q12, [x7, #1104]
+	WORD $0x3dc164ec // ldr q12, [x7, #1424]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc104ed // ldr q13, [x7, #1040]
+	WORD $0x3dc174ed // ldr q13, [x7, #1488]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc118ec // ldr q12, [x7, #1120]
+	WORD $0x3dc168ec // ldr q12, [x7, #1440]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc108ed // ldr q13, [x7, #1056]
+	WORD $0x3dc178ed // ldr q13, [x7, #1504]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc11cec // ldr q12, [x7, #1136]
+	WORD $0x3dc16cec // ldr q12, [x7, #1456]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc10ced // ldr q13, [x7, #1072]
+	WORD $0x3dc17ced // ldr q13, [x7, #1520]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc130ec // ldr q12, [x7, #1216]
+	WORD $0x3dc190ec // ldr q12, [x7, #1600]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc120ed // ldr q13, [x7, #1152]
+	WORD $0x3dc1a0ed // ldr q13, [x7, #1664]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc134ec // ldr q12, [x7, #1232]
+	WORD $0x3dc194ec // ldr q12, [x7, #1616]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc124ed // ldr q13, [x7, #1168]
+	WORD $0x3dc1a4ed // ldr q13, [x7, #1680]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc138ec // ldr q12, [x7, #1248]
+	WORD $0x3dc198ec // ldr q12, [x7, #1632]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc128ed // ldr q13, [x7, #1184]
+	WORD $0x3dc1a8ed // ldr q13, [x7, #1696]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc13cec // ldr q12, [x7, #1264]
+	WORD $0x3dc19cec // ldr q12, [x7, #1648]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc12ced // ldr q13, [x7, #1200]
+	WORD $0x3dc1aced // ldr q13, [x7, #1712]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7110,129 +7110,129 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc008ab // ldr q11, [x5, #32]
-	WORD $0x3dc140ec // ldr q12, [x7, #1280]
+	WORD $0x3dc060ec // ldr q12, [x7, #384]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc040ed // ldr q13, [x7, #256]
+	WORD $0x3dc050ed // ldr q13, [x7, #320]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc144ec // ldr q12, [x7, #1296]
+	WORD $0x3dc064ec // ldr q12, [x7, #400]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc044ed // ldr q13, [x7, #272]
+	WORD $0x3dc054ed // ldr q13, [x7, #336]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc148ec // ldr q12, [x7, #1312]
+	WORD $0x3dc068ec // ldr q12, [x7, #416]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc048ed // ldr q13, [x7, #288]
+	WORD $0x3dc058ed // ldr q13, [x7, #352]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc14cec // ldr q12, [x7, #1328]
+	WORD $0x3dc06cec // ldr q12, [x7, #432]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc04ced // ldr q13, [x7, #304]
+	WORD $0x3dc05ced // ldr q13, [x7, #368]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc150ec // ldr q12, [x7, #1344]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc060ed // ldr q13, [x7, #384]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc154ec // ldr q12, [x7, #1360]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc064ed // ldr q13, [x7, #400]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc158ec // ldr q12, [x7, #1376]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc068ed // ldr q13, [x7, #416]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc15cec // ldr q12, [x7, #1392]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc06ced // ldr q13, [x7, #432]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc160ec // ldr q12, [x7, #1408]
+	WORD $0x3dc090ec // ldr q12, [x7, #576]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc080ed // ldr q13, [x7, #512]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc164ec // ldr q12, [x7, #1424]
+	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc094ec // ldr q12, [x7, #592]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc084ed // ldr q13, [x7, #528]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc168ec // ldr q12, [x7, #1440]
+	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc098ec // ldr q12, [x7, #608]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc088ed // ldr q13, [x7, #544]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc16cec // ldr q12, [x7, #1456]
+	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc09cec // ldr q12, [x7, #624]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc08ced // ldr q13, [x7, #560]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc170ec // ldr q12, [x7, #1472]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc0c0ec // ldr q12, [x7, #768]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0a0ed // ldr q13, [x7, #640]
+	WORD $0x3dc0b0ed // ldr q13, [x7, #704]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0c4ec // ldr q12, [x7, #784]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0b4ed // ldr q13, [x7, #720]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0c8ec // ldr q12, [x7, #800]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0b8ed // ldr q13, [x7, #736]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0ccec // ldr q12, [x7, #816]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0bced // ldr q13, [x7, #752]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0f0ec // ldr q12, [x7, #960]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc174ec // ldr q12, [x7, #1488]
+	WORD $0x3dc0f4ec // ldr q12, [x7, #976]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0a4ed // ldr q13, [x7, #656]
+	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc178ec // ldr q12, [x7, #1504]
+	WORD $0x3dc0f8ec // ldr q12, [x7, #992]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0a8ed // ldr q13, [x7, #672]
+	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc17cec // ldr q12, [x7, #1520]
+	WORD $0x3dc0fcec // ldr q12, [x7, #1008]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0aced // ldr q13, [x7, #688]
+	WORD $0x3dc0eced // ldr q13, [x7, #944]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7259,97 +7259,97 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc00cab // ldr q11, [x5, #48]
-	WORD $0x3dc180ec // ldr q12, [x7, #1536]
+	WORD $0x3dc120ec // ldr q12, [x7, #1152]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0c0ed // ldr q13, [x7, #768]
+	WORD $0x3dc110ed // ldr q13, [x7, #1088]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc184ec // ldr q12, [x7, #1552]
+	WORD $0x3dc124ec // ldr q12, [x7, #1168]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0c4ed // ldr q13, [x7, #784]
+	WORD $0x3dc114ed // ldr q13, [x7, #1104]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc188ec // ldr q12, [x7, #1568]
+	WORD $0x3dc128ec // ldr q12, [x7, #1184]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0c8ed // ldr q13, [x7, #800]
+	WORD $0x3dc118ed // ldr q13, [x7, #1120]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc18cec // ldr q12, [x7, #1584]
+	WORD $0x3dc12cec // ldr q12, [x7, #1200]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0cced // ldr q13, [x7, #816]
+	WORD $0x3dc11ced // ldr q13, [x7, #1136]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc190ec // ldr q12, [x7, #1600]
+	WORD $0x3dc150ec // ldr q12, [x7, #1344]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
+	WORD $0x3dc140ed // ldr q13, [x7, #1280]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc194ec // ldr q12, [x7, #1616]
+	WORD $0x3dc154ec // ldr q12, [x7, #1360]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
+	WORD $0x3dc144ed // ldr q13, [x7, #1296]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc198ec // ldr q12, [x7, #1632]
+	WORD $0x3dc158ec // ldr q12, [x7, #1376]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
+	WORD $0x3dc148ed // ldr q13, [x7, #1312]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc19cec // ldr q12, [x7, #1648]
+	WORD $0x3dc15cec // ldr q12, [x7, #1392]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc0eced // ldr q13, [x7, #944]
+	WORD $0x3dc14ced // ldr q13, [x7, #1328]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc1a0ec // ldr q12, [x7, #1664]
+	WORD $0x3dc180ec // ldr q12, [x7, #1536]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc100ed // ldr q13, [x7, #1024]
+	WORD $0x3dc170ed // ldr q13, [x7, #1472]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc1a4ec // ldr q12, [x7, #1680]
+	WORD $0x3dc184ec // ldr q12, [x7, #1552]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc104ed // ldr q13, [x7, #1040]
+	WORD $0x3dc174ed // ldr q13, [x7, #1488]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc1a8ec // ldr q12, [x7, #1696]
+	WORD $0x3dc188ec // ldr q12, [x7, #1568]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc108ed // ldr q13, [x7, #1056]
+	WORD $0x3dc178ed // ldr q13, [x7, #1504]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc1acec // ldr q12, [x7, #1712]
+	WORD $0x3dc18cec // ldr q12, [x7, #1584]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc10ced // ldr q13, [x7, #1072]
+	WORD $0x3dc17ced // ldr q13, [x7, #1520]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7357,7 +7357,7 @@ chunk:
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
 	WORD $0x3dc1b0ec // ldr q12, [x7, #1728]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc120ed // ldr q13, [x7, #1152]
+	WORD $0x3dc1a0ed // ldr q13, [x7, #1664]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7365,7 +7365,7 @@ chunk:
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc1b4ec // ldr q12, [x7, #1744]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc124ed // ldr q13, [x7, #1168]
+	WORD $0x3dc1a4ed // ldr q13, [x7, #1680]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7373,7 +7373,7 @@ chunk:
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc1b8ec // ldr q12, [x7, #1760]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc128ed // ldr q13, [x7, #1184]
+	WORD $0x3dc1a8ed // ldr q13, [x7, #1696]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7381,7 +7381,7 @@ chunk:
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc1bcec // ldr q12, [x7, #1776]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc12ced // ldr q13, [x7, #1200]
+	WORD $0x3dc1aced // ldr q13, [x7, #1712]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7404,114 +7404,114 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc010ab // ldr q11, [x5, #64]
-	WORD $0x3dc050ec // ldr q12, [x7, #320]
+	WORD $0x3dc040ec // ldr q12, [x7, #256]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc040ed // ldr q13, [x7, #256]
+	WORD $0x3dc050ed // ldr q13, [x7, #320]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc054ec // ldr q12, [x7, #336]
+	WORD $0x3dc044ec // ldr q12, [x7, #272]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc044ed // ldr q13, [x7, #272]
+	WORD $0x3dc054ed // ldr q13, [x7, #336]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc058ec // ldr q12, [x7, #352]
+	WORD $0x3dc048ec // ldr q12, [x7, #288]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc048ed // ldr q13, [x7, #288]
+	WORD $0x3dc058ed // ldr q13, [x7, #352]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc05cec // ldr q12, [x7, #368]
+	WORD $0x3dc04cec // ldr q12, [x7, #304]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc04ced // ldr q13, [x7, #304]
+	WORD $0x3dc05ced // ldr q13, [x7, #368]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
 	WORD $0x3dc070ec // ldr q12, [x7, #448]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc060ed // ldr q13, [x7, #384]
+	WORD $0x3dc080ed // ldr q13, [x7, #512]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc074ec // ldr q12, [x7, #464]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc064ed // ldr q13, [x7, #400]
+	WORD $0x3dc084ed // ldr q13, [x7, #528]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc078ec // ldr q12, [x7, #480]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc068ed // ldr q13, [x7, #416]
+	WORD $0x3dc088ed // ldr q13, [x7, #544]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc07cec // ldr q12, [x7, #496]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc06ced // ldr q13, [x7, #432]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc090ec // ldr q12, [x7, #576]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc080ed // ldr q13, [x7, #512]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc094ec // ldr q12, [x7, #592]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc084ed // ldr q13, [x7, #528]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc098ec // ldr q12, [x7, #608]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc088ed // ldr q13, [x7, #544]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc09cec // ldr q12, [x7, #624]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc08ced // ldr q13, [x7, #560]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc0b0ec // ldr q12, [x7, #704]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc0a0ec // ldr q12, [x7, #640]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0a0ed // ldr q13, [x7, #640]
+	WORD $0x3dc0b0ed // ldr q13, [x7, #704]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0a4ec // ldr q12, [x7, #656]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0b4ed // ldr q13, [x7, #720]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0a8ec // ldr q12, [x7, #672]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0b8ed // ldr q13, [x7, #736]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0acec // ldr q12, [x7, #688]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0bced // ldr q13, [x7, #752]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0d0ec // ldr q12, [x7, #832]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc0b4ec // ldr q12, [x7, #720]
+	WORD $0x3dc0d4ec // ldr q12, [x7, #848]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0a4ed // ldr q13, [x7, #656]
+	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc0b8ec // ldr q12, [x7, #736]
+	WORD $0x3dc0d8ec // ldr q12, [x7, #864]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0a8ed // ldr q13, [x7, #672]
+	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc0bcec // ldr q12, [x7, #752]
+	WORD $0x3dc0dcec // ldr q12, [x7, #880]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0aced // ldr q13, [x7, #688]
+	WORD $0x3dc0eced // ldr q13, [x7, #944]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
@@ -7537,114 +7537,114 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc014ab // ldr q11, [x5, #80]
-	WORD $0x3dc0d0ec // ldr q12, [x7, #832]
+	WORD $0x3dc100ec // ldr q12, [x7, #1024]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0c0ed // ldr q13, [x7, #768]
+	WORD $0x3dc110ed // ldr q13, [x7, #1088]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0d4ec // ldr q12, [x7, #848]
+	WORD $0x3dc104ec // ldr q12, [x7, #1040]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0c4ed // ldr q13, [x7, #784]
+	WORD $0x3dc114ed // ldr q13, [x7, #1104]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0d8ec // ldr q12, [x7, #864]
+	WORD $0x3dc108ec // ldr q12, [x7, #1056]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0c8ed // ldr q13, [x7, #800]
+	WORD $0x3dc118ed // ldr q13, [x7, #1120]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0dcec // ldr q12, [x7, #880]
+	WORD $0x3dc10cec // ldr q12, [x7, #1072]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0cced // ldr q13, [x7, #816]
+	WORD $0x3dc11ced // ldr q13, [x7, #1136]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc0f0ec // ldr q12, [x7, #960]
+	WORD $0x3dc130ec // ldr q12, [x7, #1216]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
+	WORD $0x3dc140ed // ldr q13, [x7, #1280]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc0f4ec // ldr q12, [x7, #976]
+	WORD $0x3dc134ec // ldr q12, [x7, #1232]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
+	WORD $0x3dc144ed // ldr q13, [x7, #1296]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc0f8ec // ldr q12, [x7, #992]
+	WORD $0x3dc138ec // ldr q12, [x7, #1248]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
+	WORD $0x3dc148ed // ldr q13, [x7, #1312]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc0fcec // ldr q12, [x7, #1008]
+	WORD $0x3dc13cec // ldr q12, [x7, #1264]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0eced // ldr q13, [x7, #944]
+	WORD $0x3dc14ced // ldr q13, [x7, #1328]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc110ec // ldr q12, [x7, #1088]
+	WORD $0x3dc160ec // ldr q12, [x7, #1408]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc100ed // ldr q13, [x7, #1024]
+	WORD $0x3dc170ed // ldr q13, [x7, #1472]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc114ec // ldr q12, [x7, #1104]
+	WORD $0x3dc164ec // ldr q12, [x7, #1424]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc104ed // ldr q13, [x7, #1040]
+	WORD $0x3dc174ed // ldr q13, [x7, #1488]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc118ec // ldr q12, [x7, #1120]
+	WORD $0x3dc168ec // ldr q12, [x7, #1440]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc108ed // ldr q13, [x7, #1056]
+	WORD $0x3dc178ed // ldr q13, [x7, #1504]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc11cec // ldr q12, [x7, #1136]
+	WORD $0x3dc16cec // ldr q12, [x7, #1456]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc10ced // ldr q13, [x7, #1072]
+	WORD $0x3dc17ced // ldr q13, [x7, #1520]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc130ec // ldr q12, [x7, #1216]
+	WORD $0x3dc190ec // ldr q12, [x7, #1600]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc120ed // ldr q13, [x7, #1152]
+	WORD $0x3dc1a0ed // ldr q13, [x7, #1664]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc134ec // ldr q12, [x7, #1232]
+	WORD $0x3dc194ec // ldr q12, [x7, #1616]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc124ed // ldr q13, [x7, #1168]
+	WORD $0x3dc1a4ed // ldr q13, [x7, #1680]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc138ec // ldr q12, [x7, #1248]
+	WORD $0x3dc198ec // ldr q12, [x7, #1632]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc128ed // ldr q13, [x7, #1184]
+	WORD $0x3dc1a8ed // ldr q13, [x7, #1696]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc13cec // ldr q12, [x7, #1264]
+	WORD $0x3dc19cec // ldr q12, [x7, #1648]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc12ced // ldr q13, [x7, #1200]
+	WORD $0x3dc1aced // ldr q13, [x7, #1712]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
@@ -7670,129 +7670,129 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc018ab // ldr q11, [x5, #96]
-	WORD $0x3dc140ec // ldr q12, [x7, #1280]
+	WORD $0x3dc060ec // ldr q12, [x7, #384]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc040ed // ldr q13, [x7, #256]
+	WORD $0x3dc050ed // ldr q13, [x7, #320]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc144ec // ldr q12, [x7, #1296]
+	WORD $0x3dc064ec // ldr q12, [x7, #400]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc044ed // ldr q13, [x7, #272]
+	WORD $0x3dc054ed // ldr q13, [x7, #336]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc148ec // ldr q12, [x7, #1312]
+	WORD $0x3dc068ec // ldr q12, [x7, #416]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc048ed // ldr q13, [x7, #288]
+	WORD $0x3dc058ed // ldr q13, [x7, #352]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc14cec // ldr q12, [x7, #1328]
+	WORD $0x3dc06cec // ldr q12, [x7, #432]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc04ced // ldr q13, [x7, #304]
+	WORD $0x3dc05ced // ldr q13, [x7, #368]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc150ec // ldr q12, [x7, #1344]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc060ed // ldr q13, [x7, #384]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc154ec // ldr q12, [x7, #1360]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc064ed // ldr q13, [x7, #400]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc158ec // ldr q12, [x7, #1376]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc068ed // ldr q13, [x7, #416]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc15cec // ldr q12, [x7, #1392]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc06ced // ldr q13, [x7, #432]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc160ec // ldr q12, [x7, #1408]
+	WORD $0x3dc090ec // ldr q12, [x7, #576]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc080ed // ldr q13, [x7, #512]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc164ec // ldr q12, [x7, #1424]
+	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc094ec // ldr q12, [x7, #592]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc084ed // ldr q13, [x7, #528]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc168ec // ldr q12, [x7, #1440]
+	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc098ec // ldr q12, [x7, #608]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc088ed // ldr q13, [x7, #544]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc16cec // ldr q12, [x7, #1456]
+	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc09cec // ldr q12, [x7, #624]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc08ced // ldr q13, [x7, #560]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc170ec // ldr q12, [x7, #1472]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc0c0ec // ldr q12, [x7, #768]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0a0ed // ldr q13, [x7, #640]
+	WORD $0x3dc0b0ed // ldr q13, [x7, #704]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0c4ec // ldr q12, [x7, #784]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0b4ed // ldr q13, [x7, #720]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0c8ec // ldr q12, [x7, #800]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0b8ed // ldr q13, [x7, #736]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0ccec // ldr q12, [x7, #816]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0bced // ldr q13, [x7, #752]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc0f0ec // ldr q12, [x7, #960]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc174ec // ldr q12, [x7, #1488]
+	WORD $0x3dc0f4ec // ldr q12, [x7, #976]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0a4ed // ldr q13, [x7, #656]
+	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc178ec // ldr q12, [x7, #1504]
+	WORD $0x3dc0f8ec // ldr q12, [x7, #992]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0a8ed // ldr q13, [x7, #672]
+	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc17cec // ldr q12, [x7, #1520]
+	WORD $0x3dc0fcec // ldr q12, [x7, #1008]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0aced // ldr q13, [x7, #688]
+	WORD $0x3dc0eced // ldr q13, [x7, #944]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7819,97 +7819,97 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc01cab // ldr q11, [x5, #112]
-	WORD $0x3dc180ec // ldr q12, [x7, #1536]
+	WORD $0x3dc120ec // ldr q12, [x7, #1152]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0c0ed // ldr q13, [x7, #768]
+	WORD $0x3dc110ed // ldr q13, [x7, #1088]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc184ec // ldr q12, [x7, #1552]
+	WORD $0x3dc124ec // ldr q12, [x7, #1168]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0c4ed // ldr q13, [x7, #784]
+	WORD $0x3dc114ed // ldr q13, [x7, #1104]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc188ec // ldr q12, [x7, #1568]
+	WORD $0x3dc128ec // ldr q12, [x7, #1184]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0c8ed // ldr q13, [x7, #800]
+	WORD $0x3dc118ed // ldr q13, [x7, #1120]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc18cec // ldr q12, [x7, #1584]
+	WORD $0x3dc12cec // ldr q12, [x7, #1200]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0cced // ldr q13, [x7, #816]
+	WORD $0x3dc11ced // ldr q13, [x7, #1136]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc190ec // ldr q12, [x7, #1600]
+	WORD $0x3dc150ec // ldr q12, [x7, #1344]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0e0ed // ldr q13, [x7, #896]
+	WORD $0x3dc140ed // ldr q13, [x7, #1280]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc194ec // ldr q12, [x7, #1616]
+	WORD $0x3dc154ec // ldr q12, [x7, #1360]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0e4ed // ldr q13, [x7, #912]
+	WORD $0x3dc144ed // ldr q13, [x7, #1296]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc198ec // ldr q12, [x7, #1632]
+	WORD $0x3dc158ec // ldr q12, [x7, #1376]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0e8ed // ldr q13, [x7, #928]
+	WORD $0x3dc148ed // ldr q13, [x7, #1312]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc19cec // ldr q12, [x7, #1648]
+	WORD $0x3dc15cec // ldr q12, [x7, #1392]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc0eced // ldr q13, [x7, #944]
+	WORD $0x3dc14ced // ldr q13, [x7, #1328]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc1a0ec // ldr q12, [x7, #1664]
+	WORD $0x3dc180ec // ldr q12, [x7, #1536]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc100ed // ldr q13, [x7, #1024]
+	WORD $0x3dc170ed // ldr q13, [x7, #1472]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc1a4ec // ldr q12, [x7, #1680]
+	WORD $0x3dc184ec // ldr q12, [x7, #1552]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc104ed // ldr q13, [x7, #1040]
+	WORD $0x3dc174ed // ldr q13, [x7, #1488]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc1a8ec // ldr q12, [x7, #1696]
+	WORD $0x3dc188ec // ldr q12, [x7, #1568]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc108ed // ldr q13, [x7, #1056]
+	WORD $0x3dc178ed // ldr q13, [x7, #1504]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc1acec // ldr q12, [x7, #1712]
+	WORD $0x3dc18cec // ldr q12, [x7, #1584]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc10ced // ldr q13, [x7, #1072]
+	WORD $0x3dc17ced // ldr q13, [x7, #1520]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7917,7 +7917,7 @@ chunk:
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
 	WORD $0x3dc1b0ec // ldr q12, [x7, #1728]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc120ed // ldr q13, [x7, #1152]
+	WORD $0x3dc1a0ed // ldr q13, [x7, #1664]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7925,7 +7925,7 @@ chunk:
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc1b4ec // ldr q12, [x7, #1744]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc124ed // ldr q13, [x7, #1168]
+	WORD $0x3dc1a4ed // ldr q13, [x7, #1680]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7933,7 +7933,7 @@ chunk:
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc1b8ec // ldr q12, [x7, #1760]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc128ed // ldr q13, [x7, #1184]
+	WORD $0x3dc1a8ed // ldr q13, [x7, #1696]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7941,7 +7941,7 @@ chunk:
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc1bcec // ldr q12, [x7, #1776]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc12ced // ldr q13, [x7, #1200]
+	WORD $0x3dc1aced // ldr q13, [x7, #1712]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7964,33 +7964,33 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc020ab // ldr q11, [x5, #128]
-	WORD $0x3dc1d0ec // ldr q12, [x7, #1856]
+	WORD $0x3dc1c0ec // ldr q12, [x7, #1792]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1c0ed // ldr q13, [x7, #1792]
+	WORD $0x3dc1d0ed // ldr q13, [x7, #1856]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc1d4ec // ldr q12, [x7, #1872]
+	WORD $0x3dc1c4ec // ldr q12, [x7, #1808]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1c4ed // ldr q13, [x7, #1808]
+	WORD $0x3dc1d4ed // ldr q13, [x7, #1872]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc1d8ec // ldr q12, [x7, #1888]
+	WORD $0x3dc1c8ec // ldr q12, [x7, #1824]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1c8ed // ldr q13, [x7, #1824]
+	WORD $0x3dc1d8ed // ldr q13, [x7, #1888]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc1dcec // ldr q12, [x7, #1904]
+	WORD $0x3dc1ccec // ldr q12, [x7, #1840]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1cced // ldr q13, [x7, #1840]
+	WORD $0x3dc1dced // ldr q13, [x7, #1904]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -7998,7 +7998,7 @@ chunk:
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
 	WORD $0x3dc1f0ec // ldr q12, [x7, #1984]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1e0ed // ldr q13, [x7, #1920]
+	WORD $0x3dc200ed // ldr q13, [x7, #2048]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8006,7 +8006,7 @@ chunk:
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc1f4ec // ldr q12, [x7, #2000]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1e4ed // ldr q13, [x7, #1936]
+	WORD $0x3dc204ed // ldr q13, [x7, #2064]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8014,7 +8014,7 @@ chunk:
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc1f8ec // ldr q12, [x7, #2016]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1e8ed // ldr q13, [x7, #1952]
+	WORD $0x3dc208ed // ldr q13, [x7, #2080]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8022,71 +8022,71 @@ chunk:
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc1fcec // ldr q12, [x7, #2032]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1eced // ldr q13, [x7, #1968]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc210ec // ldr q12, [x7, #2112]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc200ed // ldr q13, [x7, #2048]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc214ec // ldr q12, [x7, #2128]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc204ed // ldr q13, [x7, #2064]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc218ec // ldr q12, [x7, #2144]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc208ed // ldr q13, [x7, #2080]
-	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc21cec // ldr q12, [x7, #2160]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc20ced // ldr q13, [x7, #2096]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc230ec // ldr q12, [x7, #2240]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc220ec // ldr q12, [x7, #2176]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc220ed // ldr q13, [x7, #2176]
+	WORD $0x3dc230ed // ldr q13, [x7, #2240]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc224ec // ldr q12, [x7, #2192]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc234ed // ldr q13, [x7, #2256]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc228ec // ldr q12, [x7, #2208]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc238ed // ldr q13, [x7, #2272]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc22cec // ldr q12, [x7, #2224]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc23ced // ldr q13, [x7, #2288]
+	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc250ec // ldr q12, [x7, #2368]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc260ed // ldr q13, [x7, #2432]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc234ec // ldr q12, [x7, #2256]
+	WORD $0x3dc254ec // ldr q12, [x7, #2384]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc224ed // ldr q13, [x7, #2192]
+	WORD $0x3dc264ed // ldr q13, [x7, #2448]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc238ec // ldr q12, [x7, #2272]
+	WORD $0x3dc258ec // ldr q12, [x7, #2400]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc228ed // ldr q13, [x7, #2208]
+	WORD $0x3dc268ed // ldr q13, [x7, #2464]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc23cec // ldr q12, [x7, #2288]
+	WORD $0x3dc25cec // ldr q12, [x7, #2416]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc22ced // ldr q13, [x7, #2224]
+	WORD $0x3dc26ced // ldr q13, [x7, #2480]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8113,129 +8113,129 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc024ab // ldr q11, [x5, #144]
-	WORD $0x3dc250ec // ldr q12, [x7, #2368]
+	WORD $0x3dc280ec // ldr q12, [x7, #2560]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc240ed // ldr q13, [x7, #2304]
+	WORD $0x3dc290ed // ldr q13, [x7, #2624]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc254ec // ldr q12, [x7, #2384]
+	WORD $0x3dc284ec // ldr q12, [x7, #2576]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc244ed // ldr q13, [x7, #2320]
+	WORD $0x3dc294ed // ldr q13, [x7, #2640]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc258ec // ldr q12, [x7, #2400]
+	WORD $0x3dc288ec // ldr q12, [x7, #2592]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc248ed // ldr q13, [x7, #2336]
+	WORD $0x3dc298ed // ldr q13, [x7, #2656]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc25cec // ldr q12, [x7, #2416]
+	WORD $0x3dc28cec // ldr q12, [x7, #2608]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc24ced // ldr q13, [x7, #2352]
+	WORD $0x3dc29ced // ldr q13, [x7, #2672]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc270ec // ldr q12, [x7, #2496]
+	WORD $0x3dc2b0ec // ldr q12, [x7, #2752]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc260ed // ldr q13, [x7, #2432]
+	WORD $0x3dc2c0ed // ldr q13, [x7, #2816]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc274ec // ldr q12, [x7, #2512]
+	WORD $0x3dc2b4ec // ldr q12, [x7, #2768]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc264ed // ldr q13, [x7, #2448]
+	WORD $0x3dc2c4ed // ldr q13, [x7, #2832]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc278ec // ldr q12, [x7, #2528]
+	WORD $0x3dc2b8ec // ldr q12, [x7, #2784]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc268ed // ldr q13, [x7, #2464]
+	WORD $0x3dc2c8ed // ldr q13, [x7, #2848]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc27cec // ldr q12, [x7, #2544]
+	WORD $0x3dc2bcec // ldr q12, [x7, #2800]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc26ced // ldr q13, [x7, #2480]
+	WORD $0x3dc2cced // ldr q13, [x7, #2864]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc290ec // ldr q12, [x7, #2624]
+	WORD $0x3dc2e0ec // ldr q12, [x7, #2944]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc280ed // ldr q13, [x7, #2560]
+	WORD $0x3dc2f0ed // ldr q13, [x7, #3008]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc294ec // ldr q12, [x7, #2640]
+	WORD $0x3dc2e4ec // ldr q12, [x7, #2960]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc284ed // ldr q13, [x7, #2576]
+	WORD $0x3dc2f4ed // ldr q13, [x7, #3024]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc298ec // ldr q12, [x7, #2656]
+	WORD $0x3dc2e8ec // ldr q12, [x7, #2976]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc288ed // ldr q13, [x7, #2592]
+	WORD $0x3dc2f8ed // ldr q13, [x7, #3040]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc29cec // ldr q12, [x7, #2672]
+	WORD $0x3dc2ecec // ldr q12, [x7, #2992]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc28ced // ldr q13, [x7, #2608]
+	WORD $0x3dc2fced // ldr q13, [x7, #3056]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2b0ec // ldr q12, [x7, #2752]
+	WORD $0x3dc310ec // ldr q12, [x7, #3136]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2a0ed // ldr q13, [x7, #2688]
+	WORD $0x3dc320ed // ldr q13, [x7, #3200]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2b4ec // ldr q12, [x7, #2768]
+	WORD $0x3dc314ec // ldr q12, [x7, #3152]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2a4ed // ldr q13, [x7, #2704]
+	WORD $0x3dc324ed // ldr q13, [x7, #3216]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2b8ec // ldr q12, [x7, #2784]
+	WORD $0x3dc318ec // ldr q12, [x7, #3168]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2a8ed // ldr q13, [x7, #2720]
+	WORD $0x3dc328ed // ldr q13, [x7, #3232]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2bcec // ldr q12, [x7, #2800]
+	WORD $0x3dc31cec // ldr q12, [x7, #3184]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2aced // ldr q13, [x7, #2736]
+	WORD $0x3dc32ced // ldr q13, [x7, #3248]
 	WORD $0x4f0c55ad // shl v13.16b, v13.16b, #4
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8262,129 +8262,129 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc028ab // ldr q11, [x5, #160]
-	WORD $0x3dc2c0ec // ldr q12, [x7, #2816]
+	WORD $0x3dc1e0ec // ldr q12, [x7, #1920]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1c0ed // ldr q13, [x7, #1792]
+	WORD $0x3dc1d0ed // ldr q13, [x7, #1856]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2c4ec // ldr q12, [x7, #2832]
+	WORD $0x3dc1e4ec // ldr q12, [x7, #1936]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1c4ed // ldr q13, [x7, #1808]
+	WORD $0x3dc1d4ed // ldr q13, [x7, #1872]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2c8ec // ldr q12, [x7, #2848]
+	WORD $0x3dc1e8ec // ldr q12, [x7, #1952]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1c8ed // ldr q13, [x7, #1824]
+	WORD $0x3dc1d8ed // ldr q13, [x7, #1888]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2ccec // ldr q12, [x7, #2864]
+	WORD $0x3dc1ecec // ldr q12, [x7, #1968]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1cced // ldr q13, [x7, #1840]
+	WORD $0x3dc1dced // ldr q13, [x7, #1904]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2d0ec // ldr q12, [x7, #2880]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1e0ed // ldr q13, [x7, #1920]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2d4ec // ldr q12, [x7, #2896]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1e4ed // ldr q13, [x7, #1936]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2d8ec // ldr q12, [x7, #2912]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1e8ed // ldr q13, [x7, #1952]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2dcec // ldr q12, [x7, #2928]
-	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc1eced // ldr q13, [x7, #1968]
-	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2e0ec // ldr q12, [x7, #2944]
+	WORD $0x3dc210ec // ldr q12, [x7, #2112]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc200ed // ldr q13, [x7, #2048]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2e4ec // ldr q12, [x7, #2960]
+	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc214ec // ldr q12, [x7, #2128]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc204ed // ldr q13, [x7, #2064]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2e8ec // ldr q12, [x7, #2976]
+	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc218ec // ldr q12, [x7, #2144]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc208ed // ldr q13, [x7, #2080]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2ecec // ldr q12, [x7, #2992]
+	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc21cec // ldr q12, [x7, #2160]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
 	WORD $0x3dc20ced // ldr q13, [x7, #2096]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2f0ec // ldr q12, [x7, #3008]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc240ec // ldr q12, [x7, #2304]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc220ed // ldr q13, [x7, #2176]
+	WORD $0x3dc230ed // ldr q13, [x7, #2240]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc244ec // ldr q12, [x7, #2320]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc234ed // ldr q13, [x7, #2256]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc248ec // ldr q12, [x7, #2336]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc238ed // ldr q13, [x7, #2272]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc24cec // ldr q12, [x7, #2352]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc23ced // ldr q13, [x7, #2288]
+	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc270ec // ldr q12, [x7, #2496]
+	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
+	WORD $0x3dc260ed // ldr q13, [x7, #2432]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2f4ec // ldr q12, [x7, #3024]
+	WORD $0x3dc274ec // ldr q12, [x7, #2512]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc224ed // ldr q13, [x7, #2192]
+	WORD $0x3dc264ed // ldr q13, [x7, #2448]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2f8ec // ldr q12, [x7, #3040]
+	WORD $0x3dc278ec // ldr q12, [x7, #2528]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc228ed // ldr q13, [x7, #2208]
+	WORD $0x3dc268ed // ldr q13, [x7, #2464]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2fcec // ldr q12, [x7, #3056]
+	WORD $0x3dc27cec // ldr q12, [x7, #2544]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc22ced // ldr q13, [x7, #2224]
+	WORD $0x3dc26ced // ldr q13, [x7, #2480]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8411,97 +8411,97 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc02cab // ldr q11, [x5, #176]
-	WORD $0x3dc300ec // ldr q12, [x7, #3072]
+	WORD $0x3dc2a0ec // ldr q12, [x7, #2688]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc240ed // ldr q13, [x7, #2304]
+	WORD $0x3dc290ed // ldr q13, [x7, #2624]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc304ec // ldr q12, [x7, #3088]
+	WORD $0x3dc2a4ec // ldr q12, [x7, #2704]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc244ed // ldr q13, [x7, #2320]
+	WORD $0x3dc294ed // ldr q13, [x7, #2640]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc308ec // ldr q12, [x7, #3104]
+	WORD $0x3dc2a8ec // ldr q12, [x7, #2720]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc248ed // ldr q13, [x7, #2336]
+	WORD $0x3dc298ed // ldr q13, [x7, #2656]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc30cec // ldr q12, [x7, #3120]
+	WORD $0x3dc2acec // ldr q12, [x7, #2736]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc24ced // ldr q13, [x7, #2352]
+	WORD $0x3dc29ced // ldr q13, [x7, #2672]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc310ec // ldr q12, [x7, #3136]
+	WORD $0x3dc2d0ec // ldr q12, [x7, #2880]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc260ed // ldr q13, [x7, #2432]
+	WORD $0x3dc2c0ed // ldr q13, [x7, #2816]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc314ec // ldr q12, [x7, #3152]
+	WORD $0x3dc2d4ec // ldr q12, [x7, #2896]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc264ed // ldr q13, [x7, #2448]
+	WORD $0x3dc2c4ed // ldr q13, [x7, #2832]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc318ec // ldr q12, [x7, #3168]
+	WORD $0x3dc2d8ec // ldr q12, [x7, #2912]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc268ed // ldr q13, [x7, #2464]
+	WORD $0x3dc2c8ed // ldr q13, [x7, #2848]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc31cec // ldr q12, [x7, #3184]
+	WORD $0x3dc2dcec // ldr q12, [x7, #2928]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc26ced // ldr q13, [x7, #2480]
+	WORD $0x3dc2cced // ldr q13, [x7, #2864]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc320ec // ldr q12, [x7, #3200]
+	WORD $0x3dc300ec // ldr q12, [x7, #3072]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc280ed // ldr q13, [x7, #2560]
+	WORD $0x3dc2f0ed // ldr q13, [x7, #3008]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc324ec // ldr q12, [x7, #3216]
+	WORD $0x3dc304ec // ldr q12, [x7, #3088]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc284ed // ldr q13, [x7, #2576]
+	WORD $0x3dc2f4ed // ldr q13, [x7, #3024]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc328ec // ldr q12, [x7, #3232]
+	WORD $0x3dc308ec // ldr q12, [x7, #3104]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc288ed // ldr q13, [x7, #2592]
+	WORD $0x3dc2f8ed // ldr q13, [x7, #3040]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc32cec // ldr q12, [x7, #3248]
+	WORD $0x3dc30cec // ldr q12, [x7, #3120]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc28ced // ldr q13, [x7, #2608]
+	WORD $0x3dc2fced // ldr q13, [x7, #3056]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8509,7 +8509,7 @@ chunk:
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
 	WORD $0x3dc330ec // ldr q12, [x7, #3264]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2a0ed // ldr q13, [x7, #2688]
+	WORD $0x3dc320ed // ldr q13, [x7, #3200]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8517,7 +8517,7 @@ chunk:
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc334ec // ldr q12, [x7, #3280]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2a4ed // ldr q13, [x7, #2704]
+	WORD $0x3dc324ed // ldr q13, [x7, #3216]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8525,7 +8525,7 @@ chunk:
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc338ec // ldr q12, [x7, #3296]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2a8ed // ldr q13, [x7, #2720]
+	WORD $0x3dc328ed // ldr q13, [x7, #3232]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8533,7 +8533,7 @@ chunk:
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc33cec // ldr q12, [x7, #3312]
 	WORD $0x4e201d8c // and v12.16b, v12.16b, v0.16b
-	WORD $0x3dc2aced // ldr q13, [x7, #2736]
+	WORD $0x3dc32ced // ldr q13, [x7, #3248]
 	WORD $0x4f0a55ad // shl v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8556,114 +8556,114 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc030ab // ldr q11, [x5, #192]
-	WORD $0x3dc1d0ec // ldr q12, [x7, #1856]
+	WORD $0x3dc1c0ec // ldr q12, [x7, #1792]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1c0ed // ldr q13, [x7, #1792]
+	WORD $0x3dc1d0ed // ldr q13, [x7, #1856]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc1d4ec // ldr q12, [x7, #1872]
+	WORD $0x3dc1c4ec // ldr q12, [x7, #1808]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1c4ed // ldr q13, [x7, #1808]
+	WORD $0x3dc1d4ed // ldr q13, [x7, #1872]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc1d8ec // ldr q12, [x7, #1888]
+	WORD $0x3dc1c8ec // ldr q12, [x7, #1824]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1c8ed // ldr q13, [x7, #1824]
+	WORD $0x3dc1d8ed // ldr q13, [x7, #1888]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc1dcec // ldr q12, [x7, #1904]
+	WORD $0x3dc1ccec // ldr q12, [x7, #1840]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1cced // ldr q13, [x7, #1840]
+	WORD $0x3dc1dced // ldr q13, [x7, #1904]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
 	WORD $0x3dc1f0ec // ldr q12, [x7, #1984]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1e0ed // ldr q13, [x7, #1920]
+	WORD $0x3dc200ed // ldr q13, [x7, #2048]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc1f4ec // ldr q12, [x7, #2000]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1e4ed // ldr q13, [x7, #1936]
+	WORD $0x3dc204ed // ldr q13, [x7, #2064]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc1f8ec // ldr q12, [x7, #2016]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1e8ed // ldr q13, [x7, #1952]
+	WORD $0x3dc208ed // ldr q13, [x7, #2080]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
 	WORD $0x3dc1fcec // ldr q12, [x7, #2032]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1eced // ldr q13, [x7, #1968]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc210ec // ldr q12, [x7, #2112]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc200ed // ldr q13, [x7, #2048]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc214ec // ldr q12, [x7, #2128]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc204ed // ldr q13, [x7, #2064]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc218ec // ldr q12, [x7, #2144]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc208ed // ldr q13, [x7, #2080]
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc21cec // ldr q12, [x7, #2160]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc20ced // ldr q13, [x7, #2096]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc230ec // ldr q12, [x7, #2240]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc220ec // ldr q12, [x7, #2176]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc220ed // ldr q13, [x7, #2176]
+	WORD $0x3dc230ed // ldr q13, [x7, #2240]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc224ec // ldr q12, [x7, #2192]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc234ed // ldr q13, [x7, #2256]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc228ec // ldr q12, [x7, #2208]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc238ed // ldr q13, [x7, #2272]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc22cec // ldr q12, [x7, #2224]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc23ced // ldr q13, [x7, #2288]
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc250ec // ldr q12, [x7, #2368]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc260ed // ldr q13, [x7, #2432]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc234ec // ldr q12, [x7, #2256]
+	WORD $0x3dc254ec // ldr q12, [x7, #2384]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc224ed // ldr q13, [x7, #2192]
+	WORD $0x3dc264ed // ldr q13, [x7, #2448]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc238ec // ldr q12, [x7, #2272]
+	WORD $0x3dc258ec // ldr q12, [x7, #2400]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc228ed // ldr q13, [x7, #2208]
+	WORD $0x3dc268ed // ldr q13, [x7, #2464]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc23cec // ldr q12, [x7, #2288]
+	WORD $0x3dc25cec // ldr q12, [x7, #2416]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc22ced // ldr q13, [x7, #2224]
+	WORD $0x3dc26ced // ldr q13, [x7, #2480]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
@@ -8689,114 +8689,114 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc034ab // ldr q11, [x5, #208]
-	WORD $0x3dc250ec // ldr q12, [x7, #2368]
+	WORD $0x3dc280ec // ldr q12, [x7, #2560]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc240ed // ldr q13, [x7, #2304]
+	WORD $0x3dc290ed // ldr q13, [x7, #2624]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc254ec // ldr q12, [x7, #2384]
+	WORD $0x3dc284ec // ldr q12, [x7, #2576]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc244ed // ldr q13, [x7, #2320]
+	WORD $0x3dc294ed // ldr q13, [x7, #2640]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc258ec // ldr q12, [x7, #2400]
+	WORD $0x3dc288ec // ldr q12, [x7, #2592]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc248ed // ldr q13, [x7, #2336]
+	WORD $0x3dc298ed // ldr q13, [x7, #2656]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc25cec // ldr q12, [x7, #2416]
+	WORD $0x3dc28cec // ldr q12, [x7, #2608]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc24ced // ldr q13, [x7, #2352]
+	WORD $0x3dc29ced // ldr q13, [x7, #2672]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc270ec // ldr q12, [x7, #2496]
+	WORD $0x3dc2b0ec // ldr q12, [x7, #2752]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc260ed // ldr q13, [x7, #2432]
+	WORD $0x3dc2c0ed // ldr q13, [x7, #2816]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc274ec // ldr q12, [x7, #2512]
+	WORD $0x3dc2b4ec // ldr q12, [x7, #2768]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc264ed // ldr q13, [x7, #2448]
+	WORD $0x3dc2c4ed // ldr q13, [x7, #2832]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc278ec // ldr q12, [x7, #2528]
+	WORD $0x3dc2b8ec // ldr q12, [x7, #2784]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc268ed // ldr q13, [x7, #2464]
+	WORD $0x3dc2c8ed // ldr q13, [x7, #2848]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc27cec // ldr q12, [x7, #2544]
+	WORD $0x3dc2bcec // ldr q12, [x7, #2800]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc26ced // ldr q13, [x7, #2480]
+	WORD $0x3dc2cced // ldr q13, [x7, #2864]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc290ec // ldr q12, [x7, #2624]
+	WORD $0x3dc2e0ec // ldr q12, [x7, #2944]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc280ed // ldr q13, [x7, #2560]
+	WORD $0x3dc2f0ed // ldr q13, [x7, #3008]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc294ec // ldr q12, [x7, #2640]
+	WORD $0x3dc2e4ec // ldr q12, [x7, #2960]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc284ed // ldr q13, [x7, #2576]
+	WORD $0x3dc2f4ed // ldr q13, [x7, #3024]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc298ec // ldr q12, [x7, #2656]
+	WORD $0x3dc2e8ec // ldr q12, [x7, #2976]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc288ed // ldr q13, [x7, #2592]
+	WORD $0x3dc2f8ed // ldr q13, [x7, #3040]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc29cec // ldr q12, [x7, #2672]
+	WORD $0x3dc2ecec // ldr q12, [x7, #2992]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc28ced // ldr q13, [x7, #2608]
+	WORD $0x3dc2fced // ldr q13, [x7, #3056]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2b0ec // ldr q12, [x7, #2752]
+	WORD $0x3dc310ec // ldr q12, [x7, #3136]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2a0ed // ldr q13, [x7, #2688]
+	WORD $0x3dc320ed // ldr q13, [x7, #3200]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2b4ec // ldr q12, [x7, #2768]
+	WORD $0x3dc314ec // ldr q12, [x7, #3152]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2a4ed // ldr q13, [x7, #2704]
+	WORD $0x3dc324ed // ldr q13, [x7, #3216]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2b8ec // ldr q12, [x7, #2784]
+	WORD $0x3dc318ec // ldr q12, [x7, #3168]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2a8ed // ldr q13, [x7, #2720]
+	WORD $0x3dc328ed // ldr q13, [x7, #3232]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2bcec // ldr q12, [x7, #2800]
+	WORD $0x3dc31cec // ldr q12, [x7, #3184]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2aced // ldr q13, [x7, #2736]
+	WORD $0x3dc32ced // ldr q13, [x7, #3248]
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
@@ -8822,129 +8822,129 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc038ab // ldr q11, [x5, #224]
-	WORD $0x3dc2c0ec // ldr q12, [x7, #2816]
+	WORD $0x3dc1e0ec // ldr q12, [x7, #1920]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1c0ed // ldr q13, [x7, #1792]
+	WORD $0x3dc1d0ed // ldr q13, [x7, #1856]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2c4ec // ldr q12, [x7, #2832]
+	WORD $0x3dc1e4ec // ldr q12, [x7, #1936]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1c4ed // ldr q13, [x7, #1808]
+	WORD $0x3dc1d4ed // ldr q13, [x7, #1872]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2c8ec // ldr q12, [x7, #2848]
+	WORD $0x3dc1e8ec // ldr q12, [x7, #1952]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1c8ed // ldr q13, [x7, #1824]
+	WORD $0x3dc1d8ed // ldr q13, [x7, #1888]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2ccec // ldr q12, [x7, #2864]
+	WORD $0x3dc1ecec // ldr q12, [x7, #1968]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1cced // ldr q13, [x7, #1840]
+	WORD $0x3dc1dced // ldr q13, [x7, #1904]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc2d0ec // ldr q12, [x7, #2880]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1e0ed // ldr q13, [x7, #1920]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2d4ec // ldr q12, [x7, #2896]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1e4ed // ldr q13, [x7, #1936]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2d8ec // ldr q12, [x7, #2912]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1e8ed // ldr q13, [x7, #1952]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2dcec // ldr q12, [x7, #2928]
-	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc1eced // ldr q13, [x7, #1968]
-	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
-	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
-	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
-	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc2e0ec // ldr q12, [x7, #2944]
+	WORD $0x3dc210ec // ldr q12, [x7, #2112]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc200ed // ldr q13, [x7, #2048]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2e4ec // ldr q12, [x7, #2960]
+	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc214ec // ldr q12, [x7, #2128]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc204ed // ldr q13, [x7, #2064]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2e8ec // ldr q12, [x7, #2976]
+	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc218ec // ldr q12, [x7, #2144]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc208ed // ldr q13, [x7, #2080]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2ecec // ldr q12, [x7, #2992]
+	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc21cec // ldr q12, [x7, #2160]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
 	WORD $0x3dc20ced // ldr q13, [x7, #2096]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
-	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc2f0ec // ldr q12, [x7, #3008]
+	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
+	WORD $0x3dc240ec // ldr q12, [x7, #2304]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc220ed // ldr q13, [x7, #2176]
+	WORD $0x3dc230ed // ldr q13, [x7, #2240]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc244ec // ldr q12, [x7, #2320]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc234ed // ldr q13, [x7, #2256]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc248ec // ldr q12, [x7, #2336]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc238ed // ldr q13, [x7, #2272]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc24cec // ldr q12, [x7, #2352]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc23ced // ldr q13, [x7, #2288]
+	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
+	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
+	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
+	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
+	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
+	WORD $0x3dc270ec // ldr q12, [x7, #2496]
+	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
+	WORD $0x3dc260ed // ldr q13, [x7, #2432]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2f4ec // ldr q12, [x7, #3024]
+	WORD $0x3dc274ec // ldr q12, [x7, #2512]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc224ed // ldr q13, [x7, #2192]
+	WORD $0x3dc264ed // ldr q13, [x7, #2448]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2f8ec // ldr q12, [x7, #3040]
+	WORD $0x3dc278ec // ldr q12, [x7, #2528]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc228ed // ldr q13, [x7, #2208]
+	WORD $0x3dc268ed // ldr q13, [x7, #2464]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
-	WORD $0x3dc2fcec // ldr q12, [x7, #3056]
+	WORD $0x3dc27cec // ldr q12, [x7, #2544]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc22ced // ldr q13, [x7, #2224]
+	WORD $0x3dc26ced // ldr q13, [x7, #2480]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -8971,97 +8971,97 @@ chunk:
 	WORD $0x4f00e409 // movi v9.16b, #0
 	WORD $0x4f00e40a // movi v10.16b, #0
 	WORD $0x3dc03cab // ldr q11, [x5, #240]
-	WORD $0x3dc300ec // ldr q12, [x7, #3072]
+	WORD $0x3dc2a0ec // ldr q12, [x7, #2688]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc240ed // ldr q13, [x7, #2304]
+	WORD $0x3dc290ed // ldr q13, [x7, #2624]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be187 // sdot v7.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc304ec // ldr q12, [x7, #3088]
+	WORD $0x3dc2a4ec // ldr q12, [x7, #2704]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc244ed // ldr q13, [x7, #2320]
+	WORD $0x3dc294ed // ldr q13, [x7, #2640]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be188 // sdot v8.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc308ec // ldr q12, [x7, #3104]
+	WORD $0x3dc2a8ec // ldr q12, [x7, #2720]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc248ed // ldr q13, [x7, #2336]
+	WORD $0x3dc298ed // ldr q13, [x7, #2656]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be189 // sdot v9.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc30cec // ldr q12, [x7, #3120]
+	WORD $0x3dc2acec // ldr q12, [x7, #2736]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc24ced // ldr q13, [x7, #2352]
+	WORD $0x3dc29ced // ldr q13, [x7, #2672]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be18a // sdot v10.4s, v12.16b, v11.4b[0]
-	WORD $0x3dc310ec // ldr q12, [x7, #3136]
+	WORD $0x3dc2d0ec // ldr q12, [x7, #2880]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc260ed // ldr q13, [x7, #2432]
+	WORD $0x3dc2c0ed // ldr q13, [x7, #2816]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe187 // sdot v7.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc314ec // ldr q12, [x7, #3152]
+	WORD $0x3dc2d4ec // ldr q12, [x7, #2896]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc264ed // ldr q13, [x7, #2448]
+	WORD $0x3dc2c4ed // ldr q13, [x7, #2832]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe188 // sdot v8.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc318ec // ldr q12, [x7, #3168]
+	WORD $0x3dc2d8ec // ldr q12, [x7, #2912]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc268ed // ldr q13, [x7, #2464]
+	WORD $0x3dc2c8ed // ldr q13, [x7, #2848]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe189 // sdot v9.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc31cec // ldr q12, [x7, #3184]
+	WORD $0x3dc2dcec // ldr q12, [x7, #2928]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc26ced // ldr q13, [x7, #2480]
+	WORD $0x3dc2cced // ldr q13, [x7, #2864]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4fabe18a // sdot v10.4s, v12.16b, v11.4b[1]
-	WORD $0x3dc320ec // ldr q12, [x7, #3200]
+	WORD $0x3dc300ec // ldr q12, [x7, #3072]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc280ed // ldr q13, [x7, #2560]
+	WORD $0x3dc2f0ed // ldr q13, [x7, #3008]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be987 // sdot v7.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc324ec // ldr q12, [x7, #3216]
+	WORD $0x3dc304ec // ldr q12, [x7, #3088]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc284ed // ldr q13, [x7, #2576]
+	WORD $0x3dc2f4ed // ldr q13, [x7, #3024]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be988 // sdot v8.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc328ec // ldr q12, [x7, #3232]
+	WORD $0x3dc308ec // ldr q12, [x7, #3104]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc288ed // ldr q13, [x7, #2592]
+	WORD $0x3dc2f8ed // ldr q13, [x7, #3040]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
 	WORD $0x6e22858c // sub v12.16b, v12.16b, v2.16b
 	WORD $0x4f8be989 // sdot v9.4s, v12.16b, v11.4b[2]
-	WORD $0x3dc32cec // ldr q12, [x7, #3248]
+	WORD $0x3dc30cec // ldr q12, [x7, #3120]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc28ced // ldr q13, [x7, #2608]
+	WORD $0x3dc2fced // ldr q13, [x7, #3056]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -9069,7 +9069,7 @@ chunk:
 	WORD $0x4f8be98a // sdot v10.4s, v12.16b, v11.4b[2]
 	WORD $0x3dc330ec // ldr q12, [x7, #3264]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2a0ed // ldr q13, [x7, #2688]
+	WORD $0x3dc320ed // ldr q13, [x7, #3200]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -9077,7 +9077,7 @@ chunk:
 	WORD $0x4fabe987 // sdot v7.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc334ec // ldr q12, [x7, #3280]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2a4ed // ldr q13, [x7, #2704]
+	WORD $0x3dc324ed // ldr q13, [x7, #3216]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -9085,7 +9085,7 @@ chunk:
 	WORD $0x4fabe988 // sdot v8.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc338ec // ldr q12, [x7, #3296]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2a8ed // ldr q13, [x7, #2720]
+	WORD $0x3dc328ed // ldr q13, [x7, #3232]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -9093,7 +9093,7 @@ chunk:
 	WORD $0x4fabe989 // sdot v9.4s, v12.16b, v11.4b[3]
 	WORD $0x3dc33cec // ldr q12, [x7, #3312]
 	WORD $0x6f0c058c // ushr v12.16b, v12.16b, #4
-	WORD $0x3dc2aced // ldr q13, [x7, #2736]
+	WORD $0x3dc32ced // ldr q13, [x7, #3248]
 	WORD $0x6f0e05ad // ushr v13.16b, v13.16b, #2
 	WORD $0x4e211dad // and v13.16b, v13.16b, v1.16b
 	WORD $0x4ead1d8c // orr v12.16b, v12.16b, v13.16b
@@ -24077,36 +24077,36 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc000b3 // ldr q19, [x5, #0]
 	WORD $0x3dc040b4 // ldr q20, [x5, #256]
-	WORD $0x3dc050f5 // ldr q21, [x7, #320]
+	WORD $0x3dc040f5 // ldr q21, [x7, #256]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc040f6 // ldr q22, [x7, #256]
+	WORD $0x3dc050f6 // ldr q22, [x7, #320]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc054f5 // ldr q21, [x7, #336]
+	WORD $0x3dc044f5 // ldr q21, [x7, #272]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc044f6 // ldr q22, [x7, #272]
+	WORD $0x3dc054f6 // ldr q22, [x7, #336]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc058f5 // ldr q21, [x7, #352]
+	WORD $0x3dc048f5 // ldr q21, [x7, #288]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc048f6 // ldr q22, [x7, #288]
+	WORD $0x3dc058f6 // ldr q22, [x7, #352]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc05cf5 // ldr q21, [x7, #368]
+	WORD $0x3dc04cf5 // ldr q21, [x7, #304]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc04cf6 // ldr q22, [x7, #304]
+	WORD $0x3dc05cf6 // ldr q22, [x7, #368]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24115,7 +24115,7 @@ chunk:
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
 	WORD $0x3dc070f5 // ldr q21, [x7, #448]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc060f6 // ldr q22, [x7, #384]
+	WORD $0x3dc080f6 // ldr q22, [x7, #512]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24124,7 +24124,7 @@ chunk:
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc074f5 // ldr q21, [x7, #464]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc064f6 // ldr q22, [x7, #400]
+	WORD $0x3dc084f6 // ldr q22, [x7, #528]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24133,7 +24133,7 @@ chunk:
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc078f5 // ldr q21, [x7, #480]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc068f6 // ldr q22, [x7, #416]
+	WORD $0x3dc088f6 // ldr q22, [x7, #544]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24142,79 +24142,79 @@ chunk:
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc07cf5 // ldr q21, [x7, #496]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc06cf6 // ldr q22, [x7, #432]
+	WORD $0x3dc08cf6 // ldr q22, [x7, #560]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc090f5 // ldr q21, [x7, #576]
+	WORD $0x3dc0a0f5 // ldr q21, [x7, #640]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc080f6 // ldr q22, [x7, #512]
+	WORD $0x3dc0b0f6 // ldr q22, [x7, #704]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc094f5 // ldr q21, [x7, #592]
+	WORD $0x3dc0a4f5 // ldr q21, [x7, #656]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc084f6 // ldr q22, [x7, #528]
+	WORD $0x3dc0b4f6 // ldr q22, [x7, #720]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc098f5 // ldr q21, [x7, #608]
+	WORD $0x3dc0a8f5 // ldr q21, [x7, #672]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc088f6 // ldr q22, [x7, #544]
+	WORD $0x3dc0b8f6 // ldr q22, [x7, #736]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc09cf5 // ldr q21, [x7, #624]
+	WORD $0x3dc0acf5 // ldr q21, [x7, #688]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc08cf6 // ldr q22, [x7, #560]
+	WORD $0x3dc0bcf6 // ldr q22, [x7, #752]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc0b0f5 // ldr q21, [x7, #704]
+	WORD $0x3dc0d0f5 // ldr q21, [x7, #832]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0a0f6 // ldr q22, [x7, #640]
+	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc0b4f5 // ldr q21, [x7, #720]
+	WORD $0x3dc0d4f5 // ldr q21, [x7, #848]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0a4f6 // ldr q22, [x7, #656]
+	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc0b8f5 // ldr q21, [x7, #736]
+	WORD $0x3dc0d8f5 // ldr q21, [x7, #864]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0a8f6 // ldr q22, [x7, #672]
+	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc0bcf5 // ldr q21, [x7, #752]
+	WORD $0x3dc0dcf5 // ldr q21, [x7, #880]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0acf6 // ldr q22, [x7, #688]
+	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24251,144 +24251,144 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc004b3 // ldr q19, [x5, #16]
 	WORD $0x3dc044b4 // ldr q20, [x5, #272]
-	WORD $0x3dc0d0f5 // ldr q21, [x7, #832]
+	WORD $0x3dc100f5 // ldr q21, [x7, #1024]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0c0f6 // ldr q22, [x7, #768]
+	WORD $0x3dc110f6 // ldr q22, [x7, #1088]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0d4f5 // ldr q21, [x7, #848]
+	WORD $0x3dc104f5 // ldr q21, [x7, #1040]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0c4f6 // ldr q22, [x7, #784]
+	WORD $0x3dc114f6 // ldr q22, [x7, #1104]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0d8f5 // ldr q21, [x7, #864]
+	WORD $0x3dc108f5 // ldr q21, [x7, #1056]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0c8f6 // ldr q22, [x7, #800]
+	WORD $0x3dc118f6 // ldr q22, [x7, #1120]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0dcf5 // ldr q21, [x7, #880]
+	WORD $0x3dc10cf5 // ldr q21, [x7, #1072]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0ccf6 // ldr q22, [x7, #816]
+	WORD $0x3dc11cf6 // ldr q22, [x7, #1136]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0f0f5 // ldr q21, [x7, #960]
+	WORD $0x3dc130f5 // ldr q21, [x7, #1216]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
+	WORD $0x3dc140f6 // ldr q22, [x7, #1280]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc0f4f5 // ldr q21, [x7, #976]
+	WORD $0x3dc134f5 // ldr q21, [x7, #1232]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
+	WORD $0x3dc144f6 // ldr q22, [x7, #1296]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc0f8f5 // ldr q21, [x7, #992]
+	WORD $0x3dc138f5 // ldr q21, [x7, #1248]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
+	WORD $0x3dc148f6 // ldr q22, [x7, #1312]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc0fcf5 // ldr q21, [x7, #1008]
+	WORD $0x3dc13cf5 // ldr q21, [x7, #1264]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
+	WORD $0x3dc14cf6 // ldr q22, [x7, #1328]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc110f5 // ldr q21, [x7, #1088]
+	WORD $0x3dc160f5 // ldr q21, [x7, #1408]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc100f6 // ldr q22, [x7, #1024]
+	WORD $0x3dc170f6 // ldr q22, [x7, #1472]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc114f5 // ldr q21, [x7, #1104]
+	WORD $0x3dc164f5 // ldr q21, [x7, #1424]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc104f6 // ldr q22, [x7, #1040]
+	WORD $0x3dc174f6 // ldr q22, [x7, #1488]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc118f5 // ldr q21, [x7, #1120]
+	WORD $0x3dc168f5 // ldr q21, [x7, #1440]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc108f6 // ldr q22, [x7, #1056]
+	WORD $0x3dc178f6 // ldr q22, [x7, #1504]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc11cf5 // ldr q21, [x7, #1136]
+	WORD $0x3dc16cf5 // ldr q21, [x7, #1456]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc10cf6 // ldr q22, [x7, #1072]
+	WORD $0x3dc17cf6 // ldr q22, [x7, #1520]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc130f5 // ldr q21, [x7, #1216]
+	WORD $0x3dc190f5 // ldr q21, [x7, #1600]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc120f6 // ldr q22, [x7, #1152]
+	WORD $0x3dc1a0f6 // ldr q22, [x7, #1664]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc134f5 // ldr q21, [x7, #1232]
+	WORD $0x3dc194f5 // ldr q21, [x7, #1616]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc124f6 // ldr q22, [x7, #1168]
+	WORD $0x3dc1a4f6 // ldr q22, [x7, #1680]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc138f5 // ldr q21, [x7, #1248]
+	WORD $0x3dc198f5 // ldr q21, [x7, #1632]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc128f6 // ldr q22, [x7, #1184]
+	WORD $0x3dc1a8f6 // ldr q22, [x7, #1696]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc13cf5 // ldr q21, [x7, #1264]
+	WORD $0x3dc19cf5 // ldr q21, [x7, #1648]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc12cf6 // ldr q22, [x7, #1200]
+	WORD $0x3dc1acf6 // ldr q22, [x7, #1712]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24425,144 +24425,144 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc008b3 // ldr q19, [x5, #32]
 	WORD $0x3dc048b4 // ldr q20, [x5, #288]
-	WORD $0x3dc140f5 // ldr q21, [x7, #1280]
+	WORD $0x3dc060f5 // ldr q21, [x7, #384]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc040f6 // ldr q22, [x7, #256]
+	WORD $0x3dc050f6 // ldr q22, [x7, #320]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc144f5 // ldr q21, [x7, #1296]
+	WORD $0x3dc064f5 // ldr q21, [x7, #400]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc044f6 // ldr q22, [x7, #272]
+	WORD $0x3dc054f6 // ldr q22, [x7, #336]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc148f5 // ldr q21, [x7, #1312]
+	WORD $0x3dc068f5 // ldr q21, [x7, #416]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc048f6 // ldr q22, [x7, #288]
+	WORD $0x3dc058f6 // ldr q22, [x7, #352]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc14cf5 // ldr q21, [x7, #1328]
+	WORD $0x3dc06cf5 // ldr q21, [x7, #432]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc04cf6 // ldr q22, [x7, #304]
+	WORD $0x3dc05cf6 // ldr q22, [x7, #368]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc150f5 // ldr q21, [x7, #1344]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc060f6 // ldr q22, [x7, #384]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc154f5 // ldr q21, [x7, #1360]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc064f6 // ldr q22, [x7, #400]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc158f5 // ldr q21, [x7, #1376]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc068f6 // ldr q22, [x7, #416]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc15cf5 // ldr q21, [x7, #1392]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc06cf6 // ldr q22, [x7, #432]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc160f5 // ldr q21, [x7, #1408]
+	WORD $0x3dc090f5 // ldr q21, [x7, #576]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc080f6 // ldr q22, [x7, #512]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc164f5 // ldr q21, [x7, #1424]
+	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc094f5 // ldr q21, [x7, #592]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc084f6 // ldr q22, [x7, #528]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc168f5 // ldr q21, [x7, #1440]
+	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc098f5 // ldr q21, [x7, #608]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc088f6 // ldr q22, [x7, #544]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc16cf5 // ldr q21, [x7, #1456]
+	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc09cf5 // ldr q21, [x7, #624]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc08cf6 // ldr q22, [x7, #560]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc0c0f5 // ldr q21, [x7, #768]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc0b0f6 // ldr q22, [x7, #704]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc0c4f5 // ldr q21, [x7, #784]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc0b4f6 // ldr q22, [x7, #720]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc0c8f5 // ldr q21, [x7, #800]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc0b8f6 // ldr q22, [x7, #736]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc0ccf5 // ldr q21, [x7, #816]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc0bcf6 // ldr q22, [x7, #752]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc170f5 // ldr q21, [x7, #1472]
+	WORD $0x3dc0f0f5 // ldr q21, [x7, #960]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0a0f6 // ldr q22, [x7, #640]
+	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc174f5 // ldr q21, [x7, #1488]
+	WORD $0x3dc0f4f5 // ldr q21, [x7, #976]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0a4f6 // ldr q22, [x7, #656]
+	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc178f5 // ldr q21, [x7, #1504]
+	WORD $0x3dc0f8f5 // ldr q21, [x7, #992]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0a8f6 // ldr q22, [x7, #672]
+	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc17cf5 // ldr q21, [x7, #1520]
+	WORD $0x3dc0fcf5 // ldr q21, [x7, #1008]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0acf6 // ldr q22, [x7, #688]
+	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24599,108 +24599,108 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc00cb3 // ldr q19, [x5, #48]
 	WORD $0x3dc04cb4 // ldr q20, [x5, #304]
-	WORD $0x3dc180f5 // ldr q21, [x7, #1536]
+	WORD $0x3dc120f5 // ldr q21, [x7, #1152]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0c0f6 // ldr q22, [x7, #768]
+	WORD $0x3dc110f6 // ldr q22, [x7, #1088]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc184f5 // ldr q21, [x7, #1552]
+	WORD $0x3dc124f5 // ldr q21, [x7, #1168]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0c4f6 // ldr q22, [x7, #784]
+	WORD $0x3dc114f6 // ldr q22, [x7, #1104]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc188f5 // ldr q21, [x7, #1568]
+	WORD $0x3dc128f5 // ldr q21, [x7, #1184]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0c8f6 // ldr q22, [x7, #800]
+	WORD $0x3dc118f6 // ldr q22, [x7, #1120]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc18cf5 // ldr q21, [x7, #1584]
+	WORD $0x3dc12cf5 // ldr q21, [x7, #1200]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0ccf6 // ldr q22, [x7, #816]
+	WORD $0x3dc11cf6 // ldr q22, [x7, #1136]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc190f5 // ldr q21, [x7, #1600]
+	WORD $0x3dc150f5 // ldr q21, [x7, #1344]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
+	WORD $0x3dc140f6 // ldr q22, [x7, #1280]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc194f5 // ldr q21, [x7, #1616]
+	WORD $0x3dc154f5 // ldr q21, [x7, #1360]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
+	WORD $0x3dc144f6 // ldr q22, [x7, #1296]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc198f5 // ldr q21, [x7, #1632]
+	WORD $0x3dc158f5 // ldr q21, [x7, #1376]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
+	WORD $0x3dc148f6 // ldr q22, [x7, #1312]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc19cf5 // ldr q21, [x7, #1648]
+	WORD $0x3dc15cf5 // ldr q21, [x7, #1392]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
+	WORD $0x3dc14cf6 // ldr q22, [x7, #1328]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc1a0f5 // ldr q21, [x7, #1664]
+	WORD $0x3dc180f5 // ldr q21, [x7, #1536]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc100f6 // ldr q22, [x7, #1024]
+	WORD $0x3dc170f6 // ldr q22, [x7, #1472]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc1a4f5 // ldr q21, [x7, #1680]
+	WORD $0x3dc184f5 // ldr q21, [x7, #1552]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc104f6 // ldr q22, [x7, #1040]
+	WORD $0x3dc174f6 // ldr q22, [x7, #1488]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc1a8f5 // ldr q21, [x7, #1696]
+	WORD $0x3dc188f5 // ldr q21, [x7, #1568]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc108f6 // ldr q22, [x7, #1056]
+	WORD $0x3dc178f6 // ldr q22, [x7, #1504]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc1acf5 // ldr q21, [x7, #1712]
+	WORD $0x3dc18cf5 // ldr q21, [x7, #1584]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc10cf6 // ldr q22, [x7, #1072]
+	WORD $0x3dc17cf6 // ldr q22, [x7, #1520]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24709,7 +24709,7 @@ chunk:
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
 	WORD $0x3dc1b0f5 // ldr q21, [x7, #1728]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc120f6 // ldr q22, [x7, #1152]
+	WORD $0x3dc1a0f6 // ldr q22, [x7, #1664]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24718,7 +24718,7 @@ chunk:
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc1b4f5 // ldr q21, [x7, #1744]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc124f6 // ldr q22, [x7, #1168]
+	WORD $0x3dc1a4f6 // ldr q22, [x7, #1680]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24727,7 +24727,7 @@ chunk:
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc1b8f5 // ldr q21, [x7, #1760]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc128f6 // ldr q22, [x7, #1184]
+	WORD $0x3dc1a8f6 // ldr q22, [x7, #1696]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24736,7 +24736,7 @@ chunk:
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc1bcf5 // ldr q21, [x7, #1776]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc12cf6 // ldr q22, [x7, #1200]
+	WORD $0x3dc1acf6 // ldr q22, [x7, #1712]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -24769,33 +24769,33 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc010b3 // ldr q19, [x5, #64]
 	WORD $0x3dc050b4 // ldr q20, [x5, #320]
-	WORD $0x3dc050f5 // ldr q21, [x7, #320]
+	WORD $0x3dc040f5 // ldr q21, [x7, #256]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc040f6 // ldr q22, [x7, #256]
+	WORD $0x3dc050f6 // ldr q22, [x7, #320]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc054f5 // ldr q21, [x7, #336]
+	WORD $0x3dc044f5 // ldr q21, [x7, #272]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc044f6 // ldr q22, [x7, #272]
+	WORD $0x3dc054f6 // ldr q22, [x7, #336]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc058f5 // ldr q21, [x7, #352]
+	WORD $0x3dc048f5 // ldr q21, [x7, #288]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc048f6 // ldr q22, [x7, #288]
+	WORD $0x3dc058f6 // ldr q22, [x7, #352]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc05cf5 // ldr q21, [x7, #368]
+	WORD $0x3dc04cf5 // ldr q21, [x7, #304]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc04cf6 // ldr q22, [x7, #304]
+	WORD $0x3dc05cf6 // ldr q22, [x7, #368]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -24803,7 +24803,7 @@ chunk:
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
 	WORD $0x3dc070f5 // ldr q21, [x7, #448]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc060f6 // ldr q22, [x7, #384]
+	WORD $0x3dc080f6 // ldr q22, [x7, #512]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -24811,7 +24811,7 @@ chunk:
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc074f5 // ldr q21, [x7, #464]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc064f6 // ldr q22, [x7, #400]
+	WORD $0x3dc084f6 // ldr q22, [x7, #528]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -24819,7 +24819,7 @@ chunk:
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc078f5 // ldr q21, [x7, #480]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc068f6 // ldr q22, [x7, #416]
+	WORD $0x3dc088f6 // ldr q22, [x7, #544]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -24827,71 +24827,71 @@ chunk:
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc07cf5 // ldr q21, [x7, #496]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc06cf6 // ldr q22, [x7, #432]
+	WORD $0x3dc08cf6 // ldr q22, [x7, #560]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc090f5 // ldr q21, [x7, #576]
+	WORD $0x3dc0a0f5 // ldr q21, [x7, #640]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc080f6 // ldr q22, [x7, #512]
+	WORD $0x3dc0b0f6 // ldr q22, [x7, #704]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc094f5 // ldr q21, [x7, #592]
+	WORD $0x3dc0a4f5 // ldr q21, [x7, #656]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc084f6 // ldr q22, [x7, #528]
+	WORD $0x3dc0b4f6 // ldr q22, [x7, #720]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc098f5 // ldr q21, [x7, #608]
+	WORD $0x3dc0a8f5 // ldr q21, [x7, #672]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc088f6 // ldr q22, [x7, #544]
+	WORD $0x3dc0b8f6 // ldr q22, [x7, #736]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc09cf5 // ldr q21, [x7, #624]
+	WORD $0x3dc0acf5 // ldr q21, [x7, #688]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc08cf6 // ldr q22, [x7, #560]
+	WORD $0x3dc0bcf6 // ldr q22, [x7, #752]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc0b0f5 // ldr q21, [x7, #704]
+	WORD $0x3dc0d0f5 // ldr q21, [x7, #832]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0a0f6 // ldr q22, [x7, #640]
+	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc0b4f5 // ldr q21, [x7, #720]
+	WORD $0x3dc0d4f5 // ldr q21, [x7, #848]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0a4f6 // ldr q22, [x7, #656]
+	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc0b8f5 // ldr q21, [x7, #736]
+	WORD $0x3dc0d8f5 // ldr q21, [x7, #864]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0a8f6 // ldr q22, [x7, #672]
+	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc0bcf5 // ldr q21, [x7, #752]
+	WORD $0x3dc0dcf5 // ldr q21, [x7, #880]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0acf6 // ldr q22, [x7, #688]
+	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -24927,129 +24927,129 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc014b3 // ldr q19, [x5, #80]
 	WORD $0x3dc054b4 // ldr q20, [x5, #336]
-	WORD $0x3dc0d0f5 // ldr q21, [x7, #832]
+	WORD $0x3dc100f5 // ldr q21, [x7, #1024]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0c0f6 // ldr q22, [x7, #768]
+	WORD $0x3dc110f6 // ldr q22, [x7, #1088]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0d4f5 // ldr q21, [x7, #848]
+	WORD $0x3dc104f5 // ldr q21, [x7, #1040]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0c4f6 // ldr q22, [x7, #784]
+	WORD $0x3dc114f6 // ldr q22, [x7, #1104]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0d8f5 // ldr q21, [x7, #864]
+	WORD $0x3dc108f5 // ldr q21, [x7, #1056]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0c8f6 // ldr q22, [x7, #800]
+	WORD $0x3dc118f6 // ldr q22, [x7, #1120]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0dcf5 // ldr q21, [x7, #880]
+	WORD $0x3dc10cf5 // ldr q21, [x7, #1072]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0ccf6 // ldr q22, [x7, #816]
+	WORD $0x3dc11cf6 // ldr q22, [x7, #1136]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc0f0f5 // ldr q21, [x7, #960]
+	WORD $0x3dc130f5 // ldr q21, [x7, #1216]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
+	WORD $0x3dc140f6 // ldr q22, [x7, #1280]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc0f4f5 // ldr q21, [x7, #976]
+	WORD $0x3dc134f5 // ldr q21, [x7, #1232]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
+	WORD $0x3dc144f6 // ldr q22, [x7, #1296]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc0f8f5 // ldr q21, [x7, #992]
+	WORD $0x3dc138f5 // ldr q21, [x7, #1248]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
+	WORD $0x3dc148f6 // ldr q22, [x7, #1312]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc0fcf5 // ldr q21, [x7, #1008]
+	WORD $0x3dc13cf5 // ldr q21, [x7, #1264]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
+	WORD $0x3dc14cf6 // ldr q22, [x7, #1328]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc110f5 // ldr q21, [x7, #1088]
+	WORD $0x3dc160f5 // ldr q21, [x7, #1408]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc100f6 // ldr q22, [x7, #1024]
+	WORD $0x3dc170f6 // ldr q22, [x7, #1472]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc114f5 // ldr q21, [x7, #1104]
+	WORD $0x3dc164f5 // ldr q21, [x7, #1424]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc104f6 // ldr q22, [x7, #1040]
+	WORD $0x3dc174f6 // ldr q22, [x7, #1488]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc118f5 // ldr q21, [x7, #1120]
+	WORD $0x3dc168f5 // ldr q21, [x7, #1440]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc108f6 // ldr q22, [x7, #1056]
+	WORD $0x3dc178f6 // ldr q22, [x7, #1504]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc11cf5 // ldr q21, [x7, #1136]
+	WORD $0x3dc16cf5 // ldr q21, [x7, #1456]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc10cf6 // ldr q22, [x7, #1072]
+	WORD $0x3dc17cf6 // ldr q22, [x7, #1520]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc130f5 // ldr q21, [x7, #1216]
+	WORD $0x3dc190f5 // ldr q21, [x7, #1600]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc120f6 // ldr q22, [x7, #1152]
+	WORD $0x3dc1a0f6 // ldr q22, [x7, #1664]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc134f5 // ldr q21, [x7, #1232]
+	WORD $0x3dc194f5 // ldr q21, [x7, #1616]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc124f6 // ldr q22, [x7, #1168]
+	WORD $0x3dc1a4f6 // ldr q22, [x7, #1680]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc138f5 // ldr q21, [x7, #1248]
+	WORD $0x3dc198f5 // ldr q21, [x7, #1632]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc128f6 // ldr q22, [x7, #1184]
+	WORD $0x3dc1a8f6 // ldr q22, [x7, #1696]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc13cf5 // ldr q21, [x7, #1264]
+	WORD $0x3dc19cf5 // ldr q21, [x7, #1648]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc12cf6 // ldr q22, [x7, #1200]
+	WORD $0x3dc1acf6 // ldr q22, [x7, #1712]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -25085,144 +25085,144 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc018b3 // ldr q19, [x5, #96]
 	WORD $0x3dc058b4 // ldr q20, [x5, #352]
-	WORD $0x3dc140f5 // ldr q21, [x7, #1280]
+	WORD $0x3dc060f5 // ldr q21, [x7, #384]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc040f6 // ldr q22, [x7, #256]
+	WORD $0x3dc050f6 // ldr q22, [x7, #320]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc144f5 // ldr q21, [x7, #1296]
+	WORD $0x3dc064f5 // ldr q21, [x7, #400]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc044f6 // ldr q22, [x7, #272]
+	WORD $0x3dc054f6 // ldr q22, [x7, #336]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc148f5 // ldr q21, [x7, #1312]
+	WORD $0x3dc068f5 // ldr q21, [x7, #416]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc048f6 // ldr q22, [x7, #288]
+	WORD $0x3dc058f6 // ldr q22, [x7, #352]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc14cf5 // ldr q21, [x7, #1328]
+	WORD $0x3dc06cf5 // ldr q21, [x7, #432]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc04cf6 // ldr q22, [x7, #304]
+	WORD $0x3dc05cf6 // ldr q22, [x7, #368]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc150f5 // ldr q21, [x7, #1344]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc060f6 // ldr q22, [x7, #384]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc154f5 // ldr q21, [x7, #1360]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc064f6 // ldr q22, [x7, #400]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc158f5 // ldr q21, [x7, #1376]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc068f6 // ldr q22, [x7, #416]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc15cf5 // ldr q21, [x7, #1392]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc06cf6 // ldr q22, [x7, #432]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc160f5 // ldr q21, [x7, #1408]
+	WORD $0x3dc090f5 // ldr q21, [x7, #576]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc080f6 // ldr q22, [x7, #512]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc164f5 // ldr q21, [x7, #1424]
+	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc094f5 // ldr q21, [x7, #592]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc084f6 // ldr q22, [x7, #528]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc168f5 // ldr q21, [x7, #1440]
+	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc098f5 // ldr q21, [x7, #608]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc088f6 // ldr q22, [x7, #544]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc16cf5 // ldr q21, [x7, #1456]
+	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc09cf5 // ldr q21, [x7, #624]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc08cf6 // ldr q22, [x7, #560]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc0c0f5 // ldr q21, [x7, #768]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc0b0f6 // ldr q22, [x7, #704]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc0c4f5 // ldr q21, [x7, #784]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc0b4f6 // ldr q22, [x7, #720]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc0c8f5 // ldr q21, [x7, #800]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc0b8f6 // ldr q22, [x7, #736]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc0ccf5 // ldr q21, [x7, #816]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc0bcf6 // ldr q22, [x7, #752]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc170f5 // ldr q21, [x7, #1472]
+	WORD $0x3dc0f0f5 // ldr q21, [x7, #960]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0a0f6 // ldr q22, [x7, #640]
+	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc174f5 // ldr q21, [x7, #1488]
+	WORD $0x3dc0f4f5 // ldr q21, [x7, #976]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0a4f6 // ldr q22, [x7, #656]
+	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc178f5 // ldr q21, [x7, #1504]
+	WORD $0x3dc0f8f5 // ldr q21, [x7, #992]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0a8f6 // ldr q22, [x7, #672]
+	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc17cf5 // ldr q21, [x7, #1520]
+	WORD $0x3dc0fcf5 // ldr q21, [x7, #1008]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0acf6 // ldr q22, [x7, #688]
+	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25259,108 +25259,108 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc01cb3 // ldr q19, [x5, #112]
 	WORD $0x3dc05cb4 // ldr q20, [x5, #368]
-	WORD $0x3dc180f5 // ldr q21, [x7, #1536]
+	WORD $0x3dc120f5 // ldr q21, [x7, #1152]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0c0f6 // ldr q22, [x7, #768]
+	WORD $0x3dc110f6 // ldr q22, [x7, #1088]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc184f5 // ldr q21, [x7, #1552]
+	WORD $0x3dc124f5 // ldr q21, [x7, #1168]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0c4f6 // ldr q22, [x7, #784]
+	WORD $0x3dc114f6 // ldr q22, [x7, #1104]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc188f5 // ldr q21, [x7, #1568]
+	WORD $0x3dc128f5 // ldr q21, [x7, #1184]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0c8f6 // ldr q22, [x7, #800]
+	WORD $0x3dc118f6 // ldr q22, [x7, #1120]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc18cf5 // ldr q21, [x7, #1584]
+	WORD $0x3dc12cf5 // ldr q21, [x7, #1200]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0ccf6 // ldr q22, [x7, #816]
+	WORD $0x3dc11cf6 // ldr q22, [x7, #1136]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc190f5 // ldr q21, [x7, #1600]
+	WORD $0x3dc150f5 // ldr q21, [x7, #1344]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0e0f6 // ldr q22, [x7, #896]
+	WORD $0x3dc140f6 // ldr q22, [x7, #1280]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc194f5 // ldr q21, [x7, #1616]
+	WORD $0x3dc154f5 // ldr q21, [x7, #1360]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0e4f6 // ldr q22, [x7, #912]
+	WORD $0x3dc144f6 // ldr q22, [x7, #1296]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc198f5 // ldr q21, [x7, #1632]
+	WORD $0x3dc158f5 // ldr q21, [x7, #1376]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0e8f6 // ldr q22, [x7, #928]
+	WORD $0x3dc148f6 // ldr q22, [x7, #1312]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc19cf5 // ldr q21, [x7, #1648]
+	WORD $0x3dc15cf5 // ldr q21, [x7, #1392]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc0ecf6 // ldr q22, [x7, #944]
+	WORD $0x3dc14cf6 // ldr q22, [x7, #1328]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc1a0f5 // ldr q21, [x7, #1664]
+	WORD $0x3dc180f5 // ldr q21, [x7, #1536]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc100f6 // ldr q22, [x7, #1024]
+	WORD $0x3dc170f6 // ldr q22, [x7, #1472]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc1a4f5 // ldr q21, [x7, #1680]
+	WORD $0x3dc184f5 // ldr q21, [x7, #1552]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc104f6 // ldr q22, [x7, #1040]
+	WORD $0x3dc174f6 // ldr q22, [x7, #1488]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc1a8f5 // ldr q21, [x7, #1696]
+	WORD $0x3dc188f5 // ldr q21, [x7, #1568]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc108f6 // ldr q22, [x7, #1056]
+	WORD $0x3dc178f6 // ldr q22, [x7, #1504]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc1acf5 // ldr q21, [x7, #1712]
+	WORD $0x3dc18cf5 // ldr q21, [x7, #1584]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc10cf6 // ldr q22, [x7, #1072]
+	WORD $0x3dc17cf6 // ldr q22, [x7, #1520]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25369,7 +25369,7 @@ chunk:
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
 	WORD $0x3dc1b0f5 // ldr q21, [x7, #1728]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc120f6 // ldr q22, [x7, #1152]
+	WORD $0x3dc1a0f6 // ldr q22, [x7, #1664]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25378,7 +25378,7 @@ chunk:
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc1b4f5 // ldr q21, [x7, #1744]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc124f6 // ldr q22, [x7, #1168]
+	WORD $0x3dc1a4f6 // ldr q22, [x7, #1680]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25387,7 +25387,7 @@ chunk:
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc1b8f5 // ldr q21, [x7, #1760]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc128f6 // ldr q22, [x7, #1184]
+	WORD $0x3dc1a8f6 // ldr q22, [x7, #1696]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25396,7 +25396,7 @@ chunk:
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc1bcf5 // ldr q21, [x7, #1776]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc12cf6 // ldr q22, [x7, #1200]
+	WORD $0x3dc1acf6 // ldr q22, [x7, #1712]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25429,36 +25429,36 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc020b3 // ldr q19, [x5, #128]
 	WORD $0x3dc060b4 // ldr q20, [x5, #384]
-	WORD $0x3dc1d0f5 // ldr q21, [x7, #1856]
+	WORD $0x3dc1c0f5 // ldr q21, [x7, #1792]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1c0f6 // ldr q22, [x7, #1792]
+	WORD $0x3dc1d0f6 // ldr q22, [x7, #1856]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc1d4f5 // ldr q21, [x7, #1872]
+	WORD $0x3dc1c4f5 // ldr q21, [x7, #1808]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1c4f6 // ldr q22, [x7, #1808]
+	WORD $0x3dc1d4f6 // ldr q22, [x7, #1872]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc1d8f5 // ldr q21, [x7, #1888]
+	WORD $0x3dc1c8f5 // ldr q21, [x7, #1824]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1c8f6 // ldr q22, [x7, #1824]
+	WORD $0x3dc1d8f6 // ldr q22, [x7, #1888]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc1dcf5 // ldr q21, [x7, #1904]
+	WORD $0x3dc1ccf5 // ldr q21, [x7, #1840]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1ccf6 // ldr q22, [x7, #1840]
+	WORD $0x3dc1dcf6 // ldr q22, [x7, #1904]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25467,7 +25467,7 @@ chunk:
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
 	WORD $0x3dc1f0f5 // ldr q21, [x7, #1984]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1e0f6 // ldr q22, [x7, #1920]
+	WORD $0x3dc200f6 // ldr q22, [x7, #2048]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25476,7 +25476,7 @@ chunk:
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc1f4f5 // ldr q21, [x7, #2000]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1e4f6 // ldr q22, [x7, #1936]
+	WORD $0x3dc204f6 // ldr q22, [x7, #2064]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25485,7 +25485,7 @@ chunk:
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc1f8f5 // ldr q21, [x7, #2016]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1e8f6 // ldr q22, [x7, #1952]
+	WORD $0x3dc208f6 // ldr q22, [x7, #2080]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25494,79 +25494,79 @@ chunk:
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc1fcf5 // ldr q21, [x7, #2032]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1ecf6 // ldr q22, [x7, #1968]
+	WORD $0x3dc20cf6 // ldr q22, [x7, #2096]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc210f5 // ldr q21, [x7, #2112]
+	WORD $0x3dc220f5 // ldr q21, [x7, #2176]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc200f6 // ldr q22, [x7, #2048]
+	WORD $0x3dc230f6 // ldr q22, [x7, #2240]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc214f5 // ldr q21, [x7, #2128]
+	WORD $0x3dc224f5 // ldr q21, [x7, #2192]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc204f6 // ldr q22, [x7, #2064]
+	WORD $0x3dc234f6 // ldr q22, [x7, #2256]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc218f5 // ldr q21, [x7, #2144]
+	WORD $0x3dc228f5 // ldr q21, [x7, #2208]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc208f6 // ldr q22, [x7, #2080]
+	WORD $0x3dc238f6 // ldr q22, [x7, #2272]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc21cf5 // ldr q21, [x7, #2160]
+	WORD $0x3dc22cf5 // ldr q21, [x7, #2224]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc20cf6 // ldr q22, [x7, #2096]
+	WORD $0x3dc23cf6 // ldr q22, [x7, #2288]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc230f5 // ldr q21, [x7, #2240]
+	WORD $0x3dc250f5 // ldr q21, [x7, #2368]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc220f6 // ldr q22, [x7, #2176]
+	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc234f5 // ldr q21, [x7, #2256]
+	WORD $0x3dc254f5 // ldr q21, [x7, #2384]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc224f6 // ldr q22, [x7, #2192]
+	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc238f5 // ldr q21, [x7, #2272]
+	WORD $0x3dc258f5 // ldr q21, [x7, #2400]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc228f6 // ldr q22, [x7, #2208]
+	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc23cf5 // ldr q21, [x7, #2288]
+	WORD $0x3dc25cf5 // ldr q21, [x7, #2416]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc22cf6 // ldr q22, [x7, #2224]
+	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25603,144 +25603,144 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc024b3 // ldr q19, [x5, #144]
 	WORD $0x3dc064b4 // ldr q20, [x5, #400]
-	WORD $0x3dc250f5 // ldr q21, [x7, #2368]
+	WORD $0x3dc280f5 // ldr q21, [x7, #2560]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc240f6 // ldr q22, [x7, #2304]
+	WORD $0x3dc290f6 // ldr q22, [x7, #2624]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc254f5 // ldr q21, [x7, #2384]
+	WORD $0x3dc284f5 // ldr q21, [x7, #2576]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc244f6 // ldr q22, [x7, #2320]
+	WORD $0x3dc294f6 // ldr q22, [x7, #2640]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc258f5 // ldr q21, [x7, #2400]
+	WORD $0x3dc288f5 // ldr q21, [x7, #2592]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc248f6 // ldr q22, [x7, #2336]
+	WORD $0x3dc298f6 // ldr q22, [x7, #2656]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc25cf5 // ldr q21, [x7, #2416]
+	WORD $0x3dc28cf5 // ldr q21, [x7, #2608]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc24cf6 // ldr q22, [x7, #2352]
+	WORD $0x3dc29cf6 // ldr q22, [x7, #2672]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc270f5 // ldr q21, [x7, #2496]
+	WORD $0x3dc2b0f5 // ldr q21, [x7, #2752]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
+	WORD $0x3dc2c0f6 // ldr q22, [x7, #2816]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc274f5 // ldr q21, [x7, #2512]
+	WORD $0x3dc2b4f5 // ldr q21, [x7, #2768]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
+	WORD $0x3dc2c4f6 // ldr q22, [x7, #2832]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc278f5 // ldr q21, [x7, #2528]
+	WORD $0x3dc2b8f5 // ldr q21, [x7, #2784]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
+	WORD $0x3dc2c8f6 // ldr q22, [x7, #2848]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc27cf5 // ldr q21, [x7, #2544]
+	WORD $0x3dc2bcf5 // ldr q21, [x7, #2800]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
+	WORD $0x3dc2ccf6 // ldr q22, [x7, #2864]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc290f5 // ldr q21, [x7, #2624]
+	WORD $0x3dc2e0f5 // ldr q21, [x7, #2944]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc280f6 // ldr q22, [x7, #2560]
+	WORD $0x3dc2f0f6 // ldr q22, [x7, #3008]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc294f5 // ldr q21, [x7, #2640]
+	WORD $0x3dc2e4f5 // ldr q21, [x7, #2960]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc284f6 // ldr q22, [x7, #2576]
+	WORD $0x3dc2f4f6 // ldr q22, [x7, #3024]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc298f5 // ldr q21, [x7, #2656]
+	WORD $0x3dc2e8f5 // ldr q21, [x7, #2976]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc288f6 // ldr q22, [x7, #2592]
+	WORD $0x3dc2f8f6 // ldr q22, [x7, #3040]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc29cf5 // ldr q21, [x7, #2672]
+	WORD $0x3dc2ecf5 // ldr q21, [x7, #2992]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc28cf6 // ldr q22, [x7, #2608]
+	WORD $0x3dc2fcf6 // ldr q22, [x7, #3056]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2b0f5 // ldr q21, [x7, #2752]
+	WORD $0x3dc310f5 // ldr q21, [x7, #3136]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2a0f6 // ldr q22, [x7, #2688]
+	WORD $0x3dc320f6 // ldr q22, [x7, #3200]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2b4f5 // ldr q21, [x7, #2768]
+	WORD $0x3dc314f5 // ldr q21, [x7, #3152]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2a4f6 // ldr q22, [x7, #2704]
+	WORD $0x3dc324f6 // ldr q22, [x7, #3216]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2b8f5 // ldr q21, [x7, #2784]
+	WORD $0x3dc318f5 // ldr q21, [x7, #3168]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2a8f6 // ldr q22, [x7, #2720]
+	WORD $0x3dc328f6 // ldr q22, [x7, #3232]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2bcf5 // ldr q21, [x7, #2800]
+	WORD $0x3dc31cf5 // ldr q21, [x7, #3184]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2acf6 // ldr q22, [x7, #2736]
+	WORD $0x3dc32cf6 // ldr q22, [x7, #3248]
 	WORD $0x4f0c56d6 // shl v22.16b, v22.16b, #4
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25777,144 +25777,144 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc028b3 // ldr q19, [x5, #160]
 	WORD $0x3dc068b4 // ldr q20, [x5, #416]
-	WORD $0x3dc2c0f5 // ldr q21, [x7, #2816]
+	WORD $0x3dc1e0f5 // ldr q21, [x7, #1920]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1c0f6 // ldr q22, [x7, #1792]
+	WORD $0x3dc1d0f6 // ldr q22, [x7, #1856]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2c4f5 // ldr q21, [x7, #2832]
+	WORD $0x3dc1e4f5 // ldr q21, [x7, #1936]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1c4f6 // ldr q22, [x7, #1808]
+	WORD $0x3dc1d4f6 // ldr q22, [x7, #1872]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2c8f5 // ldr q21, [x7, #2848]
+	WORD $0x3dc1e8f5 // ldr q21, [x7, #1952]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1c8f6 // ldr q22, [x7, #1824]
+	WORD $0x3dc1d8f6 // ldr q22, [x7, #1888]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2ccf5 // ldr q21, [x7, #2864]
+	WORD $0x3dc1ecf5 // ldr q21, [x7, #1968]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1ccf6 // ldr q22, [x7, #1840]
+	WORD $0x3dc1dcf6 // ldr q22, [x7, #1904]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2d0f5 // ldr q21, [x7, #2880]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1e0f6 // ldr q22, [x7, #1920]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2d4f5 // ldr q21, [x7, #2896]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1e4f6 // ldr q22, [x7, #1936]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2d8f5 // ldr q21, [x7, #2912]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1e8f6 // ldr q22, [x7, #1952]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2dcf5 // ldr q21, [x7, #2928]
-	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc1ecf6 // ldr q22, [x7, #1968]
-	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2e0f5 // ldr q21, [x7, #2944]
+	WORD $0x3dc210f5 // ldr q21, [x7, #2112]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc200f6 // ldr q22, [x7, #2048]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2e4f5 // ldr q21, [x7, #2960]
+	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc214f5 // ldr q21, [x7, #2128]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc204f6 // ldr q22, [x7, #2064]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2e8f5 // ldr q21, [x7, #2976]
+	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc218f5 // ldr q21, [x7, #2144]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc208f6 // ldr q22, [x7, #2080]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2ecf5 // ldr q21, [x7, #2992]
+	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc21cf5 // ldr q21, [x7, #2160]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
 	WORD $0x3dc20cf6 // ldr q22, [x7, #2096]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc240f5 // ldr q21, [x7, #2304]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc230f6 // ldr q22, [x7, #2240]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc244f5 // ldr q21, [x7, #2320]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc234f6 // ldr q22, [x7, #2256]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc248f5 // ldr q21, [x7, #2336]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc238f6 // ldr q22, [x7, #2272]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc24cf5 // ldr q21, [x7, #2352]
+	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
+	WORD $0x3dc23cf6 // ldr q22, [x7, #2288]
+	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2f0f5 // ldr q21, [x7, #3008]
+	WORD $0x3dc270f5 // ldr q21, [x7, #2496]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc220f6 // ldr q22, [x7, #2176]
+	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2f4f5 // ldr q21, [x7, #3024]
+	WORD $0x3dc274f5 // ldr q21, [x7, #2512]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc224f6 // ldr q22, [x7, #2192]
+	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2f8f5 // ldr q21, [x7, #3040]
+	WORD $0x3dc278f5 // ldr q21, [x7, #2528]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc228f6 // ldr q22, [x7, #2208]
+	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2fcf5 // ldr q21, [x7, #3056]
+	WORD $0x3dc27cf5 // ldr q21, [x7, #2544]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc22cf6 // ldr q22, [x7, #2224]
+	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -25951,108 +25951,108 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc02cb3 // ldr q19, [x5, #176]
 	WORD $0x3dc06cb4 // ldr q20, [x5, #432]
-	WORD $0x3dc300f5 // ldr q21, [x7, #3072]
+	WORD $0x3dc2a0f5 // ldr q21, [x7, #2688]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc240f6 // ldr q22, [x7, #2304]
+	WORD $0x3dc290f6 // ldr q22, [x7, #2624]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc304f5 // ldr q21, [x7, #3088]
+	WORD $0x3dc2a4f5 // ldr q21, [x7, #2704]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc244f6 // ldr q22, [x7, #2320]
+	WORD $0x3dc294f6 // ldr q22, [x7, #2640]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc308f5 // ldr q21, [x7, #3104]
+	WORD $0x3dc2a8f5 // ldr q21, [x7, #2720]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc248f6 // ldr q22, [x7, #2336]
+	WORD $0x3dc298f6 // ldr q22, [x7, #2656]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc30cf5 // ldr q21, [x7, #3120]
+	WORD $0x3dc2acf5 // ldr q21, [x7, #2736]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc24cf6 // ldr q22, [x7, #2352]
+	WORD $0x3dc29cf6 // ldr q22, [x7, #2672]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc310f5 // ldr q21, [x7, #3136]
+	WORD $0x3dc2d0f5 // ldr q21, [x7, #2880]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
+	WORD $0x3dc2c0f6 // ldr q22, [x7, #2816]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc314f5 // ldr q21, [x7, #3152]
+	WORD $0x3dc2d4f5 // ldr q21, [x7, #2896]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
+	WORD $0x3dc2c4f6 // ldr q22, [x7, #2832]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc318f5 // ldr q21, [x7, #3168]
+	WORD $0x3dc2d8f5 // ldr q21, [x7, #2912]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
+	WORD $0x3dc2c8f6 // ldr q22, [x7, #2848]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc31cf5 // ldr q21, [x7, #3184]
+	WORD $0x3dc2dcf5 // ldr q21, [x7, #2928]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
+	WORD $0x3dc2ccf6 // ldr q22, [x7, #2864]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc320f5 // ldr q21, [x7, #3200]
+	WORD $0x3dc300f5 // ldr q21, [x7, #3072]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc280f6 // ldr q22, [x7, #2560]
+	WORD $0x3dc2f0f6 // ldr q22, [x7, #3008]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc324f5 // ldr q21, [x7, #3216]
+	WORD $0x3dc304f5 // ldr q21, [x7, #3088]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc284f6 // ldr q22, [x7, #2576]
+	WORD $0x3dc2f4f6 // ldr q22, [x7, #3024]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc328f5 // ldr q21, [x7, #3232]
+	WORD $0x3dc308f5 // ldr q21, [x7, #3104]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc288f6 // ldr q22, [x7, #2592]
+	WORD $0x3dc2f8f6 // ldr q22, [x7, #3040]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc32cf5 // ldr q21, [x7, #3248]
+	WORD $0x3dc30cf5 // ldr q21, [x7, #3120]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc28cf6 // ldr q22, [x7, #2608]
+	WORD $0x3dc2fcf6 // ldr q22, [x7, #3056]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26061,7 +26061,7 @@ chunk:
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
 	WORD $0x3dc330f5 // ldr q21, [x7, #3264]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2a0f6 // ldr q22, [x7, #2688]
+	WORD $0x3dc320f6 // ldr q22, [x7, #3200]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26070,7 +26070,7 @@ chunk:
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc334f5 // ldr q21, [x7, #3280]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2a4f6 // ldr q22, [x7, #2704]
+	WORD $0x3dc324f6 // ldr q22, [x7, #3216]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26079,7 +26079,7 @@ chunk:
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc338f5 // ldr q21, [x7, #3296]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2a8f6 // ldr q22, [x7, #2720]
+	WORD $0x3dc328f6 // ldr q22, [x7, #3232]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26088,7 +26088,7 @@ chunk:
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc33cf5 // ldr q21, [x7, #3312]
 	WORD $0x4e201eb5 // and v21.16b, v21.16b, v0.16b
-	WORD $0x3dc2acf6 // ldr q22, [x7, #2736]
+	WORD $0x3dc32cf6 // ldr q22, [x7, #3248]
 	WORD $0x4f0a56d6 // shl v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26121,33 +26121,33 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc030b3 // ldr q19, [x5, #192]
 	WORD $0x3dc070b4 // ldr q20, [x5, #448]
-	WORD $0x3dc1d0f5 // ldr q21, [x7, #1856]
+	WORD $0x3dc1c0f5 // ldr q21, [x7, #1792]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1c0f6 // ldr q22, [x7, #1792]
+	WORD $0x3dc1d0f6 // ldr q22, [x7, #1856]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc1d4f5 // ldr q21, [x7, #1872]
+	WORD $0x3dc1c4f5 // ldr q21, [x7, #1808]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1c4f6 // ldr q22, [x7, #1808]
+	WORD $0x3dc1d4f6 // ldr q22, [x7, #1872]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc1d8f5 // ldr q21, [x7, #1888]
+	WORD $0x3dc1c8f5 // ldr q21, [x7, #1824]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1c8f6 // ldr q22, [x7, #1824]
+	WORD $0x3dc1d8f6 // ldr q22, [x7, #1888]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc1dcf5 // ldr q21, [x7, #1904]
+	WORD $0x3dc1ccf5 // ldr q21, [x7, #1840]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1ccf6 // ldr q22, [x7, #1840]
+	WORD $0x3dc1dcf6 // ldr q22, [x7, #1904]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -26155,7 +26155,7 @@ chunk:
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
 	WORD $0x3dc1f0f5 // ldr q21, [x7, #1984]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1e0f6 // ldr q22, [x7, #1920]
+	WORD $0x3dc200f6 // ldr q22, [x7, #2048]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -26163,7 +26163,7 @@ chunk:
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc1f4f5 // ldr q21, [x7, #2000]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1e4f6 // ldr q22, [x7, #1936]
+	WORD $0x3dc204f6 // ldr q22, [x7, #2064]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -26171,7 +26171,7 @@ chunk:
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc1f8f5 // ldr q21, [x7, #2016]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1e8f6 // ldr q22, [x7, #1952]
+	WORD $0x3dc208f6 // ldr q22, [x7, #2080]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -26179,71 +26179,71 @@ chunk:
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
 	WORD $0x3dc1fcf5 // ldr q21, [x7, #2032]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1ecf6 // ldr q22, [x7, #1968]
+	WORD $0x3dc20cf6 // ldr q22, [x7, #2096]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc210f5 // ldr q21, [x7, #2112]
+	WORD $0x3dc220f5 // ldr q21, [x7, #2176]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc200f6 // ldr q22, [x7, #2048]
+	WORD $0x3dc230f6 // ldr q22, [x7, #2240]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc214f5 // ldr q21, [x7, #2128]
+	WORD $0x3dc224f5 // ldr q21, [x7, #2192]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc204f6 // ldr q22, [x7, #2064]
+	WORD $0x3dc234f6 // ldr q22, [x7, #2256]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc218f5 // ldr q21, [x7, #2144]
+	WORD $0x3dc228f5 // ldr q21, [x7, #2208]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc208f6 // ldr q22, [x7, #2080]
+	WORD $0x3dc238f6 // ldr q22, [x7, #2272]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc21cf5 // ldr q21, [x7, #2160]
+	WORD $0x3dc22cf5 // ldr q21, [x7, #2224]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc20cf6 // ldr q22, [x7, #2096]
+	WORD $0x3dc23cf6 // ldr q22, [x7, #2288]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc230f5 // ldr q21, [x7, #2240]
+	WORD $0x3dc250f5 // ldr q21, [x7, #2368]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc220f6 // ldr q22, [x7, #2176]
+	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc234f5 // ldr q21, [x7, #2256]
+	WORD $0x3dc254f5 // ldr q21, [x7, #2384]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc224f6 // ldr q22, [x7, #2192]
+	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc238f5 // ldr q21, [x7, #2272]
+	WORD $0x3dc258f5 // ldr q21, [x7, #2400]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc228f6 // ldr q22, [x7, #2208]
+	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc23cf5 // ldr q21, [x7, #2288]
+	WORD $0x3dc25cf5 // ldr q21, [x7, #2416]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc22cf6 // ldr q22, [x7, #2224]
+	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -26279,129 +26279,129 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc034b3 // ldr q19, [x5, #208]
 	WORD $0x3dc074b4 // ldr q20, [x5, #464]
-	WORD $0x3dc250f5 // ldr q21, [x7, #2368]
+	WORD $0x3dc280f5 // ldr q21, [x7, #2560]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc240f6 // ldr q22, [x7, #2304]
+	WORD $0x3dc290f6 // ldr q22, [x7, #2624]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc254f5 // ldr q21, [x7, #2384]
+	WORD $0x3dc284f5 // ldr q21, [x7, #2576]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc244f6 // ldr q22, [x7, #2320]
+	WORD $0x3dc294f6 // ldr q22, [x7, #2640]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc258f5 // ldr q21, [x7, #2400]
+	WORD $0x3dc288f5 // ldr q21, [x7, #2592]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc248f6 // ldr q22, [x7, #2336]
+	WORD $0x3dc298f6 // ldr q22, [x7, #2656]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc25cf5 // ldr q21, [x7, #2416]
+	WORD $0x3dc28cf5 // ldr q21, [x7, #2608]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc24cf6 // ldr q22, [x7, #2352]
+	WORD $0x3dc29cf6 // ldr q22, [x7, #2672]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc270f5 // ldr q21, [x7, #2496]
+	WORD $0x3dc2b0f5 // ldr q21, [x7, #2752]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
+	WORD $0x3dc2c0f6 // ldr q22, [x7, #2816]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc274f5 // ldr q21, [x7, #2512]
+	WORD $0x3dc2b4f5 // ldr q21, [x7, #2768]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
+	WORD $0x3dc2c4f6 // ldr q22, [x7, #2832]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc278f5 // ldr q21, [x7, #2528]
+	WORD $0x3dc2b8f5 // ldr q21, [x7, #2784]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
+	WORD $0x3dc2c8f6 // ldr q22, [x7, #2848]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc27cf5 // ldr q21, [x7, #2544]
+	WORD $0x3dc2bcf5 // ldr q21, [x7, #2800]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
+	WORD $0x3dc2ccf6 // ldr q22, [x7, #2864]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc290f5 // ldr q21, [x7, #2624]
+	WORD $0x3dc2e0f5 // ldr q21, [x7, #2944]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc280f6 // ldr q22, [x7, #2560]
+	WORD $0x3dc2f0f6 // ldr q22, [x7, #3008]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc294f5 // ldr q21, [x7, #2640]
+	WORD $0x3dc2e4f5 // ldr q21, [x7, #2960]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc284f6 // ldr q22, [x7, #2576]
+	WORD $0x3dc2f4f6 // ldr q22, [x7, #3024]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc298f5 // ldr q21, [x7, #2656]
+	WORD $0x3dc2e8f5 // ldr q21, [x7, #2976]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc288f6 // ldr q22, [x7, #2592]
+	WORD $0x3dc2f8f6 // ldr q22, [x7, #3040]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc29cf5 // ldr q21, [x7, #2672]
+	WORD $0x3dc2ecf5 // ldr q21, [x7, #2992]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc28cf6 // ldr q22, [x7, #2608]
+	WORD $0x3dc2fcf6 // ldr q22, [x7, #3056]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2b0f5 // ldr q21, [x7, #2752]
+	WORD $0x3dc310f5 // ldr q21, [x7, #3136]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2a0f6 // ldr q22, [x7, #2688]
+	WORD $0x3dc320f6 // ldr q22, [x7, #3200]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2b4f5 // ldr q21, [x7, #2768]
+	WORD $0x3dc314f5 // ldr q21, [x7, #3152]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2a4f6 // ldr q22, [x7, #2704]
+	WORD $0x3dc324f6 // ldr q22, [x7, #3216]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2b8f5 // ldr q21, [x7, #2784]
+	WORD $0x3dc318f5 // ldr q21, [x7, #3168]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2a8f6 // ldr q22, [x7, #2720]
+	WORD $0x3dc328f6 // ldr q22, [x7, #3232]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2bcf5 // ldr q21, [x7, #2800]
+	WORD $0x3dc31cf5 // ldr q21, [x7, #3184]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2acf6 // ldr q22, [x7, #2736]
+	WORD $0x3dc32cf6 // ldr q22, [x7, #3248]
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
@@ -26437,144 +26437,144 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc038b3 // ldr q19, [x5, #224]
 	WORD $0x3dc078b4 // ldr q20, [x5, #480]
-	WORD $0x3dc2c0f5 // ldr q21, [x7, #2816]
+	WORD $0x3dc1e0f5 // ldr q21, [x7, #1920]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1c0f6 // ldr q22, [x7, #1792]
+	WORD $0x3dc1d0f6 // ldr q22, [x7, #1856]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2c4f5 // ldr q21, [x7, #2832]
+	WORD $0x3dc1e4f5 // ldr q21, [x7, #1936]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1c4f6 // ldr q22, [x7, #1808]
+	WORD $0x3dc1d4f6 // ldr q22, [x7, #1872]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2c8f5 // ldr q21, [x7, #2848]
+	WORD $0x3dc1e8f5 // ldr q21, [x7, #1952]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1c8f6 // ldr q22, [x7, #1824]
+	WORD $0x3dc1d8f6 // ldr q22, [x7, #1888]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2ccf5 // ldr q21, [x7, #2864]
+	WORD $0x3dc1ecf5 // ldr q21, [x7, #1968]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1ccf6 // ldr q22, [x7, #1840]
+	WORD $0x3dc1dcf6 // ldr q22, [x7, #1904]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc2d0f5 // ldr q21, [x7, #2880]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1e0f6 // ldr q22, [x7, #1920]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2d4f5 // ldr q21, [x7, #2896]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1e4f6 // ldr q22, [x7, #1936]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2d8f5 // ldr q21, [x7, #2912]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1e8f6 // ldr q22, [x7, #1952]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2dcf5 // ldr q21, [x7, #2928]
-	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc1ecf6 // ldr q22, [x7, #1968]
-	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
-	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
-	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
-	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
-	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc2e0f5 // ldr q21, [x7, #2944]
+	WORD $0x3dc210f5 // ldr q21, [x7, #2112]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc200f6 // ldr q22, [x7, #2048]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2e4f5 // ldr q21, [x7, #2960]
+	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc214f5 // ldr q21, [x7, #2128]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc204f6 // ldr q22, [x7, #2064]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2e8f5 // ldr q21, [x7, #2976]
+	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc218f5 // ldr q21, [x7, #2144]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc208f6 // ldr q22, [x7, #2080]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
-	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
-	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2ecf5 // ldr q21, [x7, #2992]
+	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc21cf5 // ldr q21, [x7, #2160]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
 	WORD $0x3dc20cf6 // ldr q22, [x7, #2096]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
+	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
+	WORD $0x3dc240f5 // ldr q21, [x7, #2304]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc230f6 // ldr q22, [x7, #2240]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc244f5 // ldr q21, [x7, #2320]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc234f6 // ldr q22, [x7, #2256]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc248f5 // ldr q21, [x7, #2336]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc238f6 // ldr q22, [x7, #2272]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
+	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
+	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
+	WORD $0x3dc24cf5 // ldr q21, [x7, #2352]
+	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
+	WORD $0x3dc23cf6 // ldr q22, [x7, #2288]
+	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
+	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
+	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
+	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaae // sdot v14.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc2f0f5 // ldr q21, [x7, #3008]
+	WORD $0x3dc270f5 // ldr q21, [x7, #2496]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc220f6 // ldr q22, [x7, #2176]
+	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaab // sdot v11.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2f4f5 // ldr q21, [x7, #3024]
+	WORD $0x3dc274f5 // ldr q21, [x7, #2512]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc224f6 // ldr q22, [x7, #2192]
+	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaac // sdot v12.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2f8f5 // ldr q21, [x7, #3040]
+	WORD $0x3dc278f5 // ldr q21, [x7, #2528]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc228f6 // ldr q22, [x7, #2208]
+	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3eaad // sdot v13.4s, v21.16b, v19.4b[3]
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
-	WORD $0x3dc2fcf5 // ldr q21, [x7, #3056]
+	WORD $0x3dc27cf5 // ldr q21, [x7, #2544]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc22cf6 // ldr q22, [x7, #2224]
+	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26611,108 +26611,108 @@ chunk:
 	WORD $0x4f00e412 // movi v18.16b, #0
 	WORD $0x3dc03cb3 // ldr q19, [x5, #240]
 	WORD $0x3dc07cb4 // ldr q20, [x5, #496]
-	WORD $0x3dc300f5 // ldr q21, [x7, #3072]
+	WORD $0x3dc2a0f5 // ldr q21, [x7, #2688]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc240f6 // ldr q22, [x7, #2304]
+	WORD $0x3dc290f6 // ldr q22, [x7, #2624]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ab // sdot v11.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2af // sdot v15.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc304f5 // ldr q21, [x7, #3088]
+	WORD $0x3dc2a4f5 // ldr q21, [x7, #2704]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc244f6 // ldr q22, [x7, #2320]
+	WORD $0x3dc294f6 // ldr q22, [x7, #2640]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ac // sdot v12.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b0 // sdot v16.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc308f5 // ldr q21, [x7, #3104]
+	WORD $0x3dc2a8f5 // ldr q21, [x7, #2720]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc248f6 // ldr q22, [x7, #2336]
+	WORD $0x3dc298f6 // ldr q22, [x7, #2656]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ad // sdot v13.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b1 // sdot v17.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc30cf5 // ldr q21, [x7, #3120]
+	WORD $0x3dc2acf5 // ldr q21, [x7, #2736]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc24cf6 // ldr q22, [x7, #2352]
+	WORD $0x3dc29cf6 // ldr q22, [x7, #2672]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93e2ae // sdot v14.4s, v21.16b, v19.4b[0]
 	WORD $0x4f94e2b2 // sdot v18.4s, v21.16b, v20.4b[0]
-	WORD $0x3dc310f5 // ldr q21, [x7, #3136]
+	WORD $0x3dc2d0f5 // ldr q21, [x7, #2880]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc260f6 // ldr q22, [x7, #2432]
+	WORD $0x3dc2c0f6 // ldr q22, [x7, #2816]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ab // sdot v11.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2af // sdot v15.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc314f5 // ldr q21, [x7, #3152]
+	WORD $0x3dc2d4f5 // ldr q21, [x7, #2896]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc264f6 // ldr q22, [x7, #2448]
+	WORD $0x3dc2c4f6 // ldr q22, [x7, #2832]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ac // sdot v12.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b0 // sdot v16.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc318f5 // ldr q21, [x7, #3168]
+	WORD $0x3dc2d8f5 // ldr q21, [x7, #2912]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc268f6 // ldr q22, [x7, #2464]
+	WORD $0x3dc2c8f6 // ldr q22, [x7, #2848]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ad // sdot v13.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b1 // sdot v17.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc31cf5 // ldr q21, [x7, #3184]
+	WORD $0x3dc2dcf5 // ldr q21, [x7, #2928]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc26cf6 // ldr q22, [x7, #2480]
+	WORD $0x3dc2ccf6 // ldr q22, [x7, #2864]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4fb3e2ae // sdot v14.4s, v21.16b, v19.4b[1]
 	WORD $0x4fb4e2b2 // sdot v18.4s, v21.16b, v20.4b[1]
-	WORD $0x3dc320f5 // ldr q21, [x7, #3200]
+	WORD $0x3dc300f5 // ldr q21, [x7, #3072]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc280f6 // ldr q22, [x7, #2560]
+	WORD $0x3dc2f0f6 // ldr q22, [x7, #3008]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaab // sdot v11.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eaaf // sdot v15.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc324f5 // ldr q21, [x7, #3216]
+	WORD $0x3dc304f5 // ldr q21, [x7, #3088]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc284f6 // ldr q22, [x7, #2576]
+	WORD $0x3dc2f4f6 // ldr q22, [x7, #3024]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaac // sdot v12.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab0 // sdot v16.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc328f5 // ldr q21, [x7, #3232]
+	WORD $0x3dc308f5 // ldr q21, [x7, #3104]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc288f6 // ldr q22, [x7, #2592]
+	WORD $0x3dc2f8f6 // ldr q22, [x7, #3040]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
 	WORD $0x6e2286b5 // sub v21.16b, v21.16b, v2.16b
 	WORD $0x4f93eaad // sdot v13.4s, v21.16b, v19.4b[2]
 	WORD $0x4f94eab1 // sdot v17.4s, v21.16b, v20.4b[2]
-	WORD $0x3dc32cf5 // ldr q21, [x7, #3248]
+	WORD $0x3dc30cf5 // ldr q21, [x7, #3120]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc28cf6 // ldr q22, [x7, #2608]
+	WORD $0x3dc2fcf6 // ldr q22, [x7, #3056]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26721,7 +26721,7 @@ chunk:
 	WORD $0x4f94eab2 // sdot v18.4s, v21.16b, v20.4b[2]
 	WORD $0x3dc330f5 // ldr q21, [x7, #3264]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2a0f6 // ldr q22, [x7, #2688]
+	WORD $0x3dc320f6 // ldr q22, [x7, #3200]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26730,7 +26730,7 @@ chunk:
 	WORD $0x4fb4eaaf // sdot v15.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc334f5 // ldr q21, [x7, #3280]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2a4f6 // ldr q22, [x7, #2704]
+	WORD $0x3dc324f6 // ldr q22, [x7, #3216]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26739,7 +26739,7 @@ chunk:
 	WORD $0x4fb4eab0 // sdot v16.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc338f5 // ldr q21, [x7, #3296]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2a8f6 // ldr q22, [x7, #2720]
+	WORD $0x3dc328f6 // ldr q22, [x7, #3232]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -26748,7 +26748,7 @@ chunk:
 	WORD $0x4fb4eab1 // sdot v17.4s, v21.16b, v20.4b[3]
 	WORD $0x3dc33cf5 // ldr q21, [x7, #3312]
 	WORD $0x6f0c06b5 // ushr v21.16b, v21.16b, #4
-	WORD $0x3dc2acf6 // ldr q22, [x7, #2736]
+	WORD $0x3dc32cf6 // ldr q22, [x7, #3248]
 	WORD $0x6f0e06d6 // ushr v22.16b, v22.16b, #2
 	WORD $0x4e211ed6 // and v22.16b, v22.16b, v1.16b
 	WORD $0x4eb61eb5 // orr v21.16b, v21.16b, v22.16b
@@ -40944,9 +40944,9 @@ chunk:
 	WORD $0x3dc040b4 // ldr q20, [x5, #256]
 	WORD $0x3dc080b5 // ldr q21, [x5, #512]
 	WORD $0x3dc0c0b6 // ldr q22, [x5, #768]
-	WORD $0x3dc050f7 // ldr q23, [x7, #320]
+	WORD $0x3dc040f7 // ldr q23, [x7, #256]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc040f8 // ldr q24, [x7, #256]
+	WORD $0x3dc050f8 // ldr q24, [x7, #320]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -40955,9 +40955,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc054f7 // ldr q23, [x7, #336]
+	WORD $0x3dc044f7 // ldr q23, [x7, #272]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc044f8 // ldr q24, [x7, #272]
+	WORD $0x3dc054f8 // ldr q24, [x7, #336]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -40968,7 +40968,7 @@ chunk:
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
 	WORD $0x3dc070f7 // ldr q23, [x7, #448]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc060f8 // ldr q24, [x7, #384]
+	WORD $0x3dc080f8 // ldr q24, [x7, #512]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -40979,7 +40979,7 @@ chunk:
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
 	WORD $0x3dc074f7 // ldr q23, [x7, #464]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc064f8 // ldr q24, [x7, #400]
+	WORD $0x3dc084f8 // ldr q24, [x7, #528]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -40988,9 +40988,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc090f7 // ldr q23, [x7, #576]
+	WORD $0x3dc0a0f7 // ldr q23, [x7, #640]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc080f8 // ldr q24, [x7, #512]
+	WORD $0x3dc0b0f8 // ldr q24, [x7, #704]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -40999,9 +40999,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc094f7 // ldr q23, [x7, #592]
+	WORD $0x3dc0a4f7 // ldr q23, [x7, #656]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc084f8 // ldr q24, [x7, #528]
+	WORD $0x3dc0b4f8 // ldr q24, [x7, #720]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41010,9 +41010,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc0b0f7 // ldr q23, [x7, #704]
+	WORD $0x3dc0d0f7 // ldr q23, [x7, #832]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0a0f8 // ldr q24, [x7, #640]
+	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41021,9 +41021,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc0b4f7 // ldr q23, [x7, #720]
+	WORD $0x3dc0d4f7 // ldr q23, [x7, #848]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0a4f8 // ldr q24, [x7, #656]
+	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41058,9 +41058,9 @@ chunk:
 	WORD $0x3dc044b4 // ldr q20, [x5, #272]
 	WORD $0x3dc084b5 // ldr q21, [x5, #528]
 	WORD $0x3dc0c4b6 // ldr q22, [x5, #784]
-	WORD $0x3dc0d0f7 // ldr q23, [x7, #832]
+	WORD $0x3dc100f7 // ldr q23, [x7, #1024]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0c0f8 // ldr q24, [x7, #768]
+	WORD $0x3dc110f8 // ldr q24, [x7, #1088]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41069,9 +41069,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc0d4f7 // ldr q23, [x7, #848]
+	WORD $0x3dc104f7 // ldr q23, [x7, #1040]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0c4f8 // ldr q24, [x7, #784]
+	WORD $0x3dc114f8 // ldr q24, [x7, #1104]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41080,9 +41080,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc0f0f7 // ldr q23, [x7, #960]
+	WORD $0x3dc130f7 // ldr q23, [x7, #1216]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
+	WORD $0x3dc140f8 // ldr q24, [x7, #1280]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41091,9 +41091,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc0f4f7 // ldr q23, [x7, #976]
+	WORD $0x3dc134f7 // ldr q23, [x7, #1232]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
+	WORD $0x3dc144f8 // ldr q24, [x7, #1296]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41102,9 +41102,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc110f7 // ldr q23, [x7, #1088]
+	WORD $0x3dc160f7 // ldr q23, [x7, #1408]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc100f8 // ldr q24, [x7, #1024]
+	WORD $0x3dc170f8 // ldr q24, [x7, #1472]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41113,9 +41113,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc114f7 // ldr q23, [x7, #1104]
+	WORD $0x3dc164f7 // ldr q23, [x7, #1424]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc104f8 // ldr q24, [x7, #1040]
+	WORD $0x3dc174f8 // ldr q24, [x7, #1488]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41124,9 +41124,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc130f7 // ldr q23, [x7, #1216]
+	WORD $0x3dc190f7 // ldr q23, [x7, #1600]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc120f8 // ldr q24, [x7, #1152]
+	WORD $0x3dc1a0f8 // ldr q24, [x7, #1664]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41135,9 +41135,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc134f7 // ldr q23, [x7, #1232]
+	WORD $0x3dc194f7 // ldr q23, [x7, #1616]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc124f8 // ldr q24, [x7, #1168]
+	WORD $0x3dc1a4f8 // ldr q24, [x7, #1680]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41172,9 +41172,9 @@ chunk:
 	WORD $0x3dc048b4 // ldr q20, [x5, #288]
 	WORD $0x3dc088b5 // ldr q21, [x5, #544]
 	WORD $0x3dc0c8b6 // ldr q22, [x5, #800]
-	WORD $0x3dc140f7 // ldr q23, [x7, #1280]
+	WORD $0x3dc060f7 // ldr q23, [x7, #384]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc040f8 // ldr q24, [x7, #256]
+	WORD $0x3dc050f8 // ldr q24, [x7, #320]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41183,9 +41183,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc144f7 // ldr q23, [x7, #1296]
+	WORD $0x3dc064f7 // ldr q23, [x7, #400]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc044f8 // ldr q24, [x7, #272]
+	WORD $0x3dc054f8 // ldr q24, [x7, #336]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41194,9 +41194,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc150f7 // ldr q23, [x7, #1344]
+	WORD $0x3dc090f7 // ldr q23, [x7, #576]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc060f8 // ldr q24, [x7, #384]
+	WORD $0x3dc080f8 // ldr q24, [x7, #512]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41205,9 +41205,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc154f7 // ldr q23, [x7, #1360]
+	WORD $0x3dc094f7 // ldr q23, [x7, #592]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc064f8 // ldr q24, [x7, #400]
+	WORD $0x3dc084f8 // ldr q24, [x7, #528]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41216,9 +41216,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc160f7 // ldr q23, [x7, #1408]
+	WORD $0x3dc0c0f7 // ldr q23, [x7, #768]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc080f8 // ldr q24, [x7, #512]
+	WORD $0x3dc0b0f8 // ldr q24, [x7, #704]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41227,9 +41227,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc164f7 // ldr q23, [x7, #1424]
+	WORD $0x3dc0c4f7 // ldr q23, [x7, #784]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc084f8 // ldr q24, [x7, #528]
+	WORD $0x3dc0b4f8 // ldr q24, [x7, #720]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41238,9 +41238,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc170f7 // ldr q23, [x7, #1472]
+	WORD $0x3dc0f0f7 // ldr q23, [x7, #960]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0a0f8 // ldr q24, [x7, #640]
+	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41249,9 +41249,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc174f7 // ldr q23, [x7, #1488]
+	WORD $0x3dc0f4f7 // ldr q23, [x7, #976]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0a4f8 // ldr q24, [x7, #656]
+	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41286,9 +41286,9 @@ chunk:
 	WORD $0x3dc04cb4 // ldr q20, [x5, #304]
 	WORD $0x3dc08cb5 // ldr q21, [x5, #560]
 	WORD $0x3dc0ccb6 // ldr q22, [x5, #816]
-	WORD $0x3dc180f7 // ldr q23, [x7, #1536]
+	WORD $0x3dc120f7 // ldr q23, [x7, #1152]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0c0f8 // ldr q24, [x7, #768]
+	WORD $0x3dc110f8 // ldr q24, [x7, #1088]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41297,9 +41297,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc184f7 // ldr q23, [x7, #1552]
+	WORD $0x3dc124f7 // ldr q23, [x7, #1168]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0c4f8 // ldr q24, [x7, #784]
+	WORD $0x3dc114f8 // ldr q24, [x7, #1104]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41308,9 +41308,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc190f7 // ldr q23, [x7, #1600]
+	WORD $0x3dc150f7 // ldr q23, [x7, #1344]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
+	WORD $0x3dc140f8 // ldr q24, [x7, #1280]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41319,9 +41319,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc194f7 // ldr q23, [x7, #1616]
+	WORD $0x3dc154f7 // ldr q23, [x7, #1360]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
+	WORD $0x3dc144f8 // ldr q24, [x7, #1296]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41330,9 +41330,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc1a0f7 // ldr q23, [x7, #1664]
+	WORD $0x3dc180f7 // ldr q23, [x7, #1536]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc100f8 // ldr q24, [x7, #1024]
+	WORD $0x3dc170f8 // ldr q24, [x7, #1472]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41341,9 +41341,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc1a4f7 // ldr q23, [x7, #1680]
+	WORD $0x3dc184f7 // ldr q23, [x7, #1552]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc104f8 // ldr q24, [x7, #1040]
+	WORD $0x3dc174f8 // ldr q24, [x7, #1488]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41354,7 +41354,7 @@ chunk:
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
 	WORD $0x3dc1b0f7 // ldr q23, [x7, #1728]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc120f8 // ldr q24, [x7, #1152]
+	WORD $0x3dc1a0f8 // ldr q24, [x7, #1664]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41365,7 +41365,7 @@ chunk:
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
 	WORD $0x3dc1b4f7 // ldr q23, [x7, #1744]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc124f8 // ldr q24, [x7, #1168]
+	WORD $0x3dc1a4f8 // ldr q24, [x7, #1680]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41398,9 +41398,9 @@ chunk:
 	WORD $0x3dc050b4 // ldr q20, [x5, #320]
 	WORD $0x3dc090b5 // ldr q21, [x5, #576]
 	WORD $0x3dc0d0b6 // ldr q22, [x5, #832]
-	WORD $0x3dc050f7 // ldr q23, [x7, #320]
+	WORD $0x3dc040f7 // ldr q23, [x7, #256]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc040f8 // ldr q24, [x7, #256]
+	WORD $0x3dc050f8 // ldr q24, [x7, #320]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41408,9 +41408,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc054f7 // ldr q23, [x7, #336]
+	WORD $0x3dc044f7 // ldr q23, [x7, #272]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc044f8 // ldr q24, [x7, #272]
+	WORD $0x3dc054f8 // ldr q24, [x7, #336]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41420,7 +41420,7 @@ chunk:
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
 	WORD $0x3dc070f7 // ldr q23, [x7, #448]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc060f8 // ldr q24, [x7, #384]
+	WORD $0x3dc080f8 // ldr q24, [x7, #512]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41430,7 +41430,7 @@ chunk:
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
 	WORD $0x3dc074f7 // ldr q23, [x7, #464]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc064f8 // ldr q24, [x7, #400]
+	WORD $0x3dc084f8 // ldr q24, [x7, #528]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41438,9 +41438,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc090f7 // ldr q23, [x7, #576]
+	WORD $0x3dc0a0f7 // ldr q23, [x7, #640]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc080f8 // ldr q24, [x7, #512]
+	WORD $0x3dc0b0f8 // ldr q24, [x7, #704]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41448,9 +41448,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc094f7 // ldr q23, [x7, #592]
+	WORD $0x3dc0a4f7 // ldr q23, [x7, #656]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc084f8 // ldr q24, [x7, #528]
+	WORD $0x3dc0b4f8 // ldr q24, [x7, #720]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41458,9 +41458,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc0b0f7 // ldr q23, [x7, #704]
+	WORD $0x3dc0d0f7 // ldr q23, [x7, #832]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0a0f8 // ldr q24, [x7, #640]
+	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41468,9 +41468,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc0b4f7 // ldr q23, [x7, #720]
+	WORD $0x3dc0d4f7 // ldr q23, [x7, #848]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0a4f8 // ldr q24, [x7, #656]
+	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41504,9 +41504,9 @@ chunk:
 	WORD $0x3dc054b4 // ldr q20, [x5, #336]
 	WORD $0x3dc094b5 // ldr q21, [x5, #592]
 	WORD $0x3dc0d4b6 // ldr q22, [x5, #848]
-	WORD $0x3dc0d0f7 // ldr q23, [x7, #832]
+	WORD $0x3dc100f7 // ldr q23, [x7, #1024]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0c0f8 // ldr q24, [x7, #768]
+	WORD $0x3dc110f8 // ldr q24, [x7, #1088]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41514,9 +41514,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc0d4f7 // ldr q23, [x7, #848]
+	WORD $0x3dc104f7 // ldr q23, [x7, #1040]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0c4f8 // ldr q24, [x7, #784]
+	WORD $0x3dc114f8 // ldr q24, [x7, #1104]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41524,9 +41524,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc0f0f7 // ldr q23, [x7, #960]
+	WORD $0x3dc130f7 // ldr q23, [x7, #1216]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
+	WORD $0x3dc140f8 // ldr q24, [x7, #1280]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41534,9 +41534,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc0f4f7 // ldr q23, [x7, #976]
+	WORD $0x3dc134f7 // ldr q23, [x7, #1232]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
+	WORD $0x3dc144f8 // ldr q24, [x7, #1296]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41544,9 +41544,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc110f7 // ldr q23, [x7, #1088]
+	WORD $0x3dc160f7 // ldr q23, [x7, #1408]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc100f8 // ldr q24, [x7, #1024]
+	WORD $0x3dc170f8 // ldr q24, [x7, #1472]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41554,9 +41554,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc114f7 // ldr q23, [x7, #1104]
+	WORD $0x3dc164f7 // ldr q23, [x7, #1424]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc104f8 // ldr q24, [x7, #1040]
+	WORD $0x3dc174f8 // ldr q24, [x7, #1488]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41564,9 +41564,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc130f7 // ldr q23, [x7, #1216]
+	WORD $0x3dc190f7 // ldr q23, [x7, #1600]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc120f8 // ldr q24, [x7, #1152]
+	WORD $0x3dc1a0f8 // ldr q24, [x7, #1664]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41574,9 +41574,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc134f7 // ldr q23, [x7, #1232]
+	WORD $0x3dc194f7 // ldr q23, [x7, #1616]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc124f8 // ldr q24, [x7, #1168]
+	WORD $0x3dc1a4f8 // ldr q24, [x7, #1680]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -41610,9 +41610,9 @@ chunk:
 	WORD $0x3dc058b4 // ldr q20, [x5, #352]
 	WORD $0x3dc098b5 // ldr q21, [x5, #608]
 	WORD $0x3dc0d8b6 // ldr q22, [x5, #864]
-	WORD $0x3dc140f7 // ldr q23, [x7, #1280]
+	WORD $0x3dc060f7 // ldr q23, [x7, #384]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc040f8 // ldr q24, [x7, #256]
+	WORD $0x3dc050f8 // ldr q24, [x7, #320]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41621,9 +41621,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc144f7 // ldr q23, [x7, #1296]
+	WORD $0x3dc064f7 // ldr q23, [x7, #400]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc044f8 // ldr q24, [x7, #272]
+	WORD $0x3dc054f8 // ldr q24, [x7, #336]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41632,9 +41632,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc150f7 // ldr q23, [x7, #1344]
+	WORD $0x3dc090f7 // ldr q23, [x7, #576]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc060f8 // ldr q24, [x7, #384]
+	WORD $0x3dc080f8 // ldr q24, [x7, #512]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41643,9 +41643,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc154f7 // ldr q23, [x7, #1360]
+	WORD $0x3dc094f7 // ldr q23, [x7, #592]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc064f8 // ldr q24, [x7, #400]
+	WORD $0x3dc084f8 // ldr q24, [x7, #528]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41654,9 +41654,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc160f7 // ldr q23, [x7, #1408]
+	WORD $0x3dc0c0f7 // ldr q23, [x7, #768]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc080f8 // ldr q24, [x7, #512]
+	WORD $0x3dc0b0f8 // ldr q24, [x7, #704]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41665,9 +41665,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc164f7 // ldr q23, [x7, #1424]
+	WORD $0x3dc0c4f7 // ldr q23, [x7, #784]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc084f8 // ldr q24, [x7, #528]
+	WORD $0x3dc0b4f8 // ldr q24, [x7, #720]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41676,9 +41676,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc170f7 // ldr q23, [x7, #1472]
+	WORD $0x3dc0f0f7 // ldr q23, [x7, #960]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0a0f8 // ldr q24, [x7, #640]
+	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41687,9 +41687,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc174f7 // ldr q23, [x7, #1488]
+	WORD $0x3dc0f4f7 // ldr q23, [x7, #976]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0a4f8 // ldr q24, [x7, #656]
+	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41724,9 +41724,9 @@ chunk:
 	WORD $0x3dc05cb4 // ldr q20, [x5, #368]
 	WORD $0x3dc09cb5 // ldr q21, [x5, #624]
 	WORD $0x3dc0dcb6 // ldr q22, [x5, #880]
-	WORD $0x3dc180f7 // ldr q23, [x7, #1536]
+	WORD $0x3dc120f7 // ldr q23, [x7, #1152]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0c0f8 // ldr q24, [x7, #768]
+	WORD $0x3dc110f8 // ldr q24, [x7, #1088]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41735,9 +41735,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc184f7 // ldr q23, [x7, #1552]
+	WORD $0x3dc124f7 // ldr q23, [x7, #1168]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0c4f8 // ldr q24, [x7, #784]
+	WORD $0x3dc114f8 // ldr q24, [x7, #1104]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41746,9 +41746,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc190f7 // ldr q23, [x7, #1600]
+	WORD $0x3dc150f7 // ldr q23, [x7, #1344]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0e0f8 // ldr q24, [x7, #896]
+	WORD $0x3dc140f8 // ldr q24, [x7, #1280]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41757,9 +41757,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc194f7 // ldr q23, [x7, #1616]
+	WORD $0x3dc154f7 // ldr q23, [x7, #1360]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc0e4f8 // ldr q24, [x7, #912]
+	WORD $0x3dc144f8 // ldr q24, [x7, #1296]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41768,9 +41768,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc1a0f7 // ldr q23, [x7, #1664]
+	WORD $0x3dc180f7 // ldr q23, [x7, #1536]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc100f8 // ldr q24, [x7, #1024]
+	WORD $0x3dc170f8 // ldr q24, [x7, #1472]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41779,9 +41779,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc1a4f7 // ldr q23, [x7, #1680]
+	WORD $0x3dc184f7 // ldr q23, [x7, #1552]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc104f8 // ldr q24, [x7, #1040]
+	WORD $0x3dc174f8 // ldr q24, [x7, #1488]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41792,7 +41792,7 @@ chunk:
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
 	WORD $0x3dc1b0f7 // ldr q23, [x7, #1728]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc120f8 // ldr q24, [x7, #1152]
+	WORD $0x3dc1a0f8 // ldr q24, [x7, #1664]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41803,7 +41803,7 @@ chunk:
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
 	WORD $0x3dc1b4f7 // ldr q23, [x7, #1744]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc124f8 // ldr q24, [x7, #1168]
+	WORD $0x3dc1a4f8 // ldr q24, [x7, #1680]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41836,9 +41836,9 @@ chunk:
 	WORD $0x3dc060b4 // ldr q20, [x5, #384]
 	WORD $0x3dc0a0b5 // ldr q21, [x5, #640]
 	WORD $0x3dc0e0b6 // ldr q22, [x5, #896]
-	WORD $0x3dc1d0f7 // ldr q23, [x7, #1856]
+	WORD $0x3dc1c0f7 // ldr q23, [x7, #1792]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1c0f8 // ldr q24, [x7, #1792]
+	WORD $0x3dc1d0f8 // ldr q24, [x7, #1856]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41847,9 +41847,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc1d4f7 // ldr q23, [x7, #1872]
+	WORD $0x3dc1c4f7 // ldr q23, [x7, #1808]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1c4f8 // ldr q24, [x7, #1808]
+	WORD $0x3dc1d4f8 // ldr q24, [x7, #1872]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41860,7 +41860,7 @@ chunk:
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
 	WORD $0x3dc1f0f7 // ldr q23, [x7, #1984]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1e0f8 // ldr q24, [x7, #1920]
+	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41871,7 +41871,7 @@ chunk:
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
 	WORD $0x3dc1f4f7 // ldr q23, [x7, #2000]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1e4f8 // ldr q24, [x7, #1936]
+	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41880,9 +41880,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc210f7 // ldr q23, [x7, #2112]
+	WORD $0x3dc220f7 // ldr q23, [x7, #2176]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
+	WORD $0x3dc230f8 // ldr q24, [x7, #2240]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41891,9 +41891,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc214f7 // ldr q23, [x7, #2128]
+	WORD $0x3dc224f7 // ldr q23, [x7, #2192]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
+	WORD $0x3dc234f8 // ldr q24, [x7, #2256]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41902,9 +41902,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc230f7 // ldr q23, [x7, #2240]
+	WORD $0x3dc250f7 // ldr q23, [x7, #2368]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc220f8 // ldr q24, [x7, #2176]
+	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41913,9 +41913,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc234f7 // ldr q23, [x7, #2256]
+	WORD $0x3dc254f7 // ldr q23, [x7, #2384]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc224f8 // ldr q24, [x7, #2192]
+	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41950,9 +41950,9 @@ chunk:
 	WORD $0x3dc064b4 // ldr q20, [x5, #400]
 	WORD $0x3dc0a4b5 // ldr q21, [x5, #656]
 	WORD $0x3dc0e4b6 // ldr q22, [x5, #912]
-	WORD $0x3dc250f7 // ldr q23, [x7, #2368]
+	WORD $0x3dc280f7 // ldr q23, [x7, #2560]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc240f8 // ldr q24, [x7, #2304]
+	WORD $0x3dc290f8 // ldr q24, [x7, #2624]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41961,9 +41961,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc254f7 // ldr q23, [x7, #2384]
+	WORD $0x3dc284f7 // ldr q23, [x7, #2576]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc244f8 // ldr q24, [x7, #2320]
+	WORD $0x3dc294f8 // ldr q24, [x7, #2640]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41972,9 +41972,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc270f7 // ldr q23, [x7, #2496]
+	WORD $0x3dc2b0f7 // ldr q23, [x7, #2752]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
+	WORD $0x3dc2c0f8 // ldr q24, [x7, #2816]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41983,9 +41983,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc274f7 // ldr q23, [x7, #2512]
+	WORD $0x3dc2b4f7 // ldr q23, [x7, #2768]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
+	WORD $0x3dc2c4f8 // ldr q24, [x7, #2832]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -41994,9 +41994,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc290f7 // ldr q23, [x7, #2624]
+	WORD $0x3dc2e0f7 // ldr q23, [x7, #2944]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc280f8 // ldr q24, [x7, #2560]
+	WORD $0x3dc2f0f8 // ldr q24, [x7, #3008]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42005,9 +42005,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc294f7 // ldr q23, [x7, #2640]
+	WORD $0x3dc2e4f7 // ldr q23, [x7, #2960]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc284f8 // ldr q24, [x7, #2576]
+	WORD $0x3dc2f4f8 // ldr q24, [x7, #3024]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42016,9 +42016,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc2b0f7 // ldr q23, [x7, #2752]
+	WORD $0x3dc310f7 // ldr q23, [x7, #3136]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc2a0f8 // ldr q24, [x7, #2688]
+	WORD $0x3dc320f8 // ldr q24, [x7, #3200]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42027,9 +42027,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc2b4f7 // ldr q23, [x7, #2768]
+	WORD $0x3dc314f7 // ldr q23, [x7, #3152]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc2a4f8 // ldr q24, [x7, #2704]
+	WORD $0x3dc324f8 // ldr q24, [x7, #3216]
 	WORD $0x4f0c5718 // shl v24.16b, v24.16b, #4
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42064,9 +42064,9 @@ chunk:
 	WORD $0x3dc068b4 // ldr q20, [x5, #416]
 	WORD $0x3dc0a8b5 // ldr q21, [x5, #672]
 	WORD $0x3dc0e8b6 // ldr q22, [x5, #928]
-	WORD $0x3dc2c0f7 // ldr q23, [x7, #2816]
+	WORD $0x3dc1e0f7 // ldr q23, [x7, #1920]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1c0f8 // ldr q24, [x7, #1792]
+	WORD $0x3dc1d0f8 // ldr q24, [x7, #1856]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42075,9 +42075,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc2c4f7 // ldr q23, [x7, #2832]
+	WORD $0x3dc1e4f7 // ldr q23, [x7, #1936]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1c4f8 // ldr q24, [x7, #1808]
+	WORD $0x3dc1d4f8 // ldr q24, [x7, #1872]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42086,9 +42086,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc2d0f7 // ldr q23, [x7, #2880]
+	WORD $0x3dc210f7 // ldr q23, [x7, #2112]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1e0f8 // ldr q24, [x7, #1920]
+	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42097,9 +42097,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc2d4f7 // ldr q23, [x7, #2896]
+	WORD $0x3dc214f7 // ldr q23, [x7, #2128]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc1e4f8 // ldr q24, [x7, #1936]
+	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42108,9 +42108,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc2e0f7 // ldr q23, [x7, #2944]
+	WORD $0x3dc240f7 // ldr q23, [x7, #2304]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
+	WORD $0x3dc230f8 // ldr q24, [x7, #2240]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42119,9 +42119,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc2e4f7 // ldr q23, [x7, #2960]
+	WORD $0x3dc244f7 // ldr q23, [x7, #2320]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
+	WORD $0x3dc234f8 // ldr q24, [x7, #2256]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42130,9 +42130,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc2f0f7 // ldr q23, [x7, #3008]
+	WORD $0x3dc270f7 // ldr q23, [x7, #2496]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc220f8 // ldr q24, [x7, #2176]
+	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42141,9 +42141,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc2f4f7 // ldr q23, [x7, #3024]
+	WORD $0x3dc274f7 // ldr q23, [x7, #2512]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc224f8 // ldr q24, [x7, #2192]
+	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42178,9 +42178,9 @@ chunk:
 	WORD $0x3dc06cb4 // ldr q20, [x5, #432]
 	WORD $0x3dc0acb5 // ldr q21, [x5, #688]
 	WORD $0x3dc0ecb6 // ldr q22, [x5, #944]
-	WORD $0x3dc300f7 // ldr q23, [x7, #3072]
+	WORD $0x3dc2a0f7 // ldr q23, [x7, #2688]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc240f8 // ldr q24, [x7, #2304]
+	WORD $0x3dc290f8 // ldr q24, [x7, #2624]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42189,9 +42189,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc304f7 // ldr q23, [x7, #3088]
+	WORD $0x3dc2a4f7 // ldr q23, [x7, #2704]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc244f8 // ldr q24, [x7, #2320]
+	WORD $0x3dc294f8 // ldr q24, [x7, #2640]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42200,9 +42200,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc310f7 // ldr q23, [x7, #3136]
+	WORD $0x3dc2d0f7 // ldr q23, [x7, #2880]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
+	WORD $0x3dc2c0f8 // ldr q24, [x7, #2816]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42211,9 +42211,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc314f7 // ldr q23, [x7, #3152]
+	WORD $0x3dc2d4f7 // ldr q23, [x7, #2896]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
+	WORD $0x3dc2c4f8 // ldr q24, [x7, #2832]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42222,9 +42222,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc320f7 // ldr q23, [x7, #3200]
+	WORD $0x3dc300f7 // ldr q23, [x7, #3072]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc280f8 // ldr q24, [x7, #2560]
+	WORD $0x3dc2f0f8 // ldr q24, [x7, #3008]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42233,9 +42233,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc324f7 // ldr q23, [x7, #3216]
+	WORD $0x3dc304f7 // ldr q23, [x7, #3088]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc284f8 // ldr q24, [x7, #2576]
+	WORD $0x3dc2f4f8 // ldr q24, [x7, #3024]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42246,7 +42246,7 @@ chunk:
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
 	WORD $0x3dc330f7 // ldr q23, [x7, #3264]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc2a0f8 // ldr q24, [x7, #2688]
+	WORD $0x3dc320f8 // ldr q24, [x7, #3200]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42257,7 +42257,7 @@ chunk:
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
 	WORD $0x3dc334f7 // ldr q23, [x7, #3280]
 	WORD $0x4e201ef7 // and v23.16b, v23.16b, v0.16b
-	WORD $0x3dc2a4f8 // ldr q24, [x7, #2704]
+	WORD $0x3dc324f8 // ldr q24, [x7, #3216]
 	WORD $0x4f0a5718 // shl v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42290,9 +42290,9 @@ chunk:
 	WORD $0x3dc070b4 // ldr q20, [x5, #448]
 	WORD $0x3dc0b0b5 // ldr q21, [x5, #704]
 	WORD $0x3dc0f0b6 // ldr q22, [x5, #960]
-	WORD $0x3dc1d0f7 // ldr q23, [x7, #1856]
+	WORD $0x3dc1c0f7 // ldr q23, [x7, #1792]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1c0f8 // ldr q24, [x7, #1792]
+	WORD $0x3dc1d0f8 // ldr q24, [x7, #1856]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42300,9 +42300,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc1d4f7 // ldr q23, [x7, #1872]
+	WORD $0x3dc1c4f7 // ldr q23, [x7, #1808]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1c4f8 // ldr q24, [x7, #1808]
+	WORD $0x3dc1d4f8 // ldr q24, [x7, #1872]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42312,7 +42312,7 @@ chunk:
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
 	WORD $0x3dc1f0f7 // ldr q23, [x7, #1984]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1e0f8 // ldr q24, [x7, #1920]
+	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42322,7 +42322,7 @@ chunk:
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
 	WORD $0x3dc1f4f7 // ldr q23, [x7, #2000]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1e4f8 // ldr q24, [x7, #1936]
+	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42330,9 +42330,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc210f7 // ldr q23, [x7, #2112]
+	WORD $0x3dc220f7 // ldr q23, [x7, #2176]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
+	WORD $0x3dc230f8 // ldr q24, [x7, #2240]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42340,9 +42340,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc214f7 // ldr q23, [x7, #2128]
+	WORD $0x3dc224f7 // ldr q23, [x7, #2192]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
+	WORD $0x3dc234f8 // ldr q24, [x7, #2256]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42350,9 +42350,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc230f7 // ldr q23, [x7, #2240]
+	WORD $0x3dc250f7 // ldr q23, [x7, #2368]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc220f8 // ldr q24, [x7, #2176]
+	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42360,9 +42360,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc234f7 // ldr q23, [x7, #2256]
+	WORD $0x3dc254f7 // ldr q23, [x7, #2384]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc224f8 // ldr q24, [x7, #2192]
+	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42396,9 +42396,9 @@ chunk:
 	WORD $0x3dc074b4 // ldr q20, [x5, #464]
 	WORD $0x3dc0b4b5 // ldr q21, [x5, #720]
 	WORD $0x3dc0f4b6 // ldr q22, [x5, #976]
-	WORD $0x3dc250f7 // ldr q23, [x7, #2368]
+	WORD $0x3dc280f7 // ldr q23, [x7, #2560]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc240f8 // ldr q24, [x7, #2304]
+	WORD $0x3dc290f8 // ldr q24, [x7, #2624]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42406,9 +42406,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc254f7 // ldr q23, [x7, #2384]
+	WORD $0x3dc284f7 // ldr q23, [x7, #2576]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc244f8 // ldr q24, [x7, #2320]
+	WORD $0x3dc294f8 // ldr q24, [x7, #2640]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42416,9 +42416,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc270f7 // ldr q23, [x7, #2496]
+	WORD $0x3dc2b0f7 // ldr q23, [x7, #2752]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
+	WORD $0x3dc2c0f8 // ldr q24, [x7, #2816]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42426,9 +42426,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc274f7 // ldr q23, [x7, #2512]
+	WORD $0x3dc2b4f7 // ldr q23, [x7, #2768]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
+	WORD $0x3dc2c4f8 // ldr q24, [x7, #2832]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42436,9 +42436,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc290f7 // ldr q23, [x7, #2624]
+	WORD $0x3dc2e0f7 // ldr q23, [x7, #2944]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc280f8 // ldr q24, [x7, #2560]
+	WORD $0x3dc2f0f8 // ldr q24, [x7, #3008]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42446,9 +42446,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc294f7 // ldr q23, [x7, #2640]
+	WORD $0x3dc2e4f7 // ldr q23, [x7, #2960]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc284f8 // ldr q24, [x7, #2576]
+	WORD $0x3dc2f4f8 // ldr q24, [x7, #3024]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42456,9 +42456,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc2b0f7 // ldr q23, [x7, #2752]
+	WORD $0x3dc310f7 // ldr q23, [x7, #3136]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc2a0f8 // ldr q24, [x7, #2688]
+	WORD $0x3dc320f8 // ldr q24, [x7, #3200]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42466,9 +42466,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc2b4f7 // ldr q23, [x7, #2768]
+	WORD $0x3dc314f7 // ldr q23, [x7, #3152]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc2a4f8 // ldr q24, [x7, #2704]
+	WORD $0x3dc324f8 // ldr q24, [x7, #3216]
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
 	WORD $0x6e2286f7 // sub v23.16b, v23.16b, v2.16b
@@ -42502,9 +42502,9 @@ chunk:
 	WORD $0x3dc078b4 // ldr q20, [x5, #480]
 	WORD $0x3dc0b8b5 // ldr q21, [x5, #736]
 	WORD $0x3dc0f8b6 // ldr q22, [x5, #992]
-	WORD $0x3dc2c0f7 // ldr q23, [x7, #2816]
+	WORD $0x3dc1e0f7 // ldr q23, [x7, #1920]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1c0f8 // ldr q24, [x7, #1792]
+	WORD $0x3dc1d0f8 // ldr q24, [x7, #1856]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42513,9 +42513,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc2c4f7 // ldr q23, [x7, #2832]
+	WORD $0x3dc1e4f7 // ldr q23, [x7, #1936]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1c4f8 // ldr q24, [x7, #1808]
+	WORD $0x3dc1d4f8 // ldr q24, [x7, #1872]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42524,9 +42524,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc2d0f7 // ldr q23, [x7, #2880]
+	WORD $0x3dc210f7 // ldr q23, [x7, #2112]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1e0f8 // ldr q24, [x7, #1920]
+	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42535,9 +42535,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc2d4f7 // ldr q23, [x7, #2896]
+	WORD $0x3dc214f7 // ldr q23, [x7, #2128]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc1e4f8 // ldr q24, [x7, #1936]
+	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42546,9 +42546,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc2e0f7 // ldr q23, [x7, #2944]
+	WORD $0x3dc240f7 // ldr q23, [x7, #2304]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc200f8 // ldr q24, [x7, #2048]
+	WORD $0x3dc230f8 // ldr q24, [x7, #2240]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42557,9 +42557,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc2e4f7 // ldr q23, [x7, #2960]
+	WORD $0x3dc244f7 // ldr q23, [x7, #2320]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc204f8 // ldr q24, [x7, #2064]
+	WORD $0x3dc234f8 // ldr q24, [x7, #2256]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42568,9 +42568,9 @@ chunk:
 	WORD $0x4f94eaee // sdot v14.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaf0 // sdot v16.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc2f0f7 // ldr q23, [x7, #3008]
+	WORD $0x3dc270f7 // ldr q23, [x7, #2496]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc220f8 // ldr q24, [x7, #2176]
+	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42579,9 +42579,9 @@ chunk:
 	WORD $0x4fb4eaed // sdot v13.4s, v23.16b, v20.4b[3]
 	WORD $0x4fb5eaef // sdot v15.4s, v23.16b, v21.4b[3]
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
-	WORD $0x3dc2f4f7 // ldr q23, [x7, #3024]
+	WORD $0x3dc274f7 // ldr q23, [x7, #2512]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc224f8 // ldr q24, [x7, #2192]
+	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42616,9 +42616,9 @@ chunk:
 	WORD $0x3dc07cb4 // ldr q20, [x5, #496]
 	WORD $0x3dc0bcb5 // ldr q21, [x5, #752]
 	WORD $0x3dc0fcb6 // ldr q22, [x5, #1008]
-	WORD $0x3dc300f7 // ldr q23, [x7, #3072]
+	WORD $0x3dc2a0f7 // ldr q23, [x7, #2688]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc240f8 // ldr q24, [x7, #2304]
+	WORD $0x3dc290f8 // ldr q24, [x7, #2624]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42627,9 +42627,9 @@ chunk:
 	WORD $0x4f94e2ed // sdot v13.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2ef // sdot v15.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f1 // sdot v17.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc304f7 // ldr q23, [x7, #3088]
+	WORD $0x3dc2a4f7 // ldr q23, [x7, #2704]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc244f8 // ldr q24, [x7, #2320]
+	WORD $0x3dc294f8 // ldr q24, [x7, #2640]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42638,9 +42638,9 @@ chunk:
 	WORD $0x4f94e2ee // sdot v14.4s, v23.16b, v20.4b[0]
 	WORD $0x4f95e2f0 // sdot v16.4s, v23.16b, v21.4b[0]
 	WORD $0x4f96e2f2 // sdot v18.4s, v23.16b, v22.4b[0]
-	WORD $0x3dc310f7 // ldr q23, [x7, #3136]
+	WORD $0x3dc2d0f7 // ldr q23, [x7, #2880]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc260f8 // ldr q24, [x7, #2432]
+	WORD $0x3dc2c0f8 // ldr q24, [x7, #2816]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42649,9 +42649,9 @@ chunk:
 	WORD $0x4fb4e2ed // sdot v13.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2ef // sdot v15.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f1 // sdot v17.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc314f7 // ldr q23, [x7, #3152]
+	WORD $0x3dc2d4f7 // ldr q23, [x7, #2896]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc264f8 // ldr q24, [x7, #2448]
+	WORD $0x3dc2c4f8 // ldr q24, [x7, #2832]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42660,9 +42660,9 @@ chunk:
 	WORD $0x4fb4e2ee // sdot v14.4s, v23.16b, v20.4b[1]
 	WORD $0x4fb5e2f0 // sdot v16.4s, v23.16b, v21.4b[1]
 	WORD $0x4fb6e2f2 // sdot v18.4s, v23.16b, v22.4b[1]
-	WORD $0x3dc320f7 // ldr q23, [x7, #3200]
+	WORD $0x3dc300f7 // ldr q23, [x7, #3072]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc280f8 // ldr q24, [x7, #2560]
+	WORD $0x3dc2f0f8 // ldr q24, [x7, #3008]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42671,9 +42671,9 @@ chunk:
 	WORD $0x4f94eaed // sdot v13.4s, v23.16b, v20.4b[2]
 	WORD $0x4f95eaef // sdot v15.4s, v23.16b, v21.4b[2]
 	WORD $0x4f96eaf1 // sdot v17.4s, v23.16b, v22.4b[2]
-	WORD $0x3dc324f7 // ldr q23, [x7, #3216]
+	WORD $0x3dc304f7 // ldr q23, [x7, #3088]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc284f8 // ldr q24, [x7, #2576]
+	WORD $0x3dc2f4f8 // ldr q24, [x7, #3024]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42684,7 +42684,7 @@ chunk:
 	WORD $0x4f96eaf2 // sdot v18.4s, v23.16b, v22.4b[2]
 	WORD $0x3dc330f7 // ldr q23, [x7, #3264]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc2a0f8 // ldr q24, [x7, #2688]
+	WORD $0x3dc320f8 // ldr q24, [x7, #3200]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b
@@ -42695,7 +42695,7 @@ chunk:
 	WORD $0x4fb6eaf1 // sdot v17.4s, v23.16b, v22.4b[3]
 	WORD $0x3dc334f7 // ldr q23, [x7, #3280]
 	WORD $0x6f0c06f7 // ushr v23.16b, v23.16b, #4
-	WORD $0x3dc2a4f8 // ldr q24, [x7, #2704]
+	WORD $0x3dc324f8 // ldr q24, [x7, #3216]
 	WORD $0x6f0e0718 // ushr v24.16b, v24.16b, #2
 	WORD $0x4e211f18 // and v24.16b, v24.16b, v1.16b
 	WORD $0x4eb81ef7 // orr v23.16b, v23.16b, v24.16b

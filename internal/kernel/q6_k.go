@@ -24,17 +24,17 @@ func readQ6_K(b *block256, w []byte) {
 	}
 }
 
-// Lines of a panel: 0 to 3 have scale; then for each half of 128 elements 24: high[i] and
-// low[i] of four columns in turn, then low[32+i].
+// Lines of a panel: 0 to 3 have scale; then for each half of 128 elements 24: low[i], high[i] and
+// low[32+i] of four columns in turn.
 var orderQ6_K = order(52, func(word int) int {
 	switch i := word % 8; {
 	case word >= 48:
 		return word - 48
 	case word >= 32:
-		return 4 + 24*((word-32)/8) + 2*i
+		return 5 + 24*((word-32)/8) + 3*i
 	case word%16 < 8:
-		return 4 + 24*(word/16) + 2*i + 1
+		return 4 + 24*(word/16) + 3*i
 	default:
-		return 4 + 24*(word/16) + 16 + i
+		return 6 + 24*(word/16) + 3*i
 	}
 })

@@ -159,11 +159,11 @@ var kinds256 = []kind256{
 			case word >= 48:
 				return word - 48
 			case word >= 32:
-				return 4 + 24*((word-32)/8) + 2*i
+				return 5 + 24*((word-32)/8) + 3*i
 			case word%16 < 8:
-				return 4 + 24*(word/16) + 2*i + 1
+				return 4 + 24*(word/16) + 3*i
 			default:
-				return 4 + 24*(word/16) + 16 + i
+				return 6 + 24*(word/16) + 3*i
 			}
 		},
 		quad: func(u unpacker, line func(int) Mem, group, quad int) VecVirtual {

@@ -29,7 +29,6 @@ type panelFunc struct {
 type panelBody interface {
 	bytes() int       // of weights in a chunk
 	form() activation // of the activations
-	ask(line Mem)     // asks for a line ahead of its use
 	begin(p *panelFunc)
 	chunk(p *panelFunc)
 	end(p *panelFunc, store func(t, row int, sum VecVirtual)) // from that row of the panel on
@@ -39,8 +38,13 @@ type panelBody interface {
 // that belong to a token's.
 type activation struct{ cols, words int }
 
-// ahead is how far before its use memory is asked for, in bytes.
-const ahead = 8192
+// How far before its use a line is asked for, in bytes, each time anew: a processor that has as
+// many requests under way as it can drops further ones, and a line that was asked for once only
+// is then waited for. With registers of 8 rows each ask is made twice, once for each half.
+var (
+	aheads       = []int{32 << 10, 16 << 10, 8 << 10, 4 << 10}
+	aheadsHalves = []int{16 << 10}
+)
 
 const panelSignature = "func(out *float32, stride int, w *byte, panels, chunks int, x *int8, meta *uint32)"
 
@@ -128,11 +132,21 @@ func (p *panelFunc) line(i int) Mem {
 	return Mem{Base: p.w, Disp: 64 * i}
 }
 
-// ask asks for the line that is so far ahead of one, once in a chunk: the processor itself
+// ask asks for the lines that are so far ahead of one, once in a chunk: the processor itself
 // looks ahead too little while it computes.
 func (p *panelFunc) ask(i int) {
 	if !p.asked[i] {
 		p.asked[i] = true
-		p.body.ask(Mem{Base: p.w, Disp: 64*i + ahead})
+		if p.back != nil {
+			askFor(aheadsHalves, Mem{Base: p.w, Disp: 64 * i})
+		} else {
+			askFor(aheads, Mem{Base: p.w, Disp: 64 * i})
+		}
+	}
+}
+
+func askFor(aheads []int, line Mem) {
+	for _, n := range aheads {
+		PREFETCHT1(line.Offset(n))
 	}
 }

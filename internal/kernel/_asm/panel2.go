@@ -218,7 +218,6 @@ type blocks32x2 struct {
 
 func (b *blocks32x2) form() activation { return bytes32 }
 func (b *blocks32x2) bytes() int       { return b.kind.bytes() }
-func (b *blocks32x2) ask(line Mem)     { PREFETCHT0(line) }
 
 func (b *blocks32x2) chunk(p *panelFunc) {
 	k := b.kind
@@ -276,7 +275,6 @@ type blocks256x2 struct {
 
 func (b *blocks256x2) form() activation { return bytes256 }
 func (b *blocks256x2) bytes() int       { return 64 * b.kind.lines }
-func (b *blocks256x2) ask(line Mem)     { PREFETCHT1(line) }
 
 func (b *blocks256x2) chunk(p *panelFunc) {
 	k := b.kind

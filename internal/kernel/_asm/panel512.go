@@ -228,7 +228,6 @@ type blocks32x512 struct {
 
 func (b *blocks32x512) form() activation   { return bytes32 }
 func (b *blocks32x512) bytes() int         { return b.kind.bytes() }
-func (b *blocks32x512) ask(line Mem)       { PREFETCHT0(line) }
 func (b *blocks32x512) begin(p *panelFunc) { b.floatSums512.begin(p, false) }
 
 func (b *blocks32x512) chunk(p *panelFunc) {
@@ -295,7 +294,6 @@ type blocks256x512 struct {
 
 func (b *blocks256x512) form() activation { return bytes256 }
 func (b *blocks256x512) bytes() int       { return 64 * b.kind.lines }
-func (b *blocks256x512) ask(line Mem)     { PREFETCHT1(line) }
 
 func (b *blocks256x512) begin(p *panelFunc) { b.floatSums512.begin(p, p.width > 8) }
 

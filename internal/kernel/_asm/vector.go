@@ -215,7 +215,7 @@ func readAVX2() {
 	Label("loop")
 	for i, a := range acc {
 		if i%2 == 0 {
-			PREFETCHT0(Mem{Base: x, Disp: 32*i + ahead})
+			askFor(aheads, Mem{Base: x, Disp: 32 * i})
 		}
 		VPXOR(Mem{Base: x, Disp: 32 * i}, a, a)
 	}
