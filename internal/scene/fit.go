@@ -224,7 +224,7 @@ func (c *composer) said(i int) piece {
 	p := &c.history[i]
 	if p.slot == "" {
 		m := c.Messages[i]
-		*p = piece{slot: History, id: m.ID, tokens: c.Count(m.Text()) + c.Count(m.Reasoning) + c.PerMessage}
+		*p = piece{slot: History, id: m.ID, tokens: c.Count(m.Text()) + m.Attached + c.Count(m.Reasoning) + c.PerMessage}
 		for _, call := range m.ToolCalls {
 			p.tokens += c.Count(call.Name) + c.Count(call.Arguments) + c.PerMessage
 		}

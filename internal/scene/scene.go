@@ -118,6 +118,7 @@ type Scene struct {
 type Message struct {
 	ID string // by which a report names it
 	chat.Message
+	Attached int // tokens that its pictures and sounds count as, beside what is counted of its text
 }
 
 // Greeting makes the first message of a chat of a character's greeting.

@@ -23,6 +23,11 @@ type Attachment struct {
 	At     int    `json:"at"`     // bytes of the text that stand before it
 	MIME   string `json:"mime"`   // "image/png", …
 	Digest string `json:"digest"` // SHA-256 of the file, in hex, by which Sessions.Media gives it
+
+	// As the file says; 0: it does not.
+	Width   int     `json:"width,omitempty"` // pixels of a picture
+	Height  int     `json:"height,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"` // of a sound, about
 }
 
 // divide takes what a message says apart: its text, what stands in it, and
@@ -35,7 +40,9 @@ func divide(parts []chat.Part) (text string, all []Attachment, files []Media) {
 			continue
 		}
 		f := Media{Digest: mediaDigest(p.Media.Data), Data: p.Media.Data}
-		all, files = append(all, Attachment{b.Len(), p.Media.MIME, f.Digest}), append(files, f)
+		a := Attachment{At: b.Len(), MIME: p.Media.MIME, Digest: f.Digest}
+		a.measure(f.Data)
+		all, files = append(all, a), append(files, f)
 	}
 	return b.String(), all, files
 }
@@ -109,9 +116,9 @@ func checkAttachments(text string, all []Attachment) error {
 }
 
 // checkFiles refuses files that are not what they are called, and messages
-// whose files are missing.
+// whose files are missing. It measures the others.
 func (a *Archive) checkFiles() error {
-	there := map[string]bool{}
+	there := map[string][]byte{}
 	for i, f := range a.Media {
 		path := fmt.Sprintf("media[%d]", i)
 		if f.Digest != mediaDigest(f.Data) {
@@ -120,11 +127,19 @@ func (a *Archive) checkFiles() error {
 		if err := limits.MediaBytes.CheckInt(len(f.Data)); err != nil {
 			return llm.Errorf(llm.Invalid, path, "%v", err)
 		}
-		there[f.Digest] = true
+		there[f.Digest] = f.Data
 	}
 	for _, digest := range NewTree(a.Session, a.Messages).digests() {
-		if !there[digest] {
+		if _, ok := there[digest]; !ok {
 			return llm.Errorf(llm.Unreadable, "media", "the file %s of a message is missing", wire.Short(digest))
+		}
+	}
+	for i := range a.Messages {
+		for j := range a.Messages[i].Versions {
+			all := a.Messages[i].Versions[j].Attachments
+			for k := range all {
+				all[k].measure(there[all[k].Digest])
+			}
 		}
 	}
 	return nil
@@ -136,13 +151,13 @@ func (s *Sessions) Media(ctx context.Context, id, digest string) ([]byte, error)
 }
 
 // attachedFiles are files of a scene's messages that have not been read yet.
-type attachedFiles map[*llm.Media]string // their digests
+type attachedFiles map[*llm.Media]Attachment
 
 // note remembers which files a message's parts are.
 func (f attachedFiles) note(m scene.Message, of []Attachment) {
 	for _, p := range m.Parts {
 		if p.Media != nil {
-			f[p.Media], of = of[0].Digest, of[1:]
+			f[p.Media], of = of[0], of[1:]
 		}
 	}
 }
@@ -151,7 +166,7 @@ func (f attachedFiles) note(m scene.Message, of []Attachment) {
 func (f attachedFiles) read(ctx context.Context, s *Sessions, session string, c chat.Conversation) (err error) {
 	for _, m := range c.Messages {
 		for _, p := range m.Parts {
-			if digest := f[p.Media]; digest != "" {
+			if digest := f[p.Media].Digest; digest != "" {
 				if p.Media.Data, err = s.Media(ctx, session, digest); err != nil {
 					return err
 				}

@@ -127,7 +127,7 @@ func (s *looked) Media(ctx context.Context, id, digest string) ([]byte, error) {
 }
 
 func TestPicturesThatHaveNoRoomAreNotRead(t *testing.T) {
-	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."}), context: 80, words: &words{}}
+	m := &model{responder: chat.Script(chat.TextDelta{Text: "Yes."}), context: 4000, words: &words{}}
 	store := &looked{Store: session.NewMemory()}
 	s := session.Open(store, session.Options{Models: m})
 	x, _, err := s.Create(t.Context(), session.New{})

@@ -127,7 +127,7 @@ func (s *Sessions) compose(ctx context.Context, t *Tree, at Place, r *Reply, mod
 		}
 	}
 	tools := r.Tools.over(settings.Tools)
-	c, err := s.fitted(ctx, sc, tools, settings.Fit, r, model)
+	c, err := s.fitted(ctx, sc, tools, files, settings, r, model)
 	if err == nil {
 		err = tools.offer(&c, r.Kind, sc.Style)
 	}

@@ -46,8 +46,9 @@ type counter struct {
 	s     *Sessions
 	ctx   context.Context
 	model Answerer
-	begin int   // tokens that the model reads before any prompt
-	err   error // why it cannot
+	begin int             // tokens that the model reads before any prompt
+	notes map[string]bool // of types of files: whether a note stands in their place
+	err   error           // why it cannot
 }
 
 func (s *Sessions) counter(ctx context.Context, model Answerer) *counter {
@@ -136,17 +137,26 @@ func room(info llm.Info, params llm.Params) int {
 // fitted composes a scene as the model counts its tokens. What has no room is
 // left out by the scene, where the session lets it, since a chat format knows
 // of messages only.
-func (s *Sessions) fitted(ctx context.Context, sc scene.Scene, tools Tools, fit chat.FitPolicy, r *Reply, model Answerer) (scene.Composed, error) {
+func (s *Sessions) fitted(ctx context.Context, sc scene.Scene, tools Tools, files attachedFiles, v Settings, r *Reply, model Answerer) (scene.Composed, error) {
 	if model.Tokenizer == nil {
 		return scene.Compose(sc)
 	}
 	c := s.counter(ctx, model)
 	plain := sc
 	sc.Count = c.count
+	if len(files) > 0 {
+		for i := range sc.Messages {
+			for _, p := range sc.Messages[i].Parts {
+				if p.Media != nil {
+					sc.Messages[i].Attached += c.attached(files[p.Media], v.Media)
+				}
+			}
+		}
+	}
 	if sc.Lore.Budget == 0 {
 		sc.Lore.Budget = r.Budget / 4
 	}
-	if fit != chat.FitRefuse && r.Budget > 0 {
+	if v.Fit != chat.FitRefuse && r.Budget > 0 {
 		sc.Budget = max(r.Budget-c.tools(tools, r.Kind, sc.Style), 1)
 		if sc.PerMessage = 2; sc.Style == scene.Turns {
 			sc.PerMessage = c.perMessage()
