@@ -63,6 +63,10 @@ type BenchResult struct {
 type BenchSequences struct {
 	Sequences int     `json:"sequences"`
 	DecodeTPS float64 `json:"decode_tps"` // of all together
+	// CeilingTPS is so many times what reading the weights would allow one sequence, by how fast
+	// memory was read just before and just after: on a machine that others share it is not the
+	// same for long.
+	CeilingTPS float64 `json:"decode_ceiling_tps"`
 }
 
 // BenchContext is how fast sequences are behind so many tokens each. Of a long context
@@ -73,7 +77,7 @@ type BenchContext struct {
 	Sequences  int     `json:"sequences"`
 	PrefillTPS float64 `json:"prefill_tps"` // of the last tokens of the first one's context
 	DecodeTPS  float64 `json:"decode_tps"`  // of all together
-	// CeilingTPS counts the keys and values of the contexts as read, too.
+	// CeilingTPS counts the keys and values of the contexts as read, too, and memory as it was read before and after.
 	CeilingTPS float64 `json:"decode_ceiling_tps"`
 	// CacheGBPS is how fast keys and values were read, 10⁹ bytes a second: by how much longer a
 	// step takes than behind Prompt tokens; 0: not known.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"parley/internal/kernel"
 	"parley/llm"
 )
 
@@ -135,6 +136,13 @@ func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (
 	return time.Since(begun), nil
 }
 
+// bounded is generate with how many bytes of memory are read in a second, before and after.
+func (b *benching) bounded(ctx context.Context, caches []cache, next []int32) (took time.Duration, read float64, err error) {
+	before := kernel.ReadBandwidth(b.e.Threads())
+	took, err = b.generate(ctx, caches, next)
+	return took, (before + kernel.ReadBandwidth(b.e.Threads())) / 2, err
+}
+
 // sequences measures prefill on the first sequence, and generation on so many
 // at a time. It runs on the loop's goroutine.
 func (b *benching) sequences(ctx context.Context) error {
@@ -170,11 +178,13 @@ func (b *benching) sequences(ctx context.Context) error {
 			}
 			first = append(first, next)
 		}
-		took, err := b.generate(ctx, caches, slices.Clone(first))
+		took, read, err := b.bounded(ctx, caches, slices.Clone(first))
 		if err != nil {
 			return err
 		}
-		b.result.Sequences = append(b.result.Sequences, BenchSequences{Sequences: n, DecodeTPS: float64(n*b.o.Generate) / took.Seconds()})
+		b.result.Sequences = append(b.result.Sequences, BenchSequences{
+			Sequences: n, DecodeTPS: float64(n*b.o.Generate) / took.Seconds(), CeilingTPS: float64(n) * read / float64(b.e.BytesPerToken()),
+		})
 		for _, c := range caches {
 			c.Truncate(b.o.Prompt)
 		}
@@ -236,23 +246,24 @@ func (b *benching) behind(ctx context.Context, sequences int) error {
 		if row.Context == 0 {
 			continue
 		}
-		took, err := b.generate(ctx, caches, next)
+		took, read, err := b.bounded(ctx, caches, next)
 		if err != nil {
 			return err
 		}
-		b.rate(&row, took)
+		b.rate(&row, took, read)
 		b.result.Contexts = append(b.result.Contexts, row)
 	}
 	return nil
 }
 
-// rate says how fast a context is, by what generating behind it took.
-func (b *benching) rate(row *BenchContext, took time.Duration) {
+// rate says how fast a context is, by what generating behind it took and how many bytes of memory are
+// read in a second.
+func (b *benching) rate(row *BenchContext, took time.Duration, read float64) {
 	n := float64(row.Sequences)
 	step := took.Seconds() / float64(b.o.Generate)
 	row.DecodeTPS = n / step
 	cached := n * float64(b.e.model.KVRead(row.Context))
-	row.CeilingTPS = n * b.result.ReadGBPS * 1e9 / (float64(b.e.BytesPerToken()) + cached)
+	row.CeilingTPS = n * read / (float64(b.e.BytesPerToken()) + cached)
 	for _, s := range b.result.Sequences {
 		short := n * float64(b.e.model.KVRead(b.o.Prompt))
 		if longer := step - n/s.DecodeTPS; s.Sequences == row.Sequences && longer > 0 && cached > short {

@@ -123,7 +123,7 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 	row("\nAT A TIME\tTOKENS/S\tEACH\tOF THE CEILING")
 	for _, s := range r.Sequences {
 		n := float64(s.Sequences)
-		row("%d\t%s\t%s\t%s", s.Sequences, rate(s.DecodeTPS), rate(s.DecodeTPS/n), percent(s.DecodeTPS, n*r.DecodeCeilingTPS))
+		row("%d\t%s\t%s\t%s", s.Sequences, rate(s.DecodeTPS), rate(s.DecodeTPS/n), percent(s.DecodeTPS, s.CeilingTPS))
 	}
 	w.Flush()
 

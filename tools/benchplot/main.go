@@ -99,7 +99,7 @@ func streams(all []engine.BenchResult) (lines []line) {
 		for _, s := range r.Sequences {
 			n := float64(s.Sequences)
 			l.measured = append(l.measured, point{n, 1000 / s.DecodeTPS})
-			l.bound = append(l.bound, point{n, 1000 / (n * r.DecodeCeilingTPS)})
+			l.bound = append(l.bound, point{n, 1000 / s.CeilingTPS})
 		}
 		if len(l.measured) > 1 {
 			lines = append(lines, l)

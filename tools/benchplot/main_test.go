@@ -9,11 +9,11 @@ import (
 	"testing"
 )
 
-const results = `{"type":"Q8_0","kernels":"avx512","decode_ceiling_tps":30,"sequences":[{"sequences":1,"decode_tps":25},{"sequences":4,"decode_tps":80}],
+const results = `{"type":"Q8_0","kernels":"avx512","sequences":[{"sequences":1,"decode_tps":25,"decode_ceiling_tps":30},{"sequences":4,"decode_tps":80,"decode_ceiling_tps":120}],
 "contexts":[{"context":512,"decode_tps":24,"decode_ceiling_tps":29},{"context":4096,"decode_tps":20,"decode_ceiling_tps":25}]}
 {"type":"Q5_0","kernels":"go","sequences":[],"contexts":[{"context":512,"sequences":1,"decode_tps":24,"decode_ceiling_tps":29},{"context":512,"sequences":4,"decode_tps":50,"decode_ceiling_tps":29},
 {"context":32000,"sequences":4,"decode_tps":20,"decode_ceiling_tps":25}]}
-{"type":"<Q4>","kernels":"go","decode_ceiling_tps":50,"sequences":[{"sequences":1,"decode_tps":40}],"contexts":[]}
+{"type":"<Q4>","kernels":"go","sequences":[{"sequences":1,"decode_tps":40,"decode_ceiling_tps":50}],"contexts":[]}
 `
 
 func TestWhatWasMeasuredIsDrawn(t *testing.T) {

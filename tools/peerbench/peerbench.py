@@ -7,8 +7,8 @@ PARLEY is our binary. COMMAND is one string that takes MODEL PROMPT GENERATE SEQ
 "prefill(N) X t/s, decode Y t/s": for instance a script that calls llama.cpp's library directly, or
 "python3 batched.py …/llama-batched-bench" of this folder. All take turns, so that a machine whose speed drifts is unfair
 to none; each figure is the median of the rounds, and so is each ratio, which is taken within a round. The ceilings are
-those that parley bench measures in the same process: what reading the weights once for each step allows, and what the
-instructions for multiplying bytes allow. What is in brackets is the share of them that was reached.
+those that parley bench measures in the same process: what reading the weights once for each step allows, by how fast memory
+was read just before and after, and what the instructions for multiplying bytes allow. What is in brackets is the share of them that was reached.
 """
 import argparse
 import json
@@ -64,7 +64,7 @@ for model in args.models:
         rounds = []
         for _ in range(args.r):
             mine = ours(model, sequences)
-            mine["decode_ceiling_tps"] *= sequences
+            mine["decode_ceiling_tps"] = mine["sequences"][0]["decode_ceiling_tps"]
             rounds.append((mine, [theirs(peers[name], model, sequences) for name in names]))
         cells = [os.path.basename(model), mine["type"], sequences]
         for what in "decode", "prefill":
