@@ -45,8 +45,10 @@ type serveCmd struct {
 }
 
 func (*serveCmd) Help() string {
-	return `Clients speak OpenAI's protocol. Ctrl-C lets running requests end; a second one
-does not. Where no model is chosen, model files are looked for in this folder,
+	return `Clients speak the protocols of OpenAI, Anthropic, Ollama, llama.cpp, KoboldAI,
+KoboldCpp and text-generation-webui, all on one port; --as also listens where
+they look for such a server. Ctrl-C lets running requests end; a second one does
+not. Where no model is chosen, model files are looked for in this folder,
 ./models and where Ollama, LM Studio, llama.cpp, Hugging Face's libraries, GPT4All
 and Jan keep theirs, and engines on their usual ports of this machine; the log says
 what was found. Settings may also stand in parley.toml: parley.example.toml explains

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // with runs f on an implementation.
@@ -396,6 +398,54 @@ func BenchmarkMultiply(b *testing.B) {
 				b.ReportMetric(float64(b.N)*rows*cols*float64(tokens)/b.Elapsed().Seconds()/1e9, "GMAC/s")
 			})
 		}
+	}
+}
+
+// BenchmarkMemory multiplies weights that no cache holds, in turn with reading them alone.
+func BenchmarkMemory(b *testing.B) {
+	r := rand.New(rand.NewPCG(11, 12))
+	p := NewPool(2)
+	defer p.Close()
+	for _, ty := range []Type{Q8_0, Q6_K, Q4_K, Q4_0} {
+		const cols, size = 2048, 256 << 20
+		rows := size / ty.RowBytes(cols) / 64 * 64
+		some := randomRows(r, ty, 64, cols)
+		m, err := NewMatrix(ty, rows, cols, bytes.Repeat(some, rows/64))
+		if err != nil {
+			b.Fatal(err)
+		}
+		packed, err := Pack(p, []*Matrix{&m})
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, tokens := range []int{1, 4} {
+			b.Run(fmt.Sprintf("%s/%d", ty, tokens), func(b *testing.B) {
+				if m.packed == nil {
+					b.Skip("there is no assembly here")
+				}
+				x, out := randomFloats(r, tokens*cols), make([]float32, tokens*rows)
+				var in Input
+				var sink atomic.Uint64
+				var speeds, shares []float64
+				for b.Loop() {
+					const part = 64 << 10
+					begun := time.Now()
+					p.Run(len(m.packed)/part, func(i int) { sink.Add(read(m.packed[i*part:][:part])) })
+					reading := time.Since(begun)
+					in.Set(x, tokens, cols)
+					begun = time.Now()
+					Multiply(p, &in, Product{&m, out})
+					took := time.Since(begun)
+					speeds = append(speeds, float64(len(m.packed))/float64(took.Nanoseconds()))
+					shares = append(shares, 100*reading.Seconds()/took.Seconds())
+				}
+				slices.Sort(speeds)
+				slices.Sort(shares)
+				b.ReportMetric(speeds[len(speeds)/2], "GB/s")
+				b.ReportMetric(shares[len(shares)/2], "%_of_reading")
+			})
+		}
+		packed.Free()
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 	"parley/llm"
 )
 
-var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRoutes(session.Lorebooks),
+var sessionRoutes = asDescribed(slices.Concat(documentRoutes(session.Characters), documentRoutes(session.Lorebooks),
 	documentRoutes(session.Personas), documentRoutes(session.Presets), []route{
 		{Native, "GET", "/parley/v1/sessions", forChat, false, (*Server).listSessions},
 		{Native, "POST", "/parley/v1/sessions", forChat, false, (*Server).createSession},
@@ -65,7 +65,7 @@ var sessionRoutes = slices.Concat(documentRoutes(session.Characters), documentRo
 		{Native, "POST", "/parley/v1/import", forAdmins, false, (*Server).importAll},
 
 		{Native, "GET", "/parley/v1/openapi.json", forReaders, false, (*Server).openAPI},
-	})
+	}))
 
 // Answers gives sessions what they need of the models.
 func Answers(m Models) session.Models { return answers{m} }

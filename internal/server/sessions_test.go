@@ -667,6 +667,33 @@ func TestRequestsThatAreWrongAreToldHow(t *testing.T) {
 	}
 }
 
+func TestAParameterThatARouteDoesNotHaveIsRefused(t *testing.T) {
+	k := keeps(t, nil)
+	x := k.answer(201, "POST", "/sessions", `{"external_id":"x"}`)
+	for path, hint := range map[string]string{
+		"/sessions?chracter=ada":                  "tag, character",
+		"/sessions?limit=5&":                      "",
+		"/sessions/" + x.ID + "?limits=5":         "limit, before",
+		"/sessions/" + x.ID + "/export?format=v2": "as",
+		"/sessions/" + x.ID + "/messages?page=2":  "this route has none",
+		"/search?q=a&page=2":                      "q, limit",
+		"/characters?file=a.png":                  "limit, after",
+	} {
+		resp := k.do("GET", path, "")
+		data, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if hint == "" {
+			if resp.StatusCode != 200 {
+				t.Errorf("%s: %s", path, data)
+			}
+			continue
+		}
+		if resp.StatusCode != 400 || !strings.Contains(string(data), "no such parameter") || !strings.Contains(string(data), hint) {
+			t.Errorf("%s: %d %s", path, resp.StatusCode, data)
+		}
+	}
+}
+
 func TestAServerWithoutSessionsSaysSo(t *testing.T) {
 	s := New(one("tiny", chat.Script(), nil), Options{})
 	for _, r := range sessionRoutes {
