@@ -162,6 +162,12 @@ func (b *benching) sequences(ctx context.Context) error {
 		return err
 	}
 	caches[0].Truncate(0)
+	var states []state
+	defer func() {
+		for _, s := range states {
+			s.Release()
+		}
+	}()
 	var first []int32 // what comes behind the prompt of each
 	for _, n := range b.o.Sequences {
 		for len(first) < n {
@@ -176,7 +182,9 @@ func (b *benching) sequences(ctx context.Context) error {
 			if len(first) == 0 {
 				b.result.PrefillTPS = float64(b.o.Prompt) / took.Seconds()
 			}
-			first = append(first, next)
+			if first = append(first, next); b.e.loop.model.HasStates() {
+				states = append(states, c.State())
+			}
 		}
 		took, read, err := b.bounded(ctx, caches, slices.Clone(first))
 		if err != nil {
@@ -185,7 +193,10 @@ func (b *benching) sequences(ctx context.Context) error {
 		b.result.Sequences = append(b.result.Sequences, BenchSequences{
 			Sequences: n, DecodeTPS: float64(n*b.o.Generate) / took.Seconds(), CeilingTPS: float64(n) * read / float64(b.e.BytesPerToken()),
 		})
-		for _, c := range caches {
+		for i, c := range caches {
+			if len(states) > 0 {
+				c.GoOn(states[i])
+			}
 			c.Truncate(b.o.Prompt)
 		}
 	}

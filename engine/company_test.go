@@ -23,6 +23,7 @@ func (m *timedModel) NewCache() cache             { return &timedCache{} }
 func (m *timedModel) CacheBytes(tokens int) int64 { return int64(blocksOf(tokens)) }
 func (m *timedModel) CacheUsed() int64            { return 0 }
 func (m *timedModel) Rewinds() bool               { return true }
+func (m *timedModel) HasStates() bool             { return false }
 func (m *timedModel) Enough() int                 { return 64 }
 func (m *timedModel) Seen(before int) float64     { return float64(before) * m.seenPerToken }
 
@@ -57,6 +58,8 @@ type timedCache struct{ length int }
 func (c *timedCache) Len() int          { return c.length }
 func (c *timedCache) Truncate(n int)    { c.length = min(c.length, n) }
 func (c *timedCache) Release()          {}
+func (c *timedCache) State() state      { return nil }
+func (c *timedCache) GoOn(state)        {}
 func (c *timedCache) Block(i int) block { return timedBlock(min(blockTokens, c.length-i*blockTokens)) }
 
 func (c *timedCache) Adopt(i int, b block) {

@@ -82,6 +82,10 @@ func draftFrom(f *gguf.File, words *vocab.Model, threads int) (*drafter, error) 
 		return nil, err
 	}
 	config := m.Config()
+	if m.HasStates() {
+		m.Close()
+		return nil, fmt.Errorf("tokens of a model of architecture %s cannot be taken back, as a draft's have to be: choose one of attention alone", config.Architecture)
+	}
 	if size := own.Size(); size > config.Vocab {
 		m.Close()
 		return nil, fmt.Errorf("the vocabulary has %d tokens, the model rows for %d", size, config.Vocab)

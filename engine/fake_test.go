@@ -21,6 +21,7 @@ type fakeModel struct {
 	cost   time.Duration             // of each token, under a synctest clock
 	reads  int                       // tokens read
 	runs   bool                      // caches cannot go on behind any token
+	states bool                      // they go on only with a state
 	blocks int                       // in use
 	most   int                       // of them at a time
 	begun  int                       // caches that have read something and are in use; counted where they run
@@ -81,6 +82,60 @@ type fakeCache struct {
 	length int
 	begun  bool
 	since  int // where a model runs: it can go on behind so many tokens and more
+	state  *fakeState
+}
+
+// A fakeState tells when it is used after its release, or behind other tokens.
+type fakeState struct {
+	model  *fakeModel
+	tokens []int32
+	users  int
+}
+
+func (s *fakeState) Release() {
+	if s.users--; s.users < 0 {
+		panic("a state is released twice")
+	}
+	if s.users == 0 {
+		s.model.begun--
+	}
+}
+
+func (c *fakeCache) State() state {
+	if !c.model.states || c.state == nil || !slices.Equal(c.state.tokens, c.tokens()) {
+		panic("there is no state here")
+	}
+	c.state.users++
+	return c.state
+}
+
+func (c *fakeCache) GoOn(of state) {
+	s := of.(*fakeState)
+	if s.users < 1 || len(s.tokens) > c.length || !slices.Equal(c.tokens()[:len(s.tokens)], s.tokens) {
+		panic("a state of other tokens")
+	}
+	s.users++
+	if c.state != nil {
+		c.state.Release()
+	}
+	c.state = s
+	c.Truncate(len(s.tokens))
+}
+
+// ownState makes the state that of all that was read.
+func (c *fakeCache) ownState(before []int32) {
+	if c.state == nil && len(before) > 0 || c.state != nil && !slices.Equal(c.state.tokens, before) {
+		panic("a sequence goes on without its state")
+	}
+	if c.state != nil && c.state.users == 1 {
+		return
+	}
+	if c.state != nil {
+		c.state.Release()
+	}
+	c.model.begun++
+	c.state = &fakeState{c.model, before, 1}
+	c.model.bytes = max(c.model.bytes, c.model.CacheUsed())
 }
 
 func (c *fakeCache) Len() int { return c.length }
@@ -88,6 +143,13 @@ func (c *fakeCache) Len() int { return c.length }
 func (c *fakeCache) Truncate(n int) {
 	if c.model.runs && n < c.since && n%blockTokens > 0 {
 		n -= n % blockTokens
+	}
+	if c.model.states && n < c.length && (c.state == nil || n != len(c.state.tokens)) {
+		n = 0
+	}
+	if n <= 0 && c.state != nil {
+		c.state.Release()
+		c.state = nil
 	}
 	c.length = min(c.length, n)
 	c.since = min(c.since, c.length)
@@ -126,6 +188,11 @@ func (c *fakeCache) read(tokens []int32) {
 		c.begun = true
 		c.model.begun++
 	}
+	if c.model.states && len(tokens) > 0 {
+		before := c.tokens()
+		c.ownState(before)
+		c.state.tokens = slices.Concat(before, tokens)
+	}
 	defer func() { c.since = max(c.since, c.length-mostProposed) }()
 	for _, t := range tokens {
 		i, at := c.length/blockTokens, c.length%blockTokens
@@ -162,7 +229,7 @@ func (m *fakeModel) NewCache() cache {
 
 func (m *fakeModel) CacheBytes(tokens int) int64 {
 	n := int64((tokens + blockTokens - 1) / blockTokens * blockTokens * fakeBytes)
-	if m.runs {
+	if m.runs || m.states {
 		n += fakeBegun
 	}
 	return n
@@ -172,7 +239,9 @@ func (m *fakeModel) CacheUsed() int64 {
 	return int64(m.blocks*blockTokens*fakeBytes + m.begun*fakeBegun)
 }
 
-func (m *fakeModel) Rewinds() bool { return !m.runs }
+func (m *fakeModel) Rewinds() bool { return !m.runs && !m.states }
+
+func (m *fakeModel) HasStates() bool { return m.states }
 
 func (m *fakeModel) Enough() int { return 1 }
 

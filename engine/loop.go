@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -28,6 +29,9 @@ type model interface {
 	// can behind whole blocks, behind all that a block holds, and behind the last
 	// mostProposed tokens.
 	Rewinds() bool
+	// HasStates reports whether a cache can go on nowhere but at its end, or, with the blocks
+	// up to there, where a state is of.
+	HasStates() bool
 	// Enough is how many tokens, read at a time, are enough for the weights to be a
 	// small part of the work.
 	Enough() int
@@ -50,6 +54,8 @@ type cache interface {
 	Truncate(n int)       // to the first n, or to whole blocks of them if it could not go on there
 	Block(i int) block    // its i-th, which stays as it is
 	Adopt(i int, b block) // its i-th is b from now on, or it ends with b behind its last
+	State() state         // at its end, which has some tokens and stays as it is
+	GoOn(s state)         // it ends where the state is of, and has the blocks up to there
 	Release()             // the memory of one that is used no more
 }
 
@@ -284,7 +290,7 @@ func (l *loop) step() bool {
 			continue
 		}
 		l.begun(s)
-		n = min(n, s.left())
+		n = min(n, s.left(), s.untilMark())
 		if s.scores {
 			n = min(n, mostScored)
 		}
@@ -335,6 +341,9 @@ func (l *loop) step() bool {
 	for _, s := range batch {
 		if s.cache != nil {
 			s.cache.settle(s.tokens)
+			if slices.Contains(s.marks, s.cache.Len()) {
+				s.cache.point(s.tokens)
+			}
 		}
 	}
 	l.publish()
@@ -387,6 +396,7 @@ func (l *loop) open(s *sequence) {
 			return
 		}
 		s.cache = l.prefixes.newTable(c, s.scope, s.settledTokens())
+		s.cache.states = l.model.HasStates()
 	}
 	if s.reading() {
 		s.found(s.cache.adopt(s.reusable()))
@@ -394,7 +404,34 @@ func (l *loop) open(s *sequence) {
 	}
 	if begins {
 		s.broke = s.departure()
+		s.mark()
 	}
+}
+
+// mark chooses where the reading of a prompt stops, so that others can go on there with the
+// state: at the end, for another reply; and where the prompt departs from what others have
+// read without a state.
+func (s *sequence) mark() {
+	if !s.cache.states {
+		return
+	}
+	tokens := s.reusable()
+	_, _, whole := s.cache.path[0].furthest(tokens)
+	for _, at := range []int{whole * blockTokens, len(tokens)} {
+		if at >= s.cache.Len()+worthWaiting {
+			s.marks = append(s.marks, at)
+		}
+	}
+}
+
+// untilMark is how many tokens may be read before the next mark.
+func (s *sequence) untilMark() int {
+	for _, at := range s.marks {
+		if at > s.cache.Len() {
+			return at - s.cache.Len()
+		}
+	}
+	return math.MaxInt
 }
 
 // found counts tokens of the prompt that were in memory. What is read again behind
@@ -432,6 +469,9 @@ func (l *loop) job(i int) job {
 	if !s.reading() || !s.cache.even() {
 		return job{left: s.left(), cost: cost}
 	}
+	if s.cache.states {
+		return job{left: s.left(), cost: cost, wait: slices.ContainsFunc(l.running[:i], s.awaits)}
+	}
 	at := s.cache.Len()
 	next := s.ahead()
 	node, have := s.cache.last().nearest(next)
@@ -453,6 +493,18 @@ func (l *loop) job(i int) job {
 		}
 	}
 	return job{left: s.left() - have, cost: cost, wait: soon >= have+worthWaiting}
+}
+
+// awaits reports whether an older one is about to come to a point at which a sequence could
+// go on.
+func (s *sequence) awaits(older *sequence) bool {
+	if older.cache.prefixes == nil || older.cache.path[0] != s.cache.path[0] {
+		return false
+	}
+	tokens := s.reusable()
+	return slices.ContainsFunc(older.marks, func(at int) bool {
+		return at > older.cache.Len() && at >= s.cache.Len()+worthWaiting && at <= len(tokens) && shared(older.tokens[:at], tokens) == at
+	})
 }
 
 // beside reports whether a sequence has read what another one has and is in the
@@ -480,7 +532,7 @@ func (s *sequence) ahead() []int32 {
 // begun gives a sequence that is about to read a block what others have of its
 // beginning.
 func (l *loop) begun(s *sequence) {
-	if !s.reading() || !s.cache.even() {
+	if !s.reading() || !s.cache.even() || s.cache.states {
 		return
 	}
 	at, next := s.cache.Len(), s.ahead()

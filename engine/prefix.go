@@ -24,7 +24,10 @@ import (
 //  6. No block is released while it is in the tree, and each is when it leaves.
 //  7. Where a model's caches cannot go on behind any token (see model), a sequence goes
 //     on behind all the tokens of a node, never behind some.
-//  8. Each scope has a tree of its own, which exists as long as it has nodes or
+//  8. Where a model's caches go on only with a state, a node has points, in the order of
+//     their tokens, each behind some of its tokens, with the state there. Sequences go on
+//     behind points alone; nodes without are passed through, or of no use.
+//  9. Each scope has a tree of its own, which exists as long as it has nodes or
 //     somebody uses it.
 //
 // Only the loop's goroutine touches it.
@@ -43,6 +46,7 @@ type node struct {
 	parent   *node
 	tokens   []int32
 	block    block
+	points   []*point
 	children []*node
 	held     int // by how many running sequences
 	fixed    int // by how many of them in a part that they will not take back
@@ -50,13 +54,28 @@ type node struct {
 	newer, older *node // neighbours in the list of those not held
 }
 
+// A state is what else it takes to go on behind a block's tokens.
+type state interface {
+	Release() // ends the use of it
+}
+
+// A point is a place where sequences can go on.
+type point struct {
+	node  *node
+	at    int // behind so many of its tokens
+	state state
+
+	newer, older *point // neighbours in the list of all
+}
+
 // prefixes is the prefix cache. The zero value is an empty one.
 type prefixes struct {
-	roots map[string]*node
-	list  node // its older is the first of the list, its newer the last
-	nodes int
-	kept  int // nodes not held
-	fixed int // nodes with fixed > 0
+	roots  map[string]*node
+	list   node  // its older is the first of the list, its newer the last
+	points point // likewise, of points, those used last first
+	nodes  int
+	kept   int // nodes not held
+	fixed  int // nodes with fixed > 0
 }
 
 // root gives the tree of a scope.
@@ -66,6 +85,7 @@ func (p *prefixes) root(scope string) *node {
 		if p.roots == nil {
 			p.roots = map[string]*node{}
 			p.list.newer, p.list.older = &p.list, &p.list
+			p.points.newer, p.points.older = &p.points, &p.points
 		}
 		n = &node{scope: scope}
 		p.roots[scope] = n
@@ -166,7 +186,12 @@ func (p *prefixes) insert(parent *node, tokens []int32, b block) *node {
 	n := &node{parent: parent, tokens: slices.Clone(tokens), block: b}
 	if i > 0 && shared(parent.children[i-1].tokens, tokens) == len(parent.children[i-1].tokens) {
 		i--
-		p.remove(parent.children[i])
+		old := parent.children[i]
+		n.points, old.points = old.points, nil
+		for _, x := range n.points {
+			x.node = n
+		}
+		p.remove(old)
 	}
 	parent.children = slices.Insert(parent.children, i, n)
 	p.nodes++
@@ -224,15 +249,79 @@ func (p *prefixes) unhold(n *node, fixed bool) {
 	}
 }
 
-// evict removes the node that has been of no use for the longest time, and
-// reports whether there was one.
+// evict removes the node that has been of no use for the longest time, or the point, where
+// there are some and the node has one, too. It reports whether there was something.
 func (p *prefixes) evict() bool {
-	n := p.list.newer
-	if n == nil || n == &p.list {
+	n, x := p.list.newer, p.points.newer
+	none, noPoint := n == nil || n == &p.list, x == nil || x == &p.points
+	switch {
+	case none && noPoint:
 		return false
+	case noPoint || !none && len(n.points) == 0:
+		p.remove(n)
+	default:
+		p.drop(x)
 	}
-	p.remove(n)
 	return true
+}
+
+// keep puts a state, which is the cache's from now on, behind so many tokens of a node.
+func (p *prefixes) keep(n *node, at int, s state) {
+	i, found := slices.BinarySearchFunc(n.points, at, func(x *point, at int) int { return x.at - at })
+	if found {
+		s.Release()
+		p.use(n.points[i])
+		return
+	}
+	x := &point{node: n, at: at, state: s}
+	n.points = slices.Insert(n.points, i, x)
+	x.link(p)
+}
+
+// use marks a point as used.
+func (p *prefixes) use(x *point) {
+	x.unlink()
+	x.link(p)
+}
+
+func (x *point) link(p *prefixes) {
+	x.newer, x.older = &p.points, p.points.older
+	x.newer.older, x.older.newer = x, x
+}
+
+func (x *point) unlink() { x.newer.older, x.older.newer = x.older, x.newer }
+
+// drop takes a point off its node.
+func (p *prefixes) drop(x *point) {
+	i := slices.Index(x.node.points, x)
+	x.node.points = slices.Delete(x.node.points, i, i+1)
+	x.unlink()
+	x.state.Release()
+}
+
+// furthest gives the last point behind a node on the way of tokens, and the whole nodes
+// up to the one that it is of; nil if there is none. It also tells how many whole nodes
+// are on that way.
+func (n *node) furthest(tokens []int32) (best *point, path []*node, whole int) {
+	depth := 0
+	for ; n != nil; whole++ {
+		for _, c := range n.children {
+			if len(c.points) == 0 {
+				continue
+			}
+			m := shared(c.tokens, tokens)
+			for _, x := range c.points {
+				if x.at <= m && (best == nil || depth < whole || x.at > best.at) {
+					best, depth = x, whole
+				}
+			}
+		}
+		if n = n.child(tokens); n == nil {
+			break
+		}
+		path, tokens = append(path, n), tokens[blockTokens:]
+	}
+	return best, path[:depth], whole
 }
 
 // remove takes a node without children out of the tree.
@@ -241,6 +330,9 @@ func (p *prefixes) remove(n *node) {
 	n.parent.children = slices.Delete(n.parent.children, i, i+1)
 	p.unlink(n)
 	p.nodes--
+	for len(n.points) > 0 {
+		p.drop(n.points[0])
+	}
 	n.block.Release()
 	p.leave(n.parent)
 }
@@ -251,6 +343,9 @@ func (p *prefixes) clear() {
 	release = func(n *node) {
 		if n.block != nil {
 			n.block.Release()
+		}
+		for _, x := range n.points {
+			x.state.Release()
 		}
 		for _, c := range n.children {
 			release(c)

@@ -19,6 +19,8 @@ func (c *nullCache) Truncate(n int)       { c.length = min(c.length, n) }
 func (c *nullCache) Block(int) block      { return nullBlock{} }
 func (c *nullCache) Adopt(i int, _ block) { c.length = max(c.length, (i+1)*blockTokens) }
 func (c *nullCache) Release()             {}
+func (c *nullCache) State() state         { return nil }
+func (c *nullCache) GoOn(state)           {}
 
 // What a turn costs besides the model, as chats get longer and others branch off
 // from the same beginning: to find 64 tokens fewer than the whole, and to keep the

@@ -11,7 +11,7 @@ import (
 // checkTree looks at everything that the head of prefix.go promises.
 func checkTree(t *testing.T, p *prefixes) {
 	t.Helper()
-	nodes, fixed := 0, 0
+	nodes, fixed, points := 0, 0, 0
 	unheld := map[*node]bool{}
 	var walk func(n *node, before []int32)
 	walk = func(n *node, before []int32) {
@@ -23,6 +23,15 @@ func checkTree(t *testing.T, p *prefixes) {
 			if n.held == 0 {
 				unheld[n] = true
 			}
+			for i, x := range n.points {
+				if x.node != n || x.at < 1 || x.at > len(n.tokens) || i > 0 && n.points[i-1].at >= x.at || x.newer.older != x || x.older.newer != x {
+					t.Fatalf("point %d of %d in a node of %d tokens is in disorder", i, x.at, len(n.tokens))
+				}
+				if s, ok := x.state.(*fakeState); ok && (s.users < 1 || !slices.Equal(s.tokens, slices.Concat(before, n.tokens[:x.at]))) {
+					t.Fatalf("the state behind %d of %v behind %v is of %v", x.at, n.tokens, before, s.tokens)
+				}
+			}
+			points += len(n.points)
 			switch size := len(n.tokens); {
 			case size == 0 || size > blockTokens:
 				t.Fatalf("a node of %d tokens", size)
@@ -52,6 +61,14 @@ func checkTree(t *testing.T, p *prefixes) {
 			t.Fatalf("scope %q: a root that should not be", scope)
 		}
 		walk(r, nil)
+	}
+	if p.points.older != nil {
+		for x := p.points.older; x != &p.points; x = x.older {
+			points--
+		}
+		if points != 0 {
+			t.Fatalf("the list of points has %d fewer than the tree", points)
+		}
 	}
 	seen := map[*node]bool{}
 	if p.list.older != nil {
@@ -320,6 +337,7 @@ func (x *reader) release(list *prefixList, i int) {
 func TestLogitsAreTheSameFromTheTree(t *testing.T) {
 	t.Run("attention", func(t *testing.T) { logitsFromTheTree(t, tiny{}) })
 	t.Run("convolutions", func(t *testing.T) { logitsFromTheTree(t, tiny{convolved: true}) })
+	t.Run("states", func(t *testing.T) { logitsFromTheTree(t, tiny{scanned: true}) })
 }
 
 func logitsFromTheTree(t *testing.T, of tiny) {
@@ -346,11 +364,16 @@ func logitsFromTheTree(t *testing.T, of tiny) {
 		text := anyText(r, texts)
 		texts = append(texts, text)
 		x := &reader{table: tree.newTable(m.NewCache(), "", len(text)-1), tokens: text}
+		x.states = m.HasStates()
 		x.adopt(text[:len(text)-1])
-		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); k > 0 && l.usable(k, len(n.tokens)) > 0 {
+		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); !x.states && k > 0 && l.usable(k, len(n.tokens)) > 0 {
 			x.share(n.block, k)
 		}
 		cached, whole = cached+x.Len(), whole+len(text)
+		if x.states && x.Len()+1 < len(text) && r.IntN(2) == 0 { // as at the end of a prompt
+			read(x.cache, text[x.Len():len(text)-1], r)
+			x.point(text)
+		}
 		got := slices.Clone(read(x.cache, text[x.Len():], r))
 		x.settle(text)
 		alone := m.NewCache()
@@ -365,7 +388,9 @@ func logitsFromTheTree(t *testing.T, of tiny) {
 			i := r.IntN(len(running))
 			x := running[i]
 			if r.IntN(2) == 0 {
-				x.Truncate(x.Len() - r.IntN(min(x.Len(), 100)))
+				if x.Truncate(x.Len() - r.IntN(min(x.Len(), 100))); x.Len() == 0 { // where there are states
+					x.adopt(x.tokens)
+				}
 				x.tokens = append(slices.Clone(x.tokens[:x.Len()]), prompt(1+r.IntN(90), r.Int32())...)
 				if len(x.tokens) < tinyContext {
 					read(x.cache, x.tokens[x.Len():], r)

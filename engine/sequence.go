@@ -128,6 +128,7 @@ type sequence struct {
 	rewound int             // how often tokens were taken back
 
 	cached int        // tokens that were in memory
+	marks  []int      // where the reading of the prompt stops, for the state there
 	broke  *llm.Break // where others in memory go on differently
 	begunAt,
 	promptRead time.Time

@@ -256,7 +256,7 @@ type guesser struct {
 // prompts; 0: there are none.
 func (l *loop) guess(batch []*sequence, steps []step, base int, beside float64) (added int) {
 	g := &l.guesser
-	if g.off {
+	if g.off || l.model.HasStates() { // which cannot be taken back
 		return 0
 	}
 	var offers []offer

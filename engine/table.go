@@ -9,6 +9,7 @@ type table struct {
 	path     []*node   // the root and the nodes held
 	begun    bool      // something was read: it has what it takes besides blocks
 	fixed    int       // how many nodes will not be taken back
+	states   bool      // it goes on only with a state
 	copies   int       // 1 if its last block is another's too, and is copied when the sequence goes on
 }
 
@@ -45,6 +46,10 @@ func (t *table) settled() int { return min(t.depth(), t.fixed) }
 // cache, and gives the number of tokens.
 func (t *table) adopt(tokens []int32) int {
 	before := t.Len()
+	if t.states {
+		t.goOn(tokens[min(before, len(tokens)):])
+		return t.Len() - before
+	}
 	for t.even() {
 		n := t.last().child(tokens[min(t.Len(), len(tokens)):])
 		if n == nil {
@@ -54,6 +59,49 @@ func (t *table) adopt(tokens []int32) int {
 		t.push(n)
 	}
 	return t.Len() - before
+}
+
+// goOn goes on at the last point of the prefix cache on the way of tokens.
+func (t *table) goOn(tokens []int32) {
+	if !t.even() {
+		return
+	}
+	x, path, _ := t.last().furthest(tokens)
+	if x == nil {
+		return
+	}
+	for _, n := range path {
+		t.Adopt(t.depth(), n.block)
+		t.push(n)
+	}
+	t.Adopt(t.depth(), x.node.block)
+	if x.at == blockTokens {
+		t.push(x.node)
+	} else {
+		t.prefixes.touch(x.node)
+		t.copies = 1
+	}
+	t.GoOn(x.state)
+	t.prefixes.use(x)
+	t.begun = false // its state is another's, too
+}
+
+// point keeps the state at the end of what was read, tokens or the beginning of them, in
+// the prefix cache.
+func (t *table) point(tokens []int32) {
+	if t.prefixes == nil || !t.states || t.Len() == 0 {
+		return
+	}
+	t.settle(tokens)
+	n, at := t.last(), t.Len()-t.depth()*blockTokens
+	if at == 0 {
+		at = blockTokens
+	} else {
+		n = t.prefixes.insert(n, tokens[t.Len()-at:t.Len()], t.Block(t.depth()))
+		t.copies = 1
+	}
+	t.prefixes.keep(n, at, t.State())
+	t.begun = false
 }
 
 // share goes on, behind whole blocks, with the first n tokens of a block, which have to
@@ -81,8 +129,12 @@ func (t *table) settle(tokens []int32) {
 	}
 }
 
-// Truncate takes back what is behind the first n tokens, or more, as the cache does.
+// Truncate takes back what is behind the first n tokens, or more, as the cache does; where
+// it goes on only with a state, all.
 func (t *table) Truncate(n int) {
+	if t.states && n < t.Len() {
+		n = 0
+	}
 	for n < t.depth()*blockTokens {
 		t.pop()
 		t.copies = 1 // if the end is inside a block, it is a node's
@@ -103,7 +155,9 @@ func (t *table) blocks(n int) int {
 // end gives the memory back, and leaves what was read, tokens or the beginning of
 // them, in the prefix cache.
 func (t *table) end(tokens []int32) {
-	if t.prefixes != nil {
+	if t.prefixes != nil && t.states {
+		t.point(tokens)
+	} else if t.prefixes != nil {
 		t.settle(tokens)
 		if rest := t.Len() - t.depth()*blockTokens; rest > 0 {
 			t.prefixes.insert(t.last(), tokens[t.Len()-rest:t.Len()], t.Block(t.depth()))

@@ -21,6 +21,7 @@ type tiny struct {
 	change func(*gguf.TensorSource) bool // false drops the tensor
 	spm    bool                          // the vocabulary is SentencePiece-style
 
+	scanned   bool // Mamba-2 is in its place, as in Granite 4
 	convolved bool // a short convolution is in place of attention in the first layer, as in LFM2
 }
 
@@ -121,6 +122,21 @@ func (m tiny) metadata() []gguf.KV {
 			}
 		}
 	}
+	if m.scanned {
+		meta[0].Value = gguf.ValueOf("granitehybrid")
+		for i, key := range []string{"conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"} {
+			meta = append(meta, gguf.KV{Key: "llama.ssm." + key, Value: number([]int{4, 2 * tinyDim, 16, 8, 2}[i])})
+		}
+		meta = append(meta, gguf.KV{Key: "llama.logit_scale", Value: gguf.ValueOf(float32(1))})
+		for i := range meta {
+			if name, ok := strings.CutPrefix(meta[i].Key, "llama."); ok {
+				meta[i].Key = "granitehybrid." + name
+			}
+			if meta[i].Key == "granitehybrid.attention.head_count_kv" {
+				meta[i].Value = gguf.ArrayOf([]int32{0, tinyKV})
+			}
+		}
+	}
 	return meta
 }
 
@@ -153,7 +169,17 @@ func (m tiny) tensors() (list []gguf.TensorSource) {
 		p := fmt.Sprintf("blk.%d.", i)
 		add(p+"attn_norm.weight", 1, 0.1, tinyDim)
 		add(p+"ffn_norm.weight", 1, 0.1, tinyDim)
-		if m.convolved && i == 0 {
+		if m.scanned && i == 0 {
+			const inner, channels, heads = 2 * tinyDim, 2*tinyDim + 2*2*16, 8
+			add(p+"ssm_in.weight", 0, 0.2, tinyDim, inner+channels+heads)
+			add(p+"ssm_conv1d.weight", 0, 0.6, 4, channels)
+			add(p+"ssm_conv1d.bias", 0, 0.2, channels)
+			add(p+"ssm_dt.bias", -2, 0.5, heads)
+			add(p+"ssm_a", -0.3, 0.05, 1, heads)
+			add(p+"ssm_d", 1, 0.2, 1, heads)
+			add(p+"ssm_norm.weight", 1, 0.1, inner/2, 2)
+			add(p+"ssm_out.weight", 0, 0.2, inner, tinyDim)
+		} else if m.convolved && i == 0 {
 			add(p+"shortconv.in_proj.weight", 0, 0.2, tinyDim, 3*tinyDim)
 			add(p+"shortconv.conv.weight", 0, 0.6, 3, tinyDim)
 			add(p+"shortconv.out_proj.weight", 0, 0.4, tinyDim, tinyDim)

@@ -83,6 +83,7 @@ func answer(t *testing.T, e *Engine, p llm.Prompt, params llm.Params, leave int)
 func TestAnyRequestHasOneAnswer(t *testing.T) {
 	t.Run("attention", func(t *testing.T) { oneAnswerOf(t, tiny{}) })
 	t.Run("convolutions", func(t *testing.T) { oneAnswerOf(t, tiny{convolved: true}) })
+	t.Run("states", func(t *testing.T) { oneAnswerOf(t, tiny{scanned: true}) })
 }
 
 func oneAnswerOf(t *testing.T, m tiny) {

@@ -18,6 +18,7 @@ type layerSpec struct {
 	keyDim, valueDim int        // of a head, as cached
 	latent           latentSpec // how keys and values are compressed, if they are
 	taps             int        // of a short convolution in place of attention, or 0
+	mamba            mambaSpec  // in place of attention, or of no heads
 	ffn              int        // inner width of the feed-forward part, or of each expert
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
@@ -108,6 +109,7 @@ type architecture struct {
 	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
 	convolved   bool    // layers without key and value heads have a short convolution in place of attention
+	scanned     bool    // layers without key and value heads have Mamba-2 in place of attention
 	growing     bool    // queries grow with their position where the metadata says so
 	clamped     bool    // queries, keys and values are cut where the metadata says so
 	yarnLogMul  float64 // what rope.scaling.yarn_log_multiplier is multiplied by; 0: it is not read
@@ -144,6 +146,7 @@ var architectures = map[string]architecture{
 	"qwen3vl":       {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true},
 	"qwen3vlmoe":    {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
 	"granitemoe":    {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
+	"granitehybrid": {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true, scanned: true},
 	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
 	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},

@@ -24,8 +24,9 @@ const (
 	carried
 	groups
 
-	recent = groups // a KV's ring is a page of its own kind
-	kinds  = groups + 1
+	recent = groups     // a KV's ring is a page of its own kind
+	whole  = groups + 1 // and so is all state that runs along
+	kinds  = groups + 2
 )
 
 type page struct {
@@ -52,7 +53,7 @@ func (m *memory) page(group int) *page {
 		p.users = 1
 		return p
 	}
-	if group == carried || group == recent {
+	if group == carried || group >= recent {
 		return &page{floats: make([]float32, m.sizes[group]/4), users: 1}
 	}
 	return &page{bytes: make([]byte, m.sizes[group]), users: 1}
@@ -172,6 +173,7 @@ func (kv *KV) Fill(src *KV, n int) {
 	}
 	b := src.Block(src.length/blockTokens - 1)
 	defer b.Release()
+	defer kv.fillState(src)
 	for kv.Truncate(kv.length / blockTokens * blockTokens); kv.length+blockTokens <= n; {
 		i := kv.length / blockTokens
 		kv.Adopt(i, b)

@@ -21,7 +21,7 @@ package transformer
 const Rewinds = 16
 
 // Rewinds reports whether sequences can go on behind any of their tokens.
-func (m *Model) Rewinds() bool { return m.memory.sizes[carried] == 0 }
+func (m *Model) Rewinds() bool { return m.memory.sizes[carried] == 0 && !m.HasStates() }
 
 // A carriedLayout says where columns lie: for each layer that has some, and then for
 // each position, a row.
@@ -109,6 +109,11 @@ func (s columnStore) keep(column func(i int) []float32, position, n, from int) {
 func (kv *KV) behind(n int) int {
 	l := &kv.layout.carried
 	switch {
+	case kv.memory.sizes[whole] > 0:
+		if n == kv.at {
+			return n
+		}
+		return 0
 	case l.layers == 0 || n == kv.length || n%blockTokens == 0:
 		return n
 	case kv.ring != nil && (kv.since == 0 || kv.since+l.columns <= n):

@@ -123,6 +123,10 @@ func (c *Config) readLayers(r *reader) error {
 	if arch.convolved {
 		taps = r.readTaps()
 	}
+	var scanned mambaSpec
+	if arch.scanned {
+		scanned = r.readMamba()
+	}
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
@@ -136,7 +140,7 @@ func (c *Config) readLayers(r *reader) error {
 			}
 		}
 		if s.kvHeads == 0 {
-			s.taps, s.heads = taps, 0
+			s.taps, s.mamba, s.heads = taps, scanned, 0
 		} else {
 			if s.heads%s.kvHeads != 0 {
 				r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
@@ -154,7 +158,7 @@ func (c *Config) readLayers(r *reader) error {
 			s.window = window
 			s.turns = len(c.turns) - 1
 		}
-		if !rotates || s.taps > 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
+		if !rotates || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
 			s.turns = -1
 		}
 		c.setRotated(r, &s, i)

@@ -25,7 +25,7 @@ type convolution struct {
 // short convolution is in place of attention.
 func (r *reader) readKVHeads(arch architecture, layers int, otherwise []int) []int {
 	const key = "attention.head_count_kv"
-	if arch.convolved {
+	if arch.convolved || arch.scanned {
 		return r.perLayerFrom(0, key, layers, otherwise)
 	}
 	return r.perLayer(key, layers, otherwise)
@@ -45,18 +45,8 @@ func (r *reader) readTaps() int {
 
 func (l *loader) convolution(p string, dim, taps int) *convolution {
 	c := &convolution{in: l.matrix(p+"shortconv.in_proj.weight", 3*dim, dim)}
-	rows := l.vectors(p+"shortconv.conv.weight", dim, taps)
+	c.taps = l.taps(p+"shortconv.conv.weight", dim, taps)
 	c.out = l.matrix(p+"shortconv.out_proj.weight", dim, dim)
-	if l.err != nil {
-		return c
-	}
-	for t := range taps {
-		tap := make([]float32, dim)
-		for d, row := range rows {
-			tap[d] = row[t]
-		}
-		c.taps = append(c.taps, tap)
-	}
 	return c
 }
 

@@ -341,10 +341,46 @@ func moreFamilies() []tiny {
 		rest:exp_probs_b.bias e
 	`, count("leading_dense_block_count", 1)), 6, 96, used, inner, count("expert_gating_func", 2))
 	lfm2moe.sizes["l"] = 3
+	// Mamba-2 in the even layers: eight heads in two groups, of 32 elements, with rows of 24.
+	scanned := func(name string, experts bool, kvHeads []int32, rotates bool) tiny {
+		layout := tiedEnds + `
+			attn_norm.weight d
+			odd:attn_q.weight d q
+			odd:attn_k.weight d k
+			odd:attn_v.weight d k
+			odd:attn_output.weight q d
+			even:ssm_in.weight d 256+256+2*2*24+8
+			even:ssm_conv1d.weight l 256+2*2*24
+			even:ssm_conv1d.bias 256+2*2*24
+			even:ssm_dt.bias 8
+			even:ssm_a 1 8
+			even:ssm_d 1 8
+			even:ssm_norm.weight 128 2
+			even:ssm_out.weight 256 d
+		` + gatedPart
+		if experts {
+			layout = strings.ReplaceAll(layout, gatedPart, "ffn_norm.weight d"+expertsPart+sharedPart)
+		}
+		r := of(name, "granitehybrid", layout,
+			count("ssm.conv_kernel", 4), count("ssm.inner_size", 256), count("ssm.state_size", 24), count("ssm.time_step_rank", 8), count("ssm.group_count", 2),
+			gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf(kvHeads)}, gguf.KV{Key: "llama.rope.scaling.finetuned", Value: gguf.ValueOf(rotates)},
+			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8))
+		if experts {
+			r = with(r, 6, 96, used, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160))
+		}
+		if r.sizes == nil {
+			r.sizes = map[string]int{}
+		}
+		r.layers, r.sizes["s"], r.sizes["l"] = len(kvHeads), 160, 4
+		r.types = map[string]gguf.Type{"ssm_conv1d.weight": gguf.F32, "ssm_a": gguf.F32, "ssm_d": gguf.F32, "ssm_norm.weight": gguf.F32}
+		return r
+	}
+	hybrid, hybridMoE, hybridQ := scanned("granitehybrid", false, []int32{0, 2, 0}, true), scanned("granitehybrid-experts", true, []int32{0, 2, 0, 2}, false), scanned("granitehybrid-q8_0", false, []int32{0, 2, 0}, false)
+	hybridQ.matrices = gguf.Q8_0
 	sections := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 6, 6, 0})}
 
 	return []tiny{
-		lfm2, lfm2Four, lfm2Q, lfm2moe,
+		hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
 		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),

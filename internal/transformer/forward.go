@@ -67,8 +67,8 @@ type buffers struct {
 	in            kernel.Input
 	pieces        []int     // where rows begin that one thread stores, and the end
 	sequences     []int     // where rows begin of another sequence, and the end
-	gates         []float32 // (3·dim), what a short convolution reads
-	columns       []float32 // (dim), what it adds up, of the rows and of those before them
+	gates         []float32 // (3·dim), what a short convolution reads; or all that Mamba-2 makes of a token
+	columns       []float32 // (dim), what it adds up, of the rows and of those before them; or (channels), what it gives
 	tiles         []tile
 	portions      []portion
 	views         []float32 // of spans of tiles
@@ -125,6 +125,7 @@ func (m *Model) Forward(steps []Step) ([][]float32, error) {
 	}
 	for _, s := range steps {
 		s.KV.length += len(s.Tokens)
+		s.KV.at = s.KV.length
 		s.KV.forgetColumns()
 	}
 	return w.results, nil
@@ -135,6 +136,9 @@ func (m *Model) check(steps []Step) (logits, states int, err error) {
 	for i, s := range steps {
 		if s.KV == nil || s.KV.layout != m.kv {
 			return 0, 0, fmt.Errorf("step %d has keys and values that are not of this model", i)
+		}
+		if s.KV.at != s.KV.length && m.HasStates() {
+			return 0, 0, fmt.Errorf("step %d continues a sequence behind %d tokens, where it has no state", i, s.KV.length)
 		}
 		for _, other := range steps[:i] {
 			if other.KV == s.KV {
@@ -194,6 +198,8 @@ func (m *Model) batch() bool {
 		m.normalise(l.attnNorm, n)
 		if l.convolution != nil {
 			m.convolve(i, n)
+		} else if l.mamba != nil {
+			m.scan(i, n)
 		} else {
 			m.attention(i, n)
 		}

@@ -45,6 +45,10 @@ type KV struct {
 	ring  *page // columns from the position since on; nil: none
 	since int
 	tail  *page // columns at the end of a part of a block with which nobody has gone on yet
+
+	// Of layers with large state (state.go):
+	state *page
+	at    int // behind how many tokens it is
 }
 
 // A kvLayout says where things lie in a page: for each layer of its group the keys,
@@ -69,12 +73,15 @@ type kvLayout struct {
 	sizes        [kinds]int
 	layers       []layerSpec
 	carried      carriedLayout
+	states       []int // offset of each layer's state
 }
 
 func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
 	l := &kvLayout{kind: kind, layers: specs, carried: newCarriedLayout(specs, dim)}
 	l.sizes[carried], l.sizes[recent] = l.carried.sizes()
 	for i, s := range specs {
+		l.states = append(l.states, l.sizes[whole]/4)
+		l.sizes[whole] += s.mamba.floats() * 4
 		group := seesAll
 		if s.window > 0 {
 			group = windowed
@@ -164,7 +171,7 @@ func (m *Model) CacheType() CacheType { return m.kv.kind }
 // KVBytes is the memory that a KV of so many tokens takes alone, and the blocks that
 // others may refer to; of no tokens, what it takes besides blocks.
 func (m *Model) KVBytes(tokens int) int64 {
-	n := int64(m.kv.sizes[recent])
+	n := int64(m.kv.sizes[recent] + m.kv.sizes[whole])
 	for _, size := range m.kv.sizes[:groups] {
 		n += int64(blocksFor(tokens)) * int64(size)
 	}
@@ -198,6 +205,9 @@ func (kv *KV) Bytes() (n int64) {
 	if kv.ring != nil {
 		n += int64(kv.layout.sizes[recent])
 	}
+	if kv.state != nil {
+		n += int64(kv.layout.sizes[whole])
+	}
 	return n
 }
 
@@ -206,7 +216,9 @@ func (kv *KV) Bytes() (n int64) {
 // carried.go), it forgets more, up to the last whole block.
 func (kv *KV) Truncate(n int) {
 	if n = max(0, n); n < kv.length {
-		kv.length = kv.behind(n)
+		if kv.length = kv.behind(n); kv.length == 0 {
+			kv.dropState()
+		}
 		kv.since = min(kv.since, kv.length)
 		kv.dropTail()
 	}
@@ -225,6 +237,7 @@ func (kv *KV) Truncate(n int) {
 func (kv *KV) Release() {
 	kv.Truncate(0)
 	kv.dropRing()
+	kv.dropState()
 }
 
 // CopyPrefix makes kv hold the first n tokens of src, at most as many as src has, or
@@ -239,6 +252,12 @@ func (kv *KV) CopyPrefix(src *KV, n int) {
 		return
 	}
 	kv.Release()
+	if kv.memory.sizes[whole] > 0 {
+		if n == src.length && n > 0 {
+			kv.copyWhole(src)
+		}
+		return
+	}
 	for i := range blocksFor(n) {
 		b := src.Block(i)
 		kv.Copy(b, min(blockTokens, n-kv.length))
@@ -259,6 +278,7 @@ func blocksFor(tokens int) int { return (tokens + blockTokens - 1) / blockTokens
 // reserve makes room for n tokens, in all of which behind those held one may write.
 func (kv *KV) reserve(n int) {
 	kv.recall()
+	kv.ownState()
 	for g, size := range kv.layout.sizes[:groups] {
 		if size == 0 {
 			continue

@@ -59,6 +59,7 @@ type layer struct {
 	vNorm          *norm
 	latent         *latent      // in place of q, k and v
 	convolution    *convolution // in place of attention
+	mamba          *mamba       // likewise
 	sinks          []float32    // (heads), what each head may see that is no token
 	attnPost       *norm
 
@@ -202,6 +203,9 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 		if l.convolution != nil {
 			n += int64(of(&l.convolution.in) + of(&l.convolution.out))
 		}
+		if l.mamba != nil {
+			n += int64(of(&l.mamba.in) + of(&l.mamba.out))
+		}
 		if l.shared != nil {
 			n += int64(of(&l.shared.gate) + of(&l.shared.up) + of(&l.shared.down))
 		}
@@ -263,9 +267,12 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 			w.scale = v[0]
 		}
 	}
-	if s.taps > 0 {
+	switch {
+	case s.taps > 0:
 		w.convolution = l.convolution(p, dim, s.taps)
-	} else {
+	case s.mamba.heads > 0:
+		w.mamba = l.mamba(p, dim, &s.mamba)
+	default:
 		l.attention(&w, p, dim)
 	}
 	if s.routing.experts > 0 {
@@ -312,7 +319,7 @@ func (l *loader) norms(w *layer, p string, dim int) {
 		w.attnPost = l.norm(p+"post_attention_norm", s.traits, dim)
 		w.ffnPost = l.norm(p+"post_ffw_norm", s.traits, dim)
 	}
-	if s.taps > 0 || s.qkNormMaybe && !l.has(p+"attn_q_norm.weight") {
+	if s.kvHeads == 0 || s.qkNormMaybe && !l.has(p+"attn_q_norm.weight") {
 		return
 	}
 	if s.valueNorm {

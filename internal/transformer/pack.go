@@ -33,6 +33,9 @@ func (l *layer) matrices() []*kernel.Matrix {
 	if l.convolution != nil {
 		list = append(list, &l.convolution.in, &l.convolution.out)
 	}
+	if l.mamba != nil {
+		list = append(list, &l.mamba.in, &l.mamba.out)
+	}
 	ask := func(e *expert) { list = append(list, &e.gate, &e.up, &e.down) }
 	for i := range l.experts {
 		ask(&l.experts[i])

@@ -35,7 +35,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		}
 		for p := range ids {
 			reads[p] = referenceNorm(x[p], l.attnNorm)
-			if l.convolution != nil {
+			if s.kvHeads == 0 {
 				continue
 			}
 			if l.latent != nil {
@@ -92,6 +92,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 			if l.convolution != nil {
 				add(referenceConvolution(l.convolution, reads[:p+1]), nil)
+			} else if l.mamba != nil {
+				add(referenceScan(l.mamba, &s.mamba, reads[:p+1]), nil)
 			} else {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
 			}
@@ -142,6 +144,40 @@ func referenceConvolution(c *convolution, reads [][]float64) []float64 {
 		sum[d] *= gates[len(sum)+d]
 	}
 	return referenceMul(&c.out, sum, nil)
+}
+
+// referenceScan is what Mamba-2 makes of the last of some tokens: all are read again.
+func referenceScan(x *mamba, s *mambaSpec, reads [][]float64) []float64 {
+	silu := func(v float64) float64 { return v / (1 + math.Exp(-v)) }
+	state := make([]float64, s.inner*s.state)
+	var made [][]float64
+	y := make([]float64, s.inner)
+	for p, read := range reads {
+		made = append(made, referenceMul(&x.in, read, nil))
+		columns := make([]float64, s.channels())
+		for c := range columns {
+			sum := float64(x.tapsBias[c])
+			for t, tap := range x.taps {
+				if at := p - len(x.taps) + 1 + t; at >= 0 {
+					sum += float64(tap[c]) * made[at][s.inner+c]
+				}
+			}
+			columns[c] = silu(sum)
+		}
+		for e := range s.inner {
+			h := e / (s.inner / s.heads)
+			group := h / (s.heads / s.groups)
+			step := math.Log1p(math.Exp(made[p][s.inner+s.channels()+h] + float64(x.stepBias[h])))
+			y[e] = float64(x.d[h]) * columns[e]
+			for i := range s.state {
+				v := &state[e*s.state+i]
+				*v = *v*math.Exp(step*float64(x.a[h])) + columns[s.inner+group*s.state+i]*step*columns[e]
+				y[e] += *v * columns[s.inner+(s.groups+group)*s.state+i]
+			}
+			y[e] *= silu(made[p][e])
+		}
+	}
+	return referenceMul(&x.out, referenceNorm(y, x.norm), nil)
 }
 
 func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {

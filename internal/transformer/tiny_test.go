@@ -220,6 +220,8 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 		switch {
 		case strings.HasSuffix(name, "norm.weight") || strings.HasSuffix(name, "norm_2.weight"):
 			mean = 1
+		case name == "ssm_a": // it makes states fade
+			mean, spread = -1.5, 1
 		case strings.HasPrefix(name, "rope_f"):
 			mean, spread = 4.5, 3.5
 		case strings.HasSuffix(name, ".scale") || strings.HasSuffix(name, "_scale.weight") || strings.Contains(name, "norm_") && strings.HasSuffix(name, ".weight"):

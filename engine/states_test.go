@@ -1,0 +1,112 @@
+package engine
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"parley/llm"
+)
+
+// newStated is a loop over a model that goes on only with a state.
+func newStated(t *testing.T) (*loop, *fakeModel) {
+	return newFake(t, func(_ *loop, m *fakeModel) { m.states = true })
+}
+
+// A swipe goes on at the end of its prompt, a chat where its reply ended, and what others
+// have in common is read twice, and then known.
+func TestAModelWithStatesGoesOnAtItsTurns(t *testing.T) {
+	l, m := newStated(t)
+	p := llm.Params{Seed: new(int64(3)), IgnoreEOS: true}
+	read := func(what string, tokens []int32, cached int) []int32 {
+		t.Helper()
+		before := m.reads
+		r := l.collect(t.Context(), l.ask(tokens, 10, p), nil)
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		u := r.finish.Usage
+		if n := m.reads - before; n != len(tokens)-cached+9 || u.CachedTokens != cached || u.PromptTokens != len(tokens) {
+			t.Errorf("%s: %d tokens of %d read, want %d; %+v", what, n-9, len(tokens), len(tokens)-cached, u)
+		}
+		reply := slices.Clone(tokens)
+		for _, id := range r.ids {
+			reply = append(reply, int32(id))
+		}
+		return reply
+	}
+	system := prompt(300, 1)
+	first := slices.Concat(system, prompt(40, 2))
+	reply := read("a chat begins", first, 0)
+	p.Choice = 1
+	read("a swipe", first, len(first)-1)
+	p.Choice = 2
+	read("another swipe", first, len(first)-1)
+	p.Choice = 0
+	second := slices.Concat(reply, prompt(125, 3))
+	longer := read("the chat goes on", second, len(reply)-1)
+	p.Choice = 1
+	read("a swipe of that", second, len(second)-1)
+	read("a swipe of the first reply again", first, len(first)-1)
+	p.Choice = 0
+	read("another character with the same system prompt", slices.Concat(system, prompt(70, 10)), 0)
+	read("a third one", slices.Concat(system, prompt(70, 11)), 4*blockTokens)
+	third := slices.Concat(longer, prompt(9, 4))
+	read("the chat goes on after others", third, len(longer)-1)
+	read("a beginning of it", first[:len(first)-1], 4*blockTokens)
+}
+
+// Choices wait for the end of their prompt, and read it once.
+func TestChoicesOfAModelWithStatesReadTheirPromptOnce(t *testing.T) {
+	l, m := newStated(t)
+	results := make([]result, 6)
+	done := make(chan int)
+	const n = 1000
+	for i := range results {
+		go func() {
+			results[i] = l.collect(t.Context(), l.ask(prompt(n, 1), 10, llm.Params{Seed: new(int64(3)), IgnoreEOS: true, Choice: i}), nil)
+			done <- i
+		}()
+	}
+	for range results {
+		<-done
+	}
+	for i, r := range results {
+		lone, _ := newFake(t, nil)
+		p := llm.Params{Seed: new(int64(3)), IgnoreEOS: true, Choice: i}
+		if want := lone.collect(t.Context(), lone.ask(prompt(n, 1), 10, p), nil); want.String() != r.String() {
+			t.Errorf("choice %d: %v, alone %v", i, r, want)
+		}
+	}
+	if most := n + 6*9 + 5; m.reads > most {
+		t.Errorf("%d tokens read, want at most %d", m.reads, most)
+	}
+}
+
+// States are within the budget, and those of long ago make room.
+func TestStatesAreWithinTheBudget(t *testing.T) {
+	const budget = 12*fakeBegun + 30*blockTokens*fakeBytes
+	l, m := newFake(t, func(l *loop, m *fakeModel) { m.states, l.budget = true, budget })
+	r := rand.New(rand.NewPCG(4, 2))
+	chats := make([][]int32, 4)
+	hits := 0
+	for range 150 {
+		i := r.IntN(len(chats))
+		if len(chats[i]) > 300 {
+			chats[i] = nil
+		}
+		chats[i] = append(chats[i], prompt(1+r.IntN(60), r.Int32())...)
+		out := l.collect(t.Context(), l.ask(chats[i], 20, llm.Params{IgnoreEOS: true}), nil)
+		if out.err != nil {
+			t.Fatal(out.err)
+		}
+		hits += out.finish.Usage.CachedTokens
+		for _, id := range out.ids {
+			chats[i] = append(chats[i], int32(id))
+		}
+		checkTree(t, &l.prefixes)
+	}
+	if hits == 0 || m.bytes > budget {
+		t.Errorf("%d tokens were found, %d bytes in use of %d", hits, m.bytes, budget)
+	}
+}
