@@ -110,6 +110,7 @@ type architecture struct {
 	latent      bool    // keys and values may be compressed
 	convolved   bool    // layers without key and value heads have a short convolution in place of attention
 	scanned     bool    // layers without key and value heads have Mamba-2 in place of attention
+	layersScan  bool    // all layers do, and have no feed-forward part
 	growing     bool    // queries grow with their position where the metadata says so
 	clamped     bool    // queries, keys and values are cut where the metadata says so
 	yarnLogMul  float64 // what rope.scaling.yarn_log_multiplier is multiplied by; 0: it is not read
@@ -147,6 +148,7 @@ var architectures = map[string]architecture{
 	"qwen3vlmoe":    {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
 	"granitemoe":    {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
 	"granitehybrid": {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true, scanned: true},
+	"mamba2":        {scanned: true, layersScan: true},
 	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
 	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},

@@ -101,9 +101,13 @@ func (c *Config) readMultipliers(r *reader) {
 
 func (c *Config) readLayers(r *reader) error {
 	arch := c.arch
-	heads := r.perLayer("attention.head_count", c.blocks, nil)
-	kvHeads := r.readKVHeads(arch, c.blocks, heads)
-	ffn := r.perLayer("feed_forward_length", c.blocks, nil)
+	heads := make([]int, c.blocks)
+	kvHeads, ffn := heads, heads
+	if !arch.layersScan {
+		heads = r.perLayer("attention.head_count", c.blocks, nil)
+		kvHeads = r.readKVHeads(arch, c.blocks, heads)
+		ffn = r.perLayer("feed_forward_length", c.blocks, nil)
+	}
 	window, local := 0, make([]bool, c.blocks)
 	if arch.global > 0 && (arch.windowed == 0 || arch.windowed == c.Layers) {
 		window = r.optional("attention.sliding_window", arch.window)

@@ -377,10 +377,20 @@ func moreFamilies() []tiny {
 	}
 	hybrid, hybridMoE, hybridQ := scanned("granitehybrid", false, []int32{0, 2, 0}, true), scanned("granitehybrid-experts", true, []int32{0, 2, 0, 2}, false), scanned("granitehybrid-q8_0", false, []int32{0, 2, 0}, false)
 	hybridQ.matrices = gguf.Q8_0
+	mamba2 := hybrid
+	mamba2.name, mamba2.architecture, mamba2.layers = "mamba2", "mamba2", 3
+	mamba2.layout = ends
+	for line := range strings.Lines(hybrid.layout) {
+		if name, ok := strings.CutPrefix(strings.TrimSpace(line), "even:"); ok {
+			mamba2.layout += name + "\n"
+		}
+	}
+	mamba2.layout += "attn_norm.weight d\n"
+	mamba2.meta = append(slices.Clone(hybrid.meta), count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0))
 	sections := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 6, 6, 0})}
 
 	return []tiny{
-		hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
+		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
 		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),

@@ -211,6 +211,9 @@ func (m *Model) batch() bool {
 			w.in.Set(w.xn, n, dim)
 		} else {
 			m.addToStream(l.ob, l.attnPost, n)
+			if l.spec.ffn == 0 {
+				continue
+			}
 			m.normalise(l.ffnNorm, n)
 		}
 		if l.spec.routing.experts > 0 {

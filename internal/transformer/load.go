@@ -275,9 +275,12 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 	default:
 		l.attention(&w, p, dim)
 	}
-	if s.routing.experts > 0 {
+	switch {
+	case s.routing.experts > 0:
 		l.mixture(&w, p, dim)
-	} else {
+	case s.ffn == 0:
+		w.experts = make([]expert, 1)
+	default:
 		w.experts = []expert{l.expert(p, "", s.ffn, dim, &s)}
 	}
 	return w
@@ -311,7 +314,7 @@ func (l *loader) norms(w *layer, p string, dim int) {
 	}
 	if !s.noPreNorms {
 		w.attnNorm = l.norm(attn, s.traits, dim)
-		if s.parallel == sequential || l.has(ffn+".weight") {
+		if s.parallel == sequential && s.ffn > 0 || l.has(ffn+".weight") {
 			w.ffnNorm = l.norm(ffn, s.traits, dim)
 		}
 	}

@@ -97,6 +97,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			} else {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
 			}
+			if s.ffn == 0 {
+				continue
+			}
 			if s.parallel != parallel {
 				n = referenceNorm(x[p], l.ffnNorm)
 			}
