@@ -27,7 +27,7 @@ type wireDocument struct {
 	Name     string    `json:"name"`
 	File     string    `json:"file"`
 	Bytes    int       `json:"bytes"`
-	Created  time.Time `json:"created"`
+	Created  time.Time `json:"created,omitzero"` // absent of a file in the folder that nothing has read yet
 	Deleted  bool      `json:"deleted,omitempty"`
 	Folder   bool      `json:"folder,omitempty"` // of the folder of its kind
 
