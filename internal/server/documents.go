@@ -128,7 +128,7 @@ func (s *Server) saveDocument(shelf session.Shelf, w http.ResponseWriter, r *htt
 	case shelf != session.Characters:
 		file = cmp.Or(id, string(shelf)) + ".json"
 	default:
-		file = "character.yaml" // its content says what it is, and YAML is what other text is
+		file = "character" + character.Ending(data)
 	}
 	saved, err := x.SaveDocument(r.Context(), shelf, id, base, file, data)
 	if err != nil {
