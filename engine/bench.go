@@ -196,7 +196,7 @@ func (o *BenchOptions) behind() []int {
 func (b *benching) ceilings() {
 	b.tell("ceilings")
 	r, threads := &b.result, b.e.Threads()
-	read, int8s := kernel.ReadBandwidth(threads), kernel.Arithmetic(threads)
+	read, int8s := b.reading(threads), kernel.Arithmetic(threads)
 	r.ReadGBPS, r.Int8GOPS = read/1e9, int8s/1e9
 	r.DecodeCeilingTPS = read / float64(b.e.BytesPerToken())
 	r.PrefillCeilingTPS = int8s / float64(b.e.model.OperationsPerToken())

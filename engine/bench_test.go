@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	var told []float64
 	o.Progress = func(done float64, _ string) { told = append(told, done) }
 	b := newBenching(e, o)
-	b.result.ReadGBPS = 1
+	b.reading = func(int) float64 { return 1e9 }
 	b.work(benchCeilings)
 	err := e.loop.do(t.Context(), func() {
 		for _, part := range []func(context.Context) error{b.sequences, b.contexts} {
@@ -34,7 +35,7 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	if err != nil || r.PrefillTPS <= 0 || r.DecodeTPS <= 0 || len(r.Sequences) != 2 || len(r.Contexts) != 6 || len(r.Turns) != 3 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	if s := r.Sequences[1]; s.Sequences != 3 || s.DecodeTPS <= 0 {
+	if s := r.Sequences[1]; s.Sequences != 3 || s.DecodeTPS <= 0 || math.Abs(s.CeilingTPS/r.Sequences[0].CeilingTPS-3) > 1e-9 {
 		t.Errorf("three at a time: %+v", s)
 	}
 	if c := r.Contexts[1]; c.Context != 40 || c.DecodeTPS <= 0 || c.PrefillTPS <= 0 || c.CeilingTPS <= 0 || c.CeilingTPS > r.Contexts[0].CeilingTPS {

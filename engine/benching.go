@@ -18,6 +18,8 @@ type benching struct {
 	result BenchResult
 	chance uint32
 
+	reading func(threads int) float64 // bytes of memory in a second
+
 	done, total int // work, in tokens of prompts
 }
 
@@ -32,7 +34,7 @@ const (
 )
 
 func newBenching(e *Engine, o BenchOptions) *benching {
-	b := &benching{e: e, o: o, chance: 1}
+	b := &benching{e: e, o: o, chance: 1, reading: kernel.ReadBandwidth}
 	b.result = BenchResult{
 		Model: e.info.Name, Type: e.info.Quantisation, Bytes: e.info.Bytes, Threads: e.Threads(), Kernels: e.Kernels(), KVCache: e.model.CacheType().String(),
 		Prompt: o.Prompt, Generate: o.Generate,
@@ -138,9 +140,9 @@ func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (
 
 // bounded is generate with how many bytes of memory are read in a second, before and after.
 func (b *benching) bounded(ctx context.Context, caches []cache, next []int32) (took time.Duration, read float64, err error) {
-	before := kernel.ReadBandwidth(b.e.Threads())
+	before := b.reading(b.e.Threads())
 	took, err = b.generate(ctx, caches, next)
-	return took, (before + kernel.ReadBandwidth(b.e.Threads())) / 2, err
+	return took, (before + b.reading(b.e.Threads())) / 2, err
 }
 
 // sequences measures prefill on the first sequence, and generation on so many

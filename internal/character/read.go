@@ -83,9 +83,30 @@ func kindOf(data []byte) string {
 	return "text"
 }
 
+// Ending is what the name of a file ends with that holds such data: ".png", ".charx", ".webp",
+// ".json", or ".yaml", which is what other text is.
+func Ending(data []byte) string {
+	switch kindOf(data) {
+	case "png":
+		return ".png"
+	case "zip":
+		return ".charx"
+	case "webp":
+		return ".webp"
+	}
+	if startsObject(data) {
+		return ".json"
+	}
+	return ".yaml"
+}
+
+func startsObject(text []byte) bool {
+	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(text, []byte("\ufeff"))), []byte("{"))
+}
+
 func readText(name string, data []byte, report *ImportReport) (Card, error) {
 	plain := bytes.TrimPrefix(data, []byte("\ufeff"))
-	if bytes.HasPrefix(bytes.TrimSpace(plain), []byte("{")) {
+	if startsObject(plain) {
 		c, err := readJSON(data, report)
 		report.Format += " as JSON"
 		return c, err

@@ -27,7 +27,7 @@ type wireDocument struct {
 	Name     string    `json:"name"`
 	File     string    `json:"file"`
 	Bytes    int       `json:"bytes"`
-	Created  time.Time `json:"created"`
+	Created  time.Time `json:"created,omitzero"` // absent of a file in the folder that nothing has read yet
 	Deleted  bool      `json:"deleted,omitempty"`
 	Folder   bool      `json:"folder,omitempty"` // of the folder of its kind
 
@@ -128,7 +128,7 @@ func (s *Server) saveDocument(shelf session.Shelf, w http.ResponseWriter, r *htt
 	case shelf != session.Characters:
 		file = cmp.Or(id, string(shelf)) + ".json"
 	default:
-		file = "character.yaml" // its content says what it is, and YAML is what other text is
+		file = "character" + character.Ending(data)
 	}
 	saved, err := x.SaveDocument(r.Context(), shelf, id, base, file, data)
 	if err != nil {

@@ -97,6 +97,9 @@ func (s *Server) listed(ctx context.Context) ([]Listed, error) {
 			return nil, err
 		}
 		m := Listed{ID: strings.ToLower(strings.Join(strings.Fields(d.Name), "-")), Created: d.Created}
+		if m.Created.IsZero() && len(models) > 0 { // of a folder's file nothing has been read yet
+			m.Created = models[0].Created
+		}
 		if len(models) == 1 {
 			m.Info = models[0].Info
 		}

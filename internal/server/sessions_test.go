@@ -805,6 +805,20 @@ func TestErrorsOfOurOwnRoutesAreProblems(t *testing.T) {
 	}
 }
 
+func TestACharacterWithoutAFileNameGetsOneOfItsKind(t *testing.T) {
+	k := keeps(t, nil)
+	for body, want := range map[string]string{
+		`{"name":"Ada","first_mes":"Ho."}`: "character.json", "\ufeff {\"char_name\":\"Ada\"}": "character.json", "name: Ada\n": "character.yaml",
+	} {
+		resp := k.do("POST", "/characters/import", body)
+		data, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != 201 || !strings.Contains(string(data), `"file":"`+want+`"`) {
+			t.Errorf("%s: %d %s", body, resp.StatusCode, data)
+		}
+	}
+}
+
 func TestMessagesAreSentAndSwipedByTheirPath(t *testing.T) {
 	k := keeps(t, nil)
 	c := k.answer(201, "POST", "/characters/import", "name = \"Ada\"\nfirst_mes = \"Ho.\"\nalternate_greetings = [\"Hey.\"]\n", "Content-Type", "application/toml")

@@ -82,6 +82,31 @@ func (v *Settings) checkCompany() error {
 	return nil
 }
 
+// identify puts ids in the place of what people call characters.
+func (s *Sessions) identify(ctx context.Context, v *Settings) error {
+	v.Characters = slices.Clone(v.Characters)
+	names := []*string{&v.Character}
+	for i := range v.Characters {
+		names = append(names, &v.Characters[i].ID)
+	}
+	for _, name := range names {
+		if *name == "" {
+			continue
+		}
+		_, err := s.Document(ctx, Characters, *name, 0)
+		if err != nil && llm.AsError(err).Code == llm.NotFound {
+			var d Document
+			if d, err = s.Named(ctx, *name); err == nil {
+				*name = d.ID
+			}
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // cast reads the newest revisions of who is there.
 func (s *Sessions) cast(ctx context.Context, v Settings) ([]*part, error) {
 	var all []*part

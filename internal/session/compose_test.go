@@ -336,6 +336,25 @@ func TestTitlesOfTheStoreAndOfAFolderAreOneList(t *testing.T) {
 	if d, err := st.Named(ctx, "EVE"); err != nil || d.ID != "eve" {
 		t.Errorf("got %+v, %v", d, err)
 	}
+	x, _, err := st.Create(ctx, session.New{Settings: session.Settings{Character: "eve's own name"}})
+	if e := llm.AsError(err); e == nil || e.Code != llm.NotFound || !strings.Contains(e.Hint, "/parley/v1/characters") {
+		t.Errorf("a session with a character that there is not: %+v, %v", x, err)
+	}
+	for _, v := range []session.Settings{{Character: "EVE"}, {Characters: []session.Member{{ID: "Eve"}, {ID: "bob"}}}} {
+		x, _, err := st.Create(ctx, session.New{Settings: v})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m := x.Now().Members(); m[0].ID != "eve" || len(m) > 1 && m[1].ID != "Bob" {
+			t.Errorf("%v are %v", v, m)
+		}
+		if _, err := st.Update(ctx, x.ID, session.Write{}, session.Patch{Settings: &session.Settings{Character: "Eve"}}); err != nil {
+			t.Error(err)
+		}
+		if x, err = st.Session(ctx, x.ID); err != nil || x.Now().Character != "eve" {
+			t.Errorf("%v, now %q", err, x.Now().Character)
+		}
+	}
 	if err := st.DeleteDocument(ctx, session.Characters, "used", 0); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -38,7 +39,9 @@ func NoSession(id string) error {
 
 // NoDocument is the error for an id that no document of a shelf has.
 func NoDocument(shelf Shelf, id string) error {
-	return llm.Errorf(llm.NotFound, string(shelf), "there is no %s %q", shelf, id)
+	e := llm.Errorf(llm.NotFound, string(shelf), "there is no %s %q", shelf, id)
+	e.Hint = fmt.Sprintf("GET /parley/v1/%ss lists those that there are", shelf)
+	return e
 }
 
 // NoMedia is the error for a digest that nothing has that a session shows.

@@ -241,6 +241,10 @@ func (s *Sessions) Create(ctx context.Context, n New) (x Session, created bool, 
 	n.Settings.Since = 1
 	t := NewTree(Session{ID: s.newID(), ExternalID: n.ExternalID, Title: n.Title, Tags: n.Tags, Created: now, Settings: []Settings{n.Settings}}, nil)
 	t.Begin(now)
+	if err := s.identify(ctx, &n.Settings); err != nil {
+		return Session{}, false, err
+	}
+	t.Session.Settings[0] = n.Settings
 	cast, err := s.cast(ctx, n.Settings)
 	if err != nil {
 		return Session{}, false, err
@@ -400,6 +404,9 @@ func (s *Sessions) Update(ctx context.Context, id string, w Write, p Patch) (Rec
 		if p.Settings != nil {
 			v := *p.Settings
 			if err := v.check(); err != nil {
+				return Receipt{}, err
+			}
+			if err := s.identify(ctx, &v); err != nil {
 				return Receipt{}, err
 			}
 			if _, err := s.cast(ctx, v); err != nil {
