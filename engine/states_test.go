@@ -2,6 +2,7 @@ package engine
 
 import (
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -61,7 +62,18 @@ func TestChoicesOfAModelWithStatesReadTheirPromptOnce(t *testing.T) {
 	l, m := newStated(t)
 	results := make([]result, 6)
 	done := make(chan int)
-	const n = 1000
+	const n = 6000
+	steps := 0
+	m.before = func([]step) {
+		for steps++; steps == 1; runtime.Gosched() { // until all are there
+			l.mu.Lock()
+			all := len(l.queue) + len(l.running)
+			l.mu.Unlock()
+			if all == len(results) {
+				break
+			}
+		}
+	}
 	for i := range results {
 		go func() {
 			results[i] = l.collect(t.Context(), l.ask(prompt(n, 1), 10, llm.Params{Seed: new(int64(3)), IgnoreEOS: true, Choice: i}), nil)
@@ -78,8 +90,8 @@ func TestChoicesOfAModelWithStatesReadTheirPromptOnce(t *testing.T) {
 			t.Errorf("choice %d: %v, alone %v", i, r, want)
 		}
 	}
-	if most := n + 6*9 + 5; m.reads > most {
-		t.Errorf("%d tokens read, want at most %d", m.reads, most)
+	if most := n + 6*9 + 5; m.reads > most || steps < 15 {
+		t.Errorf("%d tokens read in %d steps, want at most %d", m.reads, steps, most)
 	}
 }
 
@@ -104,9 +116,38 @@ func TestStatesAreWithinTheBudget(t *testing.T) {
 		for _, id := range out.ids {
 			chats[i] = append(chats[i], int32(id))
 		}
+		if err := l.do(t.Context(), func() {}); err != nil { // the last step has ended
+			t.Fatal(err)
+		}
 		checkTree(t, &l.prefixes)
 	}
 	if hits == 0 || m.bytes > budget {
 		t.Errorf("%d tokens were found, %d bytes in use of %d", hits, m.bytes, budget)
+	}
+}
+
+// States go first that were used longest ago, but behind nodes that are of no use.
+func TestWhatOfStatesIsForgottenFirst(t *testing.T) {
+	m, p := &fakeModel{size: fakeSize, states: true}, &prefixes{}
+	read := func(tokens []int32) {
+		x := p.newTable(m.NewCache(), "", len(tokens))
+		x.states = true
+		x.adopt(tokens[:len(tokens)-1])
+		x.cache.(*fakeCache).read(tokens[x.Len():])
+		x.end(tokens)
+	}
+	first, other := prompt(blockTokens, 1), prompt(2*blockTokens+5, 3)
+	second := append(slices.Clone(first), prompt(9, 2)...)
+	read(first)
+	read(other)
+	read(second) // goes on behind the first, so the other's state is the oldest
+	for i, want := range []struct{ nodes, states int }{{5, 2}, {4, 2}, {3, 2}, {2, 2}, {2, 1}, {2, 0}, {1, 0}, {0, 0}} {
+		if !p.evict() {
+			t.Fatalf("nothing is forgotten in round %d", i)
+		}
+		checkTree(t, p)
+		if p.nodes != want.nodes || m.begun != want.states {
+			t.Errorf("round %d: %d nodes and %d states are left, want %+v", i, p.nodes, m.begun, want)
+		}
 	}
 }
