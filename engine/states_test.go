@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -149,5 +150,29 @@ func TestWhatOfStatesIsForgottenFirst(t *testing.T) {
 		if p.nodes != want.nodes || m.begun != want.states {
 			t.Errorf("round %d: %d nodes and %d states are left, want %+v", i, p.nodes, m.begun, want)
 		}
+	}
+}
+
+// What is measured of a model with states goes on behind prompts and contexts as with others.
+func TestBenchOfAModelWithStates(t *testing.T) {
+	e := tiny{scanned: true}.open(t, Options{Sequences: 3, Threads: 2})
+	b := newBenching(e, BenchOptions{Prompt: 70, Generate: 3, Sequences: []int{1, 3}, Contexts: []int{10, 200, 300}, Behind: []int{1, 2}})
+	b.reading = func(int) float64 { return 1e9 }
+	err := e.loop.do(t.Context(), func() {
+		for _, part := range []func(context.Context) error{b.sequences, b.contexts} {
+			if err := part(t.Context()); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := b.result
+	if len(r.Sequences) != 2 || len(r.Contexts) != 6 {
+		t.Errorf("%+v", r)
+	}
+	if err := e.loop.do(t.Context(), func() {}); err != nil || e.model.KVUsed() != 0 {
+		t.Errorf("%d bytes are left, %v", e.model.KVUsed(), err)
 	}
 }
