@@ -182,11 +182,12 @@ func response(ctx context.Context, client openai.Client) {
 	}
 }
 
-// leave goes in the middle of an answer.
+// leave goes in the middle of an answer that is too long to have come by then.
 func leave(ctx context.Context, client openai.Client, params openai.ChatCompletionNewParams) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	stream := client.Chat.Completions.NewStreaming(ctx, params)
+	params.MaxTokens = openai.Int(3000)
+	stream := client.Chat.Completions.NewStreaming(ctx, params, option.WithJSONSet("ignore_eos", true), option.WithJSONSet("loop_guard", 0))
 	for stream.Next() {
 		cancel()
 	}
