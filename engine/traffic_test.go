@@ -19,7 +19,7 @@ func anyRequest(r *rand.Rand) (p llm.Prompt, params llm.Params) {
 		}
 		return s
 	}
-	begin := strings.Repeat("the cat in the hat ", r.IntN(4))
+	begin := strings.Repeat("the cat in the hat ", r.IntN(4)*r.IntN(4))
 	switch r.IntN(4) {
 	case 0:
 		p = llm.Text(begin + text(20))
@@ -105,8 +105,8 @@ func oneAnswerOf(t *testing.T, m tiny) {
 	if len(kinds) < 3 {
 		t.Fatalf("the answers end only as %v", kinds)
 	}
-	one := m.open(t, Options{}).model.KVBytes(tinyContext)
-	e := m.open(t, Options{Sequences: 4, Threads: 2, CacheBytes: 2 * one})
+	small := m.open(t, Options{}).model // memory for few: what is kept is often forgotten
+	e := m.open(t, Options{Sequences: 4, Threads: 2, CacheBytes: 2*small.KVBytes(tinyContext) + 16*small.StateBytes()})
 	order := make(chan int)
 	var clients sync.WaitGroup
 	for client := range 8 {
@@ -123,8 +123,10 @@ func oneAnswerOf(t *testing.T, m tiny) {
 					}
 				}
 				p, params := of(i)
-				if got := answer(t, e, p, params, 0); got != alone[i] {
-					t.Errorf("request %d among others gave\n%s\nalone\n%s", i, got, alone[i])
+				for range 1 + r.IntN(2) { // many ask again at once
+					if got := answer(t, e, p, params, 0); got != alone[i] {
+						t.Errorf("request %d among others gave\n%s\nalone\n%s", i, got, alone[i])
+					}
 				}
 			}
 		})
@@ -140,7 +142,7 @@ func oneAnswerOf(t *testing.T, m tiny) {
 	if err := e.loop.do(t.Context(), func() {}); err != nil { // the last step has ended
 		t.Error(err)
 	}
-	if s := e.Stats(); s.CachedTokens == 0 || s.Running+s.Queued != 0 {
-		t.Errorf("nothing came from the cache, or something still runs: %+v", s)
+	if s := e.Stats(); s.CachedTokens < 500 || s.Running+s.Queued != 0 {
+		t.Errorf("hardly anything came from the cache, or something still runs: %+v", s)
 	}
 }
