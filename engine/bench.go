@@ -64,8 +64,7 @@ type BenchSequences struct {
 	Sequences int     `json:"sequences"`
 	DecodeTPS float64 `json:"decode_tps"` // of all together
 	// CeilingTPS is so many times what reading the weights would allow one sequence, by how fast
-	// memory was read just before and just after: on a machine that others share it is not the
-	// same for long.
+	// memory was read between the steps: on a machine that others share it is not the same for long.
 	CeilingTPS float64 `json:"decode_ceiling_tps"`
 }
 
@@ -77,7 +76,7 @@ type BenchContext struct {
 	Sequences  int     `json:"sequences"`
 	PrefillTPS float64 `json:"prefill_tps"` // of the last tokens of the first one's context
 	DecodeTPS  float64 `json:"decode_tps"`  // of all together
-	// CeilingTPS counts the keys and values of the contexts as read, too, and memory as it was read before and after.
+	// CeilingTPS counts the keys and values of the contexts as read, too, and memory as it was read between the steps.
 	CeilingTPS float64 `json:"decode_ceiling_tps"`
 	// CacheGBPS is how fast keys and values were read, 10⁹ bytes a second: by how much longer a
 	// step takes than behind Prompt tokens; 0: not known.
@@ -121,7 +120,15 @@ func (e *Engine) Bench(ctx context.Context, o BenchOptions) (BenchResult, error)
 	b := newBenching(e, o)
 	var failed error
 	err := e.loop.do(ctx, func() {
-		b.ceilings()
+		b.tell("ceilings")
+		memory, err := kernel.NewBandwidth(e.Threads())
+		if err != nil {
+			failed = err
+			return
+		}
+		defer memory.Close()
+		b.memory = memory.Sample
+		b.ceilings(memory.Typical())
 		if failed = b.sequences(ctx); failed == nil {
 			failed = b.contexts(ctx)
 		}
@@ -192,11 +199,9 @@ func (o *BenchOptions) behind() []int {
 	return o.Behind
 }
 
-// ceilings measures what the machine could do at best.
-func (b *benching) ceilings() {
-	b.tell("ceilings")
-	r, threads := &b.result, b.e.Threads()
-	read, int8s := b.reading(threads), kernel.Arithmetic(threads)
+// ceilings are what the machine could do at best, if so many bytes of memory are read in a second.
+func (b *benching) ceilings(read float64) {
+	r, int8s := &b.result, kernel.Arithmetic(b.e.Threads())
 	r.ReadGBPS, r.Int8GOPS = read/1e9, int8s/1e9
 	r.DecodeCeilingTPS = read / float64(b.e.BytesPerToken())
 	r.PrefillCeilingTPS = int8s / float64(b.e.model.OperationsPerToken())

@@ -17,7 +17,7 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	var told []float64
 	o.Progress = func(done float64, _ string) { told = append(told, done) }
 	b := newBenching(e, o)
-	b.reading = func(int) float64 { return 1e9 }
+	b.memory = func() float64 { return 1e9 }
 	b.work(benchCeilings)
 	err := e.loop.do(t.Context(), func() {
 		for _, part := range []func(context.Context) error{b.sequences, b.contexts} {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"parley/internal/kernel"
 	"parley/llm"
 )
 
@@ -18,7 +17,7 @@ type benching struct {
 	result BenchResult
 	chance uint32
 
-	reading func(threads int) float64 // bytes of memory in a second
+	memory func() float64 // bytes of it that are read in a second at the time; set before anything is measured
 
 	done, total int // work, in tokens of prompts
 }
@@ -34,7 +33,7 @@ const (
 )
 
 func newBenching(e *Engine, o BenchOptions) *benching {
-	b := &benching{e: e, o: o, chance: 1, reading: kernel.ReadBandwidth}
+	b := &benching{e: e, o: o, chance: 1}
 	b.result = BenchResult{
 		Model: e.info.Name, Type: e.info.Quantisation, Bytes: e.info.Bytes, Threads: e.Threads(), Kernels: e.Kernels(), KVCache: e.model.CacheType().String(),
 		Prompt: o.Prompt, Generate: o.Generate,
@@ -114,35 +113,32 @@ func (b *benching) forward(ctx context.Context, steps []step) error {
 	return b.e.loop.model.Forward(steps)
 }
 
-// generate has caches go on, each behind its next token.
-func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (took time.Duration, err error) {
+// generate has caches go on, each behind its next token, and gives how long that took and
+// how many bytes of memory were read in a second meanwhile: between any two steps that is asked.
+func (b *benching) generate(ctx context.Context, caches []cache, next []int32) (took time.Duration, read float64, err error) {
 	batch := make([]step, len(caches))
 	for i, c := range caches {
 		batch[i] = step{cache: c, want: true}
 	}
 	what := fmt.Sprintf("%d at a time", len(caches))
-	begun := time.Now()
+	waited := 1 / b.memory() // seconds for a byte, added up
 	for range b.o.Generate {
+		begun := time.Now()
 		for i := range batch {
 			batch[i].tokens = next[i : i+1]
 		}
 		if err = b.forward(ctx, batch); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		for i := range batch {
 			next[i] = argmax(batch[i].logits)
 		}
+		took += time.Since(begun)
+		waited += 1 / b.memory()
 		b.work(benchStep)
 		b.tell(what)
 	}
-	return time.Since(begun), nil
-}
-
-// bounded is generate with how many bytes of memory are read in a second, before and after.
-func (b *benching) bounded(ctx context.Context, caches []cache, next []int32) (took time.Duration, read float64, err error) {
-	before := b.reading(b.e.Threads())
-	took, err = b.generate(ctx, caches, next)
-	return took, (before + b.reading(b.e.Threads())) / 2, err
+	return took, float64(b.o.Generate+1) / waited, nil
 }
 
 // sequences measures prefill on the first sequence, and generation on so many
@@ -188,7 +184,7 @@ func (b *benching) sequences(ctx context.Context) error {
 				states = append(states, c.State())
 			}
 		}
-		took, read, err := b.bounded(ctx, caches, slices.Clone(first))
+		took, read, err := b.generate(ctx, caches, slices.Clone(first))
 		if err != nil {
 			return err
 		}
@@ -259,7 +255,7 @@ func (b *benching) behind(ctx context.Context, sequences int) error {
 		if row.Context == 0 {
 			continue
 		}
-		took, read, err := b.bounded(ctx, caches, next)
+		took, read, err := b.generate(ctx, caches, next)
 		if err != nil {
 			return err
 		}

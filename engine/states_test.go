@@ -157,7 +157,7 @@ func TestWhatOfStatesIsForgottenFirst(t *testing.T) {
 func TestBenchOfAModelWithStates(t *testing.T) {
 	e := tiny{scanned: true}.open(t, Options{Sequences: 3, Threads: 2})
 	b := newBenching(e, BenchOptions{Prompt: 70, Generate: 3, Sequences: []int{1, 3}, Contexts: []int{10, 200, 300}, Behind: []int{1, 2}})
-	b.reading = func(int) float64 { return 1e9 }
+	b.memory = func() float64 { return 1e9 }
 	err := e.loop.do(t.Context(), func() {
 		for _, part := range []func(context.Context) error{b.sequences, b.contexts} {
 			if err := part(t.Context()); err != nil {

@@ -2,36 +2,77 @@ package kernel
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
 )
 
-// ReadBandwidth measures how many bytes a second so many threads read from memory:
-// the median of several passes over 512 MiB, more than caches hold, in pages as weights have, each
-// thread in one go and asking for memory ahead of its use. Decoding does not
-// read weights faster, at the time. It takes about half a second.
-func ReadBandwidth(threads int) float64 {
-	const size, part, passes = 512 << 20, 64 << 10, 9
-	b, err := allocate(size) // as weights lie
+// A Bandwidth measures how fast so many threads read memory: more than caches hold, in
+// pages as weights have, each thread in one go and asking for memory ahead of its use. Decoding
+// does not read weights faster, at the time. On a machine that others share that is not the
+// same for long, so it is asked again and again, between the steps of what is compared with it.
+// Not for use by several goroutines.
+type Bandwidth struct {
+	memory []byte
+	pool   *Pool
+	at     int
+	sink   atomic.Uint64
+}
+
+const (
+	bandwidthMemory = 512 << 20
+	bandwidthSample = 128 << 20
+	bandwidthLead   = 8 << 20 // read before a sample, while threads wake up
+)
+
+// NewBandwidth allocates and writes the memory, 512 MiB, which takes some tenths of a second.
+// The caller closes it.
+func NewBandwidth(threads int) (*Bandwidth, error) {
+	memory, err := allocate(bandwidthMemory)
 	if err != nil {
-		return 0
+		return nil, fmt.Errorf("kernel: %d MiB of memory to read: %w", bandwidthMemory>>20, err)
 	}
-	defer release(b)
-	for i := 0; i < size; i += 4096 {
-		b[i] = 1 // pages that were never written are all the same one
+	for i := 0; i < len(memory); i += 4096 {
+		memory[i] = 1 // pages that were never written are all the same one
 	}
-	p := NewPool(threads)
-	defer p.Close()
-	var sink atomic.Uint64
-	took := make([]float64, passes)
-	for k := range took {
-		start := time.Now()
-		p.Run(size/part, func(i int) { sink.Add(read(b[i*part:][:part])) })
-		took[k] = time.Since(start).Seconds()
+	return &Bandwidth{memory: memory, pool: NewPool(threads)}, nil
+}
+
+// Close gives the memory back.
+func (b *Bandwidth) Close() {
+	b.pool.Close()
+	release(b.memory)
+	b.memory = nil
+}
+
+// Sample reads the next 128 MiB and gives the bytes that were read in a second.
+func (b *Bandwidth) Sample() float64 {
+	b.read(bandwidthLead)
+	begun := time.Now()
+	b.read(bandwidthSample)
+	return bandwidthSample / time.Since(begun).Seconds()
+}
+
+func (b *Bandwidth) read(n int) {
+	const part = 64 << 10
+	if b.at+n > len(b.memory) {
+		b.at = 0
 	}
-	slices.Sort(took)
-	return size / took[passes/2]
+	from := b.memory[b.at : b.at+n]
+	b.at += n
+	b.pool.Run(n/part, func(i int) { b.sink.Add(read(from[i*part:][:part])) })
+}
+
+// Typical is the median of several samples in turn.
+func (b *Bandwidth) Typical() float64 {
+	const samples = 33
+	list := make([]float64, samples)
+	for i := range list {
+		list[i] = b.Sample()
+	}
+	slices.Sort(list)
+	return list[samples/2]
 }
 
 func readGo(b []byte) uint64 {

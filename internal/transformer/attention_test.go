@@ -204,7 +204,12 @@ func BenchmarkLongContexts(b *testing.B) {
 			}
 			run("generated", 1, func(b *testing.B, tps float64) {
 				bytes := float64(m.BytesPerToken() + m.KVBytes(context))
-				b.ReportMetric(100*tps*bytes/kernel.ReadBandwidth(threads), "%")
+				memory, err := kernel.NewBandwidth(threads)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(100*tps*bytes/memory.Typical(), "%")
+				memory.Close()
 			})
 			run("prompt", prompt, func(*testing.B, float64) {})
 		}

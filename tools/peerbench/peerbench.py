@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """Parley beside other engines on the same models, in one run, turn by turn; prints a table in Markdown.
 
-usage: peerbench.py PARLEY MODEL.gguf [MODEL.gguf …] [--peer NAME=COMMAND …] [-p 256] [-n 48] [-c 1,4] [-t 2] [-r 3] [--steady]
+usage: peerbench.py PARLEY MODEL.gguf [MODEL.gguf …] [--peer NAME=COMMAND …] [-p 256] [-n 48] [-c 1,4] [-t 2] [-r 3]
 
 PARLEY is our binary. COMMAND is one string that takes MODEL PROMPT GENERATE SEQUENCES THREADS and prints
 "prefill(N) X t/s, decode Y t/s": for instance a script that calls llama.cpp's library directly, or
 "python3 batched.py …/llama-batched-bench" of this folder. All take turns, so that a machine whose speed drifts is unfair
 to none; each figure is the median of the rounds, and so is each ratio, which is taken within a round. The ceilings are
-those that parley bench measures in the same process: what reading the weights once for each step allows, by how fast memory
-was read just before and after, and what the instructions for multiplying bytes allow. What is in brackets is the share of them that was reached. With --steady Parley runs
-again where memory was not read at the same speed, within a tenth, at the beginning and around what was generated.
+those that parley bench measures in the same process: what reading the weights once for each step allows, by how fast
+memory was read between the steps, and what the instructions for multiplying bytes allow. In brackets is the share of
+them that was reached.
 """
 import argparse
 import json
@@ -28,27 +28,19 @@ parser.add_argument("-n", type=int, default=48, help="tokens to generate")
 parser.add_argument("-c", default="1", help="sequences at a time, one number or several")
 parser.add_argument("-t", type=int, default=2, help="threads")
 parser.add_argument("-r", type=int, default=3, help="rounds")
-parser.add_argument("--steady", action="store_true", help="leave out runs during which the speed of memory changed")
 args = parser.parse_args()
 peers = dict(peer.split("=", 1) for peer in args.peer)
 
 
 def ours(model, sequences):
-    while True:
-        mine = measured(model, sequences)
-        first, around = sequences * mine["decode_ceiling_tps"], mine["sequences"][0]["decode_ceiling_tps"]
-        if not args.steady or abs(first / around - 1) < 0.1:
-            mine["decode_ceiling_tps"] = around
-            return mine
-
-
-def measured(model, sequences):
     out = subprocess.run(
         [args.parley, "bench", "--model", model, "--json", "-p", str(args.p), "-n", str(args.n), "-c", str(sequences),
          "--contexts", "0", "--turns", "0", "--threads", str(args.t)],
         check=True, capture_output=True, text=True,
     ).stdout
-    return json.loads(out)
+    mine = json.loads(out)
+    mine["decode_ceiling_tps"] = mine["sequences"][0]["decode_ceiling_tps"]
+    return mine
 
 
 def theirs(command, model, sequences):
