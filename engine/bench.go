@@ -121,7 +121,7 @@ func (e *Engine) Bench(ctx context.Context, o BenchOptions) (BenchResult, error)
 	var failed error
 	err := e.loop.do(ctx, func() {
 		b.tell("ceilings")
-		memory, err := kernel.NewBandwidth(e.Threads())
+		memory, err := e.model.NewBandwidth()
 		if err != nil {
 			failed = err
 			return

@@ -11,7 +11,10 @@ func multiplyAdds(rounds int) (n int64) {
 		return multiplyAddsGo(rounds)
 	}
 	one, each := multiplyAddsAVX2, int64(8*32)
-	if chosen == avx512 {
+	switch chosen {
+	case avxvnni:
+		one, each = multiplyAddsAVXVNNI, 12*32
+	case avx512:
 		one, each = multiplyAddsAVX512, 16*64
 	}
 	for left := rounds; left > 0; left -= mostRounds {

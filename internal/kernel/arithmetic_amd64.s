@@ -90,3 +90,12 @@ round:
 	JNZ  round
 	VZEROUPPER
 	RET
+
+// func encodedEVEX() bool
+TEXT ·encodedEVEX(SB), NOSPLIT, $0-1
+#ifdef EVEX
+	MOVB $1, ret+0(FP)
+#else
+	MOVB $0, ret+0(FP)
+#endif
+	RET

@@ -8,11 +8,11 @@ import (
 	"time"
 )
 
-// A Bandwidth measures how fast so many threads read memory: more than caches hold, in
+// A Bandwidth measures how fast the threads of a pool read memory: more than caches hold, in
 // pages as weights have, each thread in one go and asking for memory ahead of its use. Decoding
 // does not read weights faster, at the time. On a machine that others share that is not the
-// same for long, so it is asked again and again, between the steps of what is compared with it.
-// Not for use by several goroutines.
+// same for long, so it is asked again and again, between the steps of what is compared with it
+// and runs on the same pool, whose threads stay awake. Not for use by several goroutines.
 type Bandwidth struct {
 	memory []byte
 	pool   *Pool
@@ -23,12 +23,11 @@ type Bandwidth struct {
 const (
 	bandwidthMemory = 512 << 20
 	bandwidthSample = 128 << 20
-	bandwidthLead   = 8 << 20 // read before a sample, while threads wake up
 )
 
 // NewBandwidth allocates and writes the memory, 512 MiB, which takes some tenths of a second.
 // The caller closes it.
-func NewBandwidth(threads int) (*Bandwidth, error) {
+func NewBandwidth(p *Pool) (*Bandwidth, error) {
 	memory, err := allocate(bandwidthMemory)
 	if err != nil {
 		return nil, fmt.Errorf("kernel: %d MiB of memory to read: %w", bandwidthMemory>>20, err)
@@ -36,32 +35,26 @@ func NewBandwidth(threads int) (*Bandwidth, error) {
 	for i := 0; i < len(memory); i += 4096 {
 		memory[i] = 1 // pages that were never written are all the same one
 	}
-	return &Bandwidth{memory: memory, pool: NewPool(threads)}, nil
+	return &Bandwidth{memory: memory, pool: p}, nil
 }
 
 // Close gives the memory back.
 func (b *Bandwidth) Close() {
-	b.pool.Close()
 	release(b.memory)
 	b.memory = nil
 }
 
 // Sample reads the next 128 MiB and gives the bytes that were read in a second.
 func (b *Bandwidth) Sample() float64 {
-	b.read(bandwidthLead)
-	begun := time.Now()
-	b.read(bandwidthSample)
-	return bandwidthSample / time.Since(begun).Seconds()
-}
-
-func (b *Bandwidth) read(n int) {
 	const part = 64 << 10
-	if b.at+n > len(b.memory) {
+	if b.at+bandwidthSample > len(b.memory) {
 		b.at = 0
 	}
-	from := b.memory[b.at : b.at+n]
-	b.at += n
-	b.pool.Run(n/part, func(i int) { b.sink.Add(read(from[i*part:][:part])) })
+	from := b.memory[b.at:][:bandwidthSample]
+	b.at += bandwidthSample
+	begun := time.Now()
+	b.pool.Run(bandwidthSample/part, func(i int) { b.sink.Add(read(from[i*part:][:part])) })
+	return bandwidthSample / time.Since(begun).Seconds()
 }
 
 // Typical is the median of several samples in turn.

@@ -11,9 +11,16 @@ import (
 )
 
 const (
-	avx2   implementation = "avx2"
-	avx512 implementation = "avx512" // with VNNI; what is not a dot product stays AVX2
+	avx2    implementation = "avx2"
+	avxvnni implementation = "avxvnni" // AVX-VNNI; what is not a dot product of blocks stays AVX2
+	avx512  implementation = "avx512"  // with VNNI; what is not a dot product stays AVX2
 )
+
+// encodedEVEX reports whether the instructions of AVX-VNNI were assembled as those of AVX-512
+// that do the same, for a processor to test them that has no others.
+//
+//go:noescape
+func encodedEVEX() bool
 
 // available is what this processor can run, the best first.
 func available() []implementation {
@@ -21,7 +28,15 @@ func available() []implementation {
 	x := &cpu.X86
 	if x.HasAVX2 && x.HasF16C && x.HasFMA {
 		list = slices.Insert(list, 0, avx2)
-		if x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI {
+		large := x.HasAVX512F && x.HasAVX512BW && x.HasAVX512DQ && x.HasAVX512VL && x.HasAVX512VNNI
+		vnni := x.HasAVXVNNI
+		if encodedEVEX() {
+			large, vnni = false, large
+		}
+		if vnni {
+			list = slices.Insert(list, 0, avxvnni)
+		}
+		if large {
 			list = slices.Insert(list, 0, avx512)
 		}
 	}
@@ -65,6 +80,21 @@ var (
 		Q6_K:   {1: panelsQ6_Kx1AVX2, 2: panelsQ6_Kx2AVX2, 4: panelsQ6_Kx4AVX2},
 		IQ4_XS: {1: panelsIQ4_XSx1AVX2, 2: panelsIQ4_XSx2AVX2, 4: panelsIQ4_XSx4AVX2},
 	}
+	packedAVXVNNI = [...][maxWidth + 1]packedFunc{
+		Q8_0:   {1: panelsQ8_0x1AVXVNNI, 2: panelsQ8_0x2AVXVNNI, 4: panelsQ8_0x4AVXVNNI, 8: panelsQ8_0x8AVXVNNI},
+		Q4_0:   {1: panelsQ4_0x1AVXVNNI, 2: panelsQ4_0x2AVXVNNI, 4: panelsQ4_0x4AVXVNNI, 8: panelsQ4_0x8AVXVNNI},
+		Q4_1:   {1: panelsQ4_1x1AVXVNNI, 2: panelsQ4_1x2AVXVNNI, 4: panelsQ4_1x4AVXVNNI, 8: panelsQ4_1x8AVXVNNI},
+		Q5_0:   {1: panelsQ5_0x1AVXVNNI, 2: panelsQ5_0x2AVXVNNI, 4: panelsQ5_0x4AVXVNNI, 8: panelsQ5_0x8AVXVNNI},
+		Q5_1:   {1: panelsQ5_1x1AVXVNNI, 2: panelsQ5_1x2AVXVNNI, 4: panelsQ5_1x4AVXVNNI, 8: panelsQ5_1x8AVXVNNI},
+		IQ4_NL: {1: panelsIQ4_NLx1AVXVNNI, 2: panelsIQ4_NLx2AVXVNNI, 4: panelsIQ4_NLx4AVXVNNI, 8: panelsIQ4_NLx8AVXVNNI},
+		MXFP4:  {1: panelsMXFP4x1AVXVNNI, 2: panelsMXFP4x2AVXVNNI, 4: panelsMXFP4x4AVXVNNI, 8: panelsMXFP4x8AVXVNNI},
+		Q2_K:   {1: panelsQ2_Kx1AVXVNNI, 2: panelsQ2_Kx2AVXVNNI, 4: panelsQ2_Kx4AVXVNNI, 6: panelsQ2_Kx6AVXVNNI},
+		Q3_K:   {1: panelsQ3_Kx1AVXVNNI, 2: panelsQ3_Kx2AVXVNNI, 4: panelsQ3_Kx4AVXVNNI, 6: panelsQ3_Kx6AVXVNNI},
+		Q4_K:   {1: panelsQ4_Kx1AVXVNNI, 2: panelsQ4_Kx2AVXVNNI, 4: panelsQ4_Kx4AVXVNNI, 6: panelsQ4_Kx6AVXVNNI},
+		Q5_K:   {1: panelsQ5_Kx1AVXVNNI, 2: panelsQ5_Kx2AVXVNNI, 4: panelsQ5_Kx4AVXVNNI, 6: panelsQ5_Kx6AVXVNNI},
+		Q6_K:   {1: panelsQ6_Kx1AVXVNNI, 2: panelsQ6_Kx2AVXVNNI, 4: panelsQ6_Kx4AVXVNNI, 6: panelsQ6_Kx6AVXVNNI},
+		IQ4_XS: {1: panelsIQ4_XSx1AVXVNNI, 2: panelsIQ4_XSx2AVXVNNI, 4: panelsIQ4_XSx4AVXVNNI, 6: panelsIQ4_XSx6AVXVNNI},
+	}
 	packedAVX512 = [...][maxWidth + 1]packedFunc{
 		Q8_0:   {1: panelsQ8_0x1AVX512, 2: panelsQ8_0x2AVX512, 4: panelsQ8_0x4AVX512, 8: panelsQ8_0x8AVX512, 12: panelsQ8_0x12AVX512},
 		Q4_0:   {1: panelsQ4_0x1AVX512, 2: panelsQ4_0x2AVX512, 4: panelsQ4_0x4AVX512, 8: panelsQ4_0x8AVX512, 12: panelsQ4_0x12AVX512},
@@ -92,7 +122,10 @@ func dotsPacked(ty Type, out []float32, stride int, w []byte, n int, x *tile) {
 	chunks := (x.cols + ty.chunkCols() - 1) / ty.chunkCols()
 	_, _, _ = w[n*chunks*ty.chunkLines()*lineBytes-1], x.q[chunks*ty.chunkCols()*x.width-1], x.meta[chunks*x.width-1]
 	f := packedAVX2[ty][x.width]
-	if chosen == avx512 {
+	switch chosen {
+	case avxvnni:
+		f = packedAVXVNNI[ty][x.width]
+	case avx512:
 		f = packedAVX512[ty][x.width]
 	}
 	f(&out[0], stride, &w[0], n, chunks, &x.q[0], &x.meta[0])
@@ -104,6 +137,10 @@ func tileWidth(a activation, tokens int) int {
 	switch {
 	case chosen == avx512 && a != floats:
 		widths = []int{1, 2, 4, 8, maxWidth}
+	case chosen == avxvnni && a == bytes32:
+		widths = []int{1, 2, 4, 8}
+	case chosen == avxvnni && a == bytes256:
+		widths = []int{1, 2, 4, 6}
 	case chosen == avx512:
 		widths = []int{1, 2, 4, 8}
 	}

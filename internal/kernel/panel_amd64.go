@@ -4,6 +4,11 @@
 
 package kernel
 
+// multiplyAddsAVXVNNI makes twelve times 32 multiply-adds a round, on registers.
+//
+//go:noescape
+func multiplyAddsAVXVNNI(rounds int)
+
 // panelsQ8_0x1AVX2 multiplies panels of Q8_0 with tiles of 1.
 //
 //go:noescape
@@ -18,6 +23,26 @@ func panelsQ8_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //
 //go:noescape
 func panelsQ8_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ8_0x1AVXVNNI multiplies panels of Q8_0 with tiles of 1.
+//
+//go:noescape
+func panelsQ8_0x1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ8_0x2AVXVNNI multiplies panels of Q8_0 with tiles of 2.
+//
+//go:noescape
+func panelsQ8_0x2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ8_0x4AVXVNNI multiplies panels of Q8_0 with tiles of 4.
+//
+//go:noescape
+func panelsQ8_0x4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ8_0x8AVXVNNI multiplies panels of Q8_0 with tiles of 8.
+//
+//go:noescape
+func panelsQ8_0x8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ8_0x1AVX512 multiplies panels of Q8_0 with tiles of 1.
 //
@@ -59,6 +84,26 @@ func panelsQ4_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //go:noescape
 func panelsQ4_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ4_0x1AVXVNNI multiplies panels of Q4_0 with tiles of 1.
+//
+//go:noescape
+func panelsQ4_0x1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_0x2AVXVNNI multiplies panels of Q4_0 with tiles of 2.
+//
+//go:noescape
+func panelsQ4_0x2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_0x4AVXVNNI multiplies panels of Q4_0 with tiles of 4.
+//
+//go:noescape
+func panelsQ4_0x4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_0x8AVXVNNI multiplies panels of Q4_0 with tiles of 8.
+//
+//go:noescape
+func panelsQ4_0x8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ4_0x1AVX512 multiplies panels of Q4_0 with tiles of 1.
 //
 //go:noescape
@@ -98,6 +143,26 @@ func panelsQ4_1x2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //
 //go:noescape
 func panelsQ4_1x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_1x1AVXVNNI multiplies panels of Q4_1 with tiles of 1.
+//
+//go:noescape
+func panelsQ4_1x1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_1x2AVXVNNI multiplies panels of Q4_1 with tiles of 2.
+//
+//go:noescape
+func panelsQ4_1x2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_1x4AVXVNNI multiplies panels of Q4_1 with tiles of 4.
+//
+//go:noescape
+func panelsQ4_1x4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_1x8AVXVNNI multiplies panels of Q4_1 with tiles of 8.
+//
+//go:noescape
+func panelsQ4_1x8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ4_1x1AVX512 multiplies panels of Q4_1 with tiles of 1.
 //
@@ -139,6 +204,26 @@ func panelsQ5_0x2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //go:noescape
 func panelsQ5_0x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ5_0x1AVXVNNI multiplies panels of Q5_0 with tiles of 1.
+//
+//go:noescape
+func panelsQ5_0x1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_0x2AVXVNNI multiplies panels of Q5_0 with tiles of 2.
+//
+//go:noescape
+func panelsQ5_0x2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_0x4AVXVNNI multiplies panels of Q5_0 with tiles of 4.
+//
+//go:noescape
+func panelsQ5_0x4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_0x8AVXVNNI multiplies panels of Q5_0 with tiles of 8.
+//
+//go:noescape
+func panelsQ5_0x8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ5_0x1AVX512 multiplies panels of Q5_0 with tiles of 1.
 //
 //go:noescape
@@ -178,6 +263,26 @@ func panelsQ5_1x2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //
 //go:noescape
 func panelsQ5_1x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_1x1AVXVNNI multiplies panels of Q5_1 with tiles of 1.
+//
+//go:noescape
+func panelsQ5_1x1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_1x2AVXVNNI multiplies panels of Q5_1 with tiles of 2.
+//
+//go:noescape
+func panelsQ5_1x2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_1x4AVXVNNI multiplies panels of Q5_1 with tiles of 4.
+//
+//go:noescape
+func panelsQ5_1x4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_1x8AVXVNNI multiplies panels of Q5_1 with tiles of 8.
+//
+//go:noescape
+func panelsQ5_1x8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ5_1x1AVX512 multiplies panels of Q5_1 with tiles of 1.
 //
@@ -219,6 +324,26 @@ func panelsIQ4_NLx2AVX2(out *float32, stride int, w *byte, panels int, chunks in
 //go:noescape
 func panelsIQ4_NLx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsIQ4_NLx1AVXVNNI multiplies panels of IQ4_NL with tiles of 1.
+//
+//go:noescape
+func panelsIQ4_NLx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_NLx2AVXVNNI multiplies panels of IQ4_NL with tiles of 2.
+//
+//go:noescape
+func panelsIQ4_NLx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_NLx4AVXVNNI multiplies panels of IQ4_NL with tiles of 4.
+//
+//go:noescape
+func panelsIQ4_NLx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_NLx8AVXVNNI multiplies panels of IQ4_NL with tiles of 8.
+//
+//go:noescape
+func panelsIQ4_NLx8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsIQ4_NLx1AVX512 multiplies panels of IQ4_NL with tiles of 1.
 //
 //go:noescape
@@ -258,6 +383,26 @@ func panelsMXFP4x2AVX2(out *float32, stride int, w *byte, panels int, chunks int
 //
 //go:noescape
 func panelsMXFP4x4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsMXFP4x1AVXVNNI multiplies panels of MXFP4 with tiles of 1.
+//
+//go:noescape
+func panelsMXFP4x1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsMXFP4x2AVXVNNI multiplies panels of MXFP4 with tiles of 2.
+//
+//go:noescape
+func panelsMXFP4x2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsMXFP4x4AVXVNNI multiplies panels of MXFP4 with tiles of 4.
+//
+//go:noescape
+func panelsMXFP4x4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsMXFP4x8AVXVNNI multiplies panels of MXFP4 with tiles of 8.
+//
+//go:noescape
+func panelsMXFP4x8AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsMXFP4x1AVX512 multiplies panels of MXFP4 with tiles of 1.
 //
@@ -299,6 +444,26 @@ func panelsQ4_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //go:noescape
 func panelsQ4_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ4_Kx1AVXVNNI multiplies panels of Q4_K with tiles of 1.
+//
+//go:noescape
+func panelsQ4_Kx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_Kx2AVXVNNI multiplies panels of Q4_K with tiles of 2.
+//
+//go:noescape
+func panelsQ4_Kx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_Kx4AVXVNNI multiplies panels of Q4_K with tiles of 4.
+//
+//go:noescape
+func panelsQ4_Kx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ4_Kx6AVXVNNI multiplies panels of Q4_K with tiles of 6.
+//
+//go:noescape
+func panelsQ4_Kx6AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ4_Kx1AVX512 multiplies panels of Q4_K with tiles of 1.
 //
 //go:noescape
@@ -338,6 +503,26 @@ func panelsQ5_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //
 //go:noescape
 func panelsQ5_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_Kx1AVXVNNI multiplies panels of Q5_K with tiles of 1.
+//
+//go:noescape
+func panelsQ5_Kx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_Kx2AVXVNNI multiplies panels of Q5_K with tiles of 2.
+//
+//go:noescape
+func panelsQ5_Kx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_Kx4AVXVNNI multiplies panels of Q5_K with tiles of 4.
+//
+//go:noescape
+func panelsQ5_Kx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ5_Kx6AVXVNNI multiplies panels of Q5_K with tiles of 6.
+//
+//go:noescape
+func panelsQ5_Kx6AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ5_Kx1AVX512 multiplies panels of Q5_K with tiles of 1.
 //
@@ -379,6 +564,26 @@ func panelsQ6_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //go:noescape
 func panelsQ6_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ6_Kx1AVXVNNI multiplies panels of Q6_K with tiles of 1.
+//
+//go:noescape
+func panelsQ6_Kx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ6_Kx2AVXVNNI multiplies panels of Q6_K with tiles of 2.
+//
+//go:noescape
+func panelsQ6_Kx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ6_Kx4AVXVNNI multiplies panels of Q6_K with tiles of 4.
+//
+//go:noescape
+func panelsQ6_Kx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ6_Kx6AVXVNNI multiplies panels of Q6_K with tiles of 6.
+//
+//go:noescape
+func panelsQ6_Kx6AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ6_Kx1AVX512 multiplies panels of Q6_K with tiles of 1.
 //
 //go:noescape
@@ -418,6 +623,26 @@ func panelsQ3_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //
 //go:noescape
 func panelsQ3_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ3_Kx1AVXVNNI multiplies panels of Q3_K with tiles of 1.
+//
+//go:noescape
+func panelsQ3_Kx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ3_Kx2AVXVNNI multiplies panels of Q3_K with tiles of 2.
+//
+//go:noescape
+func panelsQ3_Kx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ3_Kx4AVXVNNI multiplies panels of Q3_K with tiles of 4.
+//
+//go:noescape
+func panelsQ3_Kx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ3_Kx6AVXVNNI multiplies panels of Q3_K with tiles of 6.
+//
+//go:noescape
+func panelsQ3_Kx6AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsQ3_Kx1AVX512 multiplies panels of Q3_K with tiles of 1.
 //
@@ -459,6 +684,26 @@ func panelsQ2_Kx2AVX2(out *float32, stride int, w *byte, panels int, chunks int,
 //go:noescape
 func panelsQ2_Kx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
+// panelsQ2_Kx1AVXVNNI multiplies panels of Q2_K with tiles of 1.
+//
+//go:noescape
+func panelsQ2_Kx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ2_Kx2AVXVNNI multiplies panels of Q2_K with tiles of 2.
+//
+//go:noescape
+func panelsQ2_Kx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ2_Kx4AVXVNNI multiplies panels of Q2_K with tiles of 4.
+//
+//go:noescape
+func panelsQ2_Kx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsQ2_Kx6AVXVNNI multiplies panels of Q2_K with tiles of 6.
+//
+//go:noescape
+func panelsQ2_Kx6AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
 // panelsQ2_Kx1AVX512 multiplies panels of Q2_K with tiles of 1.
 //
 //go:noescape
@@ -498,6 +743,26 @@ func panelsIQ4_XSx2AVX2(out *float32, stride int, w *byte, panels int, chunks in
 //
 //go:noescape
 func panelsIQ4_XSx4AVX2(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx1AVXVNNI multiplies panels of IQ4_XS with tiles of 1.
+//
+//go:noescape
+func panelsIQ4_XSx1AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx2AVXVNNI multiplies panels of IQ4_XS with tiles of 2.
+//
+//go:noescape
+func panelsIQ4_XSx2AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx4AVXVNNI multiplies panels of IQ4_XS with tiles of 4.
+//
+//go:noescape
+func panelsIQ4_XSx4AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
+
+// panelsIQ4_XSx6AVXVNNI multiplies panels of IQ4_XS with tiles of 6.
+//
+//go:noescape
+func panelsIQ4_XSx6AVXVNNI(out *float32, stride int, w *byte, panels int, chunks int, x *int8, meta *uint32)
 
 // panelsIQ4_XSx1AVX512 multiplies panels of IQ4_XS with tiles of 1.
 //

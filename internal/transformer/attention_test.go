@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"parley/internal/gguf"
-	"parley/internal/kernel"
 )
 
 // longRecipes cover what attention does in its own way: one head for all, a head for
@@ -204,7 +203,7 @@ func BenchmarkLongContexts(b *testing.B) {
 			}
 			run("generated", 1, func(b *testing.B, tps float64) {
 				bytes := float64(m.BytesPerToken() + m.KVBytes(context))
-				memory, err := kernel.NewBandwidth(threads)
+				memory, err := m.NewBandwidth()
 				if err != nil {
 					b.Fatal(err)
 				}

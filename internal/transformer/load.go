@@ -175,6 +175,9 @@ func (m *Model) Config() Config { return m.config }
 // Threads is the number of threads that compute.
 func (m *Model) Threads() int { return m.pool.Threads() }
 
+// NewBandwidth measures how fast the model's threads read memory, between its steps.
+func (m *Model) NewBandwidth() (*kernel.Bandwidth, error) { return kernel.NewBandwidth(m.pool) }
+
 // BytesPerToken is how much of the weights is read to compute one token alone;
 // keys and values come on top.
 func (m *Model) BytesPerToken() int64 {

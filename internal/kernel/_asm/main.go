@@ -8,6 +8,7 @@ package main
 
 import (
 	"flag"
+	"log"
 
 	. "github.com/mmcloughlin/avo/build"
 )
@@ -19,6 +20,9 @@ func main() {
 	if *part == "panels" {
 		panels()
 		Generate()
+		if err := encode(flag.Lookup("out").Value.String()); err != nil {
+			log.Fatal(err)
+		}
 		return
 	}
 	for _, width := range []int{1, 2, 4} {

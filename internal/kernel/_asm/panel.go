@@ -59,7 +59,7 @@ func panelOf(name string, width int, set string, b panelBody) {
 	Doc(fmt.Sprintf("%s multiplies panels of %s with tiles of %d.", f, name, width))
 	p := &panelFunc{width: width, body: b, w: GP64(), x: GP64(), m: GP64(), asked: map[int]bool{}}
 	out, panels, chunks := GP64(), GP64(), GP64()
-	if set == "AVX2" {
+	if set != "AVX512" {
 		p.back, p.sums = GP64(), GP64()
 	}
 	Load(Param("w"), p.w)

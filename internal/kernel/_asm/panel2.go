@@ -237,19 +237,6 @@ func (b *blocks32x2) chunk(p *panelFunc) {
 			sum.add(k.quad(o, line, quad), func(t int) Mem { return p.four(64, t, 8*block+quad) })
 		}
 		sum.flush()
-		var scale, minimum VecVirtual
-		halves := Mem{Base: p.w, Index: p.back, Scale: 1, Disp: 32 * block}
-		switch k.scale {
-		case scaleF16:
-			scale = YMM()
-			VCVTPH2PS(halves, scale)
-		case scaleBF16:
-			scale = YMM()
-			VPMOVZXWD(halves, scale)
-			VPSLLD(U8(16), scale, scale)
-		default:
-			scale, minimum = o.floatsOf(line(0), false), o.floatsOf(line(0), true)
-		}
 		for t, v := range total {
 			if k.bias == 8 || k.bias == 16 {
 				start := YMM()
@@ -259,10 +246,31 @@ func (b *blocks32x2) chunk(p *panelFunc) {
 				}
 				VPADDD(start, v, v)
 			}
-			b.add(t, b.scaled(v, scale, p.word(words32*block+scaleOf32, t)))
-			if minimum != nil {
-				b.add(t, b.times(minimum, p.word(words32*block+sum32, t)))
-			}
+		}
+		b.finish(p, block, total)
+	}
+}
+
+// finish adds a block's whole numbers, scaled, to the sums.
+func (b *blocks32x2) finish(p *panelFunc, block int, total []VecVirtual) {
+	o, line := ops2{}, p.line(b.kind.line(block, 0))
+	var scale, minimum VecVirtual
+	halves := Mem{Base: p.w, Index: p.back, Scale: 1, Disp: 32 * block}
+	switch b.kind.scale {
+	case scaleF16:
+		scale = YMM()
+		VCVTPH2PS(halves, scale)
+	case scaleBF16:
+		scale = YMM()
+		VPMOVZXWD(halves, scale)
+		VPSLLD(U8(16), scale, scale)
+	default:
+		scale, minimum = o.floatsOf(line, false), o.floatsOf(line, true)
+	}
+	for t, v := range total {
+		b.add(t, b.scaled(v, scale, p.word(words32*block+scaleOf32, t)))
+		if minimum != nil {
+			b.add(t, b.times(minimum, p.word(words32*block+sum32, t)))
 		}
 	}
 }
@@ -299,6 +307,13 @@ func (b *blocks256x2) chunk(p *panelFunc) {
 		}
 		sum.flush()
 	}
+	b.finish(p, total)
+}
+
+// finish adds a block's whole numbers, scaled, to the sums, and takes the minima away.
+func (b *blocks256x2) finish(p *panelFunc, total []VecVirtual) {
+	k, o := b.kind, ops2{}
+	line, groups := k.at(p.line), 256/k.group
 	var d VecVirtual
 	if k.pair >= 0 {
 		d = o.floatsOf(line(k.pair), false)
