@@ -19,6 +19,7 @@ type layerSpec struct {
 	latent           latentSpec // how keys and values are compressed, if they are
 	taps             int        // of a short convolution in place of attention, or 0
 	mamba            mambaSpec  // in place of attention, or of no heads
+	delta            deltaSpec  // likewise
 	ffn              int        // inner width of the feed-forward part, or of each expert
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
@@ -48,6 +49,7 @@ type traits struct {
 	parallel    parallelism
 	activation  activation
 	sinks       bool   // each head may see what is no token
+	gated       bool   // what it sees is taken as far as gates say, which are made with its query
 	denseToo    bool   // where there are experts, a feed-forward part beside them, each with norms of its own
 	fusedGate   bool   // gate and up lie in one tensor, ffn_up
 	attnNorm    string // the name of the norm before attention, if not attn_norm
@@ -111,6 +113,8 @@ type architecture struct {
 	convolved   bool    // layers without key and value heads have a short convolution in place of attention
 	scanned     bool    // layers without key and value heads have Mamba-2 in place of attention
 	layersScan  bool    // all layers do, and have no feed-forward part
+	delta       bool    // most layers have Gated DeltaNet in place of attention
+	deltaNext   bool    // and heads of values that follow each other share one of keys
 	growing     bool    // queries grow with their position where the metadata says so
 	clamped     bool    // queries, keys and values are cut where the metadata says so
 	yarnLogMul  float64 // what rope.scaling.yarn_log_multiplier is multiplied by; 0: it is not read
@@ -149,6 +153,11 @@ var architectures = map[string]architecture{
 	"granitemoe":    {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
 	"granitehybrid": {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true, scanned: true},
 	"mamba2":        {scanned: true, layersScan: true},
+	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
+		experts: true, expertsSum1: true},
+	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true},
+	"qwen35moe": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true,
+		experts: true, expertsSum1: true},
 	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
 	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},

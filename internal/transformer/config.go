@@ -3,6 +3,7 @@ package transformer
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"parley/internal/gguf"
 	"parley/internal/limits"
@@ -106,7 +107,7 @@ func (c *Config) readLayers(r *reader) error {
 	if !arch.layersScan {
 		heads = r.perLayer("attention.head_count", c.blocks, nil)
 		kvHeads = r.readKVHeads(arch, c.blocks, heads)
-		ffn = r.perLayer("feed_forward_length", c.blocks, nil)
+		ffn = r.readFFN(arch, c.blocks)
 	}
 	window, local := 0, make([]bool, c.blocks)
 	if arch.global > 0 && (arch.windowed == 0 || arch.windowed == c.Layers) {
@@ -131,6 +132,16 @@ func (c *Config) readLayers(r *reader) error {
 	if arch.scanned {
 		scanned = r.readMamba()
 	}
+	var net deltaSpec
+	if arch.delta {
+		net = r.readDelta(arch.deltaNext)
+		kvHeads = slices.Clone(kvHeads)
+		for i, is := range r.recurrent(c.blocks) {
+			if is && i < len(kvHeads) {
+				kvHeads[i] = 0
+			}
+		}
+	}
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
@@ -144,7 +155,7 @@ func (c *Config) readLayers(r *reader) error {
 			}
 		}
 		if s.kvHeads == 0 {
-			s.taps, s.mamba, s.heads = taps, scanned, 0
+			s.taps, s.mamba, s.delta, s.heads = taps, scanned, net, 0
 		} else {
 			if s.heads%s.kvHeads != 0 {
 				r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
@@ -177,6 +188,16 @@ func (c *Config) readLayers(r *reader) error {
 		c.turns[0].base *= math.Pow(alpha, n/max(1, n-2))
 	}
 	return r.err
+}
+
+// readFFN reads how wide the feed-forward part of each layer is: 0 where there are only experts,
+// and files need not say it.
+func (r *reader) readFFN(arch architecture, layers int) []int {
+	const key = "feed_forward_length"
+	if arch.delta && arch.experts && r.optional(key, 0) == 0 {
+		return make([]int, layers)
+	}
+	return r.perLayer(key, layers, nil)
 }
 
 // setRotated makes the frequencies of a layer as many as its heads want: all layers that
@@ -269,6 +290,9 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	}
 	if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 		r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)
+	}
+	if s.gated && s.keyDim != s.valueDim {
+		r.fail("attention.value_length", "is %d, but has to be that of keys, %d", s.valueDim, s.keyDim)
 	}
 	if arch.unscaled {
 		s.scale = 1

@@ -387,9 +387,61 @@ func moreFamilies() []tiny {
 	}
 	mamba2.layout += "attn_norm.weight d\n"
 	mamba2.meta = append(slices.Clone(hybrid.meta), count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0))
+	// Gated DeltaNet in the first two layers: four heads of 32, of which two share keys.
+	deltaNet := func(name, architecture, in, feedForward string, meta ...gguf.KV) tiny {
+		r := of(name, architecture, ends+`
+			attn_norm.weight d
+			post_attention_norm.weight d
+			third:attn_q.weight d q+q
+			third:attn_k.weight d k
+			third:attn_v.weight d k
+			third:attn_output.weight q d
+			third:attn_q_norm.weight h
+			third:attn_k_norm.weight h
+			delta:ssm_conv1d.weight l 128+128
+			delta:ssm_dt.bias 4
+			delta:ssm_a 4
+			delta:ssm_norm.weight 32
+			delta:ssm_out.weight 128 d
+		`+in+feedForward, append(meta, count("ssm.conv_kernel", 4), count("ssm.inner_size", 128), count("ssm.state_size", 32), count("ssm.time_step_rank", 4),
+			count("ssm.group_count", 2), count("full_attention_interval", 3), count("attention.key_length", 48), count("attention.value_length", 48), count("rope.dimension_count", 32))...)
+		r.headDim, r.sizes = 48, map[string]int{"l": 4}
+		r.types = map[string]gguf.Type{"ssm_conv1d.weight": gguf.F32, "ssm_a": gguf.F32, "ssm_dt.bias": gguf.F32}
+		return r
+	}
+	const (
+		deltaIn = `
+			delta:attn_qkv.weight d 128+128
+			delta:attn_gate.weight d 128
+			delta:ssm_beta.weight d 4
+			delta:ssm_alpha.weight d 4
+		`
+		deltaNextIn = `
+			delta:attn_qkv.weight d 128+128
+			delta:attn_gate.weight d 128
+			delta:ssm_ba.weight d 8
+		`
+		deltaFirstIn = `
+			delta:ssm_in.weight d 128+128+128
+			delta:ssm_ba.weight d 8
+		`
+		sharedGated = sharedPart + "ffn_gate_inp_shexp.weight d\n"
+	)
 	sections := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{4, 6, 6, 0})}
+	sections35 := gguf.KV{Key: "llama.rope.dimension_sections", Value: gguf.ArrayOf([]int32{6, 5, 5, 0})}
+
+	qwen35 := deltaNet("qwen35", "qwen35", deltaIn, gatedPart[strings.Index(gatedPart, "\n\t\tffn_gate"):], sections35)
+	qwen35Q := qwen35
+	qwen35Q.name, qwen35Q.matrices = "qwen35-q8_0", gguf.Q8_0
+	deltaExperts := func(name, architecture, in string, meta ...gguf.KV) tiny {
+		r := with(deltaNet(name, architecture, in, expertsPart+sharedGated, meta...), 6, 96, used, inner, count("expert_shared_feed_forward_length", 160))
+		r.sizes["l"], r.sizes["s"] = 4, 160
+		return r
+	}
+	qwen35moe := deltaExperts("qwen35moe", "qwen35moe", deltaIn, sections35, text("feed_forward_length", ""))
 
 	return []tiny{
+		qwen35, qwen35Q, qwen35moe, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,

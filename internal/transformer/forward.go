@@ -50,7 +50,7 @@ type buffers struct {
 	x, xn, y      []float32 // (dim)
 	q, k, v, seen []float32 // (heads·keyDim), (kvHeads·keyDim), (kvHeads·valueDim), (heads·valueDim)
 	gate, up      []float32 // (ffn)
-	full          []float32 // (heads·(plain+rotated)) or (heads·value), where keys and values are compressed
+	full          []float32 // (heads·(plain+rotated)) or (heads·value), where keys and values are compressed; (2·heads·keyDim) with gates
 	heads         []headWork
 	each          []float32 // (layers·size), embeddings of the layers
 	angles        []float32 // (turns, rotated)
@@ -67,8 +67,9 @@ type buffers struct {
 	in            kernel.Input
 	pieces        []int     // where rows begin that one thread stores, and the end
 	sequences     []int     // where rows begin of another sequence, and the end
-	gates         []float32 // (3·dim), what a short convolution reads; or all that Mamba-2 makes of a token
+	gates         []float32 // (3·dim), what a short convolution reads; or all that Mamba-2 makes of a token; or (heads·keyDim), of attention
 	columns       []float32 // (dim), what it adds up, of the rows and of those before them; or (channels), what it gives
+	delta         deltaWork
 	tiles         []tile
 	portions      []portion
 	views         []float32 // of spans of tiles
@@ -200,6 +201,8 @@ func (m *Model) batch() bool {
 			m.convolve(i, n)
 		} else if l.mamba != nil {
 			m.scan(i, n)
+		} else if l.delta != nil {
+			m.delta(i, n)
 		} else {
 			m.attention(i, n)
 		}
@@ -269,6 +272,9 @@ func (m *Model) attention(index, n int) {
 		m.project(index, n)
 	}
 	m.attend(index)
+	if s.gated {
+		m.pool.Run(n, func(i int) { w.applyGates(s, i) })
+	}
 	if l.latent != nil {
 		m.latentValues(l, n)
 		w.in.Set(w.full, n, s.heads*s.headOut())
@@ -285,7 +291,12 @@ func (m *Model) project(index, n int) {
 	s := &l.spec
 	qn, kn, vn := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
 	w.k, w.v = grown(w.k, n*kn), grown(w.v, n*vn)
-	products := [3]kernel.Product{{W: &l.q, Out: w.q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
+	q := w.q
+	if s.gated {
+		w.full, w.gates = grown(w.full, 2*n*qn), grown(w.gates, n*qn)
+		q = w.full
+	}
+	products := [3]kernel.Product{{W: &l.q, Out: q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
 	own := s.source == index
 	switch {
 	case !own:
@@ -297,6 +308,9 @@ func (m *Model) project(index, n int) {
 		kernel.Multiply(m.pool, &w.in, products[:]...)
 	}
 	m.eachRow(func(i int) {
+		if s.gated {
+			w.splitGates(s, i)
+		}
 		q, k, v, r := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn], &w.rows[i]
 		m.prepare(q, l.qb, l.qNorm, s, i, n)
 		kernel.Scale(q, s.growth.at(r.position))

@@ -247,6 +247,21 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("granitehybrid", reshaped("blk.0.ssm_norm.weight", 256, 2)), "blk.0.ssm_norm.weight has shape [256 2]"},
 		{of4("mamba2", nil, count("ssm.group_count", 1<<20)), "mamba2.ssm.group_count is 1048576"},
 		{of4("mamba2", without("blk.1.ssm_out.weight")), "blk.1.ssm_out.weight is missing"},
+		{of4("qwen35", nil, count("ssm.conv_kernel", 17)), "qwen35.ssm.conv_kernel is 17: from 2 to 16"},
+		{of4("qwen35", nil, count("ssm.state_size", 1025)), "qwen35.ssm.state_size is 1025: up to 1024"},
+		{of4("qwen35", nil, count("ssm.inner_size", 127)), "qwen35.ssm.inner_size is 127, but there are 4 heads of 32"},
+		{of4("qwen35", nil, count("ssm.group_count", 3)), "qwen35.ssm.group_count is 3, which does not divide the 4 heads"},
+		{of4("qwen35", nil, count("ssm.group_count", 0)), "qwen35.ssm.group_count is 0"},
+		{of4("qwen35", nil, count("ssm.group_count", 1)), "blk.0.attn_qkv.weight has shape [128 256]"},
+		{of4("qwen35", nil, count("ssm.state_size", 1024), count("ssm.time_step_rank", 1<<23), count("ssm.inner_size", 1<<24)), "qwen35.ssm.inner_size is 16777216, but there are"},
+		{of4("qwen35", nil, count("full_attention_interval", 2)), "blk.1.attn_q"},
+		{of4("qwen35", nil, count("attention.value_length", 32)), "qwen35.attention.value_length is 32, but has to be that of keys, 48"},
+		{of4("qwen35", nil, gguf.KV{Key: "llama.attention.recurrent_layers", Value: gguf.ArrayOf([]bool{true})}), "qwen35.attention.recurrent_layers has 1 elements"},
+		{of4("qwen35", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ValueOf(absent)}), "qwen35.feed_forward_length is missing"},
+		{of4("qwen35", without("blk.0.ssm_beta.weight")), "blk.0.ssm_beta.weight is missing"},
+		{of4("qwen35", reshaped("blk.1.ssm_a", 8)), "blk.1.ssm_a has shape [8]"},
+		{of4("qwen3next-first", reshaped("blk.0.ssm_in.weight", 128, 383)), "blk.0.ssm_in.weight has shape [128 383]"},
+		{of4("qwen35moe", nil, gguf.KV{Key: "llama.expert_feed_forward_length", Value: gguf.ValueOf(absent)}), "qwen35moe.expert_feed_forward_length is 0"},
 		{of4("gemma4", nil, count("attention.shared_kv_layers", 4)), "gemma4.attention.shared_kv_layers is 4 of 4 layers"},
 		{of4("gemma4", nil, count("attention.shared_kv_layers", 1)), "gemma4.attention.shared_kv_layers is 1: layer 2 has"},
 		{of4("gemma4", nil, count("attention.key_length_swa", 0)), "gemma4.attention.key_length_swa is 0"},
@@ -282,9 +297,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -81,7 +81,7 @@ func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
 	l.sizes[carried], l.sizes[recent] = l.carried.sizes()
 	for i, s := range specs {
 		l.states = append(l.states, l.sizes[whole]/4)
-		l.sizes[whole] += s.mamba.floats() * 4
+		l.sizes[whole] += s.stateFloats() * 4
 		group := seesAll
 		if s.window > 0 {
 			group = windowed

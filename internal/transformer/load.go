@@ -60,6 +60,7 @@ type layer struct {
 	latent         *latent      // in place of q, k and v
 	convolution    *convolution // in place of attention
 	mamba          *mamba       // likewise
+	delta          *delta       // likewise
 	sinks          []float32    // (heads), what each head may see that is no token
 	attnPost       *norm
 
@@ -209,6 +210,11 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 		if l.mamba != nil {
 			n += int64(of(&l.mamba.in) + of(&l.mamba.out))
 		}
+		if l.delta != nil {
+			for _, w := range l.delta.matrices() {
+				n += int64(of(w))
+			}
+		}
 		if l.shared != nil {
 			n += int64(of(&l.shared.gate) + of(&l.shared.up) + of(&l.shared.down))
 		}
@@ -275,6 +281,8 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		w.convolution = l.convolution(p, dim, s.taps)
 	case s.mamba.heads > 0:
 		w.mamba = l.mamba(p, dim, &s.mamba)
+	case s.delta.heads > 0:
+		w.delta = l.delta(p, dim, &s.delta)
 	default:
 		l.attention(&w, p, dim)
 	}
@@ -434,6 +442,9 @@ func (l *loader) expert(p, suffix string, ffn, dim int, s *layerSpec) (e expert)
 func (l *loader) projections(w *layer, p string, dim int) {
 	s := &w.spec
 	q, k, v := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
+	if s.gated {
+		q *= 2
+	}
 	if !l.has(p + "attn_qkv.weight") {
 		w.q, w.qb = l.linear(p+"attn_q", q, dim)
 		if !l.ownKV(p, s) {

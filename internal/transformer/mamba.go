@@ -9,7 +9,7 @@ import (
 
 // Mamba-2 (Dao and Gu 2024), in place of attention. Of each token a layer makes a gate z,
 // the rows x, b and c, and a step d for each head. A short convolution runs over x, b and c.
-// Then each head has a state, of a row of so many elements for each element of its x:
+// Then each head has a state, of as many elements for each element of its x:
 //
 //	state ← exp(d·a)·state + d·x·b      y = state·c + D·x
 //
@@ -126,14 +126,13 @@ func (m *Model) scan(index, n int) {
 	x, s := l.mamba, &l.spec.mamba
 	w.gates, w.columns, w.seen = grown(w.gates, n*s.projected()), grown(w.columns, n*s.channels()), grown(w.seen, n*s.inner)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.in, Out: w.gates})
-	sequences := len(w.sequences) - 1
-	const part = 256
-	parts := (s.channels() + part - 1) / part
-	m.pool.Run(sequences*parts, func(i int) {
-		from := i % parts * part
-		m.convolveChannels(index, i/parts, from, min(from+part, s.channels()))
+	m.convolveChannels(s.channels(), func(first, n int) convolving {
+		return convolving{
+			in: w.gates[first*s.projected()+s.inner:], stride: s.projected(), rows: n, out: w.columns[first*s.channels():], channels: s.channels(),
+			taps: x.taps, bias: x.tapsBias, kept: w.rows[first].kv.stateOf(index)[s.inner*s.state:],
+		}
 	})
-	m.pool.Run(sequences*s.heads, func(i int) { m.scanHead(index, i/s.heads, i%s.heads) })
+	m.pool.Run((len(w.sequences)-1)*s.heads, func(i int) { m.scanHead(index, i/s.heads, i%s.heads) })
 	m.pool.Run(n, func(i int) {
 		y, z := w.seen[i*s.inner:][:s.inner], w.gates[i*s.projected():][:s.inner]
 		kernel.SwiGLU(z, y)
@@ -143,81 +142,98 @@ func (m *Model) scan(index, n int) {
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.out, Out: w.y})
 }
 
-// convolveChannels makes the columns, bent, of some channels of a sequence.
-func (m *Model) convolveChannels(index, sequence, from, to int) {
-	w, x, s := &m.work, m.layers[index].mamba, &m.layers[index].spec.mamba
-	first, n, before := w.sequences[sequence], w.sequences[sequence+1]-w.sequences[sequence], s.taps-1
-	memory := w.rows[first].kv.stateOf(index)[s.inner*s.state:]
-	kept := func(i int) []float32 { return memory[i*s.channels():][from:to] }
+// A convolving is a short convolution over the channels of a sequence's rows, bent by SiLU.
+type convolving struct {
+	in     []float32 // of the first row; the next one's are stride further on
+	stride int
+	rows   int
+
+	out      []float32 // (rows, channels)
+	channels int
+	taps     [][]float32 // (channels) each, of the farthest token first
+	bias     []float32   // (channels), or nil
+	kept     []float32   // (taps−1, channels), those of the rows before, and then of the last ones
+}
+
+// convolveChannels does that with every sequence of the batch, of which the rows from first on are n.
+func (m *Model) convolveChannels(channels int, of func(first, n int) convolving) {
+	w, parts := &m.work, (channels+convolvePart-1)/convolvePart
+	m.pool.Run((len(w.sequences)-1)*parts, func(i int) {
+		sequence, from := i/parts, i%parts*convolvePart
+		first := w.sequences[sequence]
+		c := of(first, w.sequences[sequence+1]-first)
+		c.do(from, min(from+convolvePart, channels))
+	})
+}
+
+const convolvePart = 256
+
+// ones are what SwiGLU is no more than SiLU with.
+var ones = func() (x [convolvePart]float32) {
+	for i := range x {
+		x[i] = 1
+	}
+	return x
+}()
+
+// do is for some channels.
+func (c *convolving) do(from, to int) {
+	before := len(c.taps) - 1
+	kept := func(i int) []float32 { return c.kept[i*c.channels:][from:to] }
 	column := func(i int) []float32 { // of those kept, and then of the rows
 		if i < before {
 			return kept(i)
 		}
-		return w.gates[(first+i-before)*s.projected()+s.inner:][from:to]
+		return c.in[(i-before)*c.stride:][from:to]
 	}
-	for i := range n {
-		out := w.columns[(first+i)*s.channels():][from:to]
+	for i := range c.rows {
+		out, tap := c.out[i*c.channels:][from:to], c.taps[0][from:to]
 		for d, v := range column(i) {
-			out[d] = x.taps[0][from+d] * v
+			out[d] = tap[d] * v
 		}
-		for t, tap := range x.taps[1:] {
+		for t, tap := range c.taps[1:] {
 			tap := tap[from:to]
 			for d, v := range column(i + 1 + t) {
 				out[d] += float32(tap[d] * v)
 			}
 		}
-		for d, b := range x.tapsBias[from:to] {
-			v := out[d] + b
-			out[d] = v / (1 + float32(math.Exp(-float64(v))))
+		if c.bias != nil {
+			kernel.Add(out, c.bias[from:to])
 		}
+		kernel.SwiGLU(out, ones[:len(out)])
 	}
 	for i := range before {
-		copy(kept(i), column(i+n))
+		copy(kept(i), column(i+c.rows))
 	}
 }
 
-// scanHead makes what a head gives for the rows of a sequence.
+// scanHead makes what a head gives for the rows of a sequence. Its state has a row of the
+// head's width for each element of b and c.
 func (m *Model) scanHead(index, sequence, head int) {
 	w, x, s := &m.work, m.layers[index].mamba, &m.layers[index].spec.mamba
 	width := s.inner / s.heads
 	group := head / (s.heads / s.groups)
 	state := w.rows[w.sequences[sequence]].kv.stateOf(index)[head*width*s.state:][:width*s.state]
+	desk := m.desk(width)
+	defer m.desks.Put(desk)
+	in := desk.room
 	for i := w.sequences[sequence]; i < w.sequences[sequence+1]; i++ {
 		columns := w.columns[i*s.channels():][:s.channels()]
 		b := columns[s.inner+group*s.state:][:s.state]
 		c := columns[s.inner+(s.groups+group)*s.state:][:s.state]
 		step := softplus(w.gates[i*s.projected()+s.inner+s.channels()+head] + x.stepBias[head])
 		keep := float32(math.Exp(float64(step * x.a[head])))
-		in, out := columns[head*width:][:width], w.seen[i*s.inner+head*width:][:width]
-		for e, v := range in {
-			out[e] = scanRow(state[e*s.state:][:s.state], b, c, keep, v*step) + float32(x.d[head]*v)
+		out := w.seen[i*s.inner+head*width:][:width]
+		copy(out, columns[head*width:])
+		copy(in, out)
+		kernel.Scale(in, step)
+		kernel.Scale(out, x.d[head])
+		for e, b := range b {
+			row := state[e*width:][:width]
+			kernel.Mix(row, keep, in, b)
+			kernel.Mix(out, 1, row, c[e])
 		}
 	}
-}
-
-// scanRow makes the next state of a row, and gives its product with c, in four sums.
-func scanRow(state, b, c []float32, keep, add float32) float32 {
-	var s0, s1, s2, s3 float32
-	b, c = b[:len(state)], c[:len(state)]
-	i := 0
-	for ; i+4 <= len(state); i += 4 {
-		s, b, c := state[i:i+4:i+4], b[i:i+4:i+4], c[i:i+4:i+4]
-		v0 := float32(s[0]*keep) + float32(b[0]*add)
-		v1 := float32(s[1]*keep) + float32(b[1]*add)
-		v2 := float32(s[2]*keep) + float32(b[2]*add)
-		v3 := float32(s[3]*keep) + float32(b[3]*add)
-		s[0], s[1], s[2], s[3] = v0, v1, v2, v3
-		s0 += float32(v0 * c[0])
-		s1 += float32(v1 * c[1])
-		s2 += float32(v2 * c[2])
-		s3 += float32(v3 * c[3])
-	}
-	for ; i < len(state); i++ {
-		v := float32(state[i]*keep) + float32(b[i]*add)
-		state[i] = v
-		s0 += float32(v * c[i])
-	}
-	return (s0 + s1) + (s2 + s3)
 }
 
 func softplus(x float32) float32 {

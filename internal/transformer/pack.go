@@ -36,6 +36,9 @@ func (l *layer) matrices() []*kernel.Matrix {
 	if l.mamba != nil {
 		list = append(list, &l.mamba.in, &l.mamba.out)
 	}
+	if l.delta != nil {
+		list = append(list, l.delta.matrices()...)
+	}
 	ask := func(e *expert) { list = append(list, &e.gate, &e.up, &e.down) }
 	for i := range l.experts {
 		ask(&l.experts[i])

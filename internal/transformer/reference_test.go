@@ -81,6 +81,12 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					}
 				}
 			}
+			if s.gated {
+				gates := referenceMul(&l.q, reads[p], nil)
+				for d := range seen {
+					seen[d] /= 1 + math.Exp(-gates[(2*(d/keyDim)+1)*keyDim+d%keyDim])
+				}
+			}
 			add := func(y []float64, post *norm) {
 				for d, y := range referenceNorm(y, post) {
 					x[p][d] += y * float64(m.config.residualScale)
@@ -94,6 +100,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				add(referenceConvolution(l.convolution, reads[:p+1]), nil)
 			} else if l.mamba != nil {
 				add(referenceScan(l.mamba, &s.mamba, reads[:p+1]), nil)
+			} else if l.delta != nil {
+				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
 			} else {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
 			}
@@ -183,9 +191,90 @@ func referenceScan(x *mamba, s *mambaSpec, reads [][]float64) []float64 {
 	return referenceMul(&x.out, referenceNorm(y, x.norm), nil)
 }
 
+// referenceDelta is what Gated DeltaNet makes of the last of some tokens: all are read again.
+func referenceDelta(x *delta, s *deltaSpec, reads [][]float64) []float64 {
+	silu := func(v float64) float64 { return v / (1 + math.Exp(-v)) }
+	each, rows := s.heads/s.keyHeads, make([][]float64, s.heads*s.dim) // of the states, transposed
+	for e := range rows {
+		rows[e] = make([]float64, s.dim)
+	}
+	var made [][]float64 // queries, keys and values
+	y := make([]float64, s.inner())
+	for p, read := range reads {
+		var in, z, take, keep []float64
+		if x.mixed.Rows > 0 {
+			all := referenceMul(&x.mixed, read, nil)
+			var keys, values []float64
+			for h := range s.keyHeads {
+				of := all[h*2*(1+each)*s.dim:]
+				in, keys = append(in, of[:s.dim]...), append(keys, of[s.dim:2*s.dim]...)
+				values, z = append(values, of[2*s.dim:(2+each)*s.dim]...), append(z, of[(2+each)*s.dim:(2+2*each)*s.dim]...)
+			}
+			in = append(append(in, keys...), values...)
+		} else {
+			in, z = referenceMul(&x.in, read, nil), referenceMul(&x.z, read, nil)
+		}
+		if x.both.Rows > 0 {
+			all := referenceMul(&x.both, read, nil)
+			for h := range s.keyHeads {
+				take, keep = append(take, all[2*h*each:(2*h+1)*each]...), append(keep, all[(2*h+1)*each:(2*h+2)*each]...)
+			}
+		} else {
+			take, keep = referenceMul(&x.take, read, nil), referenceMul(&x.keep, read, nil)
+		}
+		made = append(made, in)
+		columns := make([]float64, s.channels())
+		for c := range columns {
+			for t, tap := range x.taps {
+				if at := p - len(x.taps) + 1 + t; at >= 0 {
+					columns[c] += float64(tap[c]) * made[at][c]
+				}
+			}
+			columns[c] = silu(columns[c])
+		}
+		for h := range s.heads {
+			from := h % s.keyHeads
+			if s.neighbour {
+				from = h / each
+			}
+			q, k, v := columns[from*s.dim:][:s.dim], columns[(s.keyHeads+from)*s.dim:][:s.dim], columns[(2*s.keyHeads+h)*s.dim:][:s.dim]
+			length := func(x []float64) (sum float64) {
+				for _, v := range x {
+					sum += v * v
+				}
+				return math.Sqrt(sum)
+			}
+			kept, taken := math.Exp(float64(x.a[h])*math.Log1p(math.Exp(keep[h]+float64(x.keepBias[h])))), 1/(1+math.Exp(-take[h]))
+			for e := range s.dim {
+				row, dot := rows[h*s.dim+e], 0.0
+				for i := range row {
+					row[i] *= kept
+					dot += row[i] * k[i] / length(k)
+				}
+				y[h*s.dim+e] = 0
+				for i := range row {
+					row[i] += taken * (v[e] - dot) * k[i] / length(k)
+					y[h*s.dim+e] += row[i] * q[i] / length(q) / math.Sqrt(float64(s.dim))
+				}
+			}
+		}
+		y = referenceNorm(y, x.norm)
+		for e := range y {
+			y[e] *= silu(z[e])
+		}
+	}
+	return referenceMul(&x.out, y, nil)
+}
+
 func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
 	s := &l.spec
 	q = referenceMul(&l.q, n, l.qb)
+	if s.gated { // every second head's is a gate
+		for h := range s.heads {
+			copy(q[h*s.keyDim:][:s.keyDim], q[2*h*s.keyDim:])
+		}
+		q = q[:s.heads*s.keyDim]
+	}
 	if l.k.Rows > 0 {
 		k = referenceMul(&l.k, n, l.kb)
 		if v = slices.Clone(k); l.v.Rows > 0 {

@@ -1,6 +1,6 @@
 package transformer
 
-// Large state that runs along (mamba.go).
+// Large state that runs along (mamba.go, delta.go).
 //
 // A KV has the state of the layers at its end, in a page of its own kind, and no other: it
 // can go on there, or begin anew. With keys and values of blocks alone nobody can go on.
@@ -89,5 +89,8 @@ func (kv *KV) ownState() {
 // stateOf is that of one layer.
 func (kv *KV) stateOf(layer int) []float32 {
 	l := kv.layout
-	return kv.state.floats[l.states[layer]:][:l.layers[layer].mamba.floats()]
+	return kv.state.floats[l.states[layer]:][:l.layers[layer].stateFloats()]
 }
+
+// stateFloats is the size of a layer's state.
+func (s *layerSpec) stateFloats() int { return s.mamba.floats() + s.delta.floats() }

@@ -185,7 +185,7 @@ func (m tiny) tensors() []gguf.TensorSource {
 // length of rows first: numbers and letters, added and multiplied; d is the width of
 // the stream, v the vocabulary, f the feed-forward part, h a head, q the heads of
 // queries, k those of keys, e the experts. Before the name may stand which layers have
-// it: "first:", "second:", "last:", "rest:" (all but the first), "odd:", "even:"; "/" is none.
+// it: "first:", "second:", "last:", "rest:" (all but the first), "third:" (every third), "delta:" (all others), "odd:", "even:"; "/" is none.
 func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64)) {
 	h := cmp.Or(m.headDim, m.dim/m.heads)
 	sizes := map[string]int{"d": m.dim, "v": m.vocab, "f": m.ffn, "h": h, "q": m.heads * h, "k": m.kvHeads * h, "H": m.heads, "K": m.kvHeads, "e": m.experts}
@@ -255,7 +255,7 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 			which = ""
 		}
 		for i := range m.layers {
-			has := map[string]bool{"": true, "first": i == 0, "second": i == 1, "last": i == m.layers-1, "rest": i > 0, "odd": i%2 == 1, "even": i%2 == 0}
+			has := map[string]bool{"": true, "first": i == 0, "second": i == 1, "last": i == m.layers-1, "rest": i > 0, "delta": i%3 < 2, "third": i%3 == 2, "odd": i%2 == 1, "even": i%2 == 0}
 			if has[which] {
 				tensor(fmt.Sprintf("blk.%d.", i), fields)
 			}

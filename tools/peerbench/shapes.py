@@ -70,7 +70,7 @@ def kind(cols, better):
     return T.Q6_K if better else T.Q4_K
 
 
-def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn, tied, base, spm=False, experts=(0, 0, 0), qk_norm=False, post_norms=False, mx=False, window=0, scan=None, shared=0):
+def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn, tied, base, spm=False, experts=(0, 0, 0), qk_norm=False, post_norms=False, mx=False, window=0, scan=None, shared=0, delta=None):
     w = GGUFWriter(path, arch)
 
     def matrix(name, shape, t):
@@ -82,7 +82,7 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
         w.add_tensor(name, np.full(n, value, np.float32))
 
     def attention(p, better, attn):
-        matrix(p + "attn_q.weight", (heads * head, dim), attn(dim, False))
+        matrix(p + "attn_q.weight", ((2 if delta else 1) * heads * head, dim), attn(dim, False))
         matrix(p + "attn_k.weight", (kv_heads * head, dim), attn(dim, False))
         matrix(p + "attn_v.weight", (kv_heads * head, dim), attn(dim, better))
         matrix(p + "attn_output.weight", (dim, heads * head), attn(heads * head, False))
@@ -104,6 +104,15 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
         w.add_rope_scaling_finetuned(False)
         w.add_logit_scale(1)
         w.add_expert_shared_feed_forward_length(shared)
+    if delta:
+        w.add_ssm_conv_kernel(4)
+        w.add_ssm_inner_size(delta["heads"] * delta["head"])
+        w.add_ssm_state_size(delta["head"])
+        w.add_ssm_time_step_rank(delta["heads"])
+        w.add_ssm_group_count(delta["key_heads"])
+        w.add_full_attention_interval(4)
+        w.add_rope_dimension_count(64)
+        w.add_rope_dimension_sections([11, 11, 10, 0])
     w.add_key_length(head)
     w.add_value_length(head)
     w.add_layer_norm_rms_eps(1e-6)
@@ -146,7 +155,7 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
         better = i < layers // 8 or i >= 7 * layers // 8 or (i - layers // 8) % 3 == 2  # as llama.cpp's mixture has it
         attn = (lambda cols, more=False: T.Q8_0) if mx else kind
         vector(p + "attn_norm.weight", dim)
-        vector(p + ("post_attention_norm.weight" if mx else "ffn_norm.weight"), dim)
+        vector(p + ("post_attention_norm.weight" if mx or delta else "ffn_norm.weight"), dim)
         if scan and i not in scan["attention"]:
             inner, channels, n = scan["inner"], scan["inner"] + 2 * scan["state"], scan["heads"]
             matrix(p + "ssm_in.weight", (inner + channels + n, dim), attn(dim, False))
@@ -157,13 +166,25 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
             w.add_tensor(p + "ssm_d", np.full((n, 1), 1, np.float32))
             w.add_tensor(p + "ssm_norm.weight", np.full((1, inner), 1, np.float32))
             matrix(p + "ssm_out.weight", (dim, inner), attn(inner, False))
+        elif delta and i % 4 < 3:
+            inner, n = delta["heads"] * delta["head"], delta["heads"]
+            channels = inner + 2 * delta["key_heads"] * delta["head"]
+            matrix(p + "attn_qkv.weight", (channels, dim), attn(dim, False))
+            matrix(p + "attn_gate.weight", (inner, dim), attn(dim, False))
+            matrix(p + "ssm_beta.weight", (n, dim), T.Q8_0)
+            matrix(p + "ssm_alpha.weight", (n, dim), T.Q8_0)
+            w.add_tensor(p + "ssm_conv1d.weight", np.full((channels, 4), 0.5, np.float32))
+            vector(p + "ssm_dt.bias", n, -2)
+            vector(p + "ssm_a", n, -1)
+            vector(p + "ssm_norm.weight", delta["head"])
+            matrix(p + "ssm_out.weight", (dim, inner), attn(inner, False))
         else:
             attention(p, better, attn)
         if shared:
             matrix(p + "ffn_gate_shexp.weight", (shared, dim), kind(dim, False))
             matrix(p + "ffn_up_shexp.weight", (shared, dim), kind(dim, False))
             matrix(p + "ffn_down_shexp.weight", (dim, shared), kind(shared, better))
-        if qk_norm:
+        if qk_norm and not (delta and i % 4 < 3):
             vector(p + "attn_q_norm.weight", head)
             vector(p + "attn_k_norm.weight", head)
         if post_norms:
@@ -201,6 +222,8 @@ SHAPES = {
     "gemma-3-1b": dict(arch="gemma3", vocab=262144, dim=1152, layers=26, heads=4, kv_heads=1, head=256, ffn=6912, tied=True, base=1e6, spm=True, qk_norm=True, post_norms=True, window=512),
     # 6 of 48
     "qwen3-30b-a3b": dict(arch="qwen3moe", vocab=151936, dim=2048, layers=6, heads=32, kv_heads=4, head=128, ffn=6144, tied=False, base=1e6, qk_norm=True, experts=(128, 8, 768)),
+    # all 24
+    "qwen3.5-0.8b": dict(arch="qwen35", vocab=248320, dim=1024, layers=24, heads=8, kv_heads=2, head=256, ffn=3584, tied=True, base=1e7, qk_norm=True, delta=dict(heads=16, key_heads=16, head=128)),
     # 10 of 40, the experts as in all
     "granite-4.0-h-tiny": dict(arch="granitehybrid", vocab=100352, dim=1536, layers=10, heads=12, kv_heads=4, head=128, ffn=512, tied=True, base=1e4, experts=(64, 6, 512), shared=1024, scan=dict(attention={5}, inner=3072, state=128, heads=48)),
     # 4 of 24
