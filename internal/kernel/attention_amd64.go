@@ -119,3 +119,28 @@ func scale(x []float32, a float32) int {
 	}
 	return len(x) &^ (lanes - 1)
 }
+
+// addRows and updateRows are for rows of RowColumns, and say whether there is code for them.
+func addRows(out, rows, k []float32) bool {
+	switch chosen {
+	case goOnly:
+		return false
+	case avx512:
+		addRowsAVX512(&out[0], &rows[0], &k[0], len(k))
+	default:
+		addRowsAVX2(&out[0], &rows[0], &k[0], len(k))
+	}
+	return true
+}
+
+func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
+	switch chosen {
+	case goOnly:
+		return false
+	case avx512:
+		updateRowsAVX512(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
+	default:
+		updateRowsAVX2(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
+	}
+	return true
+}

@@ -89,3 +89,20 @@ func scale(x []float32, a float32) int {
 	scaleNEON(&x[0], len(x)/lanes, a)
 	return len(x) &^ (lanes - 1)
 }
+
+// addRows and updateRows are for rows of RowColumns, and say whether there is code for them.
+func addRows(out, rows, k []float32) bool {
+	if chosen == goOnly {
+		return false
+	}
+	addRowsNEON(&out[0], &rows[0], &k[0], len(k))
+	return true
+}
+
+func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
+	if chosen == goOnly {
+		return false
+	}
+	updateRowsNEON(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
+	return true
+}

@@ -64,6 +64,16 @@ func exponentialsAVX2(x *float32, chunks int, scale float32, largest float32) fl
 //go:noescape
 func mixAVX2(x *float32, y *float32, chunks int, a float32, b float32)
 
+// addRowsAVX2 is addRowsGo for rows of 32.
+//
+//go:noescape
+func addRowsAVX2(out *float32, rows *float32, k *float32, n int)
+
+// updateRowsAVX2 is updateRowsGo for rows of 32.
+//
+//go:noescape
+func updateRowsAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
+
 // scaleAVX2 makes of x x·a, chunks of 16.
 //
 //go:noescape
@@ -148,6 +158,16 @@ func exponentialsAVX512(x *float32, chunks int, scale float32, largest float32) 
 //
 //go:noescape
 func mixAVX512(x *float32, y *float32, chunks int, a float32, b float32)
+
+// addRowsAVX512 is addRowsGo for rows of 32.
+//
+//go:noescape
+func addRowsAVX512(out *float32, rows *float32, k *float32, n int)
+
+// updateRowsAVX512 is updateRowsGo for rows of 32.
+//
+//go:noescape
+func updateRowsAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
 
 // scaleAVX512 makes of x x·a, chunks of 16.
 //

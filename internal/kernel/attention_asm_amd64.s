@@ -1599,6 +1599,97 @@ loop:
 	VZEROUPPER
 	RET
 
+// func addRowsAVX2(out *float32, rows *float32, k *float32, n int)
+// Requires: AVX
+TEXT ·addRowsAVX2(SB), NOSPLIT, $0-32
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    k+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+row:
+	VBROADCASTSS (DX), Y4
+	VMULPS       (CX), Y4, Y5
+	VADDPS       Y5, Y0, Y0
+	VMULPS       32(CX), Y4, Y5
+	VADDPS       Y5, Y1, Y1
+	VMULPS       64(CX), Y4, Y5
+	VADDPS       Y5, Y2, Y2
+	VMULPS       96(CX), Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	ADDQ         $+4, DX
+	SUBQ         $-128, CX
+	DECQ         BX
+	JNZ          row
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
+// func updateRowsAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
+// Requires: AVX
+TEXT ·updateRowsAVX2(SB), NOSPLIT, $0-52
+	MOVQ         out+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         k+24(FP), DX
+	MOVQ         q+32(FP), BX
+	MOVQ         n+40(FP), SI
+	MOVQ         add+16(FP), DI
+	VMOVUPS      (DI), Y0
+	VMOVUPS      32(DI), Y1
+	VMOVUPS      64(DI), Y2
+	VMOVUPS      96(DI), Y3
+	VBROADCASTSS keep+48(FP), Y4
+	VMOVUPS      (AX), Y5
+	VMOVUPS      32(AX), Y6
+	VMOVUPS      64(AX), Y7
+	VMOVUPS      96(AX), Y8
+
+row:
+	VBROADCASTSS (DX), Y9
+	VBROADCASTSS (BX), Y10
+	VMULPS       (CX), Y4, Y11
+	VMULPS       Y0, Y9, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y11, Y5, Y5
+	VMULPS       32(CX), Y4, Y11
+	VMULPS       Y1, Y9, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y11, Y6, Y6
+	VMULPS       64(CX), Y4, Y11
+	VMULPS       Y2, Y9, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 64(CX)
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y11, Y7, Y7
+	VMULPS       96(CX), Y4, Y11
+	VMULPS       Y3, Y9, Y9
+	VADDPS       Y9, Y11, Y11
+	VMOVUPS      Y11, 96(CX)
+	VMULPS       Y10, Y11, Y11
+	VADDPS       Y11, Y8, Y8
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	SUBQ         $-128, CX
+	DECQ         SI
+	JNZ          row
+	VMOVUPS      Y5, (AX)
+	VMOVUPS      Y6, 32(AX)
+	VMOVUPS      Y7, 64(AX)
+	VMOVUPS      Y8, 96(AX)
+	VZEROUPPER
+	RET
+
 // func scaleAVX2(x *float32, chunks int, a float32)
 // Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $0-20
@@ -2798,6 +2889,71 @@ loop:
 	ADDQ    $+64, CX
 	DECQ    DX
 	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func addRowsAVX512(out *float32, rows *float32, k *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·addRowsAVX512(SB), NOSPLIT, $0-32
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    k+16(FP), DX
+	MOVQ    n+24(FP), BX
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+
+row:
+	VBROADCASTSS (DX), Z2
+	VMULPS       (CX), Z2, Z3
+	VADDPS       Z3, Z0, Z0
+	VMULPS       64(CX), Z2, Z2
+	VADDPS       Z2, Z1, Z1
+	ADDQ         $+4, DX
+	SUBQ         $-128, CX
+	DECQ         BX
+	JNZ          row
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
+	VZEROUPPER
+	RET
+
+// func updateRowsAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
+// Requires: AVX, AVX512F
+TEXT ·updateRowsAVX512(SB), NOSPLIT, $0-52
+	MOVQ         out+0(FP), AX
+	MOVQ         rows+8(FP), CX
+	MOVQ         k+24(FP), DX
+	MOVQ         q+32(FP), BX
+	MOVQ         n+40(FP), SI
+	MOVQ         add+16(FP), DI
+	VMOVUPS      (DI), Z0
+	VMOVUPS      64(DI), Z1
+	VBROADCASTSS keep+48(FP), Z2
+	VMOVUPS      (AX), Z3
+	VMOVUPS      64(AX), Z4
+
+row:
+	VBROADCASTSS (DX), Z5
+	VBROADCASTSS (BX), Z6
+	VMULPS       (CX), Z2, Z7
+	VMULPS       Z0, Z5, Z8
+	VADDPS       Z8, Z7, Z7
+	VMOVUPS      Z7, (CX)
+	VMULPS       Z6, Z7, Z7
+	VADDPS       Z7, Z3, Z3
+	VMULPS       64(CX), Z2, Z7
+	VMULPS       Z1, Z5, Z5
+	VADDPS       Z5, Z7, Z7
+	VMOVUPS      Z7, 64(CX)
+	VMULPS       Z6, Z7, Z7
+	VADDPS       Z7, Z4, Z4
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	SUBQ         $-128, CX
+	DECQ         SI
+	JNZ          row
+	VMOVUPS      Z3, (AX)
+	VMOVUPS      Z4, 64(AX)
 	VZEROUPPER
 	RET
 

@@ -54,6 +54,16 @@ func dotPanelsQ8_0x4NEON(out *float32, outStride int, q *int8, d *float32, count
 //go:noescape
 func largestOfNEON(x *float32, chunks int) float32
 
+// addRowsNEON is addRowsGo for rows of 32.
+//
+//go:noescape
+func addRowsNEON(out *float32, rows *float32, k *float32, n int)
+
+// updateRowsNEON is updateRowsGo for rows of 32.
+//
+//go:noescape
+func updateRowsNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
+
 // mixNEON makes of x x·a + y·b, chunks of 16.
 //
 //go:noescape

@@ -14,3 +14,7 @@ func dotPanels(out Rows, q *Queries, keys []byte, panels int, next []byte) {
 	dotPanelsGo(out, q, keys, panels)
 }
 func scaleByF16(out, x []float32, d []byte) { scaleByF16Go(out, x, d) }
+func addRows(out, rows, k []float32) bool   { return false }
+func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
+	return false
+}

@@ -22,10 +22,10 @@ import (
 
 // A deltaSpec is the shape of such a layer; heads are 0 where it is of another kind.
 type deltaSpec struct {
-	heads     int // of values
-	keyHeads  int // of queries and keys, each serving heads/keyHeads of values:
+	heads     int  // of values
+	keyHeads  int  // of queries and keys, each serving heads/keyHeads of values:
 	neighbour bool // those that follow each other, or else every keyHeads-th
-	dim       int // of a head
+	dim       int  // of a head
 	taps      int
 }
 
@@ -210,18 +210,25 @@ func (m *Model) deltaHead(index, sequence, head int) {
 		v := columns[(2*s.keyHeads+head)*s.dim:][:s.dim]
 		take := 1 / (1 + float32(math.Exp(-float64(d.take[i*s.heads+head]))))
 		keep := float32(math.Exp(float64(x.a[head] * softplus(d.keep[i*s.heads+head]+x.keepBias[head]))))
-		clear(add)
-		for e, k := range k {
-			kernel.Mix(add, 1, state[e*s.dim:][:s.dim], k)
-		}
-		kernel.Mix(add, -keep*take, v, take)
 		y := w.seen[i*s.inner()+head*s.dim:][:s.dim]
+		clear(add)
 		clear(y)
-		for e, k := range k {
-			row := state[e*s.dim:][:s.dim]
-			kernel.Mix(row, keep, add, k)
-			kernel.Mix(y, 1, row, q[e])
-		}
+		eachBlock(state, s.dim, func(from, to int, rows []float32) {
+			add, y := add[from:to], y[from:to]
+			kernel.AddRows(add, rows, k)
+			kernel.Mix(add, -keep*take, v[from:to], take)
+			kernel.UpdateRows(y, rows, keep, add, k, q)
+		})
+	}
+}
+
+// eachBlock goes through a head's state, which has rows of so many columns: it lies in blocks of
+// kernel.RowColumns of them, one after the other, the last of which may have fewer.
+func eachBlock(state []float32, columns int, do func(from, to int, rows []float32)) {
+	n := len(state) / columns
+	for from := 0; from < columns; from += kernel.RowColumns {
+		to := min(from+kernel.RowColumns, columns)
+		do(from, to, state[n*from:n*to])
 	}
 }
 

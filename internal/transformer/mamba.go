@@ -208,7 +208,7 @@ func (c *convolving) do(from, to int) {
 }
 
 // scanHead makes what a head gives for the rows of a sequence. Its state has a row of the
-// head's width for each element of b and c.
+// head's width for each element of b and c (see eachBlock).
 func (m *Model) scanHead(index, sequence, head int) {
 	w, x, s := &m.work, m.layers[index].mamba, &m.layers[index].spec.mamba
 	width := s.inner / s.heads
@@ -228,11 +228,9 @@ func (m *Model) scanHead(index, sequence, head int) {
 		copy(in, out)
 		kernel.Scale(in, step)
 		kernel.Scale(out, x.d[head])
-		for e, b := range b {
-			row := state[e*width:][:width]
-			kernel.Mix(row, keep, in, b)
-			kernel.Mix(out, 1, row, c[e])
-		}
+		eachBlock(state, width, func(from, to int, rows []float32) {
+			kernel.UpdateRows(out[from:to], rows, keep, in[from:to], b, c)
+		})
 	}
 }
 

@@ -30,6 +30,72 @@ func attention(p *program) {
 		f.largestOf(most)
 		f.result(most[0])
 	})
+	columns := func(f *function, base int) []vector {
+		list := f.vectors(8)
+		for i, v := range list {
+			f.ld(16, v, base, 16*i)
+		}
+		return list
+	}
+	number := func(f *function, base int) vector { // in all lanes, and moves on
+		v := f.vector()
+		f.ldNext(v, base)
+		f.do(0x4e040400, "dup %v.4s, %v.s[0]", v, v)
+		return v
+	}
+	pointers := func(names ...string) (list []parameter) {
+		for _, name := range names {
+			list = append(list, parameter{name, "*float32"})
+		}
+		return list
+	}
+	chunks("addRowsNEON", "is addRowsGo for rows of 32.", append(pointers("out", "rows", "k"), parameter{"n", "int"}), "", func(f *function) {
+		for i, name := range []string{"out", "rows", "k", "n"} {
+			f.load(name, i)
+		}
+		sums := columns(f, 0)
+		f.label("row")
+		x := number(f, 2)
+		for i, sum := range sums {
+			v := f.vector()
+			f.ld(16, v, 1, 16*i)
+			f.fmul(v, v, x)
+			f.fadd(sum, sum, v)
+			f.free(v)
+		}
+		f.line("ADD $128, R1")
+		f.next(3, "row")
+		for i, sum := range sums {
+			f.st(16, sum, 0, 16*i)
+		}
+		f.line("RET")
+	})
+	chunks("updateRowsNEON", "is updateRowsGo for rows of 32.", append(pointers("out", "rows", "add", "k", "q"), parameter{"n", "int"}, parameter{"keep", "float32"}), "", func(f *function) {
+		for i, name := range []string{"out", "rows", "add", "k", "q", "n"} {
+			f.load(name, i)
+		}
+		keep := f.float("keep")
+		sums, add := columns(f, 0), columns(f, 2)
+		f.label("row")
+		x, y := number(f, 3), number(f, 4)
+		for i, sum := range sums {
+			v, w := f.vector(), f.vector()
+			f.ld(16, v, 1, 16*i)
+			f.fmul(v, v, keep)
+			f.fmul(w, add[i], x)
+			f.fadd(v, v, w)
+			f.st(16, v, 1, 16*i)
+			f.fmul(v, v, y)
+			f.fadd(sum, sum, v)
+			f.free(v, w)
+		}
+		f.line("ADD $128, R1")
+		f.next(5, "row")
+		for i, sum := range sums {
+			f.st(16, sum, 0, 16*i)
+		}
+		f.line("RET")
+	})
 	chunks("mixNEON", "makes of x x·a + y·b, chunks of 16.", []parameter{{"x", "*float32"}, {"y", "*float32"}, {"chunks", "int"}, {"a", "float32"}, {"b", "float32"}}, "", func(f *function) {
 		f.load("x", 0)
 		f.load("y", 1)

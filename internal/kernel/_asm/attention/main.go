@@ -28,6 +28,8 @@ func main() {
 		largest(s)
 		exponentials(s)
 		mix(s)
+		addRows(s)
+		updateRows(s)
 		scale(s)
 		scaleByF16(s)
 	}
@@ -474,6 +476,70 @@ func mix(s set) {
 	ADDQ(I8(64), y)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
+	VZEROUPPER()
+	RET()
+}
+
+// columns reads the 32 that start at m.
+func (s set) columns(m Register) []VecVirtual {
+	v := s.vectors(2 * s.registers)
+	for i := range v {
+		VMOVUPS(Mem{Base: m, Disp: s.bytes() * i}, v[i])
+	}
+	return v
+}
+
+func addRows(s set) {
+	TEXT("addRows"+s.name, NOSPLIT, "func(out, rows, k *float32, n int)")
+	Pragma("noescape")
+	Doc("addRows" + s.name + " is addRowsGo for rows of 32.")
+	out, rows, k, n := Load(Param("out"), GP64()), Load(Param("rows"), GP64()), Load(Param("k"), GP64()), Load(Param("n"), GP64())
+	sums := s.columns(out)
+	Label("row")
+	x := s.broadcast(Mem{Base: k})
+	for i, sum := range sums {
+		v := s.vector()
+		VMULPS(Mem{Base: rows, Disp: s.bytes() * i}, x, v)
+		VADDPS(v, sum, sum)
+	}
+	ADDQ(I8(4), k)
+	SUBQ(I8(-128), rows)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	for i, sum := range sums {
+		VMOVUPS(sum, Mem{Base: out, Disp: s.bytes() * i})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func updateRows(s set) {
+	TEXT("updateRows"+s.name, NOSPLIT, "func(out, rows, add, k, q *float32, n int, keep float32)")
+	Pragma("noescape")
+	Doc("updateRows" + s.name + " is updateRowsGo for rows of 32.")
+	out, rows, k, q, n := Load(Param("out"), GP64()), Load(Param("rows"), GP64()), Load(Param("k"), GP64()), Load(Param("q"), GP64()), Load(Param("n"), GP64())
+	add, keep := s.columns(Load(Param("add"), GP64())), s.parameter("keep")
+	sums := s.columns(out)
+	Label("row")
+	x, y := s.broadcast(Mem{Base: k}), s.broadcast(Mem{Base: q})
+	for i, sum := range sums {
+		v, w := s.vector(), s.vector()
+		at := Mem{Base: rows, Disp: s.bytes() * i}
+		VMULPS(at, keep, v)
+		VMULPS(add[i], x, w)
+		VADDPS(w, v, v)
+		VMOVUPS(v, at)
+		VMULPS(y, v, v)
+		VADDPS(v, sum, sum)
+	}
+	ADDQ(I8(4), k)
+	ADDQ(I8(4), q)
+	SUBQ(I8(-128), rows)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	for i, sum := range sums {
+		VMOVUPS(sum, Mem{Base: out, Disp: s.bytes() * i})
+	}
 	VZEROUPPER()
 	RET()
 }

@@ -1,0 +1,47 @@
+package kernel
+
+// What layers do that keep a state instead of keys and values: small matrices that change with
+// every token.
+
+// RowColumns is the length of rows that there is vector code for.
+const RowColumns = 32
+
+// AddRows adds to out the rows of a matrix, each times its number of k, the first row first.
+// Rows are as long as out, and there are len(k).
+func AddRows(out, rows, k []float32) {
+	_ = rows[:len(out)*len(k)]
+	if len(out) != RowColumns || len(k) == 0 || !addRows(out, rows, k) {
+		addRowsGo(out, rows, k)
+	}
+}
+
+func addRowsGo(out, rows, k []float32) {
+	for e, k := range k {
+		row := rows[e*len(out):][:len(out)]
+		for i, v := range row {
+			out[i] += float32(v * k)
+		}
+	}
+}
+
+// UpdateRows makes of each row of a matrix keep times what it was and its number of k times add,
+// and adds it to out, times its number of q, the first row first. Rows are as long as out and
+// add, and there are len(k) and len(q).
+func UpdateRows(out, rows []float32, keep float32, add, k, q []float32) {
+	_, _, _ = rows[:len(out)*len(k)], add[:len(out)], q[:len(k)]
+	if len(out) != RowColumns || len(k) == 0 || !updateRows(out, rows, keep, add, k, q) {
+		updateRowsGo(out, rows, keep, add, k, q)
+	}
+}
+
+func updateRowsGo(out, rows []float32, keep float32, add, k, q []float32) {
+	add = add[:len(out)]
+	for e, k := range k {
+		row, q := rows[e*len(out):][:len(out)], q[e]
+		for i, v := range row {
+			v = float32(v*keep) + float32(add[i]*k)
+			row[i] = v
+			out[i] += float32(v * q)
+		}
+	}
+}

@@ -1,0 +1,60 @@
+package kernel
+
+import (
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+func TestRowsOfStatesEqualGo(t *testing.T) {
+	for _, i := range available() {
+		with(i, func() {
+			r := rand.New(rand.NewPCG(3, 4))
+			for _, columns := range []int{1, 7, 31, 32, 33, 64} {
+				for _, rows := range []int{0, 1, 2, 5, 128} {
+					state, out := randomFloats(r, rows*columns), randomFloats(r, columns)
+					add, k, q := randomFloats(r, columns), randomFloats(r, rows), randomFloats(r, rows)
+					wantState, wantOut := slices.Clone(state), slices.Clone(out)
+					addRowsGo(wantOut, wantState, k)
+					updateRowsGo(wantOut, wantState, 0.7, add, k, q)
+					AddRows(out, state, k)
+					UpdateRows(out, state, 0.7, add, k, q)
+					if !slices.Equal(out, wantOut) || !slices.Equal(state, wantState) {
+						t.Errorf("%s: %d rows of %d differ", i, rows, columns)
+					}
+				}
+			}
+		})
+	}
+}
+
+// What is added is what is said, worked out by hand.
+func TestRowsOfStates(t *testing.T) {
+	out := []float32{1, 2}
+	AddRows(out, []float32{1, 10, 2, 20}, []float32{3, 4}) // 1+3+8, 2+30+80
+	state, sum := []float32{1, 10, 2, 20}, []float32{0, 1}
+	UpdateRows(sum, state, 0.5, []float32{4, 8}, []float32{1, 2}, []float32{10, 1})
+	if !slices.Equal(out, []float32{12, 112}) || !slices.Equal(state, []float32{4.5, 13, 9, 26}) || !slices.Equal(sum, []float32{54, 157}) {
+		t.Errorf("%v, %v, %v", out, state, sum)
+	}
+}
+
+func BenchmarkRowsOfStates(b *testing.B) {
+	r := rand.New(rand.NewPCG(3, 4))
+	const rows = 128
+	state, out, add, k := randomFloats(r, rows*RowColumns), randomFloats(r, RowColumns), randomFloats(r, RowColumns), randomFloats(r, rows)
+	for _, i := range available() {
+		with(i, func() {
+			b.Run(string(i)+"/add", func(b *testing.B) {
+				for b.Loop() {
+					AddRows(out, state, k)
+				}
+			})
+			b.Run(string(i)+"/update", func(b *testing.B) {
+				for b.Loop() {
+					UpdateRows(out, state, 0.9, add, k, k)
+				}
+			})
+		})
+	}
+}
