@@ -40,8 +40,9 @@ type plainCache struct {
 	tokens []int32
 }
 
-func (c *plainCache) Len() int       { return len(c.tokens) }
-func (c *plainCache) Truncate(n int) { c.tokens = c.tokens[:n:n] }
+func (c *plainCache) Len() int         { return len(c.tokens) }
+func (c *plainCache) Behind(n int) int { return n }
+func (c *plainCache) Truncate(n int)   { c.tokens = c.tokens[:n:n] }
 
 func logitsFor(seed uint64, tokens []int32) []float32 {
 	h := fnv.New64a()

@@ -195,7 +195,11 @@ func (b *benching) sequences(ctx context.Context) error {
 			if len(states) > 0 {
 				c.GoOn(states[i])
 			}
-			c.Truncate(b.o.Prompt)
+			if c.Truncate(b.o.Prompt); c.Len() < b.o.Prompt { // too far back for layers that see a window
+				if _, _, err := b.read(ctx, c, b.o.Prompt-c.Len()); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	b.result.DecodeTPS = b.result.Sequences[0].DecodeTPS

@@ -24,6 +24,8 @@ func (m *timedModel) CacheBytes(tokens int) int64 { return int64(blocksOf(tokens
 func (m *timedModel) CacheUsed() int64            { return 0 }
 func (m *timedModel) Rewinds() bool               { return true }
 func (m *timedModel) HasStates() bool             { return false }
+func (m *timedModel) Window() int                 { return 0 }
+func (m *timedModel) MostRead() int               { return 0 }
 func (m *timedModel) Enough() int                 { return 64 }
 func (m *timedModel) Seen(before int) float64     { return float64(before) * m.seenPerToken }
 
@@ -56,6 +58,7 @@ const timedLayers = 20
 type timedCache struct{ length int }
 
 func (c *timedCache) Len() int          { return c.length }
+func (c *timedCache) Behind(n int) int  { return n }
 func (c *timedCache) Truncate(n int)    { c.length = min(c.length, n) }
 func (c *timedCache) Release()          {}
 func (c *timedCache) State() state      { return nil }
@@ -70,7 +73,10 @@ func (c *timedCache) Adopt(i int, b block) {
 
 type timedBlock int
 
-func (timedBlock) Release() {}
+func (timedBlock) Release()        {}
+func (timedBlock) Thick() bool     { return true }
+func (timedBlock) Thin()           {}
+func (timedBlock) Thicken(_ block) {}
 
 // newTimed is a loop on a machine that reads the weights in 26 ms and a token in 4,
 // one that sees 3,500 others in 8, which is more than is assumed.

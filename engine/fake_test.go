@@ -22,8 +22,10 @@ type fakeModel struct {
 	reads  int                       // tokens read
 	runs   bool                      // caches cannot go on behind any token
 	states bool                      // they go on only with a state
+	window int                       // tokens that some layers see; 0: all see all
 	blocks int                       // in use
 	most   int                       // of them at a time
+	pages  int                       // in use, of layers that see a window
 	begun  int                       // caches that have read something and are in use; counted where they run
 	bytes  int64                     // the most in use at a time
 	faults int                       // panics of NewCache to come
@@ -62,10 +64,64 @@ func (b *fakeBlock) Release() {
 	}
 }
 
+// A fakePage is what layers that see a window have of a block.
+type fakePage struct {
+	model *fakeModel
+	users int
+}
+
+func (p *fakePage) use() *fakePage {
+	if p != nil {
+		p.users++
+	}
+	return p
+}
+
+func (p *fakePage) release() {
+	if p == nil {
+		return
+	}
+	if p.users--; p.users < 0 {
+		panic("a page is released twice")
+	}
+	if p.users == 0 {
+		p.model.pages--
+	}
+}
+
 // A fakeRef refers to a block as far as it was filled.
 type fakeRef struct {
 	*fakeBlock
 	held int
+	page *fakePage
+}
+
+func (r *fakeRef) Release() {
+	r.Thin()
+	r.fakeBlock.Release()
+}
+
+func (r *fakeRef) Thick() bool { return r.model.window == 0 || r.page != nil }
+
+func (r *fakeRef) Thin() {
+	r.page.release()
+	r.page = nil
+}
+
+func (r *fakeRef) Thicken(of block) {
+	page := of.(*fakeRef).page.use()
+	r.Thin()
+	r.page = page
+}
+
+// pageOf makes one, where there are windows.
+func (m *fakeModel) pageOf() *fakePage {
+	if m.window == 0 {
+		return nil
+	}
+	m.pages++
+	m.bytes = max(m.bytes, m.CacheUsed())
+	return &fakePage{m, 1}
 }
 
 func (m *fakeModel) block(before, tokens []int32) *fakeBlock {
@@ -79,6 +135,7 @@ func (m *fakeModel) block(before, tokens []int32) *fakeBlock {
 type fakeCache struct {
 	model  *fakeModel
 	blocks []*fakeBlock
+	pages  []*fakePage // of each block; nil: no window reaches into it any more
 	length int
 	begun  bool
 	since  int // where a model runs: it can go on behind so many tokens and more
@@ -140,12 +197,40 @@ func (c *fakeCache) ownState(before []int32) {
 
 func (c *fakeCache) Len() int { return c.length }
 
-func (c *fakeCache) Truncate(n int) {
-	if c.model.runs && n < c.since && n%blockTokens > 0 {
-		n -= n % blockTokens
+// sees reports whether all is there that the layers look at behind n tokens.
+func (c *fakeCache) sees(n int) bool {
+	for i := max(0, n-c.model.window+1) / blockTokens; c.model.window > 0 && i*blockTokens < n; i++ {
+		if c.pages[i] == nil {
+			return false
+		}
 	}
-	if c.model.states && n < c.length && (c.state == nil || n != len(c.state.tokens)) {
-		n = 0
+	return true
+}
+
+// fakeSlack is how many tokens can be taken back where there are windows.
+const fakeSlack = blockTokens
+
+// slide gives up the pages that nobody looks at any more.
+func (c *fakeCache) slide() {
+	for i := 0; c.model.window > 0 && (i+1)*blockTokens <= c.length-c.model.window-fakeSlack; i++ {
+		c.pages[i].release()
+		c.pages[i] = nil
+	}
+}
+
+func (c *fakeCache) Behind(n int) int {
+	switch {
+	case !c.sees(n) || c.model.states && (c.state == nil || n != len(c.state.tokens)):
+		return 0
+	case c.model.runs && n < c.since:
+		return n - n%blockTokens
+	}
+	return n
+}
+
+func (c *fakeCache) Truncate(n int) {
+	if n < c.length {
+		n = c.Behind(n)
 	}
 	if n <= 0 && c.state != nil {
 		c.state.Release()
@@ -154,8 +239,10 @@ func (c *fakeCache) Truncate(n int) {
 	c.length = min(c.length, n)
 	c.since = min(c.since, c.length)
 	for len(c.blocks)*blockTokens >= c.length+blockTokens {
-		c.blocks[len(c.blocks)-1].Release()
-		c.blocks = c.blocks[:len(c.blocks)-1]
+		last := len(c.blocks) - 1
+		c.blocks[last].Release()
+		c.pages[last].release()
+		c.blocks, c.pages = c.blocks[:last], c.pages[:last]
 	}
 }
 
@@ -168,19 +255,24 @@ func (c *fakeCache) Release() {
 }
 
 func (c *fakeCache) Block(i int) block {
-	return &fakeRef{c.blocks[i].use(), min(blockTokens, c.length-i*blockTokens)}
+	return &fakeRef{c.blocks[i].use(), min(blockTokens, c.length-i*blockTokens), c.pages[i].use()}
 }
 
 func (c *fakeCache) Adopt(i int, b block) {
 	r := b.(*fakeRef)
 	if i*blockTokens == c.length {
-		c.blocks = append(c.blocks, r.use())
+		c.blocks, c.pages = append(c.blocks, r.use()), append(c.pages, r.page.use())
 		c.length += r.held
 		c.since = c.length
+		c.slide()
 		return
 	}
 	c.blocks[i].Release()
 	c.blocks[i] = r.use()
+	if r.page != nil {
+		c.pages[i].release()
+		c.pages[i] = r.page.use()
+	}
 }
 
 func (c *fakeCache) read(tokens []int32) {
@@ -194,13 +286,19 @@ func (c *fakeCache) read(tokens []int32) {
 		c.state.tokens = slices.Concat(before, tokens)
 	}
 	defer func() { c.since = max(c.since, c.length-mostProposed) }()
+	defer c.slide()
+	if !c.sees(c.length) {
+		panic("a sequence goes on without what its window reaches back into")
+	}
 	for _, t := range tokens {
 		i, at := c.length/blockTokens, c.length%blockTokens
 		if at == 0 {
-			c.blocks = append(c.blocks, c.model.block(c.tokens(), nil))
+			c.blocks, c.pages = append(c.blocks, c.model.block(c.tokens(), nil)), append(c.pages, c.model.pageOf())
 		} else if old := c.blocks[i]; old.users > 1 {
 			c.blocks[i] = c.model.block(old.before, old.tokens)
 			old.Release()
+			c.pages[i].release()
+			c.pages[i] = c.model.pageOf()
 		}
 		b := c.blocks[i]
 		b.tokens = append(b.tokens[:at], t)
@@ -229,6 +327,9 @@ func (m *fakeModel) NewCache() cache {
 
 func (m *fakeModel) CacheBytes(tokens int) int64 {
 	n := int64((tokens + blockTokens - 1) / blockTokens * blockTokens * fakeBytes)
+	if m.window > 0 {
+		n += int64(min((tokens+blockTokens-1)/blockTokens, (m.window+fakeSlack+fakeMostRead)/blockTokens+2) * blockTokens * fakeBytes)
+	}
 	if m.runs || m.states {
 		n += fakeBegun
 	}
@@ -236,8 +337,14 @@ func (m *fakeModel) CacheBytes(tokens int) int64 {
 }
 
 func (m *fakeModel) CacheUsed() int64 {
-	return int64(m.blocks*blockTokens*fakeBytes + m.begun*fakeBegun)
+	return int64((m.blocks+m.pages)*blockTokens*fakeBytes + m.begun*fakeBegun)
 }
+
+const fakeMostRead = 300
+
+func (m *fakeModel) Window() int { return m.window }
+
+func (m *fakeModel) MostRead() int { return fakeMostRead * min(1, m.window) }
 
 func (m *fakeModel) Rewinds() bool { return !m.runs && !m.states }
 

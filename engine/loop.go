@@ -32,6 +32,13 @@ type model interface {
 	// HasStates reports whether a cache can go on nowhere but at its end, or, with the blocks
 	// up to there, where a state is of.
 	HasStates() bool
+	// Window is how many tokens some layers see, with a token's own, if others see all; 0: all
+	// layers see alike. A cache goes on where the blocks that the window reaches into are
+	// thick.
+	Window() int
+	// MostRead is how many tokens of a cache may be read at a time for CacheBytes to hold; 0:
+	// any number.
+	MostRead() int
 	// Enough is how many tokens, read at a time, are enough for the weights to be a
 	// small part of the work.
 	Enough() int
@@ -51,7 +58,8 @@ type model interface {
 // A cache holds the keys and values of one sequence.
 type cache interface {
 	Len() int             // tokens that it has read
-	Truncate(n int)       // to the first n, or to whole blocks of them if it could not go on there
+	Behind(n int) int     // the last place up to n, which is less than Len, behind which it can go on
+	Truncate(n int)       // to there
 	Block(i int) block    // its i-th, which stays as it is
 	Adopt(i int, b block) // its i-th is b from now on, or it ends with b behind its last
 	State() state         // at its end, which has some tokens and stays as it is
@@ -238,7 +246,7 @@ func (l *loop) begin() {
 	for _, s := range l.queue[:min(len(l.queue), l.slots-len(l.running))] {
 		need := s.need
 		if need > free {
-			need -= int64(l.prefixes.settled(s.scope, s.reusable())) * l.blockBytes()
+			need -= int64(l.prefixes.settled(s.scope, s.reusable())) * l.lastingBytes()
 		}
 		waiting = append(waiting, need)
 	}
@@ -260,11 +268,17 @@ func (l *loop) promised() int64 {
 			blocks -= s.cache.settled()
 		}
 	}
-	return rest + int64(blocks)*l.blockBytes()
+	return rest + int64(blocks)*l.lastingBytes()
 }
 
-// blockBytes is the memory of a block.
+// blockBytes is the memory of a block, lastingBytes that of one which no window reaches into
+// any more.
 func (l *loop) blockBytes() int64 { return l.model.CacheBytes(blockTokens) - l.model.CacheBytes(0) }
+
+func (l *loop) lastingBytes() int64 {
+	const far = 1 << 24
+	return l.model.CacheBytes(far+blockTokens) - l.model.CacheBytes(far)
+}
 
 // step lets the model read once and every sequence whose prompt has been read
 // choose a token. It reports whether there was anything to do.
@@ -293,6 +307,9 @@ func (l *loop) step() bool {
 		n = min(n, s.left(), s.untilMark())
 		if s.scores {
 			n = min(n, mostScored)
+		}
+		if most := l.model.MostRead(); most > 0 {
+			n = min(n, most)
 		}
 		at := s.cache.Len()
 		steps = append(steps, step{cache: s.cache.cache, tokens: s.tokens[at : at+n], want: s.see == nil && at+n == len(s.tokens), see: s.see, scores: s.scores})
@@ -395,6 +412,7 @@ func (l *loop) open(s *sequence) {
 			s.cache = &table{cache: c}
 			return
 		}
+		l.prefixes.reach = blocksBack(l.model.Window())
 		s.cache = l.prefixes.newTable(c, s.scope, s.settledTokens())
 		s.cache.states = l.model.HasStates()
 	}
@@ -476,7 +494,7 @@ func (l *loop) job(i int) job {
 	next := s.ahead()
 	node, have := s.cache.last().nearest(next)
 	if node != nil {
-		have = l.usable(have, len(node.tokens))
+		have = l.usableOf(node, have)
 	}
 	soon := 0
 	for _, older := range l.running[:i] {
@@ -522,6 +540,14 @@ func (l *loop) usable(n, held int) int {
 	return n
 }
 
+// usableOf is likewise of the first n tokens of a node.
+func (l *loop) usableOf(node *node, n int) int {
+	if !node.block.Thick() {
+		return 0
+	}
+	return l.usable(n, len(node.tokens))
+}
+
 // ahead is what of the reusable tokens is not read, two blocks at most.
 func (s *sequence) ahead() []int32 {
 	t := s.reusable()
@@ -538,7 +564,7 @@ func (l *loop) begun(s *sequence) {
 	at, next := s.cache.Len(), s.ahead()
 	node, n := s.cache.last().nearest(next)
 	if node != nil {
-		n = l.usable(n, len(node.tokens))
+		n = l.usableOf(node, n)
 	}
 	var other *sequence
 	for _, r := range l.running {

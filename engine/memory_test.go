@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,12 +16,13 @@ import (
 // alone; nothing more than that memory is ever used.
 func TestFewBlocksServeEverybody(t *testing.T) {
 	for blocks := 4; blocks <= 12; blocks += 4 {
-		t.Run(fmt.Sprint(blocks), func(t *testing.T) { fewBlocksServe(t, blocks, false) })
-		t.Run(fmt.Sprint(blocks, " of a model that runs along"), func(t *testing.T) { fewBlocksServe(t, blocks, true) })
+		t.Run(fmt.Sprint(blocks), func(t *testing.T) { fewBlocksServe(t, blocks, func(*fakeModel) {}) })
+		t.Run(fmt.Sprint(blocks, " of a model that runs along"), func(t *testing.T) { fewBlocksServe(t, blocks, func(m *fakeModel) { m.runs = true }) })
+		t.Run(fmt.Sprint(blocks, " of a model with windows"), func(t *testing.T) { fewBlocksServe(t, blocks, func(m *fakeModel) { m.window = 40 }) })
 	}
 }
 
-func fewBlocksServe(t *testing.T, blocks int, runs bool) {
+func fewBlocksServe(t *testing.T, blocks int, kind func(*fakeModel)) {
 	of := func(l *loop, i int) *request {
 		r := rand.New(rand.NewPCG(uint64(i), 2))
 		p := warm
@@ -35,12 +37,12 @@ func fewBlocksServe(t *testing.T, blocks int, runs bool) {
 	const requests = 40
 	var alone [requests]string
 	for i := range alone {
-		l, _ := newFake(t, func(_ *loop, m *fakeModel) { m.runs = runs })
+		l, _ := newFake(t, func(_ *loop, m *fakeModel) { kind(m) })
 		alone[i] = l.collect(t.Context(), of(l, i), nil).String()
 		l.close()
 	}
 	together := 0
-	l, m := newFake(t, func(_ *loop, m *fakeModel) { m.runs = runs })
+	l, m := newFake(t, func(_ *loop, m *fakeModel) { kind(m) })
 	l.do(t.Context(), func() {
 		l.budget = m.CacheBytes(blocks * blockTokens)
 		m.before = func([]step) {
@@ -69,11 +71,45 @@ func fewBlocksServe(t *testing.T, blocks int, runs bool) {
 	}
 	wg.Wait()
 	l.close()
-	if m.most > blocks || m.bytes > l.budget || blocks > 4 && together < 2 {
+	if m.most > blocks && m.window == 0 || m.bytes > l.budget || blocks > 4 && together < 2 {
 		t.Errorf("%d blocks of %d in use, %d requests together", m.most, blocks, together)
 	}
 	if l.total.CachedTokens == 0 {
 		t.Error("nothing was found in the cache")
+	}
+}
+
+// A text that grows takes no more of what layers with a window have, while all else grows: it
+// fits where all of it would not, and a chat goes on at its end, though its beginning was thinned.
+func TestWindowsTakeNoMoreAsTextsGrow(t *testing.T) {
+	const window = 100
+	l, m := newFake(t, func(_ *loop, m *fakeModel) { m.window = window })
+	const long = 40 * blockTokens
+	l.do(t.Context(), func() { l.budget = m.CacheBytes(long + 4*blockTokens) })
+	if full := 2 * long * fakeBytes; l.budget > int64(full*7/10) {
+		t.Fatalf("%d bytes for %d tokens, of %d that both kinds of layers would take", l.budget, long, full)
+	}
+	text := prompt(long, 1)
+	for turn := range 3 {
+		r := l.collect(t.Context(), l.ask(text, 40, llm.Params{IgnoreEOS: true, Seed: new(int64(2)), LoopGuard: new(0)}), nil)
+		if r.err != nil {
+			t.Fatal(r.err)
+		}
+		if cached := r.finish.Usage.CachedTokens; turn > 0 && cached < len(text)-60 {
+			t.Errorf("turn %d: %d of %d tokens were found", turn, cached, len(text))
+		}
+		for _, id := range r.ids {
+			text = append(text, int32(id))
+		}
+		text = append(text, prompt(10, int32(turn))...)
+	}
+	// A fork far back has to be read from the beginning: what its window reaches into is gone.
+	fork := l.collect(t.Context(), l.ask(append(slices.Clone(text[:20*blockTokens]), 1, 2, 3), 4, llm.Params{}), nil)
+	if fork.err != nil || fork.finish.Usage.CachedTokens != 0 {
+		t.Errorf("a fork far back: %+v, %v", fork.finish, fork.err)
+	}
+	if m.bytes > l.budget {
+		t.Errorf("%d bytes of %d in use", m.bytes, l.budget)
 	}
 }
 

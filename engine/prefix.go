@@ -27,7 +27,11 @@ import (
 //  8. Where a model's caches go on only with a state, a node has points, in the order of
 //     their tokens, each behind some of its tokens, with the state there. Sequences go on
 //     behind points alone; nodes without are passed through, or of no use.
-//  9. Each scope has a tree of its own, which exists as long as it has nodes or
+//  9. Where some layers see a window, the block of a node is thick or thin, as it has their keys
+//     and values or not. A sequence goes on where the nodes that the window reaches into
+//     (reach) are thick. Thick ones are in a list of their own, those used last first, held or
+//     not: what running sequences look at they have besides.
+//  10. Each scope has a tree of its own, which exists as long as it has nodes or
 //     somebody uses it.
 //
 // Only the loop's goroutine touches it.
@@ -37,7 +41,10 @@ const blockTokens = transformer.BlockTokens
 
 // A block holds keys and values of up to blockTokens tokens.
 type block interface {
-	Release() // ends the use of it
+	Release()         // ends the use of it
+	Thick() bool      // it has those of layers with a window, too, or there are none
+	Thin()            // it gives these up
+	Thicken(of block) // it gets these from a block of the same tokens, and maybe more
 }
 
 // A node is a block of a tree.
@@ -52,6 +59,7 @@ type node struct {
 	fixed    int // by how many of them in a part that they will not take back
 
 	newer, older *node // neighbours in the list of those not held
+	after, prior *node // neighbours in the list of thick ones, used after it and before; nil: it is in none
 }
 
 // A state is what else it takes to go on behind a block's tokens.
@@ -72,6 +80,8 @@ type point struct {
 type prefixes struct {
 	roots  map[string]*node
 	list   node  // its older is the first of the list, its newer the last
+	thick  node  // likewise, its prior and its after, of thick nodes where there are windows
+	reach  int   // whole blocks that a window reaches back into; 0: there are none
 	points point // likewise, of points, those used last first
 	nodes  int
 	kept   int // nodes not held
@@ -85,6 +95,7 @@ func (p *prefixes) root(scope string) *node {
 		if p.roots == nil {
 			p.roots = map[string]*node{}
 			p.list.newer, p.list.older = &p.list, &p.list
+			p.thick.after, p.thick.prior = &p.thick, &p.thick
 			p.points.newer, p.points.older = &p.points, &p.points
 		}
 		n = &node{scope: scope}
@@ -178,8 +189,12 @@ func (p *prefixes) insert(parent *node, tokens []int32, b block) *node {
 	i, _ := parent.place(tokens)
 	if i < len(parent.children) {
 		if c := parent.children[i]; shared(c.tokens, tokens) == len(tokens) {
+			if !c.block.Thick() && b.Thick() && len(c.tokens) == len(tokens) {
+				c.block.Thicken(b)
+			}
 			b.Release()
 			p.touch(c)
+			p.see(c)
 			return c
 		}
 	}
@@ -196,7 +211,35 @@ func (p *prefixes) insert(parent *node, tokens []int32, b block) *node {
 	parent.children = slices.Insert(parent.children, i, n)
 	p.nodes++
 	p.link(n)
+	p.see(n)
 	return n
+}
+
+// blocksBack is how many whole blocks before a place a window of so many tokens reaches back
+// into, one at least; 0 if there is no window.
+func blocksBack(window int) int {
+	if window == 0 {
+		return 0
+	}
+	return max(1, (window-1+blockTokens-1)/blockTokens)
+}
+
+// see marks a node as looked at, if it is thick and there are windows.
+func (p *prefixes) see(n *node) {
+	if p.reach == 0 || !n.block.Thick() {
+		return
+	}
+	n.unsee()
+	n.after, n.prior = &p.thick, p.thick.prior
+	n.after.prior, n.prior.after = n, n
+}
+
+// unsee takes it off the list, if it is there.
+func (n *node) unsee() {
+	if n.after != nil {
+		n.after.prior, n.prior.after = n.prior, n.after
+		n.after, n.prior = nil, nil
+	}
 }
 
 // link puts a node at the head of the list.
@@ -249,18 +292,22 @@ func (p *prefixes) unhold(n *node, fixed bool) {
 	}
 }
 
-// evict removes the node that has been of no use for the longest time, or the point, where
-// there are some and the node has one, too. It reports whether there was something.
+// evict removes the node that has been of no use for the longest time; or, before it, the point,
+// or what is thick of a node, that has not been used or looked at for the longest time, where
+// there are some and it has one, too. It reports whether there was something.
 func (p *prefixes) evict() bool {
-	n, x := p.list.newer, p.points.newer
-	none, noPoint := n == nil || n == &p.list, x == nil || x == &p.points
+	n, x, thick := p.list.newer, p.points.newer, p.thick.after
+	none, noPoint, allThin := n == nil || n == &p.list, x == nil || x == &p.points, thick == nil || thick == &p.thick
 	switch {
-	case none && noPoint:
-		return false
-	case noPoint || !none && len(n.points) == 0:
-		p.remove(n)
-	default:
+	case !noPoint && (none || len(n.points) > 0):
 		p.drop(x)
+	case !allThin && (none || n.after != nil):
+		thick.unsee()
+		thick.block.Thin()
+	case none:
+		return false
+	default:
+		p.remove(n)
 	}
 	return true
 }
@@ -329,6 +376,7 @@ func (p *prefixes) remove(n *node) {
 	i, _ := n.parent.place(n.tokens)
 	n.parent.children = slices.Delete(n.parent.children, i, i+1)
 	p.unlink(n)
+	n.unsee()
 	p.nodes--
 	for len(n.points) > 0 {
 		p.drop(n.points[0])
@@ -354,5 +402,5 @@ func (p *prefixes) clear() {
 	for _, r := range p.roots {
 		release(r)
 	}
-	*p = prefixes{}
+	*p = prefixes{reach: p.reach}
 }

@@ -14,7 +14,11 @@ type nullCache struct {
 type nullBlock struct{}
 
 func (nullBlock) Release()                {}
+func (nullBlock) Thick() bool             { return true }
+func (nullBlock) Thin()                   {}
+func (nullBlock) Thicken(block)           {}
 func (c *nullCache) Len() int             { return c.length }
+func (c *nullCache) Behind(n int) int     { return n }
 func (c *nullCache) Truncate(n int)       { c.length = min(c.length, n) }
 func (c *nullCache) Block(int) block      { return nullBlock{} }
 func (c *nullCache) Adopt(i int, _ block) { c.length = max(c.length, (i+1)*blockTokens) }

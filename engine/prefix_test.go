@@ -11,12 +11,17 @@ import (
 // checkTree looks at everything that the head of prefix.go promises.
 func checkTree(t *testing.T, p *prefixes) {
 	t.Helper()
-	nodes, fixed, points := 0, 0, 0
+	nodes, fixed, points, thickNodes := 0, 0, 0, 0
 	unheld := map[*node]bool{}
 	var walk func(n *node, before []int32)
 	walk = func(n *node, before []int32) {
 		if n.parent != nil {
 			nodes++
+			if thick := p.reach > 0 && n.block.Thick(); thick != (n.after != nil) || thick && (n.after.prior != n || n.prior.after != n) {
+				t.Fatalf("a node is in the list of thick ones or not (%v), as it should not be", n.after != nil)
+			} else if thick {
+				thickNodes++
+			}
 			if n.fixed > 0 {
 				fixed++
 			}
@@ -70,6 +75,14 @@ func checkTree(t *testing.T, p *prefixes) {
 			t.Fatalf("the list of points has %d fewer than the tree", points)
 		}
 	}
+	if p.thick.prior != nil {
+		for n := p.thick.prior; n != &p.thick; n = n.prior {
+			thickNodes--
+		}
+	}
+	if thickNodes != 0 {
+		t.Fatalf("the list of thick nodes has %d fewer than the tree", thickNodes)
+	}
 	seen := map[*node]bool{}
 	if p.list.older != nil {
 		for n := p.list.older; n != &p.list; n = n.older {
@@ -92,6 +105,7 @@ func checkTree(t *testing.T, p *prefixes) {
 type prefixList struct {
 	known []*knownPrefix
 	clock int
+	reach int // blocks; 0: there are no windows
 }
 
 type knownPrefix struct {
@@ -99,6 +113,41 @@ type knownPrefix struct {
 	tokens []int32 // from the beginning of the text
 	held   int
 	used   int
+	thick  bool
+	looked int // at what is thick
+}
+
+// see says that a prefix was looked at, by someone who has all of it or not.
+func (l *prefixList) see(k *knownPrefix, thick bool) {
+	if k.thick = k.thick || thick; k.thick {
+		k.looked = l.now()
+	}
+}
+
+// look is see of what the window reaches back into from the end of whole blocks.
+func (l *prefixList) look(whole []*knownPrefix) {
+	for _, k := range whole[max(0, len(whole)-l.reach):] {
+		l.see(k, false)
+	}
+}
+
+// furthest is how many whole blocks of the beginning of tokens are known such that one can go on
+// behind them.
+func (l *prefixList) furthest(scope string, tokens []int32) (best int) {
+	thick := l.reach
+	for n := blockTokens; n <= len(tokens); n += blockTokens {
+		i := slices.IndexFunc(l.known, func(k *knownPrefix) bool { return k.scope == scope && slices.Equal(k.tokens, tokens[:n]) })
+		if i < 0 {
+			break
+		}
+		if thick++; !l.known[i].thick {
+			thick = 0
+		}
+		if thick >= l.reach {
+			best = n / blockTokens
+		}
+	}
+	return best
 }
 
 func (l *prefixList) now() int {
@@ -152,6 +201,16 @@ func (l *prefixList) evict() bool {
 			oldest = k
 		}
 	}
+	var thick *knownPrefix
+	for _, k := range l.known {
+		if l.reach > 0 && k.thick && (thick == nil || k.looked < thick.looked) {
+			thick = k
+		}
+	}
+	if thick != nil && (oldest == nil || oldest.thick) {
+		thick.thick = false
+		return true
+	}
 	l.known = slices.DeleteFunc(l.known, func(k *knownPrefix) bool { return k == oldest })
 	return oldest != nil
 }
@@ -159,7 +218,7 @@ func (l *prefixList) evict() bool {
 func (l *prefixList) String() string {
 	var list []string
 	for _, k := range l.known {
-		list = append(list, fmt.Sprint(k.scope, k.tokens, k.held))
+		list = append(list, fmt.Sprint(k.scope, k.tokens, k.held, k.thick))
 	}
 	slices.Sort(list)
 	return fmt.Sprint(list)
@@ -171,7 +230,7 @@ func (p *prefixes) String() string {
 	walk = func(scope string, n *node, before []int32) {
 		before = slices.Concat(before, n.tokens)
 		if n.parent != nil {
-			list = append(list, fmt.Sprint(scope, before, n.held))
+			list = append(list, fmt.Sprint(scope, before, n.held, p.reach > 0 && n.block.Thick()))
 		}
 		for _, c := range n.children {
 			walk(scope, c, before)
@@ -191,6 +250,8 @@ type reader struct {
 	tokens []int32
 	prompt int
 	holds  []*knownPrefix
+
+	thickBefore []bool // of its blocks, before they were settled
 }
 
 // anyText begins as another one does, most often. There are few different tokens,
@@ -214,11 +275,14 @@ func anyText(r *rand.Rand, texts [][]int32) []int32 {
 // Whatever happens to it, the tree knows what the plain list knows, forgets what
 // the list forgets, and is in order.
 func TestTheTreeIsAListOfPrefixes(t *testing.T) {
-	for seed := range uint64(80) {
+	for seed := range uint64(110) {
 		r := rand.New(rand.NewPCG(seed, 4))
-		m := &fakeModel{size: fakeSize, runs: seed >= 50}
+		m := &fakeModel{size: fakeSize, runs: seed >= 50 && seed < 80}
+		if seed >= 80 {
+			m.window = 1 + r.IntN(200)
+		}
 		l := &loop{model: m}
-		tree, list := &prefixes{}, &prefixList{}
+		tree, list := &prefixes{reach: blocksBack(m.Window())}, &prefixList{reach: blocksBack(m.Window())}
 		var running []*reader
 		var texts [][]int32
 		hits := 0
@@ -230,17 +294,21 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 				text := anyText(r, texts)
 				x := &reader{scope: []string{"", "", "", "mine"}[r.IntN(4)], tokens: text, prompt: len(text)}
 				x.table = tree.newTable(m.NewCache(), x.scope, len(text)-1)
-				want := list.longest(x.scope, text[:len(text)-1], m.Rewinds())
+				want, wholes := list.longest(x.scope, text[:len(text)-1], m.Rewinds()), list.furthest(x.scope, text[:len(text)-1])
 				got := x.adopt(text[:len(text)-1])
+				if list.reach > 0 && got != wholes*blockTokens {
+					t.Fatalf("%s: %d of %d tokens were found, want %d blocks", what, got, len(text), wholes)
+				}
 				for i := range x.depth() {
 					x.holds = append(x.holds, list.add(x.scope, text[:(i+1)*blockTokens]))
 					x.holds[i].held++
 				}
-				if n, m := x.last().nearest(text[x.Len() : len(text)-1]); m > 0 && l.usable(m, len(n.tokens)) > 0 {
+				list.look(x.holds)
+				if n, m := x.last().nearest(text[x.Len() : len(text)-1]); m > 0 && l.usableOf(n, m) > 0 {
 					x.share(n.block, m)
 					got += m
 				}
-				if got != want || x.Len() != want {
+				if list.reach == 0 && got != want || x.Len() != got {
 					t.Fatalf("%s: %d of %d tokens were found, want %d", what, got, len(text), want)
 				}
 				hits += got
@@ -264,6 +332,10 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 						x.release(list, i)
 					}
 				}
+				x.thickBefore = x.thickBefore[:0]
+				for _, p := range x.cache.(*fakeCache).pages {
+					x.thickBefore = append(x.thickBefore, p != nil)
+				}
 				x.settle(x.tokens)
 				x.settled(list)
 			case op < 9 && len(running) > 0:
@@ -273,9 +345,12 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 				if r.IntN(4) == 0 {
 					x.abandon()
 				} else {
+					thick := list.reach > 0
 					x.end(x.tokens)
+					list.look(x.holds)
 					if len(rest)%blockTokens > 0 {
-						list.add(x.scope, rest)
+						k := list.add(x.scope, rest)
+						list.see(k, thick && len(k.tokens) == len(rest))
 					}
 				}
 				for i := len(x.holds) - 1; i >= 0; i-- {
@@ -294,8 +369,9 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 			for _, x := range running {
 				tails += (x.Len()%blockTokens + blockTokens - 1) / blockTokens
 			}
-			if m.blocks > tree.nodes+tails {
-				t.Fatalf("%s: %d blocks in memory, for %d nodes and %d that grow", what, m.blocks, tree.nodes, tails)
+			own := min(1, m.window) * ((m.window+fakeSlack)/blockTokens + 4) // pages of a sequence
+			if m.blocks > tree.nodes+tails || m.pages > min(1, m.window)*tree.nodes+own*len(running) {
+				t.Fatalf("%s: %d blocks and %d pages in memory, for %d nodes and %d that grow", what, m.blocks, m.pages, tree.nodes, tails)
 			}
 			if got, want := tree.String(), list.String(); got != want {
 				t.Fatalf("%s: the tree has\n%s\nwant\n%s", what, got, want)
@@ -309,7 +385,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 		}
 		for tree.evict() {
 		}
-		if m.blocks != 0 || len(tree.roots) != 0 || tree.nodes+tree.kept+tree.fixed != 0 {
+		if m.blocks+m.pages != 0 || len(tree.roots) != 0 || tree.nodes+tree.kept+tree.fixed != 0 {
 			t.Errorf("seed %d: %d blocks left, %+v", seed, m.blocks, tree)
 		}
 	}
@@ -319,6 +395,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 func (x *reader) settled(list *prefixList) {
 	for i := len(x.holds); (i+1)*blockTokens <= x.Len(); i++ {
 		k := list.add(x.scope, x.tokens[:(i+1)*blockTokens])
+		list.see(k, x.thickBefore[i])
 		k.held++
 		x.holds = append(x.holds, k)
 	}
@@ -338,6 +415,7 @@ func TestLogitsAreTheSameFromTheTree(t *testing.T) {
 	t.Run("attention", func(t *testing.T) { logitsFromTheTree(t, tiny{}) })
 	t.Run("convolutions", func(t *testing.T) { logitsFromTheTree(t, tiny{convolved: true}) })
 	t.Run("states", func(t *testing.T) { logitsFromTheTree(t, tiny{scanned: true}) })
+	t.Run("windows", func(t *testing.T) { logitsFromTheTree(t, tiny{windowed: 70}) })
 }
 
 func logitsFromTheTree(t *testing.T, of tiny) {
@@ -356,7 +434,7 @@ func logitsFromTheTree(t *testing.T, of tiny) {
 		return logits
 	}
 	r := rand.New(rand.NewPCG(3, 9))
-	tree := &prefixes{}
+	tree := &prefixes{reach: blocksBack(m.Window())}
 	var texts [][]int32
 	var running []*reader
 	cached, whole := 0, 0
@@ -366,7 +444,7 @@ func logitsFromTheTree(t *testing.T, of tiny) {
 		x := &reader{table: tree.newTable(m.NewCache(), "", len(text)-1), tokens: text}
 		x.states = m.HasStates()
 		x.adopt(text[:len(text)-1])
-		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); !x.states && k > 0 && l.usable(k, len(n.tokens)) > 0 {
+		if n, k := x.last().nearest(text[x.Len() : len(text)-1]); !x.states && k > 0 && l.usableOf(n, k) > 0 {
 			x.share(n.block, k)
 		}
 		cached, whole = cached+x.Len(), whole+len(text)

@@ -50,15 +50,43 @@ func (t *table) adopt(tokens []int32) int {
 		t.goOn(tokens[min(before, len(tokens)):])
 		return t.Len() - before
 	}
-	for t.even() {
-		n := t.last().child(tokens[min(t.Len(), len(tokens)):])
-		if n == nil {
-			break
-		}
+	if !t.even() {
+		return 0
+	}
+	for _, n := range t.prefixes.way(t.last(), tokens[min(before, len(tokens)):]) {
 		t.Adopt(t.depth(), n.block)
 		t.push(n)
 	}
+	if t.Len() > before {
+		t.look()
+	}
 	return t.Len() - before
+}
+
+// way gives the nodes on the way of tokens behind one behind which a sequence can go on, up to
+// the last behind which it can, too.
+func (p *prefixes) way(n *node, tokens []int32) []*node {
+	var list []*node
+	thick, best := p.reach, 0 // in a row
+	for n = n.child(tokens); n != nil; n = n.child(tokens) {
+		list, tokens = append(list, n), tokens[blockTokens:]
+		if n.block.Thick() {
+			thick++
+		} else {
+			thick = 0
+		}
+		if thick >= p.reach {
+			best = len(list)
+		}
+	}
+	return list[:best]
+}
+
+// look marks the nodes that the window reaches back into from the end as looked at.
+func (t *table) look() {
+	for _, n := range t.path[max(1, len(t.path)-t.prefixes.reach):] {
+		t.prefixes.see(n)
+	}
 }
 
 // goOn goes on at the last point of the prefix cache on the way of tokens.
@@ -129,11 +157,10 @@ func (t *table) settle(tokens []int32) {
 	}
 }
 
-// Truncate takes back what is behind the first n tokens, or more, as the cache does; where
-// it goes on only with a state, all.
+// Truncate takes back what is behind the first n tokens, or more, as the cache does.
 func (t *table) Truncate(n int) {
-	if t.states && n < t.Len() {
-		n = 0
+	if n < t.Len() {
+		n = t.Behind(n)
 	}
 	for n < t.depth()*blockTokens {
 		t.pop()
@@ -159,6 +186,7 @@ func (t *table) end(tokens []int32) {
 		t.point(tokens)
 	} else if t.prefixes != nil {
 		t.settle(tokens)
+		t.look()
 		if rest := t.Len() - t.depth()*blockTokens; rest > 0 {
 			t.prefixes.insert(t.last(), tokens[t.Len()-rest:t.Len()], t.Block(t.depth()))
 		}

@@ -23,6 +23,7 @@ type tiny struct {
 
 	scanned   bool // Mamba-2 is in its place, as in Granite 4
 	convolved bool // a short convolution is in place of attention in the first layer, as in LFM2
+	windowed  int  // the first layer sees so many tokens, as in Cohere's Command R7B; 0: all
 }
 
 const (
@@ -122,6 +123,17 @@ func (m tiny) metadata() []gguf.KV {
 			}
 		}
 	}
+	if m.windowed > 0 {
+		meta[0].Value = gguf.ValueOf("cohere2")
+		meta = append(meta, gguf.KV{Key: "llama.attention.sliding_window", Value: number(m.windowed)},
+			gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, false})},
+			gguf.KV{Key: "llama.attention.layer_norm_epsilon", Value: gguf.ValueOf(float32(1e-5))})
+		for i := range meta {
+			if name, ok := strings.CutPrefix(meta[i].Key, "llama."); ok {
+				meta[i].Key = "cohere2." + name
+			}
+		}
+	}
 	if m.scanned {
 		meta[0].Value = gguf.ValueOf("granitehybrid")
 		for i, key := range []string{"conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"} {
@@ -164,11 +176,15 @@ func (m tiny) tensors() (list []gguf.TensorSource) {
 	} else {
 		add("output_norm.weight", 1, 0.1, tinyDim)
 	}
-	add("output.weight", 0, 0.6, tinyDim, vocab)
+	if m.windowed == 0 {
+		add("output.weight", 0, 0.6, tinyDim, vocab)
+	}
 	for i := range tinyLayers {
 		p := fmt.Sprintf("blk.%d.", i)
 		add(p+"attn_norm.weight", 1, 0.1, tinyDim)
-		add(p+"ffn_norm.weight", 1, 0.1, tinyDim)
+		if m.windowed == 0 {
+			add(p+"ffn_norm.weight", 1, 0.1, tinyDim)
+		}
 		if m.scanned && i == 0 {
 			const inner, channels, heads = 2 * tinyDim, 2*tinyDim + 2*2*16, 8
 			add(p+"ssm_in.weight", 0, 0.2, tinyDim, inner+channels+heads)

@@ -63,7 +63,12 @@ var errLeft = transformer.ErrLeft
 
 type kvCache struct{ *transformer.KV }
 
-func (c *kvCache) Block(i int) block    { return c.KV.Block(i) }
+func (c *kvCache) Block(i int) block    { return &kvBlock{c.KV.Block(i)} }
 func (c *kvCache) State() state         { return c.KV.State() }
 func (c *kvCache) GoOn(s state)         { c.KV.GoOn(s.(*transformer.State)) }
-func (c *kvCache) Adopt(i int, b block) { c.KV.Adopt(i, b.(*transformer.Block)) }
+func (c *kvCache) Adopt(i int, b block) { c.KV.Adopt(i, b.(*kvBlock).Block) }
+
+// A kvBlock is a block of a kvCache.
+type kvBlock struct{ *transformer.Block }
+
+func (b *kvBlock) Thicken(of block) { b.Block.Thicken(of.(*kvBlock).Block) }

@@ -144,3 +144,16 @@ func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 	}
 	return true
 }
+
+// scaleBy writes x[i]·a·w[i], and says how many.
+func scaleBy(out, x, w []float32, a float32) int {
+	if chosen == goOnly || len(x) < lanes {
+		return 0
+	}
+	if chosen == avx512 {
+		scaleByAVX512(&out[0], &x[0], &w[0], len(x)/lanes, a)
+	} else {
+		scaleByAVX2(&out[0], &x[0], &w[0], len(x)/lanes, a)
+	}
+	return len(x) &^ (lanes - 1)
+}

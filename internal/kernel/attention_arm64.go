@@ -106,3 +106,12 @@ func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 	updateRowsNEON(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
 	return true
 }
+
+// scaleBy writes x[i]·a·w[i], and says how many.
+func scaleBy(out, x, w []float32, a float32) int {
+	if chosen == goOnly || len(x) < lanes {
+		return 0
+	}
+	scaleByNEON(&out[0], &x[0], &w[0], len(x)/lanes, a)
+	return len(x) &^ (lanes - 1)
+}

@@ -79,6 +79,11 @@ func updateRowsAVX2(out *float32, rows *float32, add *float32, k *float32, q *fl
 //go:noescape
 func scaleAVX2(x *float32, chunks int, a float32)
 
+// scaleByAVX2 writes x[i]·a·w[i], chunks of 16.
+//
+//go:noescape
+func scaleByAVX2(out *float32, x *float32, w *float32, chunks int, a float32)
+
 // scaleByF16AVX2 writes x[i]·d[i], chunks of 16.
 //
 //go:noescape
@@ -173,6 +178,11 @@ func updateRowsAVX512(out *float32, rows *float32, add *float32, k *float32, q *
 //
 //go:noescape
 func scaleAVX512(x *float32, chunks int, a float32)
+
+// scaleByAVX512 writes x[i]·a·w[i], chunks of 16.
+//
+//go:noescape
+func scaleByAVX512(out *float32, x *float32, w *float32, chunks int, a float32)
 
 // scaleByF16AVX512 writes x[i]·d[i], chunks of 16.
 //

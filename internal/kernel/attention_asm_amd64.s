@@ -1708,6 +1708,30 @@ loop:
 	VZEROUPPER
 	RET
 
+// func scaleByAVX2(out *float32, x *float32, w *float32, chunks int, a float32)
+// Requires: AVX
+TEXT ·scaleByAVX2(SB), NOSPLIT, $0-36
+	MOVQ         out+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         chunks+24(FP), BX
+	VBROADCASTSS a+32(FP), Y0
+
+loop:
+	VMULPS  (CX), Y0, Y1
+	VMULPS  (DX), Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMULPS  32(CX), Y0, Y1
+	VMULPS  32(DX), Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func scaleByF16AVX2(out *float32, x *float32, d *byte, chunks int)
 // Requires: AVX, F16C
 TEXT ·scaleByF16AVX2(SB), NOSPLIT, $0-32
@@ -2969,6 +2993,27 @@ loop:
 	VMOVUPS Z1, (AX)
 	ADDQ    $+64, AX
 	DECQ    CX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func scaleByAVX512(out *float32, x *float32, w *float32, chunks int, a float32)
+// Requires: AVX, AVX512F
+TEXT ·scaleByAVX512(SB), NOSPLIT, $0-36
+	MOVQ         out+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         w+16(FP), DX
+	MOVQ         chunks+24(FP), BX
+	VBROADCASTSS a+32(FP), Z0
+
+loop:
+	VMULPS  (CX), Z0, Z1
+	VMULPS  (DX), Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	DECQ    BX
 	JNZ     loop
 	VZEROUPPER
 	RET

@@ -64,6 +64,11 @@ func addRowsNEON(out *float32, rows *float32, k *float32, n int)
 //go:noescape
 func updateRowsNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
 
+// scaleByNEON writes x[i]·a·w[i], chunks of 16.
+//
+//go:noescape
+func scaleByNEON(out *float32, x *float32, w *float32, chunks int, a float32)
+
 // mixNEON makes of x x·a + y·b, chunks of 16.
 //
 //go:noescape

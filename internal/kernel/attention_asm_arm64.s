@@ -1234,6 +1234,43 @@ row:
 	WORD $0x3d801c08 // str q8, [x0, #112]
 	RET
 
+// func scaleByNEON(out *float32, x *float32, w *float32, chunks int, a float32)
+TEXT ·scaleByNEON(SB), NOSPLIT, $0-36
+	MOVD out+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD chunks+24(FP), R3
+	FMOVS a+32(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+
+loop:
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00042 // ldr q2, [x2, #0]
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x3d800001 // str q1, [x0, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00442 // ldr q2, [x2, #16]
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x3d800401 // str q1, [x0, #16]
+	WORD $0x3dc00821 // ldr q1, [x1, #32]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x3d800801 // str q1, [x0, #32]
+	WORD $0x3dc00c21 // ldr q1, [x1, #48]
+	WORD $0x3dc00c42 // ldr q2, [x2, #48]
+	WORD $0x6e20dc21 // fmul v1.4s, v1.4s, v0.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x3d800c01 // str q1, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $1, R3, R3
+	BNE loop
+	RET
+
 // func mixNEON(x *float32, y *float32, chunks int, a float32, b float32)
 TEXT ·mixNEON(SB), NOSPLIT, $0-32
 	MOVD x+0(FP), R0

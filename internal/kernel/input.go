@@ -118,7 +118,8 @@ func (in *Input) Prepare(p *Pool, w *Matrix) {
 	// One tile is shared among threads, since all of them wait for it.
 	size := [...]int{floats: floatChunk, bytes32: bytes32Chunk, bytes256: bytes256Chunk}[a]
 	chunks := in.chunks(size)
-	shares := min((p.Threads()+len(f.tiles)-1)/max(1, len(f.tiles)), (chunks*size+minShare-1)/minShare)
+	tokens := min(in.tokens, maxWidth)
+	shares := min((p.Threads()+len(f.tiles)-1)/max(1, len(f.tiles)), (tokens*chunks*size+minShare-1)/minShare)
 	p.Run(len(f.tiles)*shares, func(i int) {
 		t, part := &f.tiles[i/shares], i%shares
 		from, to := chunks*part/shares, chunks*(part+1)/shares
@@ -133,8 +134,9 @@ func (in *Input) Prepare(p *Pool, w *Matrix) {
 	})
 }
 
-// minShare is the least number of columns of a tile that are worth another thread.
-const minShare = 512
+// minShare is the least number of elements of a tile that are worth another thread: it takes some
+// two microseconds until all of them have begun and ended.
+const minShare = 2048
 
 func (in *Input) chunks(size int) int { return (in.cols + size - 1) / size }
 

@@ -29,8 +29,8 @@ func RMSNorm(out, x, w []float32, eps float32) {
 	mean := sumSquares(x) / float32(len(x))
 	scale := float32(1 / math.Sqrt(float64(mean+eps)))
 	out, w = out[:len(x)], w[:len(x)]
-	for i, v := range x {
-		out[i] = float32(v*scale) * w[i]
+	for i := scaleBy(out, x, w, scale); i < len(x); i++ {
+		out[i] = float32(x[i]*scale) * w[i]
 	}
 }
 

@@ -3,7 +3,7 @@ package transformer
 // Who owns the memory of keys and values.
 //
 // A page is that of blockTokens positions in the layers of one group: those that
-// see all positions, those with a window, which can do without old ones, and those that
+// see all positions, those with a window, which do without old ones (windows.go), and those that
 // carry something along (carried.go), of which there is a page for whole blocks only. A KV
 // and a Block refer to pages, and several may refer to one. A page that more than
 // one refers to is not written any more: who has to write copies it first.
@@ -146,10 +146,14 @@ func (kv *KV) Adopt(i int, b *Block) {
 		if behind {
 			kv.pages[g] = append(kv.pages[g], nil)
 		}
+		if !behind && b.pages[g] == nil {
+			continue // its own is as good
+		}
 		share(b.pages[g])
 		kv.memory.release(g, kv.pages[g][i])
 		kv.pages[g][i] = b.pages[g]
 	}
+	kv.slide()
 }
 
 // Copy puts the first n positions of b, at most as many as it holds, behind a kv of

@@ -105,10 +105,12 @@ func (s columnStore) keep(column func(i int) []float32, position, n, from int) {
 	}
 }
 
-// behind is the last place up to n, behind which the sequence can go on.
-func (kv *KV) behind(n int) int {
+// Behind is the last place up to n, at most Len, behind which the sequence can go on.
+func (kv *KV) Behind(n int) int {
 	l := &kv.layout.carried
 	switch {
+	case !kv.seesWindow(n):
+		return 0
 	case kv.memory.sizes[whole] > 0:
 		if n == kv.at {
 			return n

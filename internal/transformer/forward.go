@@ -128,6 +128,7 @@ func (m *Model) Forward(steps []Step) ([][]float32, error) {
 		s.KV.length += len(s.Tokens)
 		s.KV.at = s.KV.length
 		s.KV.forgetColumns()
+		s.KV.slide()
 	}
 	return w.results, nil
 }

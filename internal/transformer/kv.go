@@ -38,8 +38,11 @@ type KV struct {
 	layout *kvLayout
 	memory *memory
 	length int
-	// By group: a page each blockTokens positions.
+	// By group: a page each blockTokens positions, or none where layers that see a window will
+	// not look at it any more (windows.go).
 	pages [groups][]*page
+
+	slid int // blocks from the first on whose pages of layers with a window were given up
 
 	// Of layers that carry something along (carried.go):
 	ring  *page // columns from the position since on; nil: none
@@ -74,6 +77,7 @@ type kvLayout struct {
 	layers       []layerSpec
 	carried      carriedLayout
 	states       []int // offset of each layer's state
+	window       int   // of layers with one; 0: there are none
 }
 
 func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
@@ -84,7 +88,7 @@ func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
 		l.sizes[whole] += s.stateFloats() * 4
 		group := seesAll
 		if s.window > 0 {
-			group = windowed
+			group, l.window = windowed, max(l.window, s.window)
 		}
 		l.group = append(l.group, group)
 		if s.source != i {
@@ -168,12 +172,17 @@ func (m *Model) NewKV() *KV { return &KV{layout: m.kv, memory: &m.memory} }
 // CacheType is how the model's keys and values are stored.
 func (m *Model) CacheType() CacheType { return m.kv.kind }
 
-// KVBytes is the memory that a KV of so many tokens takes alone, and the blocks that
-// others may refer to; of no tokens, what it takes besides blocks.
+// KVBytes is the memory that a KV of so many tokens takes alone, if it grows by MostRead tokens
+// at a time at most, and the blocks that others may refer to; of no tokens, what it takes
+// besides blocks.
 func (m *Model) KVBytes(tokens int) int64 {
 	n := int64(m.kv.sizes[recent] + m.kv.sizes[whole])
-	for _, size := range m.kv.sizes[:groups] {
-		n += int64(blocksFor(tokens)) * int64(size)
+	for g, size := range m.kv.sizes[:groups] {
+		blocks := blocksFor(tokens)
+		if g == windowed {
+			blocks = min(blocks, m.kv.windowBlocks())
+		}
+		n += int64(blocks) * int64(size)
 	}
 	return n
 }
@@ -212,14 +221,15 @@ func (kv *KV) Bytes() (n int64) {
 }
 
 // Truncate forgets all but the first n tokens, and the blocks behind. More than
-// there are changes nothing. Where the sequence could not go on behind them (see
-// carried.go), it forgets more, up to the last whole block.
+// there are changes nothing. Where the sequence could not go on behind them (see Behind), it
+// forgets more.
 func (kv *KV) Truncate(n int) {
 	if n = max(0, n); n < kv.length {
-		if kv.length = kv.behind(n); kv.length == 0 {
+		if kv.length = kv.Behind(n); kv.length == 0 {
 			kv.dropState()
 		}
 		kv.since = min(kv.since, kv.length)
+		kv.slid = min(kv.slid, blocksFor(kv.length))
 		kv.dropTail()
 	}
 	for g, pages := range kv.pages {
@@ -262,6 +272,9 @@ func (kv *KV) CopyPrefix(src *KV, n int) {
 		b := src.Block(i)
 		kv.Copy(b, min(blockTokens, n-kv.length))
 		b.Release()
+	}
+	if !kv.seesWindow(kv.length) {
+		kv.Release()
 	}
 }
 

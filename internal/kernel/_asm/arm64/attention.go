@@ -96,6 +96,27 @@ func attention(p *program) {
 		}
 		f.line("RET")
 	})
+	chunks("scaleByNEON", "writes x[i]·a·w[i], chunks of 16.", append(pointers("out", "x", "w"), parameter{"chunks", "int"}, parameter{"a", "float32"}), "", func(f *function) {
+		for i, name := range []string{"out", "x", "w", "chunks"} {
+			f.load(name, i)
+		}
+		a := f.float("a")
+		f.label("loop")
+		for i := range 4 {
+			v, w := f.vector(), f.vector()
+			f.ld(16, v, 1, 16*i)
+			f.ld(16, w, 2, 16*i)
+			f.fmul(v, v, a)
+			f.fmul(v, v, w)
+			f.st(16, v, 0, 16*i)
+			f.free(v, w)
+		}
+		for r := range 3 {
+			f.line("ADD $64, R%d", r)
+		}
+		f.next(3, "loop")
+		f.line("RET")
+	})
 	chunks("mixNEON", "makes of x x·a + y·b, chunks of 16.", []parameter{{"x", "*float32"}, {"y", "*float32"}, {"chunks", "int"}, {"a", "float32"}, {"b", "float32"}}, "", func(f *function) {
 		f.load("x", 0)
 		f.load("y", 1)

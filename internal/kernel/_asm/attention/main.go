@@ -31,6 +31,7 @@ func main() {
 		addRows(s)
 		updateRows(s)
 		scale(s)
+		scaleBy(s)
 		scaleByF16(s)
 	}
 	Generate()
@@ -540,6 +541,28 @@ func updateRows(s set) {
 	for i, sum := range sums {
 		VMOVUPS(sum, Mem{Base: out, Disp: s.bytes() * i})
 	}
+	VZEROUPPER()
+	RET()
+}
+
+func scaleBy(s set) {
+	TEXT("scaleBy"+s.name, NOSPLIT, "func(out, x, w *float32, chunks int, a float32)")
+	Pragma("noescape")
+	Doc("scaleBy" + s.name + " writes x[i]·a·w[i], chunks of 16.")
+	out, x, w, n := Load(Param("out"), GP64()), Load(Param("x"), GP64()), Load(Param("w"), GP64()), Load(Param("chunks"), GP64())
+	a := s.parameter("a")
+	Label("loop")
+	for h := range s.registers {
+		v := s.vector()
+		VMULPS(Mem{Base: x, Disp: s.bytes() * h}, a, v)
+		VMULPS(Mem{Base: w, Disp: s.bytes() * h}, v, v)
+		VMOVUPS(v, Mem{Base: out, Disp: s.bytes() * h})
+	}
+	ADDQ(I8(64), out)
+	ADDQ(I8(64), x)
+	ADDQ(I8(64), w)
+	DECQ(n)
+	JNZ(LabelRef("loop"))
 	VZEROUPPER()
 	RET()
 }
