@@ -338,6 +338,7 @@ func TestLogitsAreTheSameFromTheTree(t *testing.T) {
 	t.Run("attention", func(t *testing.T) { logitsFromTheTree(t, tiny{}) })
 	t.Run("convolutions", func(t *testing.T) { logitsFromTheTree(t, tiny{convolved: true}) })
 	t.Run("states", func(t *testing.T) { logitsFromTheTree(t, tiny{scanned: true}) })
+	t.Run("squares", func(t *testing.T) { logitsFromTheTree(t, tiny{delta: true}) })
 }
 
 func logitsFromTheTree(t *testing.T, of tiny) {
