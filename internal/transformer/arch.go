@@ -35,6 +35,9 @@ type layerSpec struct {
 	growth growth
 }
 
+// mixes reports whether a layer looks at other tokens: otherwise it is a feed-forward part alone.
+func (s *layerSpec) mixes() bool { return s.kvHeads > 0 || s.taps > 0 || s.stateFloats() > 0 }
+
 // Traits are what the layers of an architecture have in common.
 type traits struct {
 	pairing     pairing
@@ -113,6 +116,8 @@ type architecture struct {
 	convolved   bool    // layers without key and value heads have a short convolution in place of attention
 	scanned     bool    // layers without key and value heads have Mamba-2 in place of attention
 	layersScan  bool    // all layers do, and have no feed-forward part
+	besides     bool    // all layers have Mamba-2 beside attention
+	split       bool    // a layer has Mamba-2, attention or a feed-forward part, and attention is not rotated
 	delta       bool    // most layers have Gated DeltaNet in place of attention
 	deltaNext   bool    // and heads of values that follow each other share one of keys
 	growing     bool    // queries grow with their position where the metadata says so
@@ -146,13 +151,16 @@ var architectures = map[string]architecture{
 	"command-r": {traits: traits{pairing: neighbours, centred: true, parallel: parallel, qkNorm: headsOwn, qkNormMaybe: true}, tied: true, logitScale: true},
 	"cohere2":   {traits: traits{pairing: neighbours, centred: true, parallel: parallel}, tied: true, logitScale: true, global: 4, localTurns: true},
 
-	"qwen2moe":      {traits: traits{pairing: halves}, experts: true, sharedFFN: true},
-	"qwen2vl":       {traits: traits{pairing: halves}, sections: true},
-	"qwen3vl":       {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true},
-	"qwen3vlmoe":    {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
-	"granitemoe":    {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
-	"granitehybrid": {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true, scanned: true},
-	"mamba2":        {scanned: true, layersScan: true},
+	"qwen2moe":       {traits: traits{pairing: halves}, experts: true, sharedFFN: true},
+	"qwen2vl":        {traits: traits{pairing: halves}, sections: true},
+	"qwen3vl":        {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true},
+	"qwen3vlmoe":     {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
+	"granitemoe":     {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
+	"granitehybrid":  {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true, scanned: true},
+	"mamba2":         {scanned: true, layersScan: true},
+	"falcon-h1":      {traits: traits{pairing: halves}, scanned: true, besides: true},
+	"nemotron_h":     {traits: traits{activation: squaredReLU}, scanned: true, split: true},
+	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid},
 	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
 		experts: true, expertsSum1: true},
 	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true},

@@ -130,7 +130,7 @@ func (c *Config) readLayers(r *reader) error {
 	}
 	var scanned mambaSpec
 	if arch.scanned {
-		scanned = r.readMamba()
+		scanned = r.readMamba(arch)
 	}
 	var net deltaSpec
 	if arch.delta {
@@ -154,9 +154,18 @@ func (c *Config) readLayers(r *reader) error {
 				s.parallel = parallel
 			}
 		}
+		if arch.besides {
+			s.mamba = scanned
+		}
 		if s.kvHeads == 0 {
-			s.taps, s.mamba, s.delta, s.heads = taps, scanned, net, 0
+			s.heads = 0
+			if !arch.split || s.ffn == 0 {
+				s.taps, s.mamba, s.delta = taps, scanned, net
+			}
 		} else {
+			if arch.split && s.ffn > 0 {
+				r.fail("feed_forward_length", "[%d] is %d in a layer that has attention", i, s.ffn)
+			}
 			if s.heads%s.kvHeads != 0 {
 				r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
 			}
@@ -165,7 +174,7 @@ func (c *Config) readLayers(r *reader) error {
 		if r.err != nil {
 			return r.err
 		}
-		if mixture.in(i) {
+		if mixture.in(i) && (!arch.split || s.ffn > 0) {
 			s.routing, s.ffn = mixture.routing, r.count("expert_feed_forward_length", s.ffn)
 			s.shared = mixture.shared(s.ffn, ffn[i])
 		}
@@ -173,7 +182,7 @@ func (c *Config) readLayers(r *reader) error {
 			s.window = window
 			s.turns = len(c.turns) - 1
 		}
-		if !rotates || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
+		if !rotates || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
 			s.turns = -1
 		}
 		c.setRotated(r, &s, i)
@@ -190,10 +199,13 @@ func (c *Config) readLayers(r *reader) error {
 	return r.err
 }
 
-// readFFN reads how wide the feed-forward part of each layer is: 0 where there are only experts,
-// and files need not say it.
+// readFFN reads how wide the feed-forward part of each layer is: 0 where there is none, or where
+// there are only experts, and files need not say it.
 func (r *reader) readFFN(arch architecture, layers int) []int {
 	const key = "feed_forward_length"
+	if arch.split {
+		return r.perLayerFrom(0, key, layers, nil)
+	}
 	if arch.delta && arch.experts && r.optional(key, 0) == 0 {
 		return make([]int, layers)
 	}

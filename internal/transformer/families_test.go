@@ -387,6 +387,55 @@ func moreFamilies() []tiny {
 	}
 	mamba2.layout += "attn_norm.weight d\n"
 	mamba2.meta = append(slices.Clone(hybrid.meta), count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0))
+	mambaTensors := func(where string) (layout string) {
+		for line := range strings.Lines(hybrid.layout) {
+			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "even:ssm"); ok {
+				layout += where + "ssm" + name + "\n"
+			}
+		}
+		return layout
+	}
+	ssm := []gguf.KV{count("ssm.conv_kernel", 4), count("ssm.inner_size", 256), count("ssm.state_size", 24), count("ssm.time_step_rank", 8), count("ssm.group_count", 2)}
+	besides := func(name, layout string) tiny {
+		r := of(name, "falcon-h1", layout, append(slices.Clone(ssm), count("rope.dimension_count", 48), count("attention.key_length", 48), count("attention.value_length", 48), number("rope.freq_base", 1e11))...)
+		r.headDim, r.sizes, r.types = 48, map[string]int{"l": 4}, hybrid.types
+		return r
+	}
+	falconH1 := besides("falcon-h1-norm", strings.ReplaceAll(llama, "ffn_norm.weight", "ffn_norm")+mambaTensors(""))
+	var plain string
+	for line := range strings.Lines(falconH1.layout) {
+		if !strings.Contains(line, "ssm_norm") {
+			plain += line
+		}
+	}
+	// One layer of each kind.
+	split := func(name, architecture, feedForward string, meta ...gguf.KV) tiny {
+		meta = append(meta, number("attention.layer_norm_epsilon", 1e-5)) // llama.cpp wants it, and does not use it
+		r := of(name, architecture, ends+mambaTensors("first:")+`
+			attn_norm.weight d
+			third:attn_q.weight d q
+			third:attn_k.weight d k
+			third:attn_v.weight d k
+			third:attn_output.weight q d
+		`+feedForward, append(append(slices.Clone(ssm), meta...), gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 2})})...)
+		r.sizes, r.types = map[string]int{"l": 4}, hybrid.types
+		return r
+	}
+	nemotronH := split("nemotron_h", "nemotron_h", `
+		second:ffn_up.weight d f
+		second:ffn_down.weight f d
+	`, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 192, 0})})
+	nemotronMoE := with(split("nemotron_h_moe", "nemotron_h_moe", `
+		second:ffn_gate_inp.weight d e
+		second:exp_probs_b.bias e
+		second:ffn_up_exps.weight d x e
+		second:ffn_down_exps.weight x d e
+		second:ffn_up_shexp.weight d s
+		second:ffn_down_shexp.weight s d
+	`, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 96, 0})}), 6, 96, used, inner, count("expert_shared_feed_forward_length", 160), count("expert_shared_count", 1),
+		norms, number("expert_weights_scale", 2.5), count("expert_group_count", 1), count("expert_group_used_count", 1))
+	nemotronMoE.sizes["l"], nemotronMoE.sizes["s"] = 4, 160
+
 	// Gated DeltaNet in the first two layers: four heads of 32, of which two share keys.
 	deltaNet := func(name, architecture, in, feedForward string, meta ...gguf.KV) tiny {
 		r := of(name, architecture, ends+`
@@ -456,6 +505,7 @@ func moreFamilies() []tiny {
 	qwen35Listed.layout = strings.Replace(strings.Replace(qwen35Listed.layout, "ffn_gate_exps.weight d x e", "ffn_gate_up_exps.weight d x+x e", 1), "ffn_up_exps.weight d x e", "", 1)
 
 	return []tiny{
+		falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,

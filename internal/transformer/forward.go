@@ -196,23 +196,18 @@ func (m *Model) batch() bool {
 			return false
 		}
 		l := &m.layers[i]
-		m.normalise(l.attnNorm, n)
-		if l.convolution != nil {
-			m.convolve(i, n)
-		} else if l.mamba != nil {
-			m.scan(i, n)
-		} else if l.delta != nil {
-			m.delta(i, n)
-		} else {
-			m.attention(i, n)
-		}
-		if l.spec.parallel == parallel {
+		switch {
+		case !l.spec.mixes():
+			m.normalise(l.ffnNorm, n)
+		case l.spec.parallel == parallel:
+			m.mix(i, n)
 			if l.ffnNorm != nil {
 				m.normalise(l.ffnNorm, n) // otherwise xn is what attention read
 			}
 			m.addToStream(l.ob, l.attnPost, n)
 			w.in.Set(w.xn, n, dim)
-		} else {
+		default:
+			m.mix(i, n)
 			m.addToStream(l.ob, l.attnPost, n)
 			if l.spec.ffn == 0 {
 				continue
@@ -233,6 +228,24 @@ func (m *Model) batch() bool {
 	m.results()
 	w.rows = w.rows[:0]
 	return true
+}
+
+// mix makes y of the stream: what the tokens get of those before them.
+func (m *Model) mix(index, n int) {
+	l := &m.layers[index]
+	m.normalise(l.attnNorm, n)
+	switch {
+	case l.convolution != nil:
+		m.convolve(index, n)
+	case l.delta != nil:
+		m.delta(index, n)
+	case l.mamba != nil && l.spec.kvHeads > 0:
+		m.scanBeside(index, n)
+	case l.mamba != nil:
+		m.scan(index, n)
+	default:
+		m.attention(index, n)
+	}
 }
 
 // cutPieces keeps tokens together whose keys lie in the same lines of memory, so that

@@ -247,6 +247,15 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("granitehybrid", reshaped("blk.0.ssm_norm.weight", 256, 2)), "blk.0.ssm_norm.weight has shape [256 2]"},
 		{of4("mamba2", nil, count("ssm.group_count", 1<<20)), "mamba2.ssm.group_count is 1048576"},
 		{of4("mamba2", without("blk.1.ssm_out.weight")), "blk.1.ssm_out.weight is missing"},
+		{of4("falcon-h1", nil, count("ssm.time_step_rank", 7)), "falcon-h1.ssm.time_step_rank is 7 heads, which do not divide"},
+		{of4("falcon-h1", without("blk.1.ssm_conv1d.bias")), "blk.1.ssm_conv1d.bias is missing"},
+		{of4("falcon-h1", without("blk.1.ffn_norm")), "blk.1.ffn_norm.weight is missing"},
+		{of4("falcon-h1-norm", reshaped("blk.0.ssm_norm.weight", 256, 1)), "blk.0.ssm_norm.weight has shape [256 1]"},
+		{of4("nemotron_h", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 192, 192})}), "nemotron_h.feed_forward_length [2] is 192 in a layer that has attention"},
+		{of4("nemotron_h", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, -1, 0})}), "nemotron_h.feed_forward_length [1] is -1: from 0"},
+		{of4("nemotron_h", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 0, 0})}), "blk.1.ssm_in.weight is missing"},
+		{of4("nemotron_h_moe", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 2, 2})}), "nemotron_h_moe.feed_forward_length [1] is 96"},
+		{of4("nemotron_h_moe", without("blk.1.ffn_down_exps.weight")), "blk.1.ffn_down_exps.weight is missing"},
 		{of4("qwen35", nil, count("ssm.conv_kernel", 17)), "qwen35.ssm.conv_kernel is 17: from 2 to 16"},
 		{of4("qwen35", nil, count("ssm.state_size", 1025)), "qwen35.ssm.state_size is 1025: up to 1024"},
 		{of4("qwen35", nil, count("ssm.inner_size", 127)), "qwen35.ssm.inner_size is 127, but there are 4 heads of 32"},
@@ -297,9 +306,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

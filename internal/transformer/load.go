@@ -279,12 +279,13 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 	switch {
 	case s.taps > 0:
 		w.convolution = l.convolution(p, dim, s.taps)
-	case s.mamba.heads > 0:
-		w.mamba = l.mamba(p, dim, &s.mamba)
 	case s.delta.heads > 0:
 		w.delta = l.delta(p, dim, &s.delta)
-	default:
+	case s.kvHeads > 0:
 		l.attention(&w, p, dim)
+	}
+	if s.mamba.heads > 0 {
+		w.mamba = l.mamba(p, dim, &s.mamba)
 	}
 	switch {
 	case s.routing.experts > 0:
@@ -316,6 +317,10 @@ func (l *loader) norms(w *layer, p string, dim int) {
 	attn, ffn := p+cmp.Or(s.attnNorm, "attn_norm"), p+cmp.Or(s.ffnNorm, "ffn_norm")
 	if s.attnNorm != "" && !l.has(attn+".weight") { // then there is one for both
 		attn, ffn = ffn, attn
+	}
+	if !s.mixes() {
+		w.ffnNorm = l.norm(attn, s.traits, dim)
+		return
 	}
 	if s.parallel == unlessNormed {
 		s.parallel = sequential

@@ -27,6 +27,8 @@ type mambaSpec struct {
 	heads  int
 	groups int // of neighbouring heads that share b and c
 	taps   int
+
+	normMaybe bool // where the file has its weights
 }
 
 // channels are those of the convolution: x, b and c.
@@ -50,11 +52,12 @@ type mamba struct {
 	tapsBias []float32     // (channels)
 	stepBias []float32     // (heads)
 	a, d     []float32     // (heads)
-	norm     *norm         // of groups, (inner)
+	norm     *norm         // of groups, (inner), or nil
 	out      kernel.Matrix // (dim, inner)
 }
 
-func (r *reader) readMamba() (s mambaSpec) {
+func (r *reader) readMamba(arch architecture) (s mambaSpec) {
+	s.normMaybe = arch.besides
 	s.taps = r.count("ssm.conv_kernel", -1)
 	s.inner = r.count("ssm.inner_size", -1)
 	s.state = r.count("ssm.state_size", -1)
@@ -88,9 +91,11 @@ func (l *loader) mamba(p string, dim int, s *mambaSpec) *mamba {
 	x.tapsBias = l.vector(p+"ssm_conv1d.bias", s.channels())
 	x.stepBias = l.vector(p+"ssm_dt.bias", s.heads)
 	x.a, x.d = l.column(p+"ssm_a", s.heads), l.column(p+"ssm_d", s.heads)
-	x.norm = &norm{eps: l.eps, group: s.inner / s.groups}
-	for _, w := range l.vectors(p+"ssm_norm.weight", s.groups, s.inner/s.groups) {
-		x.norm.weight = append(x.norm.weight, w...)
+	if !s.normMaybe || l.has(p+"ssm_norm.weight") {
+		x.norm = &norm{eps: l.eps, group: s.inner / s.groups}
+		for _, w := range l.vectors(p+"ssm_norm.weight", s.groups, s.inner/s.groups) {
+			x.norm.weight = append(x.norm.weight, w...)
+		}
 	}
 	x.out = l.matrix(p+"ssm_out.weight", dim, s.inner)
 	return x
@@ -136,10 +141,25 @@ func (m *Model) scan(index, n int) {
 	m.pool.Run(n, func(i int) {
 		y, z := w.seen[i*s.inner:][:s.inner], w.gates[i*s.projected():][:s.inner]
 		kernel.SwiGLU(z, y)
-		x.norm.apply(y, z)
+		if x.norm != nil {
+			x.norm.apply(y, z)
+		} else {
+			copy(y, z)
+		}
 	})
 	w.in.Set(w.seen, n, s.inner)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.out, Out: w.y})
+}
+
+// scanBeside makes y of the input of Mamba-2 and attention, added up.
+func (m *Model) scanBeside(index, n int) {
+	w, size := &m.work, n*m.config.Dim
+	m.scan(index, n)
+	w.mixed = grown(w.mixed, size)
+	copy(w.mixed, w.y[:size])
+	w.in.Set(w.xn, n, m.config.Dim)
+	m.attention(index, n)
+	kernel.Add(w.y[:size], w.mixed)
 }
 
 // A convolving is a short convolution over the channels of a sequence's rows, bent by SiLU.

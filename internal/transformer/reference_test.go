@@ -98,12 +98,13 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 			if l.convolution != nil {
 				add(referenceConvolution(l.convolution, reads[:p+1]), nil)
-			} else if l.mamba != nil {
-				add(referenceScan(l.mamba, &s.mamba, reads[:p+1]), nil)
 			} else if l.delta != nil {
 				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
-			} else {
+			} else if s.kvHeads > 0 {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
+			}
+			if l.mamba != nil {
+				add(referenceScan(l.mamba, &s.mamba, reads[:p+1]), nil)
 			}
 			if s.ffn == 0 {
 				continue

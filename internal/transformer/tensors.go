@@ -93,7 +93,11 @@ func (l *loader) bias(name string, n int) []float32 {
 // norm is a norm of rows of n elements.
 func (l *loader) norm(name string, t traits, n int) *norm {
 	x := &norm{centred: t.centred, eps: l.eps, group: n}
-	if !t.weightless {
+	switch {
+	case t.weightless:
+	case l.has(name): // as Falcon-H1's files have one
+		x.weight = l.vector(name, n)
+	default:
 		x.weight = l.vector(name+".weight", n)
 	}
 	x.bias = l.bias(name, n)

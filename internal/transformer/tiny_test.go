@@ -218,7 +218,7 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 		}
 		mean, spread := 0.0, 0.5
 		switch {
-		case strings.HasSuffix(name, "norm.weight") || strings.HasSuffix(name, "norm_2.weight"):
+		case strings.HasSuffix(name, "norm.weight") || strings.HasSuffix(name, "norm") || strings.HasSuffix(name, "norm_2.weight"):
 			mean = 1
 		case name == "ssm_a": // it makes states fade
 			mean, spread = -1.5, 1
