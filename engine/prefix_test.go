@@ -416,6 +416,7 @@ func TestLogitsAreTheSameFromTheTree(t *testing.T) {
 	t.Run("convolutions", func(t *testing.T) { logitsFromTheTree(t, tiny{convolved: true}) })
 	t.Run("states", func(t *testing.T) { logitsFromTheTree(t, tiny{scanned: true}) })
 	t.Run("windows", func(t *testing.T) { logitsFromTheTree(t, tiny{windowed: 70}) })
+	t.Run("squares", func(t *testing.T) { logitsFromTheTree(t, tiny{delta: true}) })
 }
 
 func logitsFromTheTree(t *testing.T, of tiny) {

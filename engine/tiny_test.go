@@ -22,6 +22,7 @@ type tiny struct {
 	spm    bool                          // the vocabulary is SentencePiece-style
 
 	scanned   bool // Mamba-2 is in its place, as in Granite 4
+	delta     bool // Gated DeltaNet is, as in Qwen 3.5
 	convolved bool // a short convolution is in place of attention in the first layer, as in LFM2
 	windowed  int  // the first layer sees so many tokens, as in Cohere's Command R7B; 0: all
 }
@@ -149,6 +150,18 @@ func (m tiny) metadata() []gguf.KV {
 			}
 		}
 	}
+	if m.delta {
+		meta[0].Value = gguf.ValueOf("qwen35")
+		for i, key := range []string{"conv_kernel", "inner_size", "state_size", "time_step_rank", "group_count"} {
+			meta = append(meta, gguf.KV{Key: "llama.ssm." + key, Value: number([]int{4, 2 * tinyDim, 2 * tinyDim / 4, 4, 2}[i])})
+		}
+		meta = append(meta, gguf.KV{Key: "llama.full_attention_interval", Value: number(tinyLayers)})
+		for i := range meta {
+			if name, ok := strings.CutPrefix(meta[i].Key, "llama."); ok {
+				meta[i].Key = "qwen35." + name
+			}
+		}
+	}
 	return meta
 }
 
@@ -182,7 +195,10 @@ func (m tiny) tensors() (list []gguf.TensorSource) {
 	for i := range tinyLayers {
 		p := fmt.Sprintf("blk.%d.", i)
 		add(p+"attn_norm.weight", 1, 0.1, tinyDim)
-		if m.windowed == 0 {
+		switch {
+		case m.delta:
+			add(p+"post_attention_norm.weight", 1, 0.1, tinyDim)
+		case m.windowed == 0:
 			add(p+"ffn_norm.weight", 1, 0.1, tinyDim)
 		}
 		if m.scanned && i == 0 {
@@ -195,17 +211,32 @@ func (m tiny) tensors() (list []gguf.TensorSource) {
 			add(p+"ssm_d", 1, 0.2, 1, heads)
 			add(p+"ssm_norm.weight", 1, 0.1, inner/2, 2)
 			add(p+"ssm_out.weight", 0, 0.2, inner, tinyDim)
+		} else if m.delta && i == 0 {
+			const inner, channels, heads, head = 2 * tinyDim, 4 * tinyDim, 4, 2 * tinyDim / 4
+			add(p+"attn_qkv.weight", 0, 0.2, tinyDim, channels)
+			add(p+"attn_gate.weight", 0, 0.2, tinyDim, inner)
+			add(p+"ssm_beta.weight", 0, 0.2, tinyDim, heads)
+			add(p+"ssm_alpha.weight", 0, 0.2, tinyDim, heads)
+			add(p+"ssm_conv1d.weight", 0, 0.6, 4, channels)
+			add(p+"ssm_dt.bias", -2, 0.5, heads)
+			add(p+"ssm_a", -0.3, 0.05, heads)
+			add(p+"ssm_norm.weight", 1, 0.1, head)
+			add(p+"ssm_out.weight", 0, 0.2, inner, tinyDim)
 		} else if m.convolved && i == 0 {
 			add(p+"shortconv.in_proj.weight", 0, 0.2, tinyDim, 3*tinyDim)
 			add(p+"shortconv.conv.weight", 0, 0.6, 3, tinyDim)
 			add(p+"shortconv.out_proj.weight", 0, 0.4, tinyDim, tinyDim)
 		} else {
-			add(p+"attn_q.weight", 0, 0.2, tinyDim, tinyDim)
+			queries := uint64(tinyDim)
+			if m.delta { // and their gates
+				queries *= 2
+			}
+			add(p+"attn_q.weight", 0, 0.2, tinyDim, queries)
 			add(p+"attn_k.weight", 0, 0.2, tinyDim, kv)
 			add(p+"attn_v.weight", 0, 0.2, tinyDim, kv)
 			add(p+"attn_output.weight", 0, 0.2, tinyDim, tinyDim)
 		}
-		if m.convolved && i > 0 {
+		if (m.convolved || m.delta) && i > 0 {
 			add(p+"attn_q_norm.weight", 1, 0.1, tinyDim/tinyHeads)
 			add(p+"attn_k_norm.weight", 1, 0.1, tinyDim/tinyHeads)
 		}

@@ -488,10 +488,25 @@ func moreFamilies() []tiny {
 		return r
 	}
 	qwen35moe := deltaExperts("qwen35moe", "qwen35moe", deltaIn, sections35, text("feed_forward_length", ""))
+	// The last block guesses, and is one of attention; files may list which layers have none.
+	deltaGuessing := func(r tiny, name string, meta ...gguf.KV) tiny {
+		r.name, r.layers = name, 6
+		r.layout += `
+			last:nextn.eh_proj.weight d+d d
+			last:nextn.enorm.weight d
+			last:nextn.hnorm.weight d
+		`
+		r.meta = append(slices.Clone(r.meta), append(meta, count("nextn_predict_layers", 1))...)
+		return r
+	}
+	qwen35Next := deltaGuessing(qwen35, "qwen35-nextn")
+	qwen35Listed := deltaGuessing(qwen35moe, "qwen35moe-nextn", text("full_attention_interval", absent),
+		gguf.KV{Key: "llama.attention.recurrent_layers", Value: gguf.ArrayOf([]bool{true, true, false, true, true, false})})
+	qwen35Listed.layout = strings.Replace(strings.Replace(qwen35Listed.layout, "ffn_gate_exps.weight d x e", "ffn_gate_up_exps.weight d x+x e", 1), "ffn_up_exps.weight d x e", "", 1)
 
 	return []tiny{
 		falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
-		qwen35, qwen35Q, qwen35moe, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
+		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
