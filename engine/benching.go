@@ -89,6 +89,9 @@ func (b *benching) read(ctx context.Context, c cache, n int) (next int32, took t
 	for at := 0; at < n; {
 		now := c.Len()
 		k := share([]job{{left: n - at, cost: l.pacer.cost(l.model.Seen(now))}}, l.chunk(0, 0))[0]
+		if most := l.model.MostRead(); most > 0 {
+			k = min(k, most)
+		}
 		one := []step{{cache: c, tokens: tokens[at : at+k], want: at+k == n}}
 		begun := time.Now()
 		if err = b.forward(ctx, one); err != nil {

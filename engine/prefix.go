@@ -170,11 +170,11 @@ func shared(a, b []int32) int {
 	return n
 }
 
-// settled is how many whole blocks of the beginning of tokens are there and
-// counted as fixed.
+// settled is how many whole blocks of the beginning of tokens are there, counted as fixed, and
+// such that a sequence will go on behind them.
 func (p *prefixes) settled(scope string, tokens []int32) (blocks int) {
 	for n := p.roots[scope]; n != nil; blocks++ {
-		if n = n.child(tokens); n == nil || n.fixed == 0 {
+		if n = n.child(tokens); n == nil || n.fixed == 0 || !n.block.Thick() {
 			break
 		}
 		tokens = tokens[blockTokens:]
