@@ -194,7 +194,7 @@ func (e *Engine) setUp(o Options) error {
 	o.Logger.Info("the engine inside runs it", "model", e.info.Name, "threads", e.Threads(), "kernels", e.Kernels())
 	if e.Kernels() == "go" {
 		o.Logger.Warn("weights are multiplied by plain Go, which is many times slower", "model", e.info.Name,
-			"cause", "this build or processor has none of AVX-512 with VNNI, AVX2, NEON with dot products")
+			"cause", "this build or processor has none of AVX-512 with VNNI, AVX-VNNI, AVX2, NEON with dot products")
 	}
 	e.loop.start()
 	return nil
@@ -362,7 +362,7 @@ func (e *Engine) Stats() Stats { return e.loop.counts() }
 // they use.
 func (e *Engine) Threads() int { return e.model.Threads() }
 
-// Kernels names the instruction set that computes: "avx512", "avx2", "neon", "go"
+// Kernels names the instruction set that computes: "avx512", "avxvnni", "avx2", "neon", "go"
 func (e *Engine) Kernels() string { return kernel.Name() }
 
 // BytesPerToken is how much of the weights is read to generate one token.

@@ -276,6 +276,9 @@ func anyText(r *rand.Rand, texts [][]int32) []int32 {
 // the list forgets, and is in order.
 func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 	for seed := range uint64(110) {
+		if testing.Short() && seed%5 > 0 { // a race is no matter: there is one goroutine
+			continue
+		}
 		r := rand.New(rand.NewPCG(seed, 4))
 		m := &fakeModel{size: fakeSize, runs: seed >= 50 && seed < 80}
 		if seed >= 80 {
@@ -438,8 +441,11 @@ func logitsFromTheTree(t *testing.T, of tiny) {
 	tree := &prefixes{reach: blocksBack(m.Window())}
 	var texts [][]int32
 	var running []*reader
-	cached, whole := 0, 0
-	for step := range 300 {
+	cached, whole, steps := 0, 0, 300
+	if testing.Short() {
+		steps = 75
+	}
+	for step := range steps {
 		text := anyText(r, texts)
 		texts = append(texts, text)
 		x := &reader{table: tree.newTable(m.NewCache(), "", len(text)-1), tokens: text}

@@ -1,7 +1,7 @@
 package kernel
 
 // Name says what computes: "go", or the instruction set that was found when the
-// program started ("avx2", "avx512", "neon").
+// program started ("avx2", "avxvnni", "avx512", "neon").
 func Name() string { return string(chosen) }
 
 type implementation string
