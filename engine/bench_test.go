@@ -38,6 +38,9 @@ func TestBenchMeasuresAllThatIsAskedFor(t *testing.T) {
 	if s := r.Sequences[1]; s.Sequences != 3 || s.DecodeTPS <= 0 || math.Abs(s.CeilingTPS/r.Sequences[0].CeilingTPS-3) > 1e-9 {
 		t.Errorf("three at a time: %+v", s)
 	}
+	if s, want := r.Sequences[0], 1e9/float64(e.BytesPerToken()); math.Abs(s.CeilingTPS/want-1) > 1e-9 {
+		t.Errorf("%g tokens a second are said to be possible, want %g", s.CeilingTPS, want)
+	}
 	if c := r.Contexts[1]; c.Context != 40 || c.DecodeTPS <= 0 || c.PrefillTPS <= 0 || c.CeilingTPS <= 0 || c.CeilingTPS > r.Contexts[0].CeilingTPS {
 		t.Errorf("contexts: %+v", r.Contexts)
 	}

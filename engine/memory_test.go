@@ -113,6 +113,33 @@ func TestWindowsTakeNoMoreAsTextsGrow(t *testing.T) {
 	}
 }
 
+// What choices of one prompt share is counted once, but each has pages of its own for what its
+// window sees, and these are promised to each.
+func TestWhatWindowsSeeIsPromisedToEach(t *testing.T) {
+	l, m := newFake(t, func(_ *loop, m *fakeModel) { m.window = 2 * blockTokens })
+	text := prompt(10*blockTokens+1, 1)
+	var promised, running int64
+	l.do(t.Context(), func() {
+		m.before = func([]step) {
+			if n := int64(len(l.running)); n > running && l.running[n-1].cache.depth() == 10 {
+				promised, running = l.promised(), n
+			}
+		}
+	})
+	var wg sync.WaitGroup
+	for i := range 3 {
+		wg.Go(func() {
+			l.collect(t.Context(), l.ask(text, 3*blockTokens, llm.Params{Seed: new(int64(3)), IgnoreEOS: true, Choice: i, LoopGuard: new(0)}), nil)
+		})
+	}
+	wg.Wait()
+	l.close()
+	one, shared := m.CacheBytes(len(text)+3*blockTokens), int64(10*blockTokens*fakeBytes)
+	if want := running*one - (running-1)*shared; running < 2 || promised != want {
+		t.Errorf("%d bytes are promised to %d sequences, want %d", promised, running, want)
+	}
+}
+
 // Choices of one prompt share its blocks, so that they run together where each of
 // them alone would fill the memory.
 func TestWhatIsSharedIsPromisedOnce(t *testing.T) {

@@ -394,6 +394,21 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 	}
 }
 
+// What is thin is not counted as shared: who asks for it will read it again.
+func TestThinNodesAreNotCountedAsShared(t *testing.T) {
+	m := &fakeModel{size: fakeSize, window: 40}
+	p := &prefixes{reach: blocksBack(m.window)}
+	text := prompt(2*blockTokens, 1)
+	x := p.newTable(m.NewCache(), "", len(text))
+	x.cache.(*fakeCache).read(text)
+	x.settle(text)
+	thick := p.settled("", text)
+	p.roots[""].child(text).block.Thin()
+	if thin := p.settled("", text); thick == 0 || thin != 0 {
+		t.Errorf("%d blocks, and %d when the first is thin", thick, thin)
+	}
+}
+
 // settled tells the list of the whole blocks read.
 func (x *reader) settled(list *prefixList) {
 	for i := len(x.holds); (i+1)*blockTokens <= x.Len(); i++ {

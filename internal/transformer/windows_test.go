@@ -84,4 +84,17 @@ func TestThinBlocks(t *testing.T) {
 	more := sequence(9, 4)
 	want := slices.Clone(forward(t, m, Step{kv, more, Last})[0])
 	same(t, "behind a thin block and a thick one", forward(t, m, Step{other, more, Last}), [][]float32{want})
+
+	last.Thin()
+	kv.Truncate(2 * blockTokens)
+	kv.Adopt(1, last) // in place of its own, which it keeps as far as the other has lost it
+	same(t, "with a thin block in place", forward(t, m, Step{kv, more, Last}), [][]float32{want})
+	for _, b := range []*Block{first, last, again} {
+		b.Release()
+	}
+	kv.Release()
+	other.Release()
+	if m.KVUsed() != 0 {
+		t.Errorf("%d bytes are left", m.KVUsed())
+	}
 }
