@@ -76,6 +76,9 @@ func TestThinBlocks(t *testing.T) {
 		t.Error("a block says that it is what it is not")
 	}
 	last.Thicken(again)
+	if p := again.pages[windowed]; p.users != 3 || last.pages[windowed] != p { // the sequence's, and both blocks'
+		t.Errorf("a page has %d users", p.users)
+	}
 	other.Adopt(0, first)
 	if other.Behind(blockTokens) != 0 {
 		t.Error("a sequence could go on behind a thin block")
