@@ -134,7 +134,8 @@ func (in *Input) Prepare(p *Pool, w *Matrix) {
 	})
 }
 
-// minShare is the least number of elements of a tile, made in a microsecond or two, that are worth another thread: it takes as
+// minShare is the least number of elements of a tile, made in a microsecond or two, that are worth another
+// thread: it takes as
 // long until all of them have begun and ended.
 const minShare = 8192
 
