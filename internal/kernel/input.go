@@ -198,11 +198,10 @@ func (in *Input) fill32(t *tile, from, to int) {
 		blocks32(t.q[from*bytes32Chunk:], t.meta[from*2*words32:], in.x[t.first*in.cols:][from*bytes32Chunk:last])
 		return
 	}
-	for token := range t.tokens {
-		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		for c := from; c < to; c++ {
+	for c := from; c < to; c++ {
+		for token := range t.tokens {
 			var meta [2 * words32]uint32
-			part := x[c*bytes32Chunk : min((c+1)*bytes32Chunk, last)]
+			part := in.x[(t.first+token)*in.cols:][c*bytes32Chunk : min((c+1)*bytes32Chunk, last)]
 			blocks32(t.q[(c*t.width+token)*bytes32Chunk:], meta[:], part)
 			for i, v := range meta[:len(part)/32*words32] {
 				t.meta[(c*2*words32+i)*t.width+token] = v
@@ -239,11 +238,10 @@ func (in *Input) fill256(t *tile, from, to int) {
 		blocks256(t.q[from*bytes256Chunk:], t.meta[from*words256:], in.x[t.first*in.cols:][from*bytes256Chunk:to*bytes256Chunk])
 		return
 	}
-	for token := range t.tokens {
-		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		for b := from; b < to; b++ {
+	for b := from; b < to; b++ {
+		for token := range t.tokens {
 			var meta [words256]uint32
-			blocks256(t.q[(b*t.width+token)*bytes256Chunk:], meta[:], x[b*bytes256Chunk:][:bytes256Chunk])
+			blocks256(t.q[(b*t.width+token)*bytes256Chunk:], meta[:], in.x[(t.first+token)*in.cols:][b*bytes256Chunk:][:bytes256Chunk])
 			for i, v := range meta {
 				t.meta[(b*words256+i)*t.width+token] = v
 			}
