@@ -244,11 +244,11 @@ func (m *Model) addLaurel(x *laurel, n int) {
 	w.in.Set(w.low, n, x.down.Rows)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.up, Out: w.y})
 	m.pool.Run(n, func(i int) {
-		y, x0 := w.y[i*dim:][:dim], w.x[i*dim:][:dim]
+		y, stream := w.y[i*dim:][:dim], w.x[i*dim:][:dim]
 		x.post.apply(y, y)
 		kernel.Add(y, w.xn[i*dim:][:dim])
-		kernel.Add(x0, y)
-		kernel.Scale(x0, math.Sqrt2/2)
+		kernel.Add(stream, y)
+		kernel.Scale(stream, math.Sqrt2/2)
 	})
 }
 
@@ -294,21 +294,27 @@ func lengthen(x []float32, length float64) {
 }
 
 // close takes away from the gates of a token what is not above the threshold, which is in
-// deviations of a sample: so llama.cpp has it. All sums are in the order of the gates.
+// deviations of a sample: so llama.cpp has it.
 func (s sparsity) close(gates []float32) {
-	var sum [4]float64 // in turn, so that one need not wait for the other
-	for i, v := range gates {
-		sum[i%4] += float64(v)
+	// Every second gate adds to other sums than its neighbours, which need not wait for it.
+	var sum, squares, sum2, squares2 float64
+	for i := 1; i < len(gates); i += 2 {
+		a, b := float64(gates[i-1]), float64(gates[i])
+		sum, squares = sum+a, squares+a*a // which is exact, as it is of a float32
+		sum2, squares2 = sum2+b, squares2+b*b
 	}
-	mean := (sum[0] + sum[1] + sum[2] + sum[3]) / float64(len(gates))
-	sum = [4]float64{}
-	for i, v := range gates {
-		d := float64(v) - mean
-		sum[i%4] += float64(d * d)
+	n := float64(len(gates))
+	if len(gates)%2 == 1 {
+		a := float64(gates[len(gates)-1])
+		sum, squares = sum+a, squares+a*a
 	}
-	variance := (sum[0] + sum[1] + sum[2] + sum[3]) / max(1, float64(len(gates)-1))
-	threshold := float32(mean) + float32(s.deviations*float32(math.Sqrt(variance)))
+	sum, squares = sum+sum2, squares+squares2
+	variance := max(0, squares-float64(sum*sum)/n) / max(1, n-1)
+	threshold := float32(sum/n) + float32(s.deviations*float32(math.Sqrt(variance)))
 	for i, v := range gates {
-		gates[i] = max(v-threshold, 0)
+		if v -= threshold; v < 0 {
+			v = 0
+		}
+		gates[i] = v
 	}
 }
