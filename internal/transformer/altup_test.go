@@ -3,6 +3,7 @@ package transformer
 import (
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"parley/internal/gguf"
@@ -105,6 +106,32 @@ func TestStreamsWithoutMetadata(t *testing.T) {
 	}
 }
 
+// A token reads every matrix once; of embeddings one row, and of keys and values only those of the
+// layers that have their own.
+func TestBytesOfStreamsAreCounted(t *testing.T) {
+	r := fewStreams()
+	f, err := gguf.Parse(r.file(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bytes, operations int64
+	for _, s := range f.Tensors {
+		switch {
+		case len(s.Shape) < 2 || strings.Contains(s.Name, "_coef") || s.Name == "per_layer_token_embd.weight":
+		case strings.HasPrefix(s.Name, "blk.3.attn_k") || strings.HasPrefix(s.Name, "blk.4.attn_k") || strings.HasPrefix(s.Name, "blk.3.attn_v") || strings.HasPrefix(s.Name, "blk.4.attn_v"):
+		default:
+			bytes += int64(len(s.Data))
+			if s.Name != "token_embd.weight" && s.Name != "altup_unembd_proj.weight" { // which make logits
+				operations += 2 * int64(s.Elements())
+			}
+		}
+	}
+	m := r.load(t, 1)
+	if m.BytesPerToken() != bytes || m.OperationsPerToken() != operations {
+		t.Errorf("%d bytes and %d operations, want %d and %d", m.BytesPerToken(), m.OperationsPerToken(), bytes, operations)
+	}
+}
+
 // A stream of zeros stays one, and divides nothing.
 func TestZerosHaveNoLength(t *testing.T) {
 	x := make([]float32, 8)
@@ -126,6 +153,13 @@ func TestGatesAboveTheThresholdAreOpen(t *testing.T) {
 	for i := range gates {
 		if math.Abs(float64(gates[i]-want[i])) > 1e-5 {
 			t.Fatalf("%v, want %v", gates, want)
+		}
+	}
+	alike := slices.Repeat([]float32{0.1}, 23) // whose squares come to less than is taken away
+	sparsity{true, 1}.close(alike)
+	for _, v := range alike {
+		if !(v >= 0 && v < 1e-6) {
+			t.Fatalf("gates that are all alike became %v", alike)
 		}
 	}
 	one := []float32{7}

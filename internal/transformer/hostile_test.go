@@ -301,6 +301,7 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{streams(nil, count("altup.active_idx", 3)), "gemma3n.altup.active_idx is 3 of 3 streams"},
 		{streams(nil, count("embedding_length_per_layer_input", 0)), "gemma3n.embedding_length_per_layer_input is 0"},
 		{streams(nil, number("attention.shared_kv_layers", 1.5)), "gemma3n.attention.shared_kv_layers is 1.5, which is no whole number"},
+		{streams(nil, number("attention.shared_kv_layers", 1e30)), "gemma3n.attention.shared_kv_layers is 1.0000000150474662e+30: from 0 to"},
 		{streams(nil, number("attention.shared_kv_layers", float32(math.NaN()))), "gemma3n.attention.shared_kv_layers is NaN"},
 		{streams(nil, count("attention.shared_kv_layers", 4)), "gemma3n.attention.shared_kv_layers is 4 of 5 layers"},
 		{streams(nil, count("attention.shared_kv_layers", 6)), "gemma3n.attention.shared_kv_layers is 6 of 5 layers"},

@@ -200,6 +200,7 @@ func (m *Model) OperationsPerToken() int64 {
 
 // perToken adds something up over the matrices of all layers that a token meets.
 func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
+	n = int64(of(&m.perLayer.from))
 	for i := range m.altup.from {
 		n += int64(of(&m.altup.from[i]))
 	}
