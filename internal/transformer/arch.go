@@ -23,6 +23,7 @@ type layerSpec struct {
 	ffn              int        // inner width of the feed-forward part, or of each expert
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
+	sparsity         sparsity   // of the gates of the feed-forward part
 
 	rotated int // leading elements of each head that are rotated, even
 	source  int // the layer whose keys and values are seen: this one, or an earlier one
@@ -106,7 +107,9 @@ type architecture struct {
 	localHeads  bool    // and heads of another size
 	unscaled    bool    // products of queries and keys are taken as they are
 	sharedKV    bool    // the last layers may see the keys and values of earlier ones
+	ownKV       int     // where the metadata is silent, all behind so many do; 0: none
 	perLayer    bool    // layers may have embeddings of their own
+	altup       bool    // there are several streams, and embeddings of the layers, and LAuReL beside attention
 	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
 	notRotated  int     // every so-many-th layer
 	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
@@ -138,6 +141,8 @@ var architectures = map[string]architecture{
 	"gemma":    {traits: traits{pairing: halves, activation: geGLU}, rootOfDim: true},
 	"gemma2":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true}, rootOfDim: true, caps: [2]float64{50, 30}, window: 4096, global: 2, wide: 46},
 	"gemma3":   {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead}, rootOfDim: true, global: 6, localBase: true, wide: 62},
+	"gemma3n": {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead, valueNorm: true}, rootOfDim: true, caps: [2]float64{0, 30},
+		global: 5, localBase: true, unscaled: true, sharedKV: true, ownKV: 20, altup: true},
 	"gemma4": {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead, valueNorm: true, denseToo: true}, rootOfDim: true,
 		global: 6, localBase: true, localHeads: true, unscaled: true, sharedKV: true, perLayer: true, experts: true, expertsSum1: true, sharedFFN: true},
 	"phi3":    {traits: traits{pairing: halves, fusedGate: true}},

@@ -22,7 +22,8 @@ type Config struct {
 	blocks        int // of the file: layers, and behind them those that guess at later tokens
 	layers        []layerSpec
 	turns         []turning
-	perLayer      int     // size of the embedding that each layer has, or 0
+	perLayer      int // size of the embedding that each layer has, or 0
+	altup         altupSpec
 	embedScale    float32 // of embeddings
 	residualScale float32 // of what a layer adds to the stream
 	logitScale    float32
@@ -119,10 +120,19 @@ func (c *Config) readLayers(r *reader) error {
 	}
 	mixture, ownKV := r.readMixture(arch), c.Layers
 	if arch.sharedKV {
-		ownKV -= r.optional("attention.shared_kv_layers", 0)
+		shared := 0
+		if arch.ownKV > 0 {
+			shared = max(0, c.Layers-arch.ownKV)
+		}
+		ownKV -= r.whole("attention.shared_kv_layers", shared)
 	}
 	if arch.perLayer {
 		c.perLayer = r.optional("embedding_length_per_layer_input", 0)
+	}
+	sparse := make([]sparsity, c.blocks)
+	if arch.altup {
+		c.perLayer = r.count("embedding_length_per_layer_input", 256)
+		c.altup, sparse = r.readAltup(), r.readSparsity(c.blocks)
 	}
 	taps := 0
 	if arch.convolved {
@@ -147,7 +157,7 @@ func (c *Config) readLayers(r *reader) error {
 		if r.err != nil {
 			return r.err
 		}
-		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i]}
+		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i]}
 		if arch.parallel == asFileSays {
 			s.parallel = sequential
 			if r.flag("use_parallel_residual", true) {

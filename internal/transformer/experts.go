@@ -318,7 +318,7 @@ func (m *Model) share(l *layer, n int) {
 		clear(w.shared)
 		return
 	}
-	m.ask(l.shared, l.spec.activation, n)
+	m.ask(l.shared, &l.spec, n)
 	copy(w.shared, w.y)
 	if l.sharedPost != nil {
 		l.sharedPost.apply(w.shared, w.shared)

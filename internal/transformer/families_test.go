@@ -304,6 +304,46 @@ func moreFamilies() []tiny {
 		post_ffw_norm_1.weight d
 		post_ffw_norm_2.weight d
 	`, count("embedding_length_per_layer_input", 0)), 6, 96, used, inner)
+	// llama.cpp has some sizes of its own: ten layers are sparse, twenty have keys and values,
+	// there are four streams, and the layers' embeddings are of 256, the path beside attention of 64.
+	windows := make([]bool, 25)
+	for i := range windows {
+		windows[i] = i%5 < 4
+	}
+	gemma3n := of("gemma3n", "gemma3n", tiedEnds+attentionPart+gatedPart+`
+		attn_q_norm.weight h
+		attn_k_norm.weight h
+		post_attention_norm.weight d
+		post_ffw_norm.weight d
+		/altup_proj.weight d d s-1
+		/altup_unembd_proj.weight d d s-1
+		/per_layer_token_embd.weight p*l v
+		/per_layer_model_proj.weight d p*l
+		/per_layer_proj_norm.weight p
+		altup_router.weight d s
+		altup_router_norm.weight d
+		altup_predict_coef.weight s s*s
+		altup_correct_coef.weight s s
+		altup_correct_scale.weight d
+		laurel_l.weight d r
+		laurel_r.weight r d
+		laurel_post_norm.weight d
+		inp_gate.weight d p
+		proj.weight p d
+		post_norm.weight d
+	`, count("attention.sliding_window", 5), number("rope.freq_base", 1e6), count("embedding_length_per_layer_input", 256), count("altup.num_inputs", 4), count("altup.active_idx", 0),
+		number("attention.shared_kv_layers", 5), gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf(windows)})
+	gemma3n.layers, gemma3n.dim, gemma3n.heads, gemma3n.ffn = len(windows), 64, 2, 96
+	gemma3n.kvHeads = 1
+	gemma3n.sizes = map[string]int{"p": 256, "l": 25, "r": 64, "s": 4, "s-1": 3}
+	// Routers say something, and layers are not so strong that roundings of the first ones decide.
+	gemma3n.numbers = map[string][2]float64{"altup_router.weight": {0, 12}, "altup_predict_coef.weight": {0, 0.15}, "altup_correct_coef.weight": {0, 0.3},
+		"post_attention_norm.weight": {0.3, 0.3}, "post_ffw_norm.weight": {0.3, 0.3}}
+	gemma3nQ := gemma3n
+	gemma3nQ.name, gemma3nQ.matrices, gemma3nQ.layers = "gemma3n-q8_0", gguf.Q8_0, 5 // as few as can see all once
+	gemma3nQ.sizes = map[string]int{"p": 256, "l": 5, "r": 64, "s": 4, "s-1": 3}
+	gemma3nQ.meta = append(slices.Clone(gemma3n.meta), count("attention.shared_kv_layers", 0), gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf(windows[:5])})
+	gemma3nQ.types = map[string]gguf.Type{"altup_proj.weight": gguf.F16, "altup_unembd_proj.weight": gguf.F16, "laurel_l.weight": gguf.F16, "laurel_r.weight": gguf.F16}
 	// Attention is in the second layer, or in the odd ones; all others have a short convolution.
 	convolved := func(name, architecture string, kvHeads []int32, taps int, layout string, meta ...gguf.KV) tiny {
 		r := of(name, architecture, `
@@ -508,7 +548,7 @@ func moreFamilies() []tiny {
 		falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
-		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
+		gemma3n, gemma3nQ, gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
 		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),

@@ -73,6 +73,9 @@ type buffers struct {
 	tiles         []tile
 	portions      []portion
 	views         []float32 // of spans of tiles
+	streams       []float32 // (streams, tokens, dim)
+	predicted     []float32 // likewise, what each layer predicts of them
+	low           []float32 // (rank), of the path beside attention
 	left          []atomic.Int32
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise
@@ -191,12 +194,18 @@ func (m *Model) batch() bool {
 	if m.perLayer.size > 0 {
 		m.embedPerLayer(n)
 	}
+	if m.altup.streams > 0 {
+		m.beginStreams(n)
+	}
 	w.cutPieces()
 	for i := range m.layers {
 		if m.Unwanted != nil && m.Unwanted() {
 			return false
 		}
 		l := &m.layers[i]
+		if l.alternation != nil {
+			m.predict(l, n)
+		}
 		switch {
 		case !l.spec.mixes():
 			m.normalise(l.ffnNorm, n)
@@ -210,6 +219,9 @@ func (m *Model) batch() bool {
 		default:
 			m.mix(i, n)
 			m.addToStream(l.ob, l.attnPost, n)
+			if l.laurel != nil {
+				m.addLaurel(l.laurel, n)
+			}
 			if l.spec.ffn == 0 {
 				continue
 			}
@@ -218,13 +230,20 @@ func (m *Model) batch() bool {
 		if l.spec.routing.experts > 0 {
 			m.mixture(l, n)
 		} else {
-			m.ask(&l.experts[0], l.spec.activation, n)
+			m.ask(&l.experts[0], &l.spec, n)
 		}
 		m.addToStream(nil, l.ffnPost, n)
-		if l.opening != nil {
+		switch {
+		case l.alternation != nil:
+			m.correct(l, n)
+			m.openStreams(i, n)
+		case l.opening != nil:
 			m.open(i, n)
 		}
 		kernel.Scale(w.x[:n*dim], l.scale)
+	}
+	if m.altup.streams > 0 {
+		m.endStreams(n)
 	}
 	m.results()
 	w.rows = w.rows[:0]
@@ -368,8 +387,8 @@ func (m *Model) angles(s *layerSpec, i, n int) []float32 {
 }
 
 // ask makes y of the input by one expert.
-func (m *Model) ask(e *expert, a activation, n int) {
-	w, ffn := &m.work, e.up.Rows
+func (m *Model) ask(e *expert, s *layerSpec, n int) {
+	w, a, ffn := &m.work, s.activation, e.up.Rows
 	w.up = grown(w.up, n*ffn)
 	if a.gated() {
 		w.gate = grown(w.gate, n*ffn)
@@ -379,6 +398,9 @@ func (m *Model) ask(e *expert, a activation, n int) {
 	}
 	addBiases(w.gate, e.gateBias, n)
 	addBiases(w.up, e.upBias, n)
+	if s.sparsity.on {
+		m.pool.Run(n, func(i int) { s.sparsity.close(w.gate[i*ffn:][:ffn]) })
+	}
 	const part = 512
 	parts := (n*ffn + part - 1) / part
 	m.pool.Run(parts, func(i int) {

@@ -171,6 +171,20 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		r.change, r.meta = change, append(slices.Clone(r.meta), more...)
 		return r
 	}
+	streams := func(change func(string, *gguf.TensorSource) bool, more ...gguf.KV) tiny {
+		r := fewStreams()
+		r.change, r.meta = change, append(r.meta, more...)
+		return r
+	}
+	sparse := func(v ...float32) gguf.KV {
+		return gguf.KV{Key: "llama.activation_sparsity_scale", Value: gguf.ArrayOf(v)}
+	}
+	scaled := func(name string, s *gguf.TensorSource) bool { // in place of keys that nobody needs
+		if name == "blk.4.attn_k.weight" {
+			s.Name, s.Shape, s.Data = "blk.4.layer_output_scale.weight", []uint64{1}, bytes.NewReader(make([]byte, 4))
+		}
+		return true
+	}
 	alibi := named("baichuan")
 	alibi.layers = 40
 	for _, c := range []struct {
@@ -279,6 +293,36 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("gemma4", reshaped("blk.0.layer_output_scale.weight", 2)), "blk.0.layer_output_scale.weight has shape [2]"},
 		{of4("gemma4-experts", reshaped("blk.1.ffn_gate_up_exps.weight", 128, 191, 6)), "blk.1.ffn_gate_up_exps.weight has shape [128 191 6]"},
 		{of4("gemma4-experts", without("blk.3.ffn_gate_inp.scale")), "blk.3.ffn_gate_inp.scale is missing"},
+		{streams(nil, count("altup.num_inputs", 0)), "gemma3n.altup.num_inputs is 0"},
+		{streams(nil, count("altup.num_inputs", 1)), "gemma3n.altup.num_inputs is 1: from 2 to 16"},
+		{streams(nil, count("altup.num_inputs", 17)), "gemma3n.altup.num_inputs is 17: from 2 to 16"},
+		{streams(nil, count("altup.num_inputs", 1<<24)), "gemma3n.altup.num_inputs is 16777216: from 2"},
+		{streams(nil, count("altup.num_inputs", 4)), "altup_proj.weight has shape [64 64 2]"},
+		{streams(nil, count("altup.active_idx", 3)), "gemma3n.altup.active_idx is 3 of 3 streams"},
+		{streams(nil, count("embedding_length_per_layer_input", 0)), "gemma3n.embedding_length_per_layer_input is 0"},
+		{streams(nil, number("attention.shared_kv_layers", 1.5)), "gemma3n.attention.shared_kv_layers is 1.5, which is no whole number"},
+		{streams(nil, number("attention.shared_kv_layers", 1e30)), "gemma3n.attention.shared_kv_layers is 1.0000000150474662e+30: from 0 to"},
+		{streams(nil, number("attention.shared_kv_layers", float32(math.NaN()))), "gemma3n.attention.shared_kv_layers is NaN"},
+		{streams(nil, count("attention.shared_kv_layers", 4)), "gemma3n.attention.shared_kv_layers is 4 of 5 layers"},
+		{streams(nil, count("attention.shared_kv_layers", 6)), "gemma3n.attention.shared_kv_layers is 6 of 5 layers"},
+		{streams(nil, count("attention.shared_kv_layers", 1)), "gemma3n.attention.shared_kv_layers is 1: layer 3 has"},
+		{streams(nil, sparse(1, 2)), "gemma3n.activation_sparsity_scale has 2 elements, but there are 5 layers"},
+		{streams(nil, sparse(1, 2, 3, float32(math.NaN()), 5)), "gemma3n.activation_sparsity_scale [3] is NaN: from -100"},
+		{streams(nil, sparse(1, float32(math.Inf(1)), 3, 4, 5)), "gemma3n.activation_sparsity_scale [1] is +Inf"},
+		{streams(nil, gguf.KV{Key: "llama.activation_sparsity_scale", Value: gguf.ArrayOf([]string{"a"})}), "gemma3n.activation_sparsity_scale"},
+		{streams(without("altup_unembd_proj.weight")), "altup_unembd_proj.weight is missing"},
+		{streams(without("blk.4.altup_router_norm.weight")), "blk.4.altup_router_norm.weight is missing"},
+		{streams(without("blk.1.laurel_l.weight")), "blk.1.laurel_l.weight is missing"},
+		{streams(without("blk.1.laurel_r.weight")), "blk.1.laurel_r.weight is missing"},
+		{streams(without("blk.2.inp_gate.weight")), "blk.2.inp_gate.weight is missing"},
+		{streams(reshaped("altup_proj.weight", 64, 63, 2)), "altup_proj.weight has shape [64 63 2]"},
+		{streams(reshaped("blk.0.altup_router.weight", 64, 4)), "blk.0.altup_router.weight has shape [64 4]"},
+		{streams(reshaped("blk.0.altup_predict_coef.weight", 9, 3)), "blk.0.altup_predict_coef.weight has shape [9 3]"},
+		{streams(reshaped("blk.0.altup_correct_coef.weight", 3, 4)), "blk.0.altup_correct_coef.weight has shape [3 4]"},
+		{streams(reshaped("blk.0.altup_correct_scale.weight", 63)), "blk.0.altup_correct_scale.weight has shape [63]"},
+		{streams(reshaped("blk.3.laurel_l.weight", 64)), "blk.3.laurel_l.weight has shape [64], not [64 rank]"},
+		{streams(reshaped("blk.3.laurel_r.weight", 25, 64)), "blk.3.laurel_r.weight has shape [25 64]"},
+		{streams(scaled), "blk.4.layer_output_scale.weight is not one that this program knows of architecture gemma3n"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -314,6 +358,9 @@ func FuzzLoad(f *testing.F) {
 			files = append(files, r.file(f))
 		}
 	}
+	few := fewStreams()
+	few.dim, few.ffn, few.vocab, few.matrices = 32, 32, 32, gguf.F16
+	files = append(files, few.file(f))
 	f.Add(uint8(0), uint32(30), []byte{1})
 	f.Add(uint8(0), uint32(400), []byte{0xff, 0xff, 0xff, 0xff})
 	for i, data := range files {

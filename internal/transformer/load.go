@@ -38,6 +38,7 @@ type Model struct {
 	turns       []*turns // layers name theirs
 	angleCount  int      // cosines and sines of all, for one token
 	perLayer    perLayer
+	altup       altup
 	kv          *kvLayout
 	memory      memory
 	batchTokens int // that are computed at a time
@@ -80,8 +81,10 @@ type layer struct {
 	expertsPost *norm     // (dim), of what they give together
 	expertScale []float32 // (experts), what each one's weight is multiplied by
 
-	opening *opening
-	scale   float32 // the stream is multiplied by it at the end of the layer
+	opening     *opening
+	alternation *alternation
+	laurel      *laurel
+	scale       float32 // the stream is multiplied by it at the end of the layer
 }
 
 // An expert is the weights of one feed-forward part.
@@ -183,7 +186,11 @@ func (m *Model) NewBandwidth() (*kernel.Bandwidth, error) { return kernel.NewBan
 // BytesPerToken is how much of the weights is read to compute one token alone;
 // keys and values come on top.
 func (m *Model) BytesPerToken() int64 {
-	return int64(m.output.Bytes()) + m.perToken((*kernel.Matrix).Bytes)
+	n := int64(m.output.Bytes()) + m.perToken((*kernel.Matrix).Bytes)
+	for i := range m.altup.to {
+		n += int64(m.altup.to[i].Bytes())
+	}
+	return n
 }
 
 // OperationsPerToken is how many operations on weights, two for each
@@ -194,6 +201,10 @@ func (m *Model) OperationsPerToken() int64 {
 
 // perToken adds something up over the matrices of all layers that a token meets.
 func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
+	n = int64(of(&m.perLayer.from))
+	for i := range m.altup.from {
+		n += int64(of(&m.altup.from[i]))
+	}
 	for i := range m.layers {
 		l := &m.layers[i]
 		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
@@ -201,6 +212,9 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 		}
 		if l.opening != nil {
 			n += int64(of(&l.opening.gate) + of(&l.opening.out))
+		}
+		if l.laurel != nil {
+			n += int64(of(&l.alternation.router) + of(&l.laurel.down) + of(&l.laurel.up))
 		}
 		if l.latent != nil {
 			l.latent.each(func(w *kernel.Matrix) { n += int64(of(w)) })
@@ -227,14 +241,14 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 
 func (l *loader) model(m *Model) {
 	c := &m.config
-	m.embed = l.embedding("token_embd.weight", c.Dim)
+	m.embed = l.tall("token_embd.weight", c.Dim, "vocabulary")
 	c.Vocab = m.embed.Rows
 	m.norm = l.norm(cmp.Or(c.arch.outputNorm, "output_norm"), c.arch.traits, c.Dim)
 	m.output = m.embed
 	if l.has("output.weight") && !c.arch.tied {
 		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
 	}
-	m.perLayer = l.perLayer(c)
+	m.perLayer, m.altup = l.perLayer(c), l.altup(c)
 	for i := range c.layers {
 		if l.err != nil {
 			return // before a hostile count of layers costs time
@@ -243,6 +257,9 @@ func (l *loader) model(m *Model) {
 		m.layers = append(m.layers, l.layer(p, c.Dim, c.layers[i]))
 		if c.perLayer > 0 {
 			m.layers[i].opening = l.opening(p, c.perLayer, c.Dim, c.arch.traits)
+		}
+		if n := c.altup.streams; n > 0 {
+			m.layers[i].alternation, m.layers[i].laurel = l.alternation(p, c.Dim, n, c.arch.traits), l.laurel(p, c.Dim, c.arch.traits)
 		}
 	}
 	divisors := l.ropeFreqs(c)

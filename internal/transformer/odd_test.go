@@ -24,7 +24,8 @@ func oddRecipes() (list []tiny) {
 		if !slices.Contains(fixed, name) {
 			r.dim = r.heads * []int{80, 96, 112}[len(list)%3]
 		}
-		if !strings.Contains(r.layout, ":") {
+		listed := slices.ContainsFunc(r.meta, func(kv gguf.KV) bool { return kv.Value.Kind == gguf.Array && int(kv.Value.Len) == r.layers })
+		if !strings.Contains(r.layout, ":") && !listed {
 			r.layers = 1
 		} else if !slices.ContainsFunc(r.meta, func(kv gguf.KV) bool { return kv.Value.Kind == gguf.Array }) {
 			r.layers = 2

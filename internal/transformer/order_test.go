@@ -23,7 +23,9 @@ func orderRecipes() []tiny {
 			list = append(list, r)
 		}
 	}
-	return list
+	streams := fewStreams()
+	streams.context = 4 * batchTokens
+	return append(list, streams)
 }
 
 // alone computes one token at a time on one thread: what all else must equal.

@@ -10,6 +10,9 @@ import (
 // the embedding.
 func (m *Model) pack(f *gguf.File) error {
 	groups := [][]*kernel.Matrix{{&m.output, &m.perLayer.from}}
+	for i := range m.altup.from {
+		groups[0] = append(groups[0], &m.altup.from[i], &m.altup.to[i])
+	}
 	for i := range m.layers {
 		groups = append(groups, m.layers[i].matrices())
 	}
@@ -42,6 +45,9 @@ func (l *layer) matrices() []*kernel.Matrix {
 	}
 	if l.opening != nil {
 		list = append(list, &l.opening.gate, &l.opening.out)
+	}
+	if l.laurel != nil {
+		list = append(list, &l.alternation.router, &l.laurel.down, &l.laurel.up)
 	}
 	return list
 }

@@ -65,13 +65,18 @@ func (m *Model) embedPerLayer(n int) {
 
 // open adds to the stream what it opens of a layer's embedding.
 func (m *Model) open(index, n int) {
+	m.opened(index, m.work.x, n)
+	m.addToStream(nil, m.layers[index].opening.post, n)
+}
+
+// opened makes y what x opens of a layer's embedding.
+func (m *Model) opened(index int, x []float32, n int) {
 	w, o, size := &m.work, m.layers[index].opening, m.perLayer.size
 	all := m.config.Layers * size
 	w.gate = grown(w.gate, n*size)
-	w.in.Set(w.x, n, m.config.Dim)
+	w.in.Set(x, n, m.config.Dim)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &o.gate, Out: w.gate})
 	m.pool.Run(n, func(i int) { kernel.GeGLU(w.gate[i*size:][:size], w.each[i*all+index*size:][:size]) })
 	w.in.Set(w.gate, n, size)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &o.out, Out: w.y})
-	m.addToStream(nil, o.post, n)
 }

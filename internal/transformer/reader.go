@@ -53,6 +53,15 @@ func (r *reader) optional(key string, otherwise int) int {
 	return 0
 }
 
+// whole is optional of a number that some files write as a float.
+func (r *reader) whole(key string, otherwise int) int {
+	n := r.number(key, float64(otherwise), 0, limits.ModelWidth.Max)
+	if n != math.Trunc(n) {
+		r.fail(key, "is %g, which is no whole number", n)
+	}
+	return int(n)
+}
+
 // perLayer reads one number for all layers, or an array of one for each.
 func (r *reader) perLayer(key string, layers int, otherwise []int) []int {
 	return r.perLayerFrom(1, key, layers, otherwise)

@@ -24,10 +24,21 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 	for p := range x {
 		begins[p] = slices.Clone(x[p])
 	}
+	streams := make([][][]float64, len(ids))
+	for p := range ids {
+		streams[p] = referenceStreams(m, x[p])
+	}
 	keys, values := make([][][]float64, len(m.layers)), make([][][]float64, len(m.layers))
 	for i := range m.layers {
 		l := &m.layers[i]
 		s := &l.spec
+		predicted := make([][][]float64, len(ids))
+		for p := range ids {
+			if l.alternation != nil {
+				predicted[p] = referencePrediction(m, l, streams[p])
+				x[p] = slices.Clone(predicted[p][m.altup.active])
+			}
+		}
 		q, k, v, reads := make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids))
 		kvHeads, keyDim := s.kvHeads, s.keyDim
 		if l.latent != nil {
@@ -103,6 +114,11 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			} else if s.kvHeads > 0 {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
 			}
+			if l.laurel != nil {
+				for d, y := range referenceNorm(referenceMul(&l.laurel.up, referenceMul(&l.laurel.down, reads[p], nil), nil), l.laurel.post) {
+					x[p][d] = (x[p][d] + reads[p][d] + y) / math.Sqrt2
+				}
+			}
 			if l.mamba != nil {
 				add(referenceScan(l.mamba, &s.mamba, reads[:p+1]), nil)
 			}
@@ -117,7 +133,20 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			} else {
 				add(referenceMixture(l, x[p], n), l.ffnPost)
 			}
-			if l.opening != nil {
+			if l.alternation != nil {
+				streams[p] = referenceCorrection(m, l, predicted[p], x[p])
+				scaled := slices.Clone(streams[p][m.altup.active])
+				for d := range scaled {
+					scaled[d] *= float64(l.alternation.scale[d])
+				}
+				opened := referenceNorm(referenceOpening(m, l, i, ids[p], begins[p], scaled), l.opening.post)
+				for _, stream := range streams[p][1:] {
+					for d := range stream {
+						stream[d] += opened[d]
+					}
+				}
+				x[p] = referenceMerged(m, streams[p])
+			} else if l.opening != nil {
 				add(referenceOpening(m, l, i, ids[p], begins[p], x[p]), l.opening.post)
 			}
 			for d := range x[p] {
@@ -134,6 +163,81 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 			out = append(out, v)
 		}
+	}
+	return out
+}
+
+// referenceStreams are those that begin with an embedding, if there are several.
+func referenceStreams(m *Model, x []float64) [][]float64 {
+	streams := [][]float64{slices.Clone(x)}
+	for i := range m.altup.from {
+		streams = append(streams, referenceAsLong(referenceMul(&m.altup.from[i], x, nil), x))
+	}
+	return streams
+}
+
+// referenceMerged is the mean of what streams become in the end.
+func referenceMerged(m *Model, streams [][]float64) []float64 {
+	x := slices.Clone(streams[0])
+	for i := range m.altup.to {
+		for d, y := range referenceAsLong(referenceMul(&m.altup.to[i], streams[i+1], nil), streams[0]) {
+			x[d] += y
+		}
+	}
+	for d := range x {
+		x[d] /= float64(len(streams))
+	}
+	return x
+}
+
+func referenceAsLong(x, as []float64) []float64 {
+	var of, to float64
+	for d := range x {
+		of, to = of+x[d]*x[d], to+as[d]*as[d]
+	}
+	for d := range x {
+		x[d] *= math.Sqrt(to / of)
+	}
+	return x
+}
+
+// referenceRouter is what the router says of x.
+func referenceRouter(l *layer, x []float64) []float64 {
+	said := referenceMul(&l.alternation.router, referenceNorm(x, l.alternation.routerNorm), nil)
+	for i := range said {
+		said[i] = math.Tanh(said[i] / float64(len(x)))
+	}
+	return said
+}
+
+func referencePrediction(m *Model, l *layer, streams [][]float64) (out [][]float64) {
+	said := referenceRouter(l, streams[m.altup.active])
+	for to := range streams {
+		x := slices.Clone(streams[to])
+		for from := range streams {
+			for k, v := range said {
+				for d := range x {
+					x[d] += float64(l.alternation.predict[to*len(streams)+from][k]) * v * streams[from][d]
+				}
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+func referenceCorrection(m *Model, l *layer, predicted [][]float64, x []float64) (out [][]float64) {
+	said := referenceRouter(l, x)
+	for to := range predicted {
+		by := 1.0
+		for k, v := range said {
+			by += float64(l.alternation.correct[to][k]) * v
+		}
+		stream := slices.Clone(predicted[to])
+		for d := range stream {
+			stream[d] += by * (x[d] - predicted[m.altup.active][d])
+		}
+		out = append(out, stream)
 	}
 	return out
 }
@@ -439,6 +543,18 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 	gate := up
 	if e.gate.Rows > 0 {
 		gate = referenceMul(&e.gate, n, e.gateBias)
+	}
+	if s.sparsity.on {
+		var mean, variance float64
+		for _, g := range gate {
+			mean += g / float64(len(gate))
+		}
+		for _, g := range gate {
+			variance += (g - mean) * (g - mean) / float64(len(gate)-1)
+		}
+		for i, g := range gate {
+			gate[i] = max(0, g-mean-float64(s.sparsity.deviations)*math.Sqrt(variance))
+		}
 	}
 	out := make([]float64, len(up))
 	for d, g := range gate {

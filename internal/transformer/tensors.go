@@ -113,15 +113,15 @@ func (l *loader) headsNorm(name string, heads int, s *layerSpec) *norm {
 	return x
 }
 
-// embedding is a matrix whose number of rows the file decides.
-func (l *loader) embedding(name string, cols int) kernel.Matrix {
+// tall is a matrix whose number of rows the file decides; what says what they are.
+func (l *loader) tall(name string, cols int, what string) kernel.Matrix {
 	t, ok := l.f.Tensor(name)
 	if !ok {
 		l.fail("tensor %s is missing", name)
 		return kernel.Matrix{}
 	}
 	if len(t.Shape) != 2 || limits.ModelWidth.Check(float64(t.Shape[1])) != nil {
-		l.fail("tensor %s has shape %v, not [%d vocabulary]", name, t.Shape, cols)
+		l.fail("tensor %s has shape %v, not [%d %s]", name, t.Shape, cols, what)
 		return kernel.Matrix{}
 	}
 	return l.matrix(name, int(t.Shape[1]), cols)

@@ -32,6 +32,7 @@ type tiny struct {
 	experts                                          int
 	layout                                           string                                       // of the tensors, line by line; the usual one of the architecture where empty
 	sizes                                            map[string]int                               // letters in it, beyond the usual
+	numbers                                          map[string][2]float64                        // mean and spread of tensors in it that are floats, other than usual
 	change                                           func(name string, s *gguf.TensorSource) bool // for hostile ones; false drops the tensor
 }
 
@@ -217,7 +218,10 @@ func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64))
 			t = other
 		}
 		mean, spread := 0.0, 0.5
+		given, ok := m.numbers[name]
 		switch {
+		case ok:
+			mean, spread = given[0], given[1]
 		case strings.HasSuffix(name, "norm.weight") || strings.HasSuffix(name, "norm") || strings.HasSuffix(name, "norm_2.weight"):
 			mean = 1
 		case name == "ssm_a": // it makes states fade
