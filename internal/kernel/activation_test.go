@@ -26,6 +26,7 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
+		"Softplus":    {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
 		"Clamp":       {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
 	} {
 		got := append([]float32(nil), x...)
@@ -34,6 +35,24 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			want := c.want(float64(x[i]), float64(y[i]))
 			if math.Abs(float64(got[i])-want) > 2e-6*(1+math.Abs(want)) {
 				t.Errorf("%s of %v and %v is %v, want %v", name, x[i], y[i], got[i], want)
+			}
+		}
+	}
+}
+
+// Where it is small, as it is where states hardly fade, it is as exact as where it is large.
+func TestSoftplusIsExactFarOut(t *testing.T) {
+	for n := range 200 {
+		x := make([]float32, n)
+		for i := range x {
+			x[i] = float32(i*37%200)*0.8 - 80
+		}
+		got := append([]float32(nil), x...)
+		Softplus(got)
+		for i, v := range x {
+			want := math.Log1p(math.Exp(float64(v)))
+			if math.Abs(float64(got[i])-want) > 5e-7*want {
+				t.Fatalf("element %d of %d, softplus of %v, is %v, want %v", i, n, v, got[i], want)
 			}
 		}
 	}
