@@ -387,7 +387,7 @@ func moreFamilies() []tiny {
 	}
 	mamba2.layout += "attn_norm.weight d\n"
 	mamba2.meta = append(slices.Clone(hybrid.meta), count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0))
-	// Mamba 1: 256 channels with states of 16, and steps of rows of 24; of 144 channels some are in half a block.
+	// Mamba 1: more channels than a thread takes at a time, and some in half a block.
 	channels := func(name, architecture, where, layout string, inner, state, rank int, meta ...gguf.KV) tiny {
 		for line := range strings.Lines(`
 			ssm_in.weight d i+i
@@ -411,7 +411,7 @@ func moreFamilies() []tiny {
 		return r
 	}
 	noHeads := []gguf.KV{count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0)}
-	mamba := channels("mamba", "mamba", "", ends+"attn_norm.weight d\n", 256, 16, 24, noHeads...)
+	mamba := channels("mamba", "mamba", "", ends+"attn_norm.weight d\n", 336, 16, 24, noHeads...)
 	falconMamba := channels("mamba-norms", "mamba", "", tiedEnds+"attn_norm.weight d\n", 144, 7, 9, append(noHeads, gguf.KV{Key: "llama.ssm.dt_b_c_rms", Value: gguf.ValueOf(true)})...)
 	// Attention in every third layer, experts in every second one, where there are some.
 	const jambaPart = tiedEnds + `
