@@ -272,7 +272,7 @@ func writeBroken(path, fault string) error {
 	case "unknown-architecture.gguf":
 		// The first value of an architecture's name, a string of five letters.
 		i := bytes.Index(data, []byte("llama"))
-		copy(data[i:], "mamba")
+		copy(data[i:], "novel")
 	}
 	return os.WriteFile(path, data, 0o644)
 }

@@ -234,13 +234,13 @@ func TestWhatIsNoModelToTalkWithIsLeftOutWithAReason(t *testing.T) {
 func TestTheVerdictIsTheEngines(t *testing.T) {
 	m := newMachine(t)
 	m.write("work/runs.gguf", demo.Model())
-	m.write("work/mamba.gguf", model(t, "general.architecture", "mamba"))
+	m.write("work/novel.gguf", model(t, "general.architecture", "novel"))
 	found := m.find()
 	x := found.Named("runs")
 	if x == nil || !x.Runs() || x.Parameters < 1e6 || x.Context == 0 || x.Quantisation == "" || x.Size != int64(len(demo.Model())) || x.Architecture != "llama" {
 		t.Errorf("%+v", x)
 	}
-	if x := found.Named("mamba"); x == nil || x.Runs() || !strings.Contains(x.Refusal, `"mamba"`) || strings.Contains(x.Refusal, m.root) {
+	if x := found.Named("novel"); x == nil || x.Runs() || !strings.Contains(x.Refusal, `"novel"`) || strings.Contains(x.Refusal, m.root) {
 		t.Errorf("%+v", x)
 	}
 	e := m.environment("linux")

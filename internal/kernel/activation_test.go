@@ -26,6 +26,7 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
+		"Softplus":    {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
 		"Clamp":       {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
 	} {
 		got := append([]float32(nil), x...)
@@ -34,6 +35,28 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			want := c.want(float64(x[i]), float64(y[i]))
 			if math.Abs(float64(got[i])-want) > 2e-6*(1+math.Abs(want)) {
 				t.Errorf("%s of %v and %v is %v, want %v", name, x[i], y[i], got[i], want)
+			}
+		}
+	}
+}
+
+// Where it is small, as it is where states hardly fade, it is as exact as where it is large.
+func TestSoftplusIsExactFarOut(t *testing.T) {
+	var x []float32
+	for v := float32(-80); v < 60; v += 0.003 {
+		x = append(x, v)
+	}
+	for n := range 200 { // however many there are
+		got := append([]float32(nil), x[len(x)/200*n:][:n]...)
+		if n == 0 {
+			got = append(got, x...)
+		}
+		from := len(x) / 200 * n
+		Softplus(got)
+		for i, got := range got {
+			want := math.Log1p(math.Exp(float64(x[from+i])))
+			if math.Abs(float64(got)-want) > 5e-7*want {
+				t.Fatalf("element %d of %d, softplus of %v, is %v, want %v", i, n, x[from+i], got, want)
 			}
 		}
 	}

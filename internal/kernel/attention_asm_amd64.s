@@ -1690,6 +1690,198 @@ row:
 	VZEROUPPER
 	RET
 
+// func fadeRowsAVX2(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
+// Requires: AVX, AVX2
+TEXT ·fadeRowsAVX2(SB), NOSPLIT, $0-64
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    a+16(FP), DX
+	MOVQ    n+56(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    add+32(FP), DI
+	MOVQ    k+40(FP), R8
+	MOVQ    q+48(FP), R9
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS 64(AX), Y2
+	VMOVUPS 96(AX), Y3
+
+row:
+	VBROADCASTSS (R8), Y4
+	VBROADCASTSS (R9), Y5
+	VMOVUPS      (DX), Y6
+	VMULPS       (SI), Y6, Y6
+	VMOVUPS      32(DX), Y7
+	VMULPS       32(SI), Y7, Y7
+	VBROADCASTSS expLow<>+0(SB), Y8
+	VMAXPS       Y8, Y6, Y6
+	VMAXPS       Y8, Y7, Y7
+	VBROADCASTSS expHigh<>+0(SB), Y8
+	VMINPS       Y8, Y6, Y6
+	VMINPS       Y8, Y7, Y7
+	VBROADCASTSS log2e<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VBROADCASTSS expRound<>+0(SB), Y10
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y10, Y9, Y9
+	VBROADCASTSS expRound<>+0(SB), Y11
+	VSUBPS       Y11, Y8, Y10
+	VSUBPS       Y11, Y9, Y11
+	VBROADCASTSS ln2High<>+0(SB), Y13
+	VMULPS       Y13, Y10, Y12
+	VMULPS       Y13, Y11, Y13
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y13, Y7, Y7
+	VBROADCASTSS ln2Low<>+0(SB), Y13
+	VMULPS       Y13, Y10, Y12
+	VMULPS       Y13, Y11, Y13
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y13, Y7, Y7
+	VBROADCASTSS exp720<>+0(SB), Y12
+	VBROADCASTSS exp720<>+0(SB), Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp120<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp24<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp6<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp2<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS one<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y12, Y12
+	VADDPS       Y6, Y13, Y13
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y6
+	VPADDD       Y6, Y8, Y8
+	VPADDD       Y6, Y9, Y9
+	VMULPS       Y8, Y12, Y6
+	VMULPS       Y9, Y13, Y7
+	VMULPS       (CX), Y6, Y6
+	VMULPS       (DI), Y4, Y8
+	VADDPS       Y8, Y6, Y6
+	VMOVUPS      Y6, (CX)
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y0, Y0
+	VMULPS       32(CX), Y7, Y7
+	VMULPS       32(DI), Y4, Y6
+	VADDPS       Y6, Y7, Y7
+	VMOVUPS      Y7, 32(CX)
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y1, Y1
+	VMOVUPS      64(DX), Y6
+	VMULPS       64(SI), Y6, Y6
+	VMOVUPS      96(DX), Y7
+	VMULPS       96(SI), Y7, Y7
+	VBROADCASTSS expLow<>+0(SB), Y8
+	VMAXPS       Y8, Y6, Y6
+	VMAXPS       Y8, Y7, Y7
+	VBROADCASTSS expHigh<>+0(SB), Y8
+	VMINPS       Y8, Y6, Y6
+	VMINPS       Y8, Y7, Y7
+	VBROADCASTSS log2e<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VBROADCASTSS expRound<>+0(SB), Y10
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y10, Y9, Y9
+	VBROADCASTSS expRound<>+0(SB), Y11
+	VSUBPS       Y11, Y8, Y10
+	VSUBPS       Y11, Y9, Y11
+	VBROADCASTSS ln2High<>+0(SB), Y13
+	VMULPS       Y13, Y10, Y12
+	VMULPS       Y13, Y11, Y13
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y13, Y7, Y7
+	VBROADCASTSS ln2Low<>+0(SB), Y13
+	VMULPS       Y13, Y10, Y12
+	VMULPS       Y13, Y11, Y13
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y13, Y7, Y7
+	VBROADCASTSS exp720<>+0(SB), Y12
+	VBROADCASTSS exp720<>+0(SB), Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp120<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp24<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp6<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp2<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS one<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y12, Y12
+	VADDPS       Y6, Y13, Y13
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y6
+	VPADDD       Y6, Y8, Y8
+	VPADDD       Y6, Y9, Y9
+	VMULPS       Y8, Y12, Y6
+	VMULPS       Y9, Y13, Y7
+	VMULPS       64(CX), Y6, Y6
+	VMULPS       64(DI), Y4, Y8
+	VADDPS       Y8, Y6, Y6
+	VMOVUPS      Y6, 64(CX)
+	VMULPS       Y5, Y6, Y6
+	VADDPS       Y6, Y2, Y2
+	VMULPS       96(CX), Y7, Y7
+	VMULPS       96(DI), Y4, Y4
+	VADDPS       Y4, Y7, Y7
+	VMOVUPS      Y7, 96(CX)
+	VMULPS       Y5, Y7, Y7
+	VADDPS       Y7, Y3, Y3
+	ADDQ         $+4, R8
+	ADDQ         $+4, R9
+	SUBQ         $-128, CX
+	SUBQ         $-128, DX
+	DECQ         BX
+	JNZ          row
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	VMOVUPS      Y2, 64(AX)
+	VMOVUPS      Y3, 96(AX)
+	VZEROUPPER
+	RET
+
 // func scaleAVX2(x *float32, chunks int, a float32)
 // Requires: AVX
 TEXT ·scaleAVX2(SB), NOSPLIT, $0-20
@@ -2978,6 +3170,100 @@ row:
 	JNZ          row
 	VMOVUPS      Z3, (AX)
 	VMOVUPS      Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func fadeRowsAVX512(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·fadeRowsAVX512(SB), NOSPLIT, $0-64
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    a+16(FP), DX
+	MOVQ    n+56(FP), BX
+	MOVQ    step+24(FP), SI
+	MOVQ    add+32(FP), DI
+	MOVQ    k+40(FP), R8
+	MOVQ    q+48(FP), R9
+	VMOVUPS (AX), Z0
+	VMOVUPS 64(AX), Z1
+
+row:
+	VBROADCASTSS (R8), Z2
+	VBROADCASTSS (R9), Z3
+	VMOVUPS      (DX), Z4
+	VMULPS       (SI), Z4, Z4
+	VMOVUPS      64(DX), Z5
+	VMULPS       64(SI), Z5, Z5
+	VMAXPS.BCST  expLow<>+0(SB), Z4, Z4
+	VMAXPS.BCST  expLow<>+0(SB), Z5, Z5
+	VMINPS.BCST  expHigh<>+0(SB), Z4, Z4
+	VMINPS.BCST  expHigh<>+0(SB), Z5, Z5
+	VMULPS.BCST  log2e<>+0(SB), Z4, Z6
+	VMULPS.BCST  log2e<>+0(SB), Z5, Z7
+	VADDPS.BCST  expRound<>+0(SB), Z6, Z6
+	VADDPS.BCST  expRound<>+0(SB), Z7, Z7
+	VSUBPS.BCST  expRound<>+0(SB), Z6, Z8
+	VSUBPS.BCST  expRound<>+0(SB), Z7, Z9
+	VMULPS.BCST  ln2High<>+0(SB), Z8, Z10
+	VMULPS.BCST  ln2High<>+0(SB), Z9, Z11
+	VSUBPS       Z10, Z4, Z4
+	VSUBPS       Z11, Z5, Z5
+	VMULPS.BCST  ln2Low<>+0(SB), Z8, Z10
+	VMULPS.BCST  ln2Low<>+0(SB), Z9, Z11
+	VSUBPS       Z10, Z4, Z4
+	VSUBPS       Z11, Z5, Z5
+	VBROADCASTSS exp720<>+0(SB), Z10
+	VBROADCASTSS exp720<>+0(SB), Z11
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z5, Z11, Z11
+	VADDPS.BCST  exp120<>+0(SB), Z10, Z10
+	VADDPS.BCST  exp120<>+0(SB), Z11, Z11
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z5, Z11, Z11
+	VADDPS.BCST  exp24<>+0(SB), Z10, Z10
+	VADDPS.BCST  exp24<>+0(SB), Z11, Z11
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z5, Z11, Z11
+	VADDPS.BCST  exp6<>+0(SB), Z10, Z10
+	VADDPS.BCST  exp6<>+0(SB), Z11, Z11
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z5, Z11, Z11
+	VADDPS.BCST  exp2<>+0(SB), Z10, Z10
+	VADDPS.BCST  exp2<>+0(SB), Z11, Z11
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z5, Z11, Z11
+	VADDPS.BCST  one<>+0(SB), Z10, Z10
+	VADDPS.BCST  one<>+0(SB), Z11, Z11
+	VMULPS       Z4, Z10, Z10
+	VMULPS       Z5, Z11, Z11
+	VADDPS.BCST  one<>+0(SB), Z10, Z10
+	VADDPS.BCST  one<>+0(SB), Z11, Z11
+	VPSLLD       $0x17, Z6, Z6
+	VPSLLD       $0x17, Z7, Z7
+	VPADDD.BCST  one<>+0(SB), Z6, Z6
+	VPADDD.BCST  one<>+0(SB), Z7, Z7
+	VMULPS       Z6, Z10, Z4
+	VMULPS       Z7, Z11, Z5
+	VMULPS       (CX), Z4, Z4
+	VMULPS       (DI), Z2, Z6
+	VADDPS       Z6, Z4, Z4
+	VMOVUPS      Z4, (CX)
+	VMULPS       Z3, Z4, Z4
+	VADDPS       Z4, Z0, Z0
+	VMULPS       64(CX), Z5, Z5
+	VMULPS       64(DI), Z2, Z2
+	VADDPS       Z2, Z5, Z5
+	VMOVUPS      Z5, 64(CX)
+	VMULPS       Z3, Z5, Z5
+	VADDPS       Z5, Z1, Z1
+	ADDQ         $+4, R8
+	ADDQ         $+4, R9
+	SUBQ         $-128, CX
+	SUBQ         $-128, DX
+	DECQ         BX
+	JNZ          row
+	VMOVUPS      Z0, (AX)
+	VMOVUPS      Z1, 64(AX)
 	VZEROUPPER
 	RET
 

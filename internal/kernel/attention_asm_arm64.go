@@ -64,6 +64,11 @@ func addRowsNEON(out *float32, rows *float32, k *float32, n int)
 //go:noescape
 func updateRowsNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
 
+// fadeRowsNEON is fadeRowsGo for rows of 32.
+//
+//go:noescape
+func fadeRowsNEON(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
+
 // scaleByNEON writes x[i]·a·w[i], chunks of 16.
 //
 //go:noescape

@@ -1234,6 +1234,348 @@ row:
 	WORD $0x3d801c08 // str q8, [x0, #112]
 	RET
 
+// func fadeRowsNEON(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
+TEXT ·fadeRowsNEON(SB), NOSPLIT, $0-64
+	MOVD out+0(FP), R0
+	MOVD rows+8(FP), R1
+	MOVD a+16(FP), R2
+	MOVD step+24(FP), R3
+	MOVD add+32(FP), R4
+	MOVD k+40(FP), R5
+	MOVD q+48(FP), R6
+	MOVD n+56(FP), R7
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f21 // dup v1.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+	WORD $0x3dc0000c // ldr q12, [x0, #0]
+	WORD $0x3dc0040d // ldr q13, [x0, #16]
+	WORD $0x3dc0080e // ldr q14, [x0, #32]
+	WORD $0x3dc00c0f // ldr q15, [x0, #48]
+	WORD $0x3dc01010 // ldr q16, [x0, #64]
+	WORD $0x3dc01411 // ldr q17, [x0, #80]
+	WORD $0x3dc01812 // ldr q18, [x0, #96]
+	WORD $0x3dc01c13 // ldr q19, [x0, #112]
+
+row:
+	WORD $0xbc4044b4 // ldr s20, [x5], #4
+	WORD $0x4e040694 // dup v20.4s, v20.s[0]
+	WORD $0xbc4044d5 // ldr s21, [x6], #4
+	WORD $0x4e0406b5 // dup v21.4s, v21.s[0]
+	WORD $0x3dc00056 // ldr q22, [x2, #0]
+	WORD $0x3dc00078 // ldr q24, [x3, #0]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc00457 // ldr q23, [x2, #16]
+	WORD $0x3dc00478 // ldr q24, [x3, #16]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f6f7 // fmin v23.4s, v23.4s, v1.4s
+	WORD $0x6e22ded8 // fmul v24.4s, v22.4s, v2.4s
+	WORD $0x6e22def9 // fmul v25.4s, v23.4s, v2.4s
+	WORD $0x4e23d718 // fadd v24.4s, v24.4s, v3.4s
+	WORD $0x4e23d739 // fadd v25.4s, v25.4s, v3.4s
+	WORD $0x4ea3d71a // fsub v26.4s, v24.4s, v3.4s
+	WORD $0x4ea3d73b // fsub v27.4s, v25.4s, v3.4s
+	WORD $0x6e24df5c // fmul v28.4s, v26.4s, v4.4s
+	WORD $0x6e24df7d // fmul v29.4s, v27.4s, v4.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e25df5c // fmul v28.4s, v26.4s, v5.4s
+	WORD $0x6e25df7d // fmul v29.4s, v27.4s, v5.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e2bdedc // fmul v28.4s, v22.4s, v11.4s
+	WORD $0x6e2bdefd // fmul v29.4s, v23.4s, v11.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	WORD $0x4e26d7bd // fadd v29.4s, v29.4s, v6.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e27d79c // fadd v28.4s, v28.4s, v7.4s
+	WORD $0x4e27d7bd // fadd v29.4s, v29.4s, v7.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e28d79c // fadd v28.4s, v28.4s, v8.4s
+	WORD $0x4e28d7bd // fadd v29.4s, v29.4s, v8.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e29d79c // fadd v28.4s, v28.4s, v9.4s
+	WORD $0x4e29d7bd // fadd v29.4s, v29.4s, v9.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x4eaa8718 // add v24.4s, v24.4s, v10.4s
+	WORD $0x4eaa8739 // add v25.4s, v25.4s, v10.4s
+	WORD $0x6e38df96 // fmul v22.4s, v28.4s, v24.4s
+	WORD $0x6e39dfb7 // fmul v23.4s, v29.4s, v25.4s
+	WORD $0x3dc00038 // ldr q24, [x1, #0]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc00098 // ldr q24, [x4, #0]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x3d800036 // str q22, [x1, #0]
+	WORD $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
+	WORD $0x4e36d58c // fadd v12.4s, v12.4s, v22.4s
+	WORD $0x3dc00438 // ldr q24, [x1, #16]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x3dc00498 // ldr q24, [x4, #16]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	WORD $0x3d800437 // str q23, [x1, #16]
+	WORD $0x6e35def7 // fmul v23.4s, v23.4s, v21.4s
+	WORD $0x4e37d5ad // fadd v13.4s, v13.4s, v23.4s
+	WORD $0x3dc00856 // ldr q22, [x2, #32]
+	WORD $0x3dc00878 // ldr q24, [x3, #32]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc00c57 // ldr q23, [x2, #48]
+	WORD $0x3dc00c78 // ldr q24, [x3, #48]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f6f7 // fmin v23.4s, v23.4s, v1.4s
+	WORD $0x6e22ded8 // fmul v24.4s, v22.4s, v2.4s
+	WORD $0x6e22def9 // fmul v25.4s, v23.4s, v2.4s
+	WORD $0x4e23d718 // fadd v24.4s, v24.4s, v3.4s
+	WORD $0x4e23d739 // fadd v25.4s, v25.4s, v3.4s
+	WORD $0x4ea3d71a // fsub v26.4s, v24.4s, v3.4s
+	WORD $0x4ea3d73b // fsub v27.4s, v25.4s, v3.4s
+	WORD $0x6e24df5c // fmul v28.4s, v26.4s, v4.4s
+	WORD $0x6e24df7d // fmul v29.4s, v27.4s, v4.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e25df5c // fmul v28.4s, v26.4s, v5.4s
+	WORD $0x6e25df7d // fmul v29.4s, v27.4s, v5.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e2bdedc // fmul v28.4s, v22.4s, v11.4s
+	WORD $0x6e2bdefd // fmul v29.4s, v23.4s, v11.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	WORD $0x4e26d7bd // fadd v29.4s, v29.4s, v6.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e27d79c // fadd v28.4s, v28.4s, v7.4s
+	WORD $0x4e27d7bd // fadd v29.4s, v29.4s, v7.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e28d79c // fadd v28.4s, v28.4s, v8.4s
+	WORD $0x4e28d7bd // fadd v29.4s, v29.4s, v8.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e29d79c // fadd v28.4s, v28.4s, v9.4s
+	WORD $0x4e29d7bd // fadd v29.4s, v29.4s, v9.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x4eaa8718 // add v24.4s, v24.4s, v10.4s
+	WORD $0x4eaa8739 // add v25.4s, v25.4s, v10.4s
+	WORD $0x6e38df96 // fmul v22.4s, v28.4s, v24.4s
+	WORD $0x6e39dfb7 // fmul v23.4s, v29.4s, v25.4s
+	WORD $0x3dc00838 // ldr q24, [x1, #32]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc00898 // ldr q24, [x4, #32]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x3d800836 // str q22, [x1, #32]
+	WORD $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
+	WORD $0x4e36d5ce // fadd v14.4s, v14.4s, v22.4s
+	WORD $0x3dc00c38 // ldr q24, [x1, #48]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x3dc00c98 // ldr q24, [x4, #48]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	WORD $0x3d800c37 // str q23, [x1, #48]
+	WORD $0x6e35def7 // fmul v23.4s, v23.4s, v21.4s
+	WORD $0x4e37d5ef // fadd v15.4s, v15.4s, v23.4s
+	WORD $0x3dc01056 // ldr q22, [x2, #64]
+	WORD $0x3dc01078 // ldr q24, [x3, #64]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc01457 // ldr q23, [x2, #80]
+	WORD $0x3dc01478 // ldr q24, [x3, #80]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f6f7 // fmin v23.4s, v23.4s, v1.4s
+	WORD $0x6e22ded8 // fmul v24.4s, v22.4s, v2.4s
+	WORD $0x6e22def9 // fmul v25.4s, v23.4s, v2.4s
+	WORD $0x4e23d718 // fadd v24.4s, v24.4s, v3.4s
+	WORD $0x4e23d739 // fadd v25.4s, v25.4s, v3.4s
+	WORD $0x4ea3d71a // fsub v26.4s, v24.4s, v3.4s
+	WORD $0x4ea3d73b // fsub v27.4s, v25.4s, v3.4s
+	WORD $0x6e24df5c // fmul v28.4s, v26.4s, v4.4s
+	WORD $0x6e24df7d // fmul v29.4s, v27.4s, v4.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e25df5c // fmul v28.4s, v26.4s, v5.4s
+	WORD $0x6e25df7d // fmul v29.4s, v27.4s, v5.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e2bdedc // fmul v28.4s, v22.4s, v11.4s
+	WORD $0x6e2bdefd // fmul v29.4s, v23.4s, v11.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	WORD $0x4e26d7bd // fadd v29.4s, v29.4s, v6.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e27d79c // fadd v28.4s, v28.4s, v7.4s
+	WORD $0x4e27d7bd // fadd v29.4s, v29.4s, v7.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e28d79c // fadd v28.4s, v28.4s, v8.4s
+	WORD $0x4e28d7bd // fadd v29.4s, v29.4s, v8.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e29d79c // fadd v28.4s, v28.4s, v9.4s
+	WORD $0x4e29d7bd // fadd v29.4s, v29.4s, v9.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x4eaa8718 // add v24.4s, v24.4s, v10.4s
+	WORD $0x4eaa8739 // add v25.4s, v25.4s, v10.4s
+	WORD $0x6e38df96 // fmul v22.4s, v28.4s, v24.4s
+	WORD $0x6e39dfb7 // fmul v23.4s, v29.4s, v25.4s
+	WORD $0x3dc01038 // ldr q24, [x1, #64]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc01098 // ldr q24, [x4, #64]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x3d801036 // str q22, [x1, #64]
+	WORD $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
+	WORD $0x4e36d610 // fadd v16.4s, v16.4s, v22.4s
+	WORD $0x3dc01438 // ldr q24, [x1, #80]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x3dc01498 // ldr q24, [x4, #80]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	WORD $0x3d801437 // str q23, [x1, #80]
+	WORD $0x6e35def7 // fmul v23.4s, v23.4s, v21.4s
+	WORD $0x4e37d631 // fadd v17.4s, v17.4s, v23.4s
+	WORD $0x3dc01856 // ldr q22, [x2, #96]
+	WORD $0x3dc01878 // ldr q24, [x3, #96]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc01c57 // ldr q23, [x2, #112]
+	WORD $0x3dc01c78 // ldr q24, [x3, #112]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x4e20f6d6 // fmax v22.4s, v22.4s, v0.4s
+	WORD $0x4e20f6f7 // fmax v23.4s, v23.4s, v0.4s
+	WORD $0x4ea1f6d6 // fmin v22.4s, v22.4s, v1.4s
+	WORD $0x4ea1f6f7 // fmin v23.4s, v23.4s, v1.4s
+	WORD $0x6e22ded8 // fmul v24.4s, v22.4s, v2.4s
+	WORD $0x6e22def9 // fmul v25.4s, v23.4s, v2.4s
+	WORD $0x4e23d718 // fadd v24.4s, v24.4s, v3.4s
+	WORD $0x4e23d739 // fadd v25.4s, v25.4s, v3.4s
+	WORD $0x4ea3d71a // fsub v26.4s, v24.4s, v3.4s
+	WORD $0x4ea3d73b // fsub v27.4s, v25.4s, v3.4s
+	WORD $0x6e24df5c // fmul v28.4s, v26.4s, v4.4s
+	WORD $0x6e24df7d // fmul v29.4s, v27.4s, v4.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e25df5c // fmul v28.4s, v26.4s, v5.4s
+	WORD $0x6e25df7d // fmul v29.4s, v27.4s, v5.4s
+	WORD $0x4ebcd6d6 // fsub v22.4s, v22.4s, v28.4s
+	WORD $0x4ebdd6f7 // fsub v23.4s, v23.4s, v29.4s
+	WORD $0x6e2bdedc // fmul v28.4s, v22.4s, v11.4s
+	WORD $0x6e2bdefd // fmul v29.4s, v23.4s, v11.4s
+	WORD $0x4e26d79c // fadd v28.4s, v28.4s, v6.4s
+	WORD $0x4e26d7bd // fadd v29.4s, v29.4s, v6.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e27d79c // fadd v28.4s, v28.4s, v7.4s
+	WORD $0x4e27d7bd // fadd v29.4s, v29.4s, v7.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e28d79c // fadd v28.4s, v28.4s, v8.4s
+	WORD $0x4e28d7bd // fadd v29.4s, v29.4s, v8.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e29d79c // fadd v28.4s, v28.4s, v9.4s
+	WORD $0x4e29d7bd // fadd v29.4s, v29.4s, v9.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x6e36df9c // fmul v28.4s, v28.4s, v22.4s
+	WORD $0x6e37dfbd // fmul v29.4s, v29.4s, v23.4s
+	WORD $0x4e2ad79c // fadd v28.4s, v28.4s, v10.4s
+	WORD $0x4e2ad7bd // fadd v29.4s, v29.4s, v10.4s
+	WORD $0x4f375718 // shl v24.4s, v24.4s, #23
+	WORD $0x4f375739 // shl v25.4s, v25.4s, #23
+	WORD $0x4eaa8718 // add v24.4s, v24.4s, v10.4s
+	WORD $0x4eaa8739 // add v25.4s, v25.4s, v10.4s
+	WORD $0x6e38df96 // fmul v22.4s, v28.4s, v24.4s
+	WORD $0x6e39dfb7 // fmul v23.4s, v29.4s, v25.4s
+	WORD $0x3dc01838 // ldr q24, [x1, #96]
+	WORD $0x6e38ded6 // fmul v22.4s, v22.4s, v24.4s
+	WORD $0x3dc01898 // ldr q24, [x4, #96]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6d6 // fadd v22.4s, v22.4s, v24.4s
+	WORD $0x3d801836 // str q22, [x1, #96]
+	WORD $0x6e35ded6 // fmul v22.4s, v22.4s, v21.4s
+	WORD $0x4e36d652 // fadd v18.4s, v18.4s, v22.4s
+	WORD $0x3dc01c38 // ldr q24, [x1, #112]
+	WORD $0x6e38def7 // fmul v23.4s, v23.4s, v24.4s
+	WORD $0x3dc01c98 // ldr q24, [x4, #112]
+	WORD $0x6e34df18 // fmul v24.4s, v24.4s, v20.4s
+	WORD $0x4e38d6f7 // fadd v23.4s, v23.4s, v24.4s
+	WORD $0x3d801c37 // str q23, [x1, #112]
+	WORD $0x6e35def7 // fmul v23.4s, v23.4s, v21.4s
+	WORD $0x4e37d673 // fadd v19.4s, v19.4s, v23.4s
+	ADD $128, R1
+	ADD $128, R2
+	SUBS $1, R7, R7
+	BNE row
+	WORD $0x3d80000c // str q12, [x0, #0]
+	WORD $0x3d80040d // str q13, [x0, #16]
+	WORD $0x3d80080e // str q14, [x0, #32]
+	WORD $0x3d800c0f // str q15, [x0, #48]
+	WORD $0x3d801010 // str q16, [x0, #64]
+	WORD $0x3d801411 // str q17, [x0, #80]
+	WORD $0x3d801812 // str q18, [x0, #96]
+	WORD $0x3d801c13 // str q19, [x0, #112]
+	RET
+
 // func scaleByNEON(out *float32, x *float32, w *float32, chunks int, a float32)
 TEXT ·scaleByNEON(SB), NOSPLIT, $0-36
 	MOVD out+0(FP), R0

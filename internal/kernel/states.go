@@ -45,3 +45,25 @@ func updateRowsGo(out, rows []float32, keep float32, add, k, q []float32) {
 		}
 	}
 }
+
+// FadeRows makes of each row of a matrix what it was times exp(a·step), by the same row of a, and
+// its number of k times add, and adds it to out, times its number of q, the first row first. Rows
+// are as long as out, step and add, and there are len(k) and len(q).
+func FadeRows(out, rows, a, step, add, k, q []float32) {
+	_, _, _, _, _ = rows[:len(out)*len(k)], a[:len(out)*len(k)], step[:len(out)], add[:len(out)], q[:len(k)]
+	if len(out) != RowColumns || len(k) == 0 || !fadeRows(out, rows, a, step, add, k, q) {
+		fadeRowsGo(out, rows, a, step, add, k, q)
+	}
+}
+
+func fadeRowsGo(out, rows, a, step, add, k, q []float32) {
+	step, add = step[:len(out)], add[:len(out)]
+	for e, k := range k {
+		row, a, q := rows[e*len(out):][:len(out)], a[e*len(out):][:len(out)], q[e]
+		for i, v := range row {
+			v = float32(v*exp(float32(a[i]*step[i]))) + float32(add[i]*k)
+			row[i] = v
+			out[i] += float32(v * q)
+		}
+	}
+}

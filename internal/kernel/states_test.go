@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -17,8 +18,11 @@ func TestRowsOfStatesEqualGo(t *testing.T) {
 					wantState, wantOut := slices.Clone(state), slices.Clone(out)
 					addRowsGo(wantOut, wantState, k)
 					updateRowsGo(wantOut, wantState, 0.7, add, k, q)
+					a, step := randomFloats(r, rows*columns), randomFloats(r, columns)
+					fadeRowsGo(wantOut, wantState, a, step, add, k, q)
 					AddRows(out, state, k)
 					UpdateRows(out, state, 0.7, add, k, q)
+					FadeRows(out, state, a, step, add, k, q)
 					if !slices.Equal(out, wantOut) || !slices.Equal(state, wantState) {
 						t.Errorf("%s: %d rows of %d differ", i, rows, columns)
 					}
@@ -37,6 +41,13 @@ func TestRowsOfStates(t *testing.T) {
 	if !slices.Equal(out, []float32{12, 112}) || !slices.Equal(state, []float32{4.5, 13, 9, 26}) || !slices.Equal(sum, []float32{54, 157}) {
 		t.Errorf("%v, %v, %v", out, state, sum)
 	}
+	half, sum := float32(math.Log(0.5)), []float32{0, 1}
+	FadeRows(sum, state, []float32{half, half / 2, 2 * half, 0}, []float32{1, 2}, []float32{4, 8}, []float32{1, 2}, []float32{10, 1})
+	for i, want := range []float32{6.25, 14.5, 10.25, 42, 72.75, 188} { // 4.5/2+4, 13/2+8, 9/4+8, 26+16, and tens of the first row
+		if got := append(slices.Clone(state), sum...)[i]; math.Abs(float64(got-want)) > 1e-5*float64(want) {
+			t.Errorf("number %d is %v, want %v", i, got, want)
+		}
+	}
 }
 
 func BenchmarkRowsOfStates(b *testing.B) {
@@ -53,6 +64,11 @@ func BenchmarkRowsOfStates(b *testing.B) {
 			b.Run(string(i)+"/update", func(b *testing.B) {
 				for b.Loop() {
 					UpdateRows(out, state, 0.9, add, k, k)
+				}
+			})
+			b.Run(string(i)+"/fade", func(b *testing.B) {
+				for b.Loop() {
+					FadeRows(out, state, state, add, add, k, k)
 				}
 			})
 		})

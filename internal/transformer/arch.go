@@ -19,6 +19,7 @@ type layerSpec struct {
 	latent           latentSpec // how keys and values are compressed, if they are
 	taps             int        // of a short convolution in place of attention, or 0
 	mamba            mambaSpec  // in place of attention, or of no heads
+	mamba1           mamba1Spec // likewise
 	delta            deltaSpec  // likewise
 	ffn              int        // inner width of the feed-forward part, or of each expert
 	routing          routing    // between experts; of none where there is one feed-forward part for all
@@ -118,7 +119,9 @@ type architecture struct {
 	latent      bool    // keys and values may be compressed
 	convolved   bool    // layers without key and value heads have a short convolution in place of attention
 	scanned     bool    // layers without key and value heads have Mamba-2 in place of attention
-	layersScan  bool    // all layers do, and have no feed-forward part
+	mamba1      bool    // they have Mamba 1
+	mamba1Norms bool    // of which steps, b and c are normalised, by weights
+	layersScan  bool    // all layers have one of the two, and no feed-forward part
 	besides     bool    // all layers have Mamba-2 beside attention
 	split       bool    // a layer has Mamba-2, attention or a feed-forward part, and attention is not rotated
 	delta       bool    // most layers have Gated DeltaNet in place of attention
@@ -129,6 +132,7 @@ type architecture struct {
 	expertsSum1 bool    // the weights of the experts used are made to add up to one, where the metadata is silent
 	gating      gating
 	experts     bool // there may be some
+	routed      bool // in the layers for which the file has a router
 	sharedFFN   bool // one more sees every token, as wide as a feed-forward part where the metadata is silent
 	sharedEach  bool // and expert_shared_feed_forward_length is of each
 }
@@ -162,7 +166,9 @@ var architectures = map[string]architecture{
 	"qwen3vlmoe":     {traits: traits{pairing: halves, qkNorm: eachHead}, sections: true, experts: true, expertsSum1: true},
 	"granitemoe":     {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true},
 	"granitehybrid":  {traits: traits{pairing: neighbours}, multipliers: true, experts: true, expertsSum1: true, scanned: true},
+	"mamba":          {mamba1: true, layersScan: true},
 	"mamba2":         {scanned: true, layersScan: true},
+	"jamba":          {mamba1: true, mamba1Norms: true, notRotated: 1, experts: true, routed: true},
 	"falcon-h1":      {traits: traits{pairing: halves}, scanned: true, besides: true},
 	"nemotron_h":     {traits: traits{activation: squaredReLU}, scanned: true, split: true},
 	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid},

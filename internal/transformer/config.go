@@ -142,6 +142,10 @@ func (c *Config) readLayers(r *reader) error {
 	if arch.scanned {
 		scanned = r.readMamba(arch)
 	}
+	var channels mamba1Spec
+	if arch.mamba1 {
+		channels = r.readMamba1(arch.mamba1Norms)
+	}
 	var net deltaSpec
 	if arch.delta {
 		net = r.readDelta(arch.deltaNext)
@@ -170,7 +174,7 @@ func (c *Config) readLayers(r *reader) error {
 		if s.kvHeads == 0 {
 			s.heads = 0
 			if !arch.split || s.ffn == 0 {
-				s.taps, s.mamba, s.delta = taps, scanned, net
+				s.taps, s.mamba, s.mamba1, s.delta = taps, scanned, channels, net
 			}
 		} else {
 			if arch.split && s.ffn > 0 {
@@ -184,7 +188,7 @@ func (c *Config) readLayers(r *reader) error {
 		if r.err != nil {
 			return r.err
 		}
-		if mixture.in(i) && (!arch.split || s.ffn > 0) {
+		if mixture.in(i) && (!arch.split || s.ffn > 0) && (!arch.routed || r.routed(i)) {
 			s.routing, s.ffn = mixture.routing, r.count("expert_feed_forward_length", s.ffn)
 			s.shared = mixture.shared(s.ffn, ffn[i])
 		}

@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"fmt"
 	"math"
 
 	"parley/internal/kernel"
@@ -53,6 +54,12 @@ func (m *mixtureSpec) shared(ffn, dense int) int {
 		return m.sharedFFN
 	}
 	return m.sharedCount * ffn
+}
+
+// routed says whether the file has a router for a layer.
+func (r *reader) routed(layer int) bool {
+	_, ok := r.f.Tensor(fmt.Sprintf("blk.%d.ffn_gate_inp.weight", layer))
+	return ok
 }
 
 func (r *reader) readMixture(arch architecture) mixtureSpec {

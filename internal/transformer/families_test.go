@@ -427,6 +427,61 @@ func moreFamilies() []tiny {
 	}
 	mamba2.layout += "attn_norm.weight d\n"
 	mamba2.meta = append(slices.Clone(hybrid.meta), count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0))
+	// Mamba 1: more channels than a thread takes at a time, and some in half a block.
+	channels := func(name, architecture, where, layout string, inner, state, rank int, meta ...gguf.KV) tiny {
+		for line := range strings.Lines(`
+			ssm_in.weight d i+i
+			ssm_conv1d.weight l i
+			ssm_conv1d.bias i
+			ssm_x.weight i r+s+s
+			ssm_dt.weight r i
+			ssm_dt.bias i
+			ssm_a s i
+			ssm_d i
+			ssm_out.weight i d
+		`) {
+			if line = strings.TrimSpace(line); line != "" {
+				layout += where + line + "\n"
+			}
+		}
+		r := of(name, architecture, layout, append(meta, count("ssm.conv_kernel", 4), count("ssm.inner_size", uint32(inner)),
+			count("ssm.state_size", uint32(state)), count("ssm.time_step_rank", uint32(rank)))...)
+		r.dim, r.sizes = inner/2, map[string]int{"i": inner, "s": state, "r": rank, "l": 4}
+		r.types = map[string]gguf.Type{"ssm_conv1d.weight": gguf.F32, "ssm_a": gguf.F32}
+		return r
+	}
+	noHeads := []gguf.KV{count("attention.head_count", 0), count("attention.head_count_kv", 0), count("feed_forward_length", 0)}
+	mamba := channels("mamba", "mamba", "", ends+"attn_norm.weight d\n", 336, 16, 24, noHeads...)
+	falconMamba := channels("mamba-norms", "mamba", "", tiedEnds+"attn_norm.weight d\n", 144, 7, 9, append(noHeads, gguf.KV{Key: "llama.ssm.dt_b_c_rms", Value: gguf.ValueOf(true)})...)
+	// Attention in every third layer, experts in every second one, where there are some.
+	const jambaPart = tiedEnds + `
+		attn_norm.weight d
+		third:attn_q.weight d q
+		third:attn_k.weight d k
+		third:attn_v.weight d k
+		third:attn_output.weight q d
+		delta:ssm_dt_norm.weight r
+		delta:ssm_b_norm.weight s
+		delta:ssm_c_norm.weight s
+	`
+	jambaOf := func(name, layout string, kvHeads []int32, experts, used int) tiny {
+		r := channels(name, "jamba", "delta:", jambaPart+layout, 256, 16, 32, count("expert_count", uint32(experts)), count("expert_used_count", uint32(used)),
+			gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf(kvHeads)})
+		r.layers, r.experts = len(kvHeads), experts
+		return r
+	}
+	jamba, jambaQ := jambaOf("jamba", gatedPart, []int32{0, 0, 2}, 1, 1), jambaOf("jamba-q8_0", gatedPart, []int32{0, 0, 2}, 1, 1)
+	jambaQ.matrices = gguf.Q8_0
+	jambaMoE := jambaOf("jamba-experts", `
+		ffn_norm.weight d
+		even:ffn_gate.weight d f
+		even:ffn_up.weight d f
+		even:ffn_down.weight f d
+		odd:ffn_gate_inp.weight d e
+		odd:ffn_gate_exps.weight d f e
+		odd:ffn_up_exps.weight d f e
+		odd:ffn_down_exps.weight f d e
+	`, []int32{0, 0, 2, 0, 0, 2}, 6, 2)
 	mambaTensors := func(where string) (layout string) {
 		for line := range strings.Lines(hybrid.layout) {
 			if name, ok := strings.CutPrefix(strings.TrimSpace(line), "even:ssm"); ok {
@@ -547,7 +602,7 @@ func moreFamilies() []tiny {
 	return []tiny{
 		falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
-		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
+		mamba, falconMamba, jamba, jambaQ, jambaMoE, mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma3n, gemma3nQ, gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
 		cohere("command-r", "command-r", "", 2), commandRPlus,
 		cohere("cohere2", "cohere2", "", 4, count("attention.sliding_window", 5)),

@@ -67,8 +67,9 @@ type buffers struct {
 	in            kernel.Input
 	pieces        []int     // where rows begin that one thread stores, and the end
 	sequences     []int     // where rows begin of another sequence, and the end
-	gates         []float32 // (3·dim), what a short convolution reads; or all that Mamba-2 makes of a token; or (heads·keyDim), of attention
+	gates         []float32 // (3·dim), what a short convolution reads; or all that Mamba-2 makes of a token; or (2·inner), what Mamba 1 does; or (heads·keyDim), of attention
 	columns       []float32 // (dim), what it adds up, of the rows and of those before them; or (channels), what it gives
+	mamba1        mamba1Work
 	delta         deltaWork
 	tiles         []tile
 	portions      []portion
@@ -259,6 +260,8 @@ func (m *Model) mix(index, n int) {
 		m.convolve(index, n)
 	case l.delta != nil:
 		m.delta(index, n)
+	case l.mamba1 != nil:
+		m.scanChannels(index, n)
 	case l.mamba != nil && l.spec.kvHeads > 0:
 		m.scanBeside(index, n)
 	case l.mamba != nil:

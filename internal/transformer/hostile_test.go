@@ -53,7 +53,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 	}{
 		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
 		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
-		{"unknown architecture", meta("general.architecture", "mamba"), nil, `"mamba", which is not supported; supported: arcee, baichuan`},
+		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: arcee, baichuan`},
 		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
 		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
 		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
@@ -261,6 +261,35 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("granitehybrid", reshaped("blk.0.ssm_norm.weight", 256, 2)), "blk.0.ssm_norm.weight has shape [256 2]"},
 		{of4("mamba2", nil, count("ssm.group_count", 1<<20)), "mamba2.ssm.group_count is 1048576"},
 		{of4("mamba2", without("blk.1.ssm_out.weight")), "blk.1.ssm_out.weight is missing"},
+		{of4("mamba", nil, count("ssm.conv_kernel", 1)), "mamba.ssm.conv_kernel is 1: from 2 to 16"},
+		{of4("mamba", nil, count("ssm.state_size", 1025)), "mamba.ssm.state_size is 1025: up to 1024"},
+		{of4("mamba", nil, count("ssm.state_size", 0)), "mamba.ssm.state_size is 0"},
+		{of4("mamba", nil, count("ssm.time_step_rank", 0)), "mamba.ssm.time_step_rank is 0"},
+		{of4("mamba", nil, count("ssm.time_step_rank", 337)), "mamba.ssm.time_step_rank is 337, more than ssm.inner_size 336"},
+		{of4("mamba", nil, count("ssm.time_step_rank", 1<<25)), "mamba.ssm.time_step_rank"},
+		{of4("mamba", nil, count("ssm.time_step_rank", 8)), "blk.0.ssm_x.weight has shape [336 56]"},
+		{of4("mamba", nil, count("ssm.inner_size", 1<<24)), "mamba.ssm.inner_size is 16777216, twice"},
+		{of4("mamba", nil, count("ssm.inner_size", 0)), "mamba.ssm.inner_size is 0"},
+		{of4("mamba", nil, count("ssm.inner_size", 128)), "blk.0.ssm_in.weight has shape [168 672]"},
+		{of4("mamba", nil, gguf.KV{Key: "llama.ssm.dt_b_c_rms", Value: gguf.ValueOf("yes")}), "mamba.ssm.dt_b_c_rms"},
+		{of4("mamba", nil, count("attention.sliding_window", 5)), "mamba.attention.sliding_window is not supported"},
+		{of4("mamba", nil, count("expert_count", 2)), "mamba.expert_count is 2: mixtures of experts are not supported"},
+		{of4("mamba", without("blk.1.ssm_x.weight")), "blk.1.ssm_x.weight is missing"},
+		{of4("mamba", without("blk.1.ssm_dt.bias")), "blk.1.ssm_dt.bias is missing"},
+		{of4("mamba", without("blk.1.ssm_d")), "blk.1.ssm_d is missing"},
+		{of4("mamba", reshaped("blk.0.ssm_a", 1, 336)), "blk.0.ssm_a has shape [1 336]"},
+		{of4("mamba", reshaped("blk.0.ssm_dt.weight", 24, 335)), "blk.0.ssm_dt.weight has shape [24 335]"},
+		{of4("mamba", reshaped("blk.0.ssm_conv1d.weight", 4, 337)), "blk.0.ssm_conv1d.weight has shape [4 337]"},
+		{of4("jamba", without("blk.0.ssm_dt_norm.weight")), "blk.0.ssm_dt_norm.weight is missing"},
+		{of4("jamba", without("blk.1.ssm_b_norm.weight")), "blk.1.ssm_b_norm.weight is missing"},
+		{of4("jamba", reshaped("blk.0.ssm_c_norm.weight", 15)), "blk.0.ssm_c_norm.weight has shape [15]"},
+		{of4("jamba", nil, count("attention.head_count_kv", 2)), "blk.0.attn_q.weight is missing"},
+		{of4("jamba", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 0})}), "blk.2.ssm_in.weight is missing"},
+		{of4("jamba", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 3})}), "is 3, which does not divide"},
+		{of4("jamba-experts", nil, count("expert_used_count", 7)), "jamba.expert_used_count is 7 of 6"},
+		{of4("jamba-experts", without("blk.1.ffn_gate_inp.weight")), "blk.1.ffn_gate.weight is missing"},
+		{of4("jamba-experts", reshaped("blk.1.ffn_gate_inp.weight", 128, 5)), "blk.1.ffn_gate_inp.weight has shape [128 5]"},
+		{of4("jamba-experts", nil, count("expert_count", 0)), "blk.1.ffn_gate.weight is missing"},
 		{of4("falcon-h1", nil, count("ssm.time_step_rank", 7)), "falcon-h1.ssm.time_step_rank is 7 heads, which do not divide"},
 		{of4("falcon-h1", without("blk.1.ssm_conv1d.bias")), "blk.1.ssm_conv1d.bias is missing"},
 		{of4("falcon-h1", without("blk.1.ffn_norm")), "blk.1.ffn_norm.weight is missing"},
@@ -350,9 +379,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -61,6 +61,7 @@ type layer struct {
 	latent         *latent      // in place of q, k and v
 	convolution    *convolution // in place of attention
 	mamba          *mamba       // likewise
+	mamba1         *mamba1      // likewise
 	delta          *delta       // likewise
 	sinks          []float32    // (heads), what each head may see that is no token
 	attnPost       *norm
@@ -225,6 +226,11 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 		if l.mamba != nil {
 			n += int64(of(&l.mamba.in) + of(&l.mamba.out))
 		}
+		if l.mamba1 != nil {
+			for _, w := range l.mamba1.matrices() {
+				n += int64(of(w))
+			}
+		}
 		if l.delta != nil {
 			for _, w := range l.delta.matrices() {
 				n += int64(of(w))
@@ -299,6 +305,8 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		w.convolution = l.convolution(p, dim, s.taps)
 	case s.delta.heads > 0:
 		w.delta = l.delta(p, dim, &s.delta)
+	case s.mamba1.inner > 0:
+		w.mamba1 = l.mamba1(p, dim, &s.mamba1)
 	case s.kvHeads > 0:
 		l.attention(&w, p, dim)
 	}

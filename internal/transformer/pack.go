@@ -33,6 +33,9 @@ func (l *layer) matrices() []*kernel.Matrix {
 	if l.mamba != nil {
 		list = append(list, &l.mamba.in, &l.mamba.out)
 	}
+	if l.mamba1 != nil {
+		list = append(list, l.mamba1.matrices()...)
+	}
 	if l.delta != nil {
 		list = append(list, l.delta.matrices()...)
 	}

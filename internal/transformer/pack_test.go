@@ -24,6 +24,24 @@ func TestEveryMatrixIsPacked(t *testing.T) {
 	}
 }
 
+// A token without experts meets every matrix of every layer once.
+func TestEveryMatrixIsCounted(t *testing.T) {
+	for _, r := range recipes {
+		if r.experts > 0 {
+			continue
+		}
+		m, want := r.load(t, 1), int64(0)
+		for i := range m.layers {
+			for _, w := range m.layers[i].matrices() {
+				want += int64(2 * w.Rows * w.Cols)
+			}
+		}
+		if got := m.OperationsPerToken(); got != want {
+			t.Errorf("%s: %d operations a token, want %d", r.name, got, want)
+		}
+	}
+}
+
 // eachMatrix finds the matrices in a value and in what it points to.
 func eachMatrix(v reflect.Value, path string, do func(path string, w reflect.Value)) {
 	switch v.Kind() {

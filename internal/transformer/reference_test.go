@@ -119,6 +119,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					x[p][d] = (x[p][d] + reads[p][d] + y) / math.Sqrt2
 				}
 			}
+			if l.mamba1 != nil {
+				add(referenceChannels(l.mamba1, &s.mamba1, reads[:p+1]), nil)
+			}
 			if l.mamba != nil {
 				add(referenceScan(l.mamba, &s.mamba, reads[:p+1]), nil)
 			}
@@ -294,6 +297,47 @@ func referenceScan(x *mamba, s *mambaSpec, reads [][]float64) []float64 {
 		}
 	}
 	return referenceMul(&x.out, referenceNorm(y, x.norm), nil)
+}
+
+// referenceChannels is what Mamba 1 makes of the last of some tokens: all are read again.
+func referenceChannels(x *mamba1, s *mamba1Spec, reads [][]float64) []float64 {
+	silu := func(v float64) float64 { return v / (1 + math.Exp(-v)) }
+	states := make([][]float64, s.inner)
+	for c := range states {
+		states[c] = make([]float64, s.state)
+	}
+	rate := func(c, i int) float64 { // as a matrix that is cut into blocks of columns
+		block, columns := c/kernel.RowColumns*kernel.RowColumns, kernel.RowColumns
+		columns = min(columns, s.inner-block)
+		return float64(x.a[block*s.state+i*columns+c-block])
+	}
+	var made [][]float64 // x and z
+	y := make([]float64, s.inner)
+	for p, read := range reads {
+		made = append(made, referenceMul(&x.in, read, nil))
+		columns := make([]float64, s.inner)
+		for c := range columns {
+			sum := float64(x.tapsBias[c])
+			for t, tap := range x.taps {
+				if at := p - len(x.taps) + 1 + t; at >= 0 {
+					sum += float64(tap[c]) * made[at][c]
+				}
+			}
+			columns[c] = silu(sum)
+		}
+		of := referenceMul(&x.made, columns, nil)
+		short, b, k := referenceNorm(of[:s.rank], x.stepNorm), referenceNorm(of[s.rank:s.rank+s.state], x.bNorm), referenceNorm(of[s.rank+s.state:], x.cNorm)
+		for c, step := range referenceMul(&x.step, short, x.stepBias) {
+			step = math.Log1p(math.Exp(step))
+			y[c] = float64(x.d[c]) * columns[c]
+			for i := range s.state {
+				states[c][i] = states[c][i]*math.Exp(step*rate(c, i)) + step*columns[c]*b[i]
+				y[c] += states[c][i] * k[i]
+			}
+			y[c] *= silu(made[p][s.inner+c])
+		}
+	}
+	return referenceMul(&x.out, y, nil)
 }
 
 // referenceDelta is what Gated DeltaNet makes of the last of some tokens: all are read again.

@@ -70,7 +70,7 @@ def kind(cols, better):
     return T.Q6_K if better else T.Q4_K
 
 
-def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn, tied, base, spm=False, experts=(0, 0, 0), qk_norm=False, post_norms=False, mx=False, window=0, scan=None, shared=0, delta=None):
+def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn, tied, base, spm=False, experts=(0, 0, 0), qk_norm=False, post_norms=False, mx=False, window=0, scan=None, shared=0, delta=None, channels=None):
     w = GGUFWriter(path, arch)
 
     def matrix(name, shape, t):
@@ -94,7 +94,8 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
     w.add_block_count(layers)
     w.add_feed_forward_length(ffn)
     w.add_head_count(heads)
-    w.add_head_count_kv([kv_heads if i in scan["attention"] else 0 for i in range(layers)] if scan else kv_heads)
+    hybrid = scan or channels
+    w.add_head_count_kv([kv_heads if i in hybrid["attention"] else 0 for i in range(layers)] if hybrid else kv_heads)
     if scan:
         w.add_ssm_conv_kernel(4)
         w.add_ssm_inner_size(scan["inner"])
@@ -104,6 +105,11 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
         w.add_rope_scaling_finetuned(False)
         w.add_logit_scale(1)
         w.add_expert_shared_feed_forward_length(shared)
+    if channels:
+        w.add_ssm_conv_kernel(4)
+        w.add_ssm_inner_size(channels["inner"])
+        w.add_ssm_state_size(channels["state"])
+        w.add_ssm_time_step_rank(channels["rank"])
     if delta:
         w.add_ssm_conv_kernel(4)
         w.add_ssm_inner_size(delta["heads"] * delta["head"])
@@ -166,6 +172,19 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
             w.add_tensor(p + "ssm_d", np.full((n, 1), 1, np.float32))
             w.add_tensor(p + "ssm_norm.weight", np.full((1, inner), 1, np.float32))
             matrix(p + "ssm_out.weight", (dim, inner), attn(inner, False))
+        elif channels and i not in channels["attention"]:
+            inner, n, rank = channels["inner"], channels["state"], channels["rank"]
+            matrix(p + "ssm_in.weight", (2 * inner, dim), attn(dim, False))
+            w.add_tensor(p + "ssm_conv1d.weight", np.full((inner, 4), 0.5, np.float32))
+            vector(p + "ssm_conv1d.bias", inner, 0)
+            matrix(p + "ssm_x.weight", (rank + 2 * n, inner), attn(inner, False))
+            for name, size in (("dt", rank), ("b", n), ("c", n)):
+                vector(p + f"ssm_{name}_norm.weight", size)
+            matrix(p + "ssm_dt.weight", (inner, rank), attn(rank, False))
+            vector(p + "ssm_dt.bias", inner, -2)
+            w.add_tensor(p + "ssm_a", np.tile(-np.arange(1, n + 1, dtype=np.float32), (inner, 1)))
+            vector(p + "ssm_d", inner)
+            matrix(p + "ssm_out.weight", (dim, inner), attn(inner, False))
         elif delta and i % 4 < 3:
             inner, n = delta["heads"] * delta["head"], delta["heads"]
             channels = inner + 2 * delta["key_heads"] * delta["head"]
@@ -226,6 +245,8 @@ SHAPES = {
     "qwen3.5-0.8b": dict(arch="qwen35", vocab=248320, dim=1024, layers=24, heads=8, kv_heads=2, head=256, ffn=3584, tied=True, base=1e7, qk_norm=True, delta=dict(heads=16, key_heads=16, head=128)),
     # 10 of 40, the experts as in all
     "granite-4.0-h-tiny": dict(arch="granitehybrid", vocab=100352, dim=1536, layers=10, heads=12, kv_heads=4, head=128, ffn=512, tied=True, base=1e4, experts=(64, 6, 512), shared=1024, scan=dict(attention={5}, inner=3072, state=128, heads=48)),
+    # 14 of 28
+    "jamba-reasoning-3b": dict(arch="jamba", vocab=65536, dim=2560, layers=14, heads=20, kv_heads=1, head=128, ffn=8192, tied=True, base=1e4, channels=dict(attention={7}, inner=5120, state=16, rank=160)),
     # 4 of 24
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, dim=2880, layers=4, heads=64, kv_heads=8, head=64, ffn=2880, tied=False, base=1.5e5, experts=(32, 4, 2880), mx=True, window=128),
 }

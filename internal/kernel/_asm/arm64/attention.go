@@ -96,6 +96,46 @@ func attention(p *program) {
 		}
 		f.line("RET")
 	})
+	chunks("fadeRowsNEON", "is fadeRowsGo for rows of 32.", append(pointers("out", "rows", "a", "step", "add", "k", "q"), parameter{"n", "int"}), "", func(f *function) {
+		for i, name := range []string{"out", "rows", "a", "step", "add", "k", "q", "n"} {
+			f.load(name, i)
+		}
+		f.holdExp()
+		sums := columns(f, 0)
+		f.label("row")
+		x, y := number(f, 5), number(f, 6)
+		for i := 0; i < len(sums); i += 2 {
+			keep := f.vectors(2)
+			for j, v := range keep {
+				w := f.vector()
+				f.ld(16, v, 2, 16*(i+j))
+				f.ld(16, w, 3, 16*(i+j))
+				f.fmul(v, v, w)
+				f.free(w)
+			}
+			f.exponential(keep...)
+			for j, v := range keep {
+				w := f.vector()
+				f.ld(16, w, 1, 16*(i+j))
+				f.fmul(v, v, w)
+				f.ld(16, w, 4, 16*(i+j))
+				f.fmul(w, w, x)
+				f.fadd(v, v, w)
+				f.st(16, v, 1, 16*(i+j))
+				f.fmul(v, v, y)
+				f.fadd(sums[i+j], sums[i+j], v)
+				f.free(w)
+			}
+			f.free(keep...)
+		}
+		f.line("ADD $128, R1")
+		f.line("ADD $128, R2")
+		f.next(7, "row")
+		for i, sum := range sums {
+			f.st(16, sum, 0, 16*i)
+		}
+		f.line("RET")
+	})
 	chunks("scaleByNEON", "writes x[i]·a·w[i], chunks of 16.", append(pointers("out", "x", "w"), parameter{"chunks", "int"}, parameter{"a", "float32"}), "", func(f *function) {
 		for i, name := range []string{"out", "x", "w", "chunks"} {
 			f.load(name, i)

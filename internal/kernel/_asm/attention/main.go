@@ -30,6 +30,7 @@ func main() {
 		mix(s)
 		addRows(s)
 		updateRows(s)
+		fadeRows(s)
 		scale(s)
 		scaleBy(s)
 		scaleByF16(s)
@@ -384,6 +385,59 @@ func halves(v []VecVirtual) (low, high VecVirtual) {
 	return low, high
 }
 
+// exp makes of each number its exponential, in place, some registers side by side. It wants the
+// operations in the order of the Go code, each rounded.
+func (s set) exp(x ...VecVirtual) {
+	m, t, y := s.vectors(len(x)), s.vectors(len(x)), s.vectors(len(x))
+	each := func(op, bcst func(ops ...Op), c number, from, to []VecVirtual) {
+		at := constant(c.name, math.Float32bits(c.v))
+		if s.registers == 1 {
+			for i := range x {
+				bcst(at, from[i], to[i])
+			}
+			return
+		}
+		v := s.broadcast(at)
+		for i := range x {
+			op(v, from[i], to[i])
+		}
+	}
+	one, round := number{"one", 1}, number{"expRound", 0x1.8p23}
+	each(VMAXPS, VMAXPS_BCST, number{"expLow", -87.33654}, x, x)
+	each(VMINPS, VMINPS_BCST, number{"expHigh", 88.02969}, x, x)
+	each(VMULPS, VMULPS_BCST, number{"log2e", 1.44269504088896340736}, x, m)
+	each(VADDPS, VADDPS_BCST, round, m, m)
+	each(VSUBPS, VSUBPS_BCST, round, m, t)
+	for _, c := range []number{{"ln2High", 0.693359375}, {"ln2Low", -2.12194440054690583e-4}} {
+		each(VMULPS, VMULPS_BCST, c, t, y)
+		for i := range x {
+			VSUBPS(y[i], x[i], x[i])
+		}
+	}
+	for i := range x {
+		VBROADCASTSS(constant("exp720", math.Float32bits(1./720)), y[i])
+	}
+	for _, c := range []number{{"exp120", 1. / 120}, {"exp24", 1. / 24}, {"exp6", 1. / 6}, {"exp2", 1. / 2}, one, one} {
+		for i := range x {
+			VMULPS(x[i], y[i], y[i])
+		}
+		each(VADDPS, VADDPS_BCST, c, y, y)
+	}
+	for i := range x {
+		VPSLLD(U8(23), m[i], m[i])
+	}
+	each(VPADDD, VPADDD_BCST, one, m, m)
+	for i := range x {
+		VMULPS(m[i], y[i], x[i])
+	}
+}
+
+// A number is a constant.
+type number struct {
+	name string
+	v    float32
+}
+
 // exponentials is exp of each, added to the lanes as sum16 adds them up.
 func exponentials(s set) {
 	TEXT("exponentials"+s.name, NOSPLIT, "func(x *float32, chunks int, scale, largest float32) float32")
@@ -395,49 +449,13 @@ func exponentials(s set) {
 	for _, v := range acc {
 		clear(v)
 	}
-	memory := func(name string, bits uint32) Mem { return constant(name, bits) }
-	apply := func(op func(ops ...Op), bcst func(ops ...Op), name string, bits uint32, from, to VecVirtual) {
-		if s.registers == 1 {
-			bcst(memory(name, bits), from, to)
-			return
-		}
-		op(s.broadcast(memory(name, bits)), from, to)
-	}
-	float := math.Float32bits
 	Label("loop")
 	for h := range acc {
-		v, m, t, y := s.vector(), s.vector(), s.vector(), s.vector()
-		at := Mem{Base: x, Disp: s.bytes() * h}
+		v, at := s.vector(), Mem{Base: x, Disp: s.bytes() * h}
 		VMOVUPS(at, v)
 		VSUBPS(top, v, v)
 		VMULPS(scale, v, v)
-		apply(VMAXPS, VMAXPS_BCST, "expLow", float(-87.33654), v, v)
-		apply(VMINPS, VMINPS_BCST, "expHigh", float(88.02969), v, v)
-		apply(VMULPS, VMULPS_BCST, "log2e", float(1.44269504088896340736), v, m)
-		apply(VADDPS, VADDPS_BCST, "expRound", float(0x1.8p23), m, m)
-		apply(VSUBPS, VSUBPS_BCST, "expRound", float(0x1.8p23), m, t)
-		for _, c := range []struct {
-			name string
-			v    float32
-		}{{"ln2High", 0.693359375}, {"ln2Low", -2.12194440054690583e-4}} {
-			apply(VMULPS, VMULPS_BCST, c.name, float(c.v), t, y)
-			VSUBPS(y, v, v)
-		}
-		VBROADCASTSS(constant("exp720", float(1./720)), y)
-		for _, c := range []struct {
-			name string
-			v    float32
-		}{{"exp120", 1. / 120}, {"exp24", 1. / 24}, {"exp6", 1. / 6}, {"exp2", 1. / 2}, {"one", 1}, {"one", 1}} {
-			VMULPS(v, y, y)
-			apply(VADDPS, VADDPS_BCST, c.name, float(c.v), y, y)
-		}
-		VPSLLD(U8(23), m, m)
-		if s.registers == 1 {
-			VPADDD_BCST(constant("one", float(1)), m, m)
-		} else {
-			VPADDD(s.broadcast(constant("one", float(1))), m, m)
-		}
-		VMULPS(m, y, v)
+		s.exp(v)
 		VMOVUPS(v, at)
 		VADDPS(v, acc[h], acc[h])
 	}
@@ -536,6 +554,45 @@ func updateRows(s set) {
 	ADDQ(I8(4), k)
 	ADDQ(I8(4), q)
 	SUBQ(I8(-128), rows)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	for i, sum := range sums {
+		VMOVUPS(sum, Mem{Base: out, Disp: s.bytes() * i})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func fadeRows(s set) {
+	TEXT("fadeRows"+s.name, NOSPLIT, "func(out, rows, a, step, add, k, q *float32, n int)")
+	Pragma("noescape")
+	Doc("fadeRows" + s.name + " is fadeRowsGo for rows of 32.")
+	out, rows, a, n := Load(Param("out"), GP64()), Load(Param("rows"), GP64()), Load(Param("a"), GP64()), Load(Param("n"), GP64())
+	step, add, k, q := Load(Param("step"), GP64()), Load(Param("add"), GP64()), Load(Param("k"), GP64()), Load(Param("q"), GP64())
+	sums := s.columns(out)
+	Label("row")
+	x, y := s.broadcast(Mem{Base: k}), s.broadcast(Mem{Base: q})
+	for i := 0; i < len(sums); i += 2 {
+		keep := s.vectors(2)
+		for j, v := range keep {
+			VMOVUPS(Mem{Base: a, Disp: s.bytes() * (i + j)}, v)
+			VMULPS(Mem{Base: step, Disp: s.bytes() * (i + j)}, v, v)
+		}
+		s.exp(keep...)
+		for j, v := range keep {
+			w, at := s.vector(), Mem{Base: rows, Disp: s.bytes() * (i + j)}
+			VMULPS(at, v, v)
+			VMULPS(Mem{Base: add, Disp: s.bytes() * (i + j)}, x, w)
+			VADDPS(w, v, v)
+			VMOVUPS(v, at)
+			VMULPS(y, v, v)
+			VADDPS(v, sums[i+j], sums[i+j])
+		}
+	}
+	ADDQ(I8(4), k)
+	ADDQ(I8(4), q)
+	SUBQ(I8(-128), rows)
+	SUBQ(I8(-128), a)
 	DECQ(n)
 	JNZ(LabelRef("row"))
 	for i, sum := range sums {
