@@ -208,39 +208,12 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 	}
 	for i := range m.layers {
 		l := &m.layers[i]
-		for _, w := range []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router} {
+		for _, w := range l.fixed() {
 			n += int64(of(w))
 		}
-		if l.opening != nil {
-			n += int64(of(&l.opening.gate) + of(&l.opening.out))
+		for _, w := range l.experts[0].matrices() { // all are of one size
+			n += int64(of(w) * max(1, l.spec.routing.used))
 		}
-		if l.laurel != nil {
-			n += int64(of(&l.alternation.router) + of(&l.laurel.down) + of(&l.laurel.up))
-		}
-		if l.latent != nil {
-			l.latent.each(func(w *kernel.Matrix) { n += int64(of(w)) })
-		}
-		if l.convolution != nil {
-			n += int64(of(&l.convolution.in) + of(&l.convolution.out))
-		}
-		if l.mamba != nil {
-			n += int64(of(&l.mamba.in) + of(&l.mamba.out))
-		}
-		if l.mamba1 != nil {
-			for _, w := range l.mamba1.matrices() {
-				n += int64(of(w))
-			}
-		}
-		if l.delta != nil {
-			for _, w := range l.delta.matrices() {
-				n += int64(of(w))
-			}
-		}
-		if l.shared != nil {
-			n += int64(of(&l.shared.gate) + of(&l.shared.up) + of(&l.shared.down))
-		}
-		e := &l.experts[0] // all are of one size
-		n += int64((of(&e.gate) + of(&e.up) + of(&e.down)) * max(1, l.spec.routing.used))
 	}
 	return n
 }

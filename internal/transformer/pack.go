@@ -23,6 +23,15 @@ func (m *Model) pack(f *gguf.File) error {
 
 // matrices are all of a layer that are multiplied.
 func (l *layer) matrices() []*kernel.Matrix {
+	list := l.fixed()
+	for i := range l.experts {
+		list = append(list, l.experts[i].matrices()...)
+	}
+	return list
+}
+
+// fixed are the matrices that every token meets: all but the experts.
+func (l *layer) fixed() []*kernel.Matrix {
 	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router, &l.sharedGate}
 	if l.latent != nil {
 		l.latent.each(func(w *kernel.Matrix) { list = append(list, w) })
@@ -39,12 +48,8 @@ func (l *layer) matrices() []*kernel.Matrix {
 	if l.delta != nil {
 		list = append(list, l.delta.matrices()...)
 	}
-	ask := func(e *expert) { list = append(list, &e.gate, &e.up, &e.down) }
-	for i := range l.experts {
-		ask(&l.experts[i])
-	}
 	if l.shared != nil {
-		ask(l.shared)
+		list = append(list, l.shared.matrices()...)
 	}
 	if l.opening != nil {
 		list = append(list, &l.opening.gate, &l.opening.out)
@@ -53,4 +58,8 @@ func (l *layer) matrices() []*kernel.Matrix {
 		list = append(list, &l.alternation.router, &l.laurel.down, &l.laurel.up)
 	}
 	return list
+}
+
+func (e *expert) matrices() []*kernel.Matrix {
+	return []*kernel.Matrix{&e.gate, &e.up, &e.down}
 }
