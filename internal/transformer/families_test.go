@@ -504,8 +504,36 @@ func moreFamilies() []tiny {
 		gguf.KV{Key: "llama.attention.recurrent_layers", Value: gguf.ArrayOf([]bool{true, true, false, true, true, false})})
 	qwen35Listed.layout = strings.Replace(strings.Replace(qwen35Listed.layout, "ffn_gate_exps.weight d x e", "ffn_gate_up_exps.weight d x+x e", 1), "ffn_up_exps.weight d x e", "", 1)
 
+	// Experts in all layers, of which the last sees all, as Scout has it; and as Maverick has it, in
+	// every second, and 128, so that queries and keys are not normalised.
+	llama4 := mixture("llama4", "llama4", expertsPart+strings.ReplaceAll(sharedPart, " s", " x"), inner,
+		count("interleave_moe_layer_step", 1), number("rope.freq_base", 500000))
+	llama4.layers = 4
+	llama4.meta = append(llama4.meta, count("expert_used_count", 1))
+	maverick := llama4
+	maverick.name, maverick.dim, maverick.experts = "llama4-dense-too", 64, 128
+	maverick.layout = ends + attentionPart + `
+		/rope_freqs.weight 8
+		ffn_norm.weight d
+		even:ffn_gate.weight d f
+		even:ffn_up.weight d f
+		even:ffn_down.weight f d
+		odd:ffn_gate_inp.weight d e
+		odd:ffn_gate_exps.weight d x e
+		odd:ffn_up_exps.weight d x e
+		odd:ffn_down_exps.weight x d e
+		odd:ffn_gate_shexp.weight d x
+		odd:ffn_up_shexp.weight d x
+		odd:ffn_down_shexp.weight x d
+	`
+	maverick.sizes = map[string]int{"x": 24}
+	maverick.meta = append(slices.Clone(llama4.meta), count("interleave_moe_layer_step", 2), count("expert_count", 128), count("expert_feed_forward_length", 24))
+	llama4Q := llama4 // all experts are used: a rounding cannot change which
+	llama4Q.name, llama4Q.matrices, llama4Q.experts = "llama4-q8_0", gguf.Q8_0, 2
+	llama4Q.meta = append(slices.Clone(llama4.meta), count("expert_count", 2), count("expert_used_count", 2))
+
 	return []tiny{
-		falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
+		llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,

@@ -279,6 +279,15 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("gemma4", reshaped("blk.0.layer_output_scale.weight", 2)), "blk.0.layer_output_scale.weight has shape [2]"},
 		{of4("gemma4-experts", reshaped("blk.1.ffn_gate_up_exps.weight", 128, 191, 6)), "blk.1.ffn_gate_up_exps.weight has shape [128 191 6]"},
 		{of4("gemma4-experts", without("blk.3.ffn_gate_inp.scale")), "blk.3.ffn_gate_inp.scale is missing"},
+		{of4("llama4", nil, count("attention.sliding_window", 0)), "llama4.attention.sliding_window is 0"},
+		{of4("llama4", nil, count("attention.chunk_size", 0)), "llama4.attention.chunk_size is 0"},
+		{of4("llama4", nil, count("attention.chunk_size", 1<<30)), "llama4.attention.chunk_size"},
+		{of4("llama4", nil, count("attention.temperature_length", 0)), "llama4.attention.temperature_length is 0"},
+		{of4("llama4", nil, count("use_qk_norm", 2)), "llama4.use_qk_norm"},
+		{of4("llama4", nil, count("interleave_moe_layer_step", 0)), "llama4.interleave_moe_layer_step is 0"},
+		{of4("llama4", without("blk.3.ffn_up_shexp.weight")), "blk.3.ffn_up_shexp.weight is missing"},
+		{of4("llama4", reshaped("blk.0.ffn_gate_inp.weight", 128, 5)), "blk.0.ffn_gate_inp.weight has shape [128 5]"},
+		{of4("llama4-dense-too", reshaped("blk.1.ffn_down_shexp.weight", 64, 24)), "blk.1.ffn_down_shexp.weight has shape [64 24]"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -306,9 +315,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "llama4":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "llama4" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -44,7 +44,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				q[p], k[p], v[p] = referenceProjections(m, l, reads[p], p)
 			}
 			for d := range q[p] {
-				q[p][d] *= 1 + s.growth.scale*math.Log(1+math.Floor(float64(p)/float64(max(1, s.growth.every))))
+				q[p][d] *= 1 + s.growth.scale*math.Log(1+math.Floor(float64(p+s.growth.ahead)/float64(max(1, s.growth.every))))
 			}
 		}
 		keys[i], values[i] = k, v
@@ -57,8 +57,10 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				var weights []float64
 				var sum float64
 				first := 0
-				if s.window > 0 {
-					first = max(0, p+1-s.window)
+				if s.window.chunked {
+					first = p - p%s.window.tokens
+				} else if s.window.tokens > 0 {
+					first = max(0, p+1-s.window.tokens)
 				}
 				for o := first; o <= p; o++ {
 					var dot float64
@@ -424,8 +426,17 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 		if l.expertScale != nil {
 			weight *= float64(l.expertScale[e])
 		}
-		for d, v := range referenceExpert(&l.experts[e], s, n) {
-			given[d] += weight * float64(r.scale) * v
+		weight *= float64(r.scale)
+		read := n
+		if r.weightFirst {
+			read = slices.Clone(n)
+			for d := range read {
+				read[d] *= weight
+			}
+			weight = 1
+		}
+		for d, v := range referenceExpert(&l.experts[e], s, read) {
+			given[d] += weight * v
 		}
 	}
 	for d, v := range referenceNorm(given, l.expertsPost) {

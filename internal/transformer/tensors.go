@@ -104,6 +104,11 @@ func (l *loader) norm(name string, t traits, n int) *norm {
 	return x
 }
 
+// bareNorm is a norm of rows of n elements that has no weights.
+func (l *loader) bareNorm(n int) *norm {
+	return &norm{eps: l.eps, group: n, weight: slices.Repeat([]float32{1}, n)}
+}
+
 // headsNorm is a norm of heads, each with weights of its own.
 func (l *loader) headsNorm(name string, heads int, s *layerSpec) *norm {
 	x := &norm{centred: s.centred, eps: l.eps, group: s.keyDim}

@@ -10,7 +10,7 @@ import (
 	"parley/internal/kernel"
 )
 
-// trafficRecipes are a model of each kind, and windows shorter and longer than a block.
+// trafficRecipes are a model of each kind, and windows and chunks shorter and longer than a block.
 func trafficRecipes() []tiny {
 	list := orderRecipes()
 	for _, r := range list {
@@ -19,6 +19,10 @@ func trafficRecipes() []tiny {
 			r.name += "-wide"
 			r.meta = append(slices.Clone(r.meta), gguf.KV{Key: "llama.attention.sliding_window", Value: gguf.ValueOf(uint32(blockTokens + 9))})
 			list = append(list, r)
+		case "llama4-q8_0":
+			short := chunked(7)
+			short.context = r.context
+			list = append(list, short)
 		}
 	}
 	return list
