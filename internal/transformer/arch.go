@@ -122,6 +122,7 @@ type architecture struct {
 	split       bool    // a layer has Mamba-2, attention or a feed-forward part, and attention is not rotated
 	delta       bool    // most layers have Gated DeltaNet in place of attention
 	deltaNext   bool    // and heads of values that follow each other share one of keys
+	kda         bool    // layers without key and value heads have Kimi Delta Attention in place of attention
 	growing     bool    // queries grow with their position where the metadata says so
 	growsPlain  bool    // those of layers that are not rotated do, whether it does or not
 	clamped     bool    // queries, keys and values are cut where the metadata says so
@@ -175,6 +176,7 @@ var architectures = map[string]architecture{
 		experts: true, expertsSum1: true},
 	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
 	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
+	"kimi-linear":   {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
 	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
 	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},

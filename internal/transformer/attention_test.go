@@ -23,7 +23,9 @@ func longRecipes() []tiny {
 	bytes, oddBytes := each, odd
 	bytes.name, bytes.cache = "cache in q8_0", CacheQ8_0
 	oddBytes.name, oddBytes.cache = "odd heads, cache in q8_0", CacheQ8_0
-	chunks := chunked(100)
+	chunks := chunked(100) // all experts are used: keys that were rounded cannot change which
+	chunks.name, chunks.experts = "chunks", 2
+	chunks.meta = append(chunks.meta, count("expert_count", 2), count("expert_used_count", 2))
 	list := []tiny{one, each, odd, windows, chunks, bytes, oddBytes}
 	for i := range list {
 		list[i].context, list[i].dim, list[i].ffn = 2048, 128, 128

@@ -164,6 +164,9 @@ func (c *Config) readLayers(r *reader) error {
 			s.mamba = scanned
 		}
 		if s.kvHeads == 0 {
+			if arch.kda {
+				net = r.readKDA(s.heads)
+			}
 			s.heads = 0
 			if !arch.split || s.ffn == 0 {
 				s.taps, s.mamba, s.delta = taps, scanned, net

@@ -279,6 +279,19 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("gemma4", reshaped("blk.0.layer_output_scale.weight", 2)), "blk.0.layer_output_scale.weight has shape [2]"},
 		{of4("gemma4-experts", reshaped("blk.1.ffn_gate_up_exps.weight", 128, 191, 6)), "blk.1.ffn_gate_up_exps.weight has shape [128 191 6]"},
 		{of4("gemma4-experts", without("blk.3.ffn_gate_inp.scale")), "blk.3.ffn_gate_inp.scale is missing"},
+		{of4("kimi-linear", nil, count("kda.head_dim", 0)), "kimi-linear.kda.head_dim is 0"},
+		{of4("kimi-linear", nil, count("kda.head_dim", 1025)), "kimi-linear.kda.head_dim is 1025: up to 1024"},
+		{of4("kimi-linear", nil, count("attention.head_count", 1<<20)), "kimi-linear.kda.head_dim is 24, with 1048576 heads"},
+		{of4("kimi-linear", nil, gguf.KV{Key: "llama.kda.head_dim", Value: gguf.ValueOf(absent)}), "kimi-linear.kda.head_dim is missing"},
+		{of4("kimi-linear", nil, count("ssm.conv_kernel", 1)), "kimi-linear.ssm.conv_kernel is 1: from 2 to 16"},
+		{of4("kimi-linear", nil, count("attention.head_count_kv", 1)), "blk.0.attn_q.weight has shape [128 96]"},
+		{of4("kimi-linear", nil, gguf.KV{Key: "llama.attention.value_length_mla", Value: gguf.ValueOf(absent)}), "kimi-linear.attention.value_length_mla is missing"},
+		{of4("kimi-linear", without("blk.1.ssm_f_b.weight")), "blk.1.ssm_f_b.weight is missing"},
+		{of4("kimi-linear", without("blk.0.ssm_conv1d_k.weight")), "blk.0.ssm_conv1d_k.weight is missing"},
+		{of4("kimi-linear", reshaped("blk.0.ssm_conv1d_v.weight", 4, 1, 95)), "blk.0.ssm_conv1d_v.weight has shape [4 1 95]"},
+		{of4("kimi-linear", reshaped("blk.0.ssm_dt.bias", 4)), "blk.0.ssm_dt.bias has shape [4]"},
+		{of4("kimi-linear", reshaped("blk.1.ssm_a", 8)), "blk.1.ssm_a has shape [8]"},
+		{of4("kimi-linear", reshaped("blk.2.attn_k_b.weight", 64, 32, 4)), "blk.2.attn_k_b.weight has shape [64 32 4]"},
 		{of4("llama4", nil, count("attention.sliding_window", 0)), "llama4.attention.sliding_window is 0"},
 		{of4("llama4", nil, count("attention.chunk_size", 0)), "llama4.attention.chunk_size is 0"},
 		{of4("llama4", nil, count("attention.chunk_size", 1<<30)), "llama4.attention.chunk_size"},
@@ -315,9 +328,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "llama4":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "llama4", "kimi-linear":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "llama4" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "llama4" && r.name != "kimi-linear" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -100,6 +100,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 			if l.convolution != nil {
 				add(referenceConvolution(l.convolution, reads[:p+1]), nil)
+			} else if s.delta.kda {
+				add(referenceKDA(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if l.delta != nil {
 				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if s.kvHeads > 0 {
@@ -192,6 +194,69 @@ func referenceScan(x *mamba, s *mambaSpec, reads [][]float64) []float64 {
 		}
 	}
 	return referenceMul(&x.out, referenceNorm(y, x.norm), nil)
+}
+
+// referenceKDA is what Kimi Delta Attention makes of the last of some tokens: all are read again.
+func referenceKDA(x *delta, s *deltaSpec, reads [][]float64) []float64 {
+	sigmoid := func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
+	state := make([][]float64, s.inner()) // of all heads, a row for each element of a key
+	for e := range state {
+		state[e] = make([]float64, s.dim)
+	}
+	var y []float64
+	for p := range reads {
+		part := func(matrix *kernel.Matrix, which int) []float64 { // of queries, keys or values
+			sum := make([]float64, s.inner())
+			for t, tap := range x.taps {
+				if at := p - len(x.taps) + 1 + t; at >= 0 {
+					for c, v := range referenceMul(matrix, reads[at], nil) {
+						sum[c] += float64(tap[which*s.inner()+c]) * v
+					}
+				}
+			}
+			for c, v := range sum {
+				sum[c] = v * sigmoid(v)
+			}
+			return sum
+		}
+		q, k, v := part(&x.kda.q, 0), part(&x.kda.k, 1), part(&x.kda.v, 2)
+		logits := referenceMul(&x.kda.keepUp, referenceMul(&x.kda.keepDown, reads[p], nil), x.keepBias)
+		take := referenceMul(&x.take, reads[p], nil)
+		y = make([]float64, s.inner())
+		for h := range s.heads {
+			from := h * s.dim
+			unit := func(x []float64) []float64 {
+				var sum float64
+				for _, v := range x[from:][:s.dim] {
+					sum += v * v
+				}
+				out := slices.Clone(x[from:][:s.dim])
+				for i := range out {
+					out[i] /= math.Sqrt(sum)
+				}
+				return out
+			}
+			q, k := unit(q), unit(k)
+			seen := make([]float64, s.dim)
+			for e := range k {
+				for j := range seen {
+					state[from+e][j] *= math.Exp(float64(x.a[h]) * math.Log1p(math.Exp(logits[from+e])))
+					seen[j] += k[e] * state[from+e][j]
+				}
+			}
+			for e := range k {
+				for j := range seen {
+					state[from+e][j] += k[e] * sigmoid(take[h]) * (v[from+j] - seen[j])
+					y[from+j] += q[e] * state[from+e][j] / math.Sqrt(float64(s.dim))
+				}
+			}
+		}
+		y = referenceNorm(y, x.norm)
+		for e, g := range referenceMul(&x.kda.zUp, referenceMul(&x.kda.zDown, reads[p], nil), nil) {
+			y[e] *= sigmoid(g)
+		}
+	}
+	return referenceMul(&x.out, y, nil)
 }
 
 // referenceDelta is what Gated DeltaNet makes of the last of some tokens: all are read again.

@@ -139,7 +139,7 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 		return kernel.Matrix{}
 	}
 	l.used[name] = true
-	if len(t.Shape) < 1 || t.Shape[0] != uint64(cols) || t.Elements() != uint64(rows)*uint64(cols) || len(t.Shape) > 1 && t.Shape[1] != uint64(rows) {
+	if len(t.Shape) < 1 || t.Shape[0] != uint64(cols) || t.Elements() != uint64(rows)*uint64(cols) || second(t.Shape) != uint64(rows) {
 		l.fail("tensor %s has shape %v, but the metadata asks for [%d %d]", name, t.Shape, cols, rows)
 		return kernel.Matrix{}
 	}
@@ -153,6 +153,16 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 		l.fail("tensor %s: %w", name, err)
 	}
 	return m
+}
+
+// second is the second number of a shape without ones behind the first.
+func second(shape []uint64) uint64 {
+	for _, n := range shape[1:] {
+		if n != 1 {
+			return n
+		}
+	}
+	return 1
 }
 
 // vector is a row of floats, copied.
