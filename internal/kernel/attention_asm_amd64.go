@@ -74,6 +74,11 @@ func addRowsAVX2(out *float32, rows *float32, k *float32, n int)
 //go:noescape
 func updateRowsAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
 
+// updateEachRowAVX2 is updateEachRowGo for rows of 32.
+//
+//go:noescape
+func updateEachRowAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+
 // scaleAVX2 makes of x x·a, chunks of 16.
 //
 //go:noescape
@@ -173,6 +178,11 @@ func addRowsAVX512(out *float32, rows *float32, k *float32, n int)
 //
 //go:noescape
 func updateRowsAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
+
+// updateEachRowAVX512 is updateEachRowGo for rows of 32.
+//
+//go:noescape
+func updateEachRowAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
 
 // scaleAVX512 makes of x x·a, chunks of 16.
 //

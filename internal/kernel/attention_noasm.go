@@ -18,4 +18,5 @@ func addRows(out, rows, k []float32) bool   { return false }
 func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 	return false
 }
-func scaleBy(out, x, w []float32, a float32) int { return 0 }
+func updateEachRow(out, rows, keep, add, k, q []float32) bool { return false }
+func scaleBy(out, x, w []float32, a float32) int              { return 0 }

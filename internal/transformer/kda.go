@@ -95,7 +95,7 @@ func (m *Model) kdaHead(index, sequence, head int) {
 	desk := m.desk(5 * s.dim)
 	defer m.desks.Put(desk)
 	room := func(i int) []float32 { return desk.room[i*s.dim:][:s.dim] }
-	q, k, keep, kept, add := room(0), room(1), room(2), room(3), room(4)
+	q, k, keep, kept, add := room(0), room(1), room(2), room(3), room(4) // kept: what k finds before the state fades
 	for i := w.sequences[sequence]; i < w.sequences[sequence+1]; i++ {
 		columns := w.columns[i*s.channels():][:s.channels()]
 		unit(q, columns[at:][:s.dim], m.config.Eps, scale)
@@ -113,9 +113,7 @@ func (m *Model) kdaHead(index, sequence, head int) {
 			add, y := add[from:to], y[from:to]
 			kernel.AddRows(add, rows, kept)
 			kernel.Mix(add, -take, v[from:to], take)
-			for e := range k {
-				kernel.UpdateRows(y, rows[e*len(y):][:len(y)], keep[e], add, k[e:e+1], q[e:e+1])
-			}
+			kernel.UpdateEachRow(y, rows, keep, add, k, q)
 		})
 	}
 }
