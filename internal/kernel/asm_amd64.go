@@ -124,6 +124,16 @@ func largestAVX2(x *float32, chunks int) float32
 //go:noescape
 func roundAVX2(q *int8, x *float32, chunks int, up float32)
 
+// fill32AVX2 makes bytes32 of blocks of one token, and says how many are left: those from the first that is odd on.
+//
+//go:noescape
+func fill32AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
+
+// fill256AVX2 makes bytes256 of blocks of one token, and says how many are left: those from the first that is odd on.
+//
+//go:noescape
+func fill256AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
+
 // swiGLUAVX2 is swiGLUGo for chunks of 8.
 //
 //go:noescape

@@ -2687,8 +2687,8 @@ TEXT ·roundAVX2(SB), NOSPLIT, $0-28
 	MOVQ         q+0(FP), AX
 	MOVQ         x+8(FP), CX
 	MOVQ         chunks+16(FP), DX
-	VBROADCASTSS up+24(FP), Y0
 	VMOVDQU      everyFourth<>+0(SB), Y1
+	VBROADCASTSS up+24(FP), Y0
 
 loop:
 	VMULPS    (CX), Y0, Y2
@@ -2716,6 +2716,367 @@ DATA everyFourth<>+8(SB)/8, $0x0000000500000001
 DATA everyFourth<>+16(SB)/8, $0x0000000600000002
 DATA everyFourth<>+24(SB)/8, $0x0000000700000003
 GLOBL everyFourth<>(SB), RODATA|NOPTR, $32
+
+// func fill32AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
+// Requires: AVX, AVX2
+TEXT ·fill32AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    meta+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    blocks+24(FP), BX
+	VMOVDQU everyFourth<>+0(SB), Y0
+	VMOVDQU bytes128<>+0(SB), Y1
+
+loop:
+	VMOVDQU      absolute<>+0(SB), Y2
+	VANDPS       (DX), Y2, Y3
+	VANDPS       32(DX), Y2, Y4
+	VANDPS       64(DX), Y2, Y5
+	VANDPS       96(DX), Y2, Y2
+	VPMAXSD      Y4, Y3, Y3
+	VPMAXSD      Y2, Y5, Y5
+	VPMAXSD      Y5, Y3, Y3
+	VEXTRACTI128 $0x01, Y3, X2
+	VPMAXSD      X3, X2, X2
+	VPSHUFD      $0x4e, X2, X3
+	VPMAXSD      X3, X2, X2
+	VPSHUFD      $0xb1, X2, X3
+	VPMAXSD      X3, X2, X2
+	VMOVD        X2, SI
+	SUBL         $0x0d800000, SI
+	CMPL         SI, $0x71ffffff
+	JHI          end
+	VMOVSS       float127<>+0(SB), X3
+	VDIVSS       X2, X3, X3
+	VBROADCASTSS X3, Y3
+	VDIVSS       float127<>+0(SB), X2, X2
+	VMULPS       (DX), Y3, Y4
+	VCVTPS2DQ    Y4, Y4
+	VMULPS       32(DX), Y3, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       64(DX), Y3, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       96(DX), Y3, Y3
+	VCVTPS2DQ    Y3, Y3
+	VPACKSSDW    Y5, Y4, Y4
+	VPACKSSDW    Y3, Y6, Y6
+	VPACKSSWB    Y6, Y4, Y4
+	VPERMD       Y4, Y0, Y4
+	VMOVDQU      Y4, (AX)
+	VXORPS       Y3, Y3, Y3
+	VPXOR        Y1, Y4, Y4
+	VPSADBW      Y3, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X3
+	VPADDD       X4, X3, X3
+	VPSHUFD      $0x4e, X3, X4
+	VPADDD       X4, X3, X3
+	VMOVD        X3, SI
+	SUBL         $0x00001000, SI
+	VMOVD        X2, (CX)
+	VXORPS       X3, X3, X3
+	VCVTSI2SSL   SI, X3, X3
+	VMULSS       X2, X3, X3
+	VMOVSS       X3, 12(CX)
+	NEGL         SI
+	SHLL         $0x03, SI
+	MOVL         SI, 4(CX)
+	SHLL         $0x04, SI
+	MOVL         SI, 8(CX)
+	ADDQ         $+128, DX
+	ADDQ         $+32, AX
+	ADDQ         $+16, CX
+	DECQ         BX
+	JNZ          loop
+
+end:
+	MOVQ BX, left+32(FP)
+	VZEROUPPER
+	RET
+
+DATA bytes128<>+0(SB)/8, $0x8080808080808080
+DATA bytes128<>+8(SB)/8, $0x8080808080808080
+DATA bytes128<>+16(SB)/8, $0x8080808080808080
+DATA bytes128<>+24(SB)/8, $0x8080808080808080
+GLOBL bytes128<>(SB), RODATA|NOPTR, $32
+
+DATA float127<>+0(SB)/8, $0x42fe000042fe0000
+DATA float127<>+8(SB)/8, $0x42fe000042fe0000
+DATA float127<>+16(SB)/8, $0x42fe000042fe0000
+DATA float127<>+24(SB)/8, $0x42fe000042fe0000
+GLOBL float127<>(SB), RODATA|NOPTR, $32
+
+// func fill256AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
+// Requires: AVX, AVX2
+TEXT ·fill256AVX2(SB), NOSPLIT, $0-40
+	MOVQ    q+0(FP), AX
+	MOVQ    meta+8(FP), CX
+	MOVQ    x+16(FP), DX
+	MOVQ    blocks+24(FP), BX
+	VMOVDQU everyFourth<>+0(SB), Y0
+	VMOVDQU bytes1<>+0(SB), Y1
+	VMOVDQU words1<>+0(SB), Y2
+
+loop:
+	VMOVDQU      absolute<>+0(SB), Y3
+	VANDPS       (DX), Y3, Y4
+	VANDPS       32(DX), Y3, Y5
+	VANDPS       64(DX), Y3, Y6
+	VANDPS       96(DX), Y3, Y7
+	VANDPS       128(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       160(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       192(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       224(DX), Y3, Y8
+	VPMAXSD      Y8, Y7, Y7
+	VANDPS       256(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       288(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       320(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       352(DX), Y3, Y8
+	VPMAXSD      Y8, Y7, Y7
+	VANDPS       384(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       416(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       448(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       480(DX), Y3, Y8
+	VPMAXSD      Y8, Y7, Y7
+	VANDPS       512(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       544(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       576(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       608(DX), Y3, Y8
+	VPMAXSD      Y8, Y7, Y7
+	VANDPS       640(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       672(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       704(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       736(DX), Y3, Y8
+	VPMAXSD      Y8, Y7, Y7
+	VANDPS       768(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       800(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       832(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       864(DX), Y3, Y8
+	VPMAXSD      Y8, Y7, Y7
+	VANDPS       896(DX), Y3, Y8
+	VPMAXSD      Y8, Y4, Y4
+	VANDPS       928(DX), Y3, Y8
+	VPMAXSD      Y8, Y5, Y5
+	VANDPS       960(DX), Y3, Y8
+	VPMAXSD      Y8, Y6, Y6
+	VANDPS       992(DX), Y3, Y3
+	VPMAXSD      Y3, Y7, Y7
+	VPMAXSD      Y5, Y4, Y4
+	VPMAXSD      Y7, Y6, Y6
+	VPMAXSD      Y6, Y4, Y4
+	VEXTRACTI128 $0x01, Y4, X3
+	VPMAXSD      X4, X3, X3
+	VPSHUFD      $0x4e, X3, X4
+	VPMAXSD      X4, X3, X3
+	VPSHUFD      $0xb1, X3, X4
+	VPMAXSD      X4, X3, X3
+	VMOVD        X3, SI
+	SUBL         $0x0d800000, SI
+	CMPL         SI, $0x71ffffff
+	JHI          end
+	VMOVSS       float127<>+0(SB), X4
+	VDIVSS       X3, X4, X4
+	VBROADCASTSS X4, Y4
+	VDIVSS       float127<>+0(SB), X3, X3
+	VMOVD        X3, (CX)
+	VXORPS       Y3, Y3, Y3
+	VMULPS       (DX), Y4, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       32(DX), Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       64(DX), Y4, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       96(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VPACKSSDW    Y6, Y5, Y5
+	VPACKSSDW    Y8, Y7, Y7
+	VPACKSSWB    Y7, Y5, Y5
+	VPERMD       Y5, Y0, Y5
+	VMOVDQU      Y5, (AX)
+	VPMADDUBSW   Y5, Y1, Y5
+	VPMADDWD     Y5, Y2, Y5
+	VMULPS       128(DX), Y4, Y6
+	VCVTPS2DQ    Y6, Y6
+	VMULPS       160(DX), Y4, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       192(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       224(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPACKSSDW    Y7, Y6, Y6
+	VPACKSSDW    Y9, Y8, Y8
+	VPACKSSWB    Y8, Y6, Y6
+	VPERMD       Y6, Y0, Y6
+	VMOVDQU      Y6, 32(AX)
+	VPMADDUBSW   Y6, Y1, Y6
+	VPMADDWD     Y6, Y2, Y6
+	VMULPS       256(DX), Y4, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       288(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       320(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VMULPS       352(DX), Y4, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPACKSSDW    Y8, Y7, Y7
+	VPACKSSDW    Y10, Y9, Y9
+	VPACKSSWB    Y9, Y7, Y7
+	VPERMD       Y7, Y0, Y7
+	VMOVDQU      Y7, 64(AX)
+	VPMADDUBSW   Y7, Y1, Y7
+	VPMADDWD     Y7, Y2, Y7
+	VMULPS       384(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       416(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VMULPS       448(DX), Y4, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       480(DX), Y4, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPACKSSDW    Y9, Y8, Y8
+	VPACKSSDW    Y11, Y10, Y10
+	VPACKSSWB    Y10, Y8, Y8
+	VPERMD       Y8, Y0, Y8
+	VMOVDQU      Y8, 96(AX)
+	VPMADDUBSW   Y8, Y1, Y8
+	VPMADDWD     Y8, Y2, Y8
+	VPHADDD      Y6, Y5, Y5
+	VPHADDD      Y8, Y7, Y7
+	VPHADDD      Y7, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X6
+	VPUNPCKLDQ   X6, X5, X7
+	VPUNPCKHDQ   X6, X5, X5
+	VPACKSSDW    X5, X7, X6
+	VMOVDQU      X6, 116(CX)
+	VPHADDD      X5, X7, X6
+	VPSLLD       $0x05, X7, X7
+	VPSUBD       X7, X3, X7
+	VMOVDQU      X7, 4(CX)
+	VPSLLD       $0x05, X5, X5
+	VPSUBD       X5, X3, X5
+	VMOVDQU      X5, 20(CX)
+	VMULPS       512(DX), Y4, Y5
+	VCVTPS2DQ    Y5, Y5
+	VMULPS       544(DX), Y4, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       576(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       608(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VPACKSSDW    Y7, Y5, Y5
+	VPACKSSDW    Y9, Y8, Y8
+	VPACKSSWB    Y8, Y5, Y5
+	VPERMD       Y5, Y0, Y5
+	VMOVDQU      Y5, 128(AX)
+	VPMADDUBSW   Y5, Y1, Y5
+	VPMADDWD     Y5, Y2, Y5
+	VMULPS       640(DX), Y4, Y7
+	VCVTPS2DQ    Y7, Y7
+	VMULPS       672(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       704(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VMULPS       736(DX), Y4, Y10
+	VCVTPS2DQ    Y10, Y10
+	VPACKSSDW    Y8, Y7, Y7
+	VPACKSSDW    Y10, Y9, Y9
+	VPACKSSWB    Y9, Y7, Y7
+	VPERMD       Y7, Y0, Y7
+	VMOVDQU      Y7, 160(AX)
+	VPMADDUBSW   Y7, Y1, Y7
+	VPMADDWD     Y7, Y2, Y7
+	VMULPS       768(DX), Y4, Y8
+	VCVTPS2DQ    Y8, Y8
+	VMULPS       800(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VMULPS       832(DX), Y4, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       864(DX), Y4, Y11
+	VCVTPS2DQ    Y11, Y11
+	VPACKSSDW    Y9, Y8, Y8
+	VPACKSSDW    Y11, Y10, Y10
+	VPACKSSWB    Y10, Y8, Y8
+	VPERMD       Y8, Y0, Y8
+	VMOVDQU      Y8, 192(AX)
+	VPMADDUBSW   Y8, Y1, Y8
+	VPMADDWD     Y8, Y2, Y8
+	VMULPS       896(DX), Y4, Y9
+	VCVTPS2DQ    Y9, Y9
+	VMULPS       928(DX), Y4, Y10
+	VCVTPS2DQ    Y10, Y10
+	VMULPS       960(DX), Y4, Y11
+	VCVTPS2DQ    Y11, Y11
+	VMULPS       992(DX), Y4, Y4
+	VCVTPS2DQ    Y4, Y4
+	VPACKSSDW    Y10, Y9, Y9
+	VPACKSSDW    Y4, Y11, Y11
+	VPACKSSWB    Y11, Y9, Y9
+	VPERMD       Y9, Y0, Y9
+	VMOVDQU      Y9, 224(AX)
+	VPMADDUBSW   Y9, Y1, Y4
+	VPMADDWD     Y4, Y2, Y4
+	VPHADDD      Y7, Y5, Y5
+	VPHADDD      Y4, Y8, Y8
+	VPHADDD      Y8, Y5, Y5
+	VEXTRACTI128 $0x01, Y5, X4
+	VPUNPCKLDQ   X4, X5, X7
+	VPUNPCKHDQ   X4, X5, X4
+	VPACKSSDW    X4, X7, X5
+	VMOVDQU      X5, 132(CX)
+	VPHADDD      X4, X7, X5
+	VPSLLD       $0x05, X7, X7
+	VPSUBD       X7, X3, X7
+	VMOVDQU      X7, 36(CX)
+	VPSLLD       $0x05, X4, X4
+	VPSUBD       X4, X3, X4
+	VMOVDQU      X4, 52(CX)
+	VPACKSSDW    X5, X6, X4
+	VMOVDQU      X4, 100(CX)
+	VPSLLD       $0x07, X6, X6
+	VPSUBD       X6, X3, X6
+	VMOVDQU      X6, 68(CX)
+	VPSLLD       $0x07, X5, X5
+	VPSUBD       X5, X3, X5
+	VMOVDQU      X5, 84(CX)
+	ADDQ         $+1024, DX
+	ADDQ         $+256, AX
+	ADDQ         $+148, CX
+	DECQ         BX
+	JNZ          loop
+
+end:
+	MOVQ BX, left+32(FP)
+	VZEROUPPER
+	RET
+
+DATA bytes1<>+0(SB)/8, $0x0101010101010101
+DATA bytes1<>+8(SB)/8, $0x0101010101010101
+DATA bytes1<>+16(SB)/8, $0x0101010101010101
+DATA bytes1<>+24(SB)/8, $0x0101010101010101
+GLOBL bytes1<>(SB), RODATA|NOPTR, $32
+
+DATA words1<>+0(SB)/8, $0x0001000100010001
+DATA words1<>+8(SB)/8, $0x0001000100010001
+DATA words1<>+16(SB)/8, $0x0001000100010001
+DATA words1<>+24(SB)/8, $0x0001000100010001
+GLOBL words1<>(SB), RODATA|NOPTR, $32
 
 // func swiGLUAVX2(gate *float32, up *float32, chunks int)
 // Requires: AVX, AVX2

@@ -185,6 +185,24 @@ func quantise(q []int8, x []float32) float32 {
 	return largest / 127
 }
 
+// fillBlocks32 and fillBlocks256 make blocks of an input, and say how many are left: all from the
+// first on that has no scale.
+func fillBlocks32(q []int8, meta []uint32, x []float32) int {
+	n := len(x) / 32
+	if chosen == goOnly || n == 0 {
+		return n
+	}
+	return fill32AVX2(&q[:32*n][0], &meta[:words32*n][0], &x[0], n)
+}
+
+func fillBlocks256(q []int8, meta []uint32, x []float32) int {
+	n := len(x) / 256
+	if chosen == goOnly || n == 0 {
+		return n
+	}
+	return fill256AVX2(&q[:256*n][0], &meta[:words256*n][0], &x[0], n)
+}
+
 func sumSquares(x []float32) float32 {
 	if chosen == goOnly || len(x)%lanes != 0 || len(x) == 0 {
 		return sumSquaresGo(x)

@@ -136,3 +136,7 @@ func read(b []byte) uint64 {
 	}
 	return readNEON(&b[0], len(b)/256)
 }
+
+// How many blocks of an input are left: here all, Go makes them.
+func fillBlocks32(q []int8, meta []uint32, x []float32) int  { return len(x) / 32 }
+func fillBlocks256(q []int8, meta []uint32, x []float32) int { return len(x) / 256 }

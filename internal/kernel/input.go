@@ -134,9 +134,10 @@ func (in *Input) Prepare(p *Pool, w *Matrix) {
 	})
 }
 
-// minShare is the least number of elements of a tile that are worth another thread: it takes some
-// two microseconds until all of them have begun and ended.
-const minShare = 2048
+// minShare is the least number of elements of a tile, made in a microsecond or two, that are worth another
+// thread: it takes as
+// long until all of them have begun and ended.
+const minShare = 8192
 
 func (in *Input) chunks(size int) int { return (in.cols + size - 1) / size }
 
@@ -192,18 +193,40 @@ func (in *Input) fill32(t *tile, from, to int) {
 		clear(t.q[from*bytes32Chunk*t.width : to*bytes32Chunk*t.width])
 		clear(t.meta[from*2*words32*t.width : to*2*words32*t.width])
 	}
+	last := min(to*bytes32Chunk, in.cols)
+	if t.width == 1 {
+		blocks32(t.q[from*bytes32Chunk:], t.meta[from*2*words32:], in.x[t.first*in.cols:][from*bytes32Chunk:last])
+		return
+	}
 	for token := range t.tokens {
 		x := in.x[(t.first+token)*in.cols:][:in.cols]
-		for b := 2 * from; b < min(2*to, in.cols/32); b++ {
-			q := t.q[(b/2*t.width+token)*bytes32Chunk+b%2*32:][:32]
-			d := quantise(q, x[b*32:][:32])
-			sum := sum(q)
-			meta := t.meta[b*words32*t.width+token:]
-			meta[scaleOf32*t.width] = math.Float32bits(d)
-			meta[eighths32*t.width] = uint32(-8 * sum)
-			meta[whole32*t.width] = uint32(-128 * sum)
-			meta[sum32*t.width] = math.Float32bits(d * float32(sum))
+		for c := from; c < to; c++ {
+			var meta [2 * words32]uint32
+			part := x[c*bytes32Chunk : min((c+1)*bytes32Chunk, last)]
+			blocks32(t.q[(c*t.width+token)*bytes32Chunk:], meta[:], part)
+			for i, v := range meta[:len(part)/32*words32] {
+				t.meta[(c*2*words32+i)*t.width+token] = v
+			}
 		}
+	}
+}
+
+// blocks32 makes the bytes and the words of blocks of one token, one after the other.
+func blocks32(q []int8, meta []uint32, x []float32) {
+	for {
+		left := fillBlocks32(q, meta, x)
+		if left == 0 {
+			return
+		}
+		done := len(x)/32 - left
+		q, meta, x = q[32*done:], meta[words32*done:], x[32*done:]
+		d := quantise(q[:32], x[:32])
+		sum := sum(q[:32])
+		meta[scaleOf32] = math.Float32bits(d)
+		meta[eighths32] = uint32(-8 * sum)
+		meta[whole32] = uint32(-128 * sum)
+		meta[sum32] = math.Float32bits(d * float32(sum))
+		q, meta, x = q[32:], meta[words32:], x[32:]
 	}
 }
 
@@ -212,27 +235,47 @@ func (in *Input) fill256(t *tile, from, to int) {
 		clear(t.q[from*bytes256Chunk*t.width : to*bytes256Chunk*t.width])
 		clear(t.meta[from*words256*t.width : to*words256*t.width])
 	}
+	if t.width == 1 {
+		blocks256(t.q[from*bytes256Chunk:], t.meta[from*words256:], in.x[t.first*in.cols:][from*bytes256Chunk:to*bytes256Chunk])
+		return
+	}
 	for token := range t.tokens {
 		x := in.x[(t.first+token)*in.cols:][:in.cols]
 		for b := from; b < to; b++ {
-			q := t.q[(b*t.width+token)*bytes256Chunk:][:256]
-			meta := t.meta[b*words256*t.width+token:]
-			meta[scaleOf256*t.width] = math.Float32bits(quantise(q, x[b*256:][:256]))
-			var sums [16]int32
-			for g := range sums {
-				sums[g] = sum(q[16*g:][:16])
-				meta[(sixteens+g)*t.width] = uint32(-32 * sums[g])
-			}
-			both := func(a, b int32) uint32 { return uint32(uint16(a)) | uint32(b)<<16 }
-			for g := 0; g < 16; g += 2 {
-				meta[(pairs16+g/2)*t.width] = both(sums[g], sums[g+1])
-				sums[g/2] = sums[g] + sums[g+1]
-				meta[(thirtyTwos+g/2)*t.width] = uint32(-128 * sums[g/2])
-			}
-			for g := 0; g < 8; g += 2 {
-				meta[(pairs32+g/2)*t.width] = both(sums[g], sums[g+1])
+			var meta [words256]uint32
+			blocks256(t.q[(b*t.width+token)*bytes256Chunk:], meta[:], x[b*bytes256Chunk:][:bytes256Chunk])
+			for i, v := range meta {
+				t.meta[(b*words256+i)*t.width+token] = v
 			}
 		}
+	}
+}
+
+// blocks256 is blocks32 for blocks of 256.
+func blocks256(q []int8, meta []uint32, x []float32) {
+	for {
+		left := fillBlocks256(q, meta, x)
+		if left == 0 {
+			return
+		}
+		done := len(x)/256 - left
+		q, meta, x = q[256*done:], meta[words256*done:], x[256*done:]
+		meta[scaleOf256] = math.Float32bits(quantise(q[:256], x[:256]))
+		var sums [16]int32
+		for g := range sums {
+			sums[g] = sum(q[16*g:][:16])
+			meta[sixteens+g] = uint32(-32 * sums[g])
+		}
+		both := func(a, b int32) uint32 { return uint32(uint16(a)) | uint32(b)<<16 }
+		for g := 0; g < 16; g += 2 {
+			meta[pairs16+g/2] = both(sums[g], sums[g+1])
+			sums[g/2] = sums[g] + sums[g+1]
+			meta[thirtyTwos+g/2] = uint32(-128 * sums[g/2])
+		}
+		for g := 0; g < 8; g += 2 {
+			meta[pairs32+g/2] = both(sums[g], sums[g+1])
+		}
+		q, meta, x = q[256:], meta[words256:], x[256:]
 	}
 }
 

@@ -95,7 +95,7 @@ func equal(t *testing.T, what string, got, want []float32) {
 // pack packs a matrix, until what it returns is called.
 func pack(t testing.TB, m *Matrix) (free func()) {
 	t.Helper()
-	p, err := Pack(NewPool(1), []*Matrix{m})
+	p, err := Pack(NewPool(1), [][]*Matrix{{m}}, func() {})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -414,7 +414,7 @@ func BenchmarkMemory(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		packed, err := Pack(p, []*Matrix{&m})
+		packed, err := Pack(p, [][]*Matrix{{&m}}, func() {})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -88,15 +88,20 @@ func (m *Matrix) packedBytes() int {
 type Packed struct{ memory []byte }
 
 // Pack lays matrices out for multiplication, on the threads of p, where what computes
-// wants it; the others stay as they are. Their data is read once, and from then on only by Row.
-// The matrices must not be used after Free.
-func Pack(p *Pool, matrices []*Matrix) (*Packed, error) {
+// wants it; the others stay as they are. Their data is read once, a group of them after the other, each of
+// which done is told of, and from then on only by Row. The matrices must not be used after Free.
+//
+// All lie in one piece of memory, so that all but its end is huge pages, whatever the size of a
+// group: in small ones, memory is read at two thirds of the speed.
+func Pack(p *Pool, groups [][]*Matrix, done func()) (*Packed, error) {
 	if !wantsPanels() {
 		return &Packed{}, nil
 	}
 	size := 0
-	for _, m := range matrices {
-		size += m.packedBytes()
+	for _, matrices := range groups {
+		for _, m := range matrices {
+			size += m.packedBytes()
+		}
 	}
 	if size == 0 {
 		return &Packed{}, nil
@@ -105,19 +110,28 @@ func Pack(p *Pool, matrices []*Matrix) (*Packed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kernel: memory of %d bytes for weights: %w", size, err)
 	}
+	rest := memory
+	for _, matrices := range groups {
+		rest = packGroup(p, matrices, rest)
+		done()
+	}
+	return &Packed{memory}, nil
+}
+
+// packGroup takes the memory from the beginning, and returns the rest.
+func packGroup(p *Pool, matrices []*Matrix, memory []byte) []byte {
 	type part struct {
 		m    *Matrix
 		from int // panel
 	}
 	const partPanels = 4
 	var parts []part
-	rest := memory
 	for _, m := range matrices {
 		n := m.packedBytes()
 		if n == 0 {
 			continue
 		}
-		m.packed, rest = rest[:n:n], rest[n:]
+		m.packed, memory = memory[:n:n], memory[n:]
 		for i := 0; i < m.panels(); i += partPanels {
 			parts = append(parts, part{m, i})
 		}
@@ -128,7 +142,7 @@ func Pack(p *Pool, matrices []*Matrix) (*Packed, error) {
 			m.packPanel(k)
 		}
 	})
-	return &Packed{memory}, nil
+	return memory
 }
 
 // Bytes is the size of the memory.

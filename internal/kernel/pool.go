@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // A Pool is a number of threads that share work. Idle workers sleep.
@@ -41,10 +42,10 @@ type fault struct {
 	stack []byte
 }
 
-// A worker that has nothing to do looks for work so often before it sleeps, a
-// few tens of microseconds: the pause between two products of one token is
-// shorter than a wake-up.
-const looks = 4000
+// A worker that has nothing to do looks for work so long before it sleeps. What one thread does
+// alone between two products of one token takes some ten microseconds, but to wake a thread
+// takes up to eighty: one that is asleep is missing for the whole of a short job.
+const patience = 200 * time.Microsecond
 
 // NewPool starts threads−1 workers; the caller of Run is the other one.
 // Less than one is one.
@@ -151,13 +152,22 @@ func (p *Pool) work(thread int) {
 
 // look asks for a while whether something is so, letting others run.
 func look(so func() bool) bool {
-	for i := range looks {
+	const looks = 64 // while others wait, and without asking the time
+	var until time.Time
+	for i := 0; ; i++ {
 		if so() {
 			return true
 		}
-		if i%64 == 63 {
-			runtime.Gosched()
+		if i%looks < looks-1 {
+			continue
 		}
+		now := time.Now()
+		if until.IsZero() {
+			until = now.Add(patience)
+		}
+		if now.After(until) {
+			return false
+		}
+		runtime.Gosched()
 	}
-	return false
 }

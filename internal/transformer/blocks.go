@@ -1,5 +1,7 @@
 package transformer
 
+import "parley/internal/kernel"
+
 // Who owns the memory of keys and values.
 //
 // A page is that of blockTokens positions in the layers of one group: those that
@@ -40,7 +42,12 @@ type memory struct {
 	sizes [kinds]int // of a page in bytes; 0: there are no such layers
 	free  [kinds][]*page
 	used  int64 // bytes that someone refers to
+	arena kernel.Arena
 }
+
+// largePage is the size from which pages lie in the arena: as many as a text has take whole huge
+// pages then. The few of a small model are not worth one.
+const largePage = 128 << 10
 
 // page gives an empty one with one user.
 func (m *memory) page(group int) *page {
@@ -53,10 +60,19 @@ func (m *memory) page(group int) *page {
 		p.users = 1
 		return p
 	}
-	if group == carried || group >= recent {
-		return &page{floats: make([]float32, m.sizes[group]/4), users: 1}
+	p, size := &page{users: 1}, m.sizes[group]
+	floats, large := group == carried || group >= recent, size >= largePage
+	switch {
+	case floats && large:
+		p.floats = m.arena.Floats(size / 4)
+	case floats:
+		p.floats = make([]float32, size/4)
+	case large:
+		p.bytes = m.arena.Bytes(size)
+	default:
+		p.bytes = make([]byte, size)
 	}
-	return &page{bytes: make([]byte, m.sizes[group]), users: 1}
+	return p
 }
 
 // release is called by each user once. A nil page has none.

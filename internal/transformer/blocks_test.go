@@ -3,9 +3,12 @@ package transformer
 import (
 	"slices"
 	"testing"
+
+	"parley/internal/gguf"
 )
 
-// blockModels are one whose layers all see everything and one with windows.
+// blockModels are one whose layers all see everything, one with windows, and one of which a page is
+// large.
 func blockModels(t *testing.T) map[string]*Model {
 	models := map[string]*Model{}
 	for _, r := range orderRecipes() {
@@ -16,6 +19,13 @@ func blockModels(t *testing.T) map[string]*Model {
 	if len(models) != 2 {
 		t.Fatal("a recipe is gone")
 	}
+	large := recipe("large pages", gguf.Q8_0)
+	large.kvHeads, large.layers = large.heads, 4
+	m := large.load(t, 2)
+	if size := m.memory.sizes[seesAll]; size < largePage {
+		t.Fatalf("a page of %d bytes is not large", size)
+	}
+	models[large.name] = m
 	return models
 }
 

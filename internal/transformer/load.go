@@ -33,7 +33,7 @@ type Model struct {
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
 	outputBias []float32     // (vocab)
 
-	packed      []*kernel.Packed
+	packed      *kernel.Packed
 	turns       []*turns // layers name theirs
 	angleCount  int      // cosines and sines of all, for one token
 	perLayer    perLayer
@@ -161,12 +161,13 @@ func read(f *gguf.File, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the model's threads, and gives its memory back.
+// Close ends the model's threads, and gives its memory back, that of keys and values too.
 func (m *Model) Close() {
 	m.pool.Close()
-	for _, p := range m.packed {
-		p.Free()
+	if m.packed != nil {
+		m.packed.Free()
 	}
+	m.memory.arena.Free()
 }
 
 // Config is the shape of the model.

@@ -13,15 +13,9 @@ func (m *Model) pack(f *gguf.File) error {
 	for i := range m.layers {
 		groups = append(groups, m.layers[i].matrices())
 	}
-	for _, g := range groups {
-		packed, err := kernel.Pack(m.pool, g)
-		if err != nil {
-			return err
-		}
-		m.packed = append(m.packed, packed)
-		f.Forget()
-	}
-	return nil
+	var err error
+	m.packed, err = kernel.Pack(m.pool, groups, f.Forget)
+	return err
 }
 
 // matrices are all of a layer that are multiplied.

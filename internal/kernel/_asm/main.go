@@ -41,6 +41,8 @@ func main() {
 	}
 	sumSquaresAVX2()
 	quantiseAVX2()
+	fill32()
+	fill256()
 	swiGLUAVX2()
 	expSumAVX2()
 	putF16AVX2()

@@ -67,26 +67,14 @@ func quantiseAVX2() {
 	Doc("roundAVX2 rounds x·up to bytes, chunks of 32.")
 	q := Load(Param("q"), GP64())
 	x, n = Load(Param("x"), GP64()), Load(Param("chunks"), GP64())
-	up, order := YMM(), YMM()
+	up, order := YMM(), orderOfPacks()
 	upAt, err := Param("up").Resolve()
 	if err != nil {
 		panic(err)
 	}
 	VBROADCASTSS(upAt.Addr, up)
-	VMOVDQU(constant("everyFourth", func() []byte {
-		return []byte{0, 0, 0, 0, 4, 0, 0, 0, 1, 0, 0, 0, 5, 0, 0, 0, 2, 0, 0, 0, 6, 0, 0, 0, 3, 0, 0, 0, 7, 0, 0, 0}
-	}), order)
 	Label("loop")
-	v := []VecVirtual{YMM(), YMM(), YMM(), YMM()}
-	for i := range v {
-		VMULPS(Mem{Base: x, Disp: 32 * i}, up, v[i])
-		VCVTPS2DQ(v[i], v[i])
-	}
-	VPACKSSDW(v[1], v[0], v[0])
-	VPACKSSDW(v[3], v[2], v[2])
-	VPACKSSWB(v[2], v[0], v[0])
-	VPERMD(v[0], order, v[0])
-	VMOVDQU(v[0], Mem{Base: q})
+	VMOVDQU(round(x, 0, up, order), Mem{Base: q})
 	ADDQ(I32(128), x)
 	ADDQ(I8(32), q)
 	DECQ(n)
