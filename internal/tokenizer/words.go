@@ -163,7 +163,8 @@ func leads(c *chars, i int) bool {
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
 //
-// Kimi's has \p{Han}+ before, and no such character in either list of letters.
+// Kimi's (tokenization_kimi.py of Kimi K2 and Kimi Linear) has \p{Han}+ before, and no such character in either list of
+// letters.
 func casedWord(c *chars, i, hi int, w *lineWords) int {
 	end := i
 	if leads(c, i) { // greedy: first with the character before, then without
