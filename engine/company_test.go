@@ -25,6 +25,7 @@ func (m *timedModel) CacheUsed() int64            { return 0 }
 func (m *timedModel) Rewinds() bool               { return true }
 func (m *timedModel) HasStates() bool             { return false }
 func (m *timedModel) Window() int                 { return 0 }
+func (m *timedModel) WindowFirst(int) int         { return 0 }
 func (m *timedModel) MostRead() int               { return 0 }
 func (m *timedModel) Enough() int                 { return 64 }
 func (m *timedModel) Seen(before int) float64     { return float64(before) * m.seenPerToken }

@@ -23,6 +23,7 @@ type fakeModel struct {
 	runs   bool                      // caches cannot go on behind any token
 	states bool                      // they go on only with a state
 	window int                       // tokens that some layers see; 0: all see all
+	chunks bool                      // they see those of chunks of so many
 	blocks int                       // in use
 	most   int                       // of them at a time
 	pages  int                       // in use, of layers that see a window
@@ -199,7 +200,7 @@ func (c *fakeCache) Len() int { return c.length }
 
 // sees reports whether all is there that the layers look at behind n tokens.
 func (c *fakeCache) sees(n int) bool {
-	for i := max(0, n-c.model.window+1) / blockTokens; c.model.window > 0 && i*blockTokens < n; i++ {
+	for i := c.model.WindowFirst(n) / blockTokens; c.model.window > 0 && i*blockTokens < n; i++ {
 		if c.pages[i] == nil {
 			return false
 		}
@@ -212,7 +213,7 @@ const fakeSlack = blockTokens
 
 // slide gives up the pages that nobody looks at any more.
 func (c *fakeCache) slide() {
-	for i := 0; c.model.window > 0 && (i+1)*blockTokens <= c.length-c.model.window-fakeSlack; i++ {
+	for i := 0; (i+1)*blockTokens <= c.model.WindowFirst(max(0, c.length-fakeSlack)); i++ {
 		c.pages[i].release()
 		c.pages[i] = nil
 	}
@@ -343,6 +344,16 @@ func (m *fakeModel) CacheUsed() int64 {
 const fakeMostRead = 300
 
 func (m *fakeModel) Window() int { return m.window }
+
+func (m *fakeModel) WindowFirst(n int) int {
+	switch {
+	case m.window == 0:
+		return 0
+	case m.chunks:
+		return n - n%m.window
+	}
+	return max(0, n+1-m.window)
+}
 
 func (m *fakeModel) MostRead() int { return fakeMostRead * min(1, m.window) }
 

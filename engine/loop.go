@@ -32,10 +32,11 @@ type model interface {
 	// HasStates reports whether a cache can go on nowhere but at its end, or, with the blocks
 	// up to there, where a state is of.
 	HasStates() bool
-	// Window is how many tokens some layers see, with a token's own, if others see all; 0: all
-	// layers see alike. A cache goes on where the blocks that the window reaches into are
-	// thick.
+	// Window is how many tokens some layers see at most, with a token's own, if others see all;
+	// 0: all layers see alike. A cache goes on where the blocks that the window reaches into are
+	// thick: those from WindowFirst on, the first token that such layers see of one behind n others.
 	Window() int
+	WindowFirst(n int) int
 	// MostRead is how many tokens of a cache may be read at a time for CacheBytes to hold; 0:
 	// any number.
 	MostRead() int
@@ -412,7 +413,9 @@ func (l *loop) open(s *sequence) {
 			s.cache = &table{cache: c}
 			return
 		}
-		l.prefixes.reach = blocksBack(l.model.Window())
+		if l.model.Window() > 0 {
+			l.prefixes.first = l.model.WindowFirst
+		}
 		s.cache = l.prefixes.newTable(c, s.scope, s.settledTokens())
 		s.cache.states = l.model.HasStates()
 	}

@@ -19,6 +19,7 @@ func TestFewBlocksServeEverybody(t *testing.T) {
 		t.Run(fmt.Sprint(blocks), func(t *testing.T) { fewBlocksServe(t, blocks, func(*fakeModel) {}) })
 		t.Run(fmt.Sprint(blocks, " of a model that runs along"), func(t *testing.T) { fewBlocksServe(t, blocks, func(m *fakeModel) { m.runs = true }) })
 		t.Run(fmt.Sprint(blocks, " of a model with windows"), func(t *testing.T) { fewBlocksServe(t, blocks, func(m *fakeModel) { m.window = 40 }) })
+		t.Run(fmt.Sprint(blocks, " of a model with chunks"), func(t *testing.T) { fewBlocksServe(t, blocks, func(m *fakeModel) { m.window, m.chunks = 90, true }) })
 	}
 }
 
@@ -82,8 +83,13 @@ func fewBlocksServe(t *testing.T, blocks int, kind func(*fakeModel)) {
 // A text that grows takes no more of what layers with a window have, while all else grows: it
 // fits where all of it would not, and a chat goes on at its end, though its beginning was thinned.
 func TestWindowsTakeNoMoreAsTextsGrow(t *testing.T) {
-	const window = 100
-	l, m := newFake(t, func(_ *loop, m *fakeModel) { m.window = window })
+	t.Run("windows", func(t *testing.T) { takeNoMoreAsTextsGrow(t, func(m *fakeModel) { m.window = 100 }) })
+	// The text ends not far behind the beginning of a chunk, when what is before that is gone.
+	t.Run("chunks", func(t *testing.T) { takeNoMoreAsTextsGrow(t, func(m *fakeModel) { m.window, m.chunks = 250, true }) })
+}
+
+func takeNoMoreAsTextsGrow(t *testing.T, kind func(*fakeModel)) {
+	l, m := newFake(t, func(_ *loop, m *fakeModel) { kind(m) })
 	const long = 40 * blockTokens
 	l.do(t.Context(), func() { l.budget = m.CacheBytes(long + 4*blockTokens) })
 	if full := 2 * long * fakeBytes; l.budget > int64(full*7/10) {

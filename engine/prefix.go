@@ -29,7 +29,7 @@ import (
 //     behind points alone; nodes without are passed through, or of no use.
 //  9. Where some layers see a window, the block of a node is thick or thin, as it has their keys
 //     and values or not. A sequence goes on where the nodes that the window reaches into
-//     (reach) are thick. Thick ones are in a list of their own, those used last first, held or
+//     (reached) are thick. Thick ones are in a list of their own, those used last first, held or
 //     not: what running sequences look at they have besides.
 //  10. Each scope has a tree of its own, which exists as long as it has nodes or
 //     somebody uses it.
@@ -79,10 +79,10 @@ type point struct {
 // prefixes is the prefix cache. The zero value is an empty one.
 type prefixes struct {
 	roots  map[string]*node
-	list   node  // its older is the first of the list, its newer the last
-	thick  node  // likewise, its prior and its after, of thick nodes where there are windows
-	reach  int   // whole blocks that a window reaches back into; 0: there are none
-	points point // likewise, of points, those used last first
+	list   node            // its older is the first of the list, its newer the last
+	thick  node            // likewise, its prior and its after, of thick nodes where there are windows
+	points point           // likewise, of points, those used last first
+	first  func(n int) int // the first token that a window reaches back to from behind n; nil: there are none
 	nodes  int
 	kept   int // nodes not held
 	fixed  int // nodes with fixed > 0
@@ -215,18 +215,18 @@ func (p *prefixes) insert(parent *node, tokens []int32, b block) *node {
 	return n
 }
 
-// blocksBack is how many whole blocks before a place a window of so many tokens reaches back
-// into, one at least; 0 if there is no window.
-func blocksBack(window int) int {
-	if window == 0 {
-		return 0
+// reached is the first of n whole blocks that a window reaches back into from behind them; n: it
+// reaches into none.
+func (p *prefixes) reached(n int) int {
+	if p.first == nil {
+		return n
 	}
-	return max(1, (window-1+blockTokens-1)/blockTokens)
+	return p.first(n*blockTokens) / blockTokens
 }
 
 // see marks a node as looked at, if it is thick and there are windows.
 func (p *prefixes) see(n *node) {
-	if p.reach == 0 || !n.block.Thick() {
+	if p.first == nil || !n.block.Thick() {
 		return
 	}
 	n.unsee()
@@ -402,5 +402,5 @@ func (p *prefixes) clear() {
 	for _, r := range p.roots {
 		release(r)
 	}
-	*p = prefixes{reach: p.reach}
+	*p = prefixes{first: p.first}
 }

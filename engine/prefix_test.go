@@ -17,7 +17,7 @@ func checkTree(t *testing.T, p *prefixes) {
 	walk = func(n *node, before []int32) {
 		if n.parent != nil {
 			nodes++
-			if thick := p.reach > 0 && n.block.Thick(); thick != (n.after != nil) || thick && (n.after.prior != n || n.prior.after != n) {
+			if thick := p.first != nil && n.block.Thick(); thick != (n.after != nil) || thick && (n.after.prior != n || n.prior.after != n) {
 				t.Fatalf("a node is in the list of thick ones or not (%v), as it should not be", n.after != nil)
 			} else if thick {
 				thickNodes++
@@ -105,7 +105,7 @@ func checkTree(t *testing.T, p *prefixes) {
 type prefixList struct {
 	known []*knownPrefix
 	clock int
-	reach int // blocks; 0: there are no windows
+	first func(n int) int // the first token that a window reaches back to from behind n; nil: there are none
 }
 
 type knownPrefix struct {
@@ -126,25 +126,34 @@ func (l *prefixList) see(k *knownPrefix, thick bool) {
 
 // look is see of what the window reaches back into from the end of whole blocks.
 func (l *prefixList) look(whole []*knownPrefix) {
-	for _, k := range whole[max(0, len(whole)-l.reach):] {
-		l.see(k, false)
+	for i, k := range whole {
+		if l.reaches(i, len(whole)) {
+			l.see(k, false)
+		}
 	}
+}
+
+// reaches says whether a window reaches back into a block from behind so many.
+func (l *prefixList) reaches(block, blocks int) bool {
+	return l.first != nil && (block+1)*blockTokens > l.first(blocks*blockTokens)
 }
 
 // furthest is how many whole blocks of the beginning of tokens are known such that one can go on
 // behind them.
 func (l *prefixList) furthest(scope string, tokens []int32) (best int) {
-	thick := l.reach
+	var thick []bool
 	for n := blockTokens; n <= len(tokens); n += blockTokens {
 		i := slices.IndexFunc(l.known, func(k *knownPrefix) bool { return k.scope == scope && slices.Equal(k.tokens, tokens[:n]) })
 		if i < 0 {
 			break
 		}
-		if thick++; !l.known[i].thick {
-			thick = 0
+		thick = append(thick, l.known[i].thick)
+		there := true
+		for i, is := range thick {
+			there = there && (is || !l.reaches(i, len(thick)))
 		}
-		if thick >= l.reach {
-			best = n / blockTokens
+		if there {
+			best = len(thick)
 		}
 	}
 	return best
@@ -203,7 +212,7 @@ func (l *prefixList) evict() bool {
 	}
 	var thick *knownPrefix
 	for _, k := range l.known {
-		if l.reach > 0 && k.thick && (thick == nil || k.looked < thick.looked) {
+		if l.first != nil && k.thick && (thick == nil || k.looked < thick.looked) {
 			thick = k
 		}
 	}
@@ -230,7 +239,7 @@ func (p *prefixes) String() string {
 	walk = func(scope string, n *node, before []int32) {
 		before = slices.Concat(before, n.tokens)
 		if n.parent != nil {
-			list = append(list, fmt.Sprint(scope, before, n.held, p.reach > 0 && n.block.Thick()))
+			list = append(list, fmt.Sprint(scope, before, n.held, p.first != nil && n.block.Thick()))
 		}
 		for _, c := range n.children {
 			walk(scope, c, before)
@@ -275,17 +284,20 @@ func anyText(r *rand.Rand, texts [][]int32) []int32 {
 // Whatever happens to it, the tree knows what the plain list knows, forgets what
 // the list forgets, and is in order.
 func TestTheTreeIsAListOfPrefixes(t *testing.T) {
-	for seed := range uint64(110) {
+	for seed := range uint64(140) {
 		if testing.Short() && seed%5 > 0 { // a race is no matter: there is one goroutine
 			continue
 		}
 		r := rand.New(rand.NewPCG(seed, 4))
 		m := &fakeModel{size: fakeSize, runs: seed >= 50 && seed < 80}
 		if seed >= 80 {
-			m.window = 1 + r.IntN(200)
+			m.window, m.chunks = 1+r.IntN(200), seed >= 110
 		}
 		l := &loop{model: m}
-		tree, list := &prefixes{reach: blocksBack(m.Window())}, &prefixList{reach: blocksBack(m.Window())}
+		tree, list := &prefixes{}, &prefixList{}
+		if m.window > 0 {
+			tree.first, list.first = m.WindowFirst, m.WindowFirst
+		}
 		var running []*reader
 		var texts [][]int32
 		hits := 0
@@ -299,7 +311,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 				x.table = tree.newTable(m.NewCache(), x.scope, len(text)-1)
 				want, wholes := list.longest(x.scope, text[:len(text)-1], m.Rewinds()), list.furthest(x.scope, text[:len(text)-1])
 				got := x.adopt(text[:len(text)-1])
-				if list.reach > 0 && got != wholes*blockTokens {
+				if list.first != nil && got != wholes*blockTokens {
 					t.Fatalf("%s: %d of %d tokens were found, want %d blocks", what, got, len(text), wholes)
 				}
 				for i := range x.depth() {
@@ -311,7 +323,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 					x.share(n.block, m)
 					got += m
 				}
-				if list.reach == 0 && got != want || x.Len() != got {
+				if list.first == nil && got != want || x.Len() != got {
 					t.Fatalf("%s: %d of %d tokens were found, want %d", what, got, len(text), want)
 				}
 				hits += got
@@ -348,7 +360,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 				if r.IntN(4) == 0 {
 					x.abandon()
 				} else {
-					thick := list.reach > 0
+					thick := list.first != nil
 					x.end(x.tokens)
 					list.look(x.holds)
 					if len(rest)%blockTokens > 0 {
@@ -397,7 +409,7 @@ func TestTheTreeIsAListOfPrefixes(t *testing.T) {
 // What is thin is not counted as shared: who asks for it will read it again.
 func TestThinNodesAreNotCountedAsShared(t *testing.T) {
 	m := &fakeModel{size: fakeSize, window: 40}
-	p := &prefixes{reach: blocksBack(m.window)}
+	p := &prefixes{first: m.WindowFirst}
 	text := prompt(2*blockTokens, 1)
 	x := p.newTable(m.NewCache(), "", len(text))
 	x.cache.(*fakeCache).read(text)
@@ -434,6 +446,7 @@ func TestLogitsAreTheSameFromTheTree(t *testing.T) {
 	t.Run("convolutions", func(t *testing.T) { logitsFromTheTree(t, tiny{convolved: true}) })
 	t.Run("states", func(t *testing.T) { logitsFromTheTree(t, tiny{scanned: true}) })
 	t.Run("windows", func(t *testing.T) { logitsFromTheTree(t, tiny{windowed: 70}) })
+	t.Run("chunks", func(t *testing.T) { logitsFromTheTree(t, tiny{chunked: 150}) })
 	t.Run("squares", func(t *testing.T) { logitsFromTheTree(t, tiny{delta: true}) })
 }
 
@@ -453,7 +466,10 @@ func logitsFromTheTree(t *testing.T, of tiny) {
 		return logits
 	}
 	r := rand.New(rand.NewPCG(3, 9))
-	tree := &prefixes{reach: blocksBack(m.Window())}
+	tree := &prefixes{}
+	if m.Window() > 0 {
+		tree.first = m.WindowFirst
+	}
 	var texts [][]int32
 	var running []*reader
 	cached, whole, steps := 0, 0, 300

@@ -53,7 +53,7 @@ func (t *table) adopt(tokens []int32) int {
 	if !t.even() {
 		return 0
 	}
-	for _, n := range t.prefixes.way(t.last(), tokens[min(before, len(tokens)):]) {
+	for _, n := range t.prefixes.way(t.last(), t.depth(), tokens[min(before, len(tokens)):]) {
 		t.Adopt(t.depth(), n.block)
 		t.push(n)
 	}
@@ -63,19 +63,17 @@ func (t *table) adopt(tokens []int32) int {
 	return t.Len() - before
 }
 
-// way gives the nodes on the way of tokens behind one behind which a sequence can go on, up to
-// the last behind which it can, too.
-func (p *prefixes) way(n *node, tokens []int32) []*node {
+// way gives the nodes on the way of tokens behind one, at a depth, behind which a sequence can go
+// on, up to the last behind which it can, too.
+func (p *prefixes) way(n *node, depth int, tokens []int32) []*node {
 	var list []*node
-	thick, best := p.reach, 0 // in a row
+	thick, best := p.reached(depth), 0 // all are from here on
 	for n = n.child(tokens); n != nil; n = n.child(tokens) {
 		list, tokens = append(list, n), tokens[blockTokens:]
-		if n.block.Thick() {
-			thick++
-		} else {
-			thick = 0
+		if !n.block.Thick() {
+			thick = depth + len(list)
 		}
-		if thick >= p.reach {
+		if p.reached(depth+len(list)) >= thick {
 			best = len(list)
 		}
 	}
@@ -84,7 +82,7 @@ func (p *prefixes) way(n *node, tokens []int32) []*node {
 
 // look marks the nodes that the window reaches back into from the end as looked at.
 func (t *table) look() {
-	for _, n := range t.path[max(1, len(t.path)-t.prefixes.reach):] {
+	for _, n := range t.path[1+t.prefixes.reached(t.depth()):] {
 		t.prefixes.see(n)
 	}
 }

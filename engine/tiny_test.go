@@ -24,6 +24,7 @@ type tiny struct {
 	scanned   bool // Mamba-2 is in its place, as in Granite 4
 	delta     bool // Gated DeltaNet is, as in Qwen 3.5
 	convolved bool // a short convolution is in place of attention in the first layer, as in LFM2
+	chunked   int  // it sees chunks of so many, as in Llama 4
 	windowed  int  // the first layer sees so many tokens, as in Cohere's Command R7B; 0: all
 }
 
@@ -121,6 +122,16 @@ func (m tiny) metadata() []gguf.KV {
 			}
 			if meta[i].Key == "lfm2.attention.head_count_kv" {
 				meta[i].Value = gguf.ArrayOf([]int32{0, tinyKV})
+			}
+		}
+	}
+	if m.chunked > 0 {
+		meta[0].Value = gguf.ValueOf("llama4")
+		meta = append(meta, gguf.KV{Key: "llama.attention.chunk_size", Value: number(m.chunked)},
+			gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, false})})
+		for i := range meta {
+			if name, ok := strings.CutPrefix(meta[i].Key, "llama."); ok {
+				meta[i].Key = "llama4." + name
 			}
 		}
 	}

@@ -85,6 +85,7 @@ func TestAnyRequestHasOneAnswer(t *testing.T) {
 	t.Run("convolutions", func(t *testing.T) { oneAnswerOf(t, tiny{convolved: true}) })
 	t.Run("states", func(t *testing.T) { oneAnswerOf(t, tiny{scanned: true}) })
 	t.Run("windows", func(t *testing.T) { oneAnswerOf(t, tiny{windowed: 40}) })
+	t.Run("chunks", func(t *testing.T) { oneAnswerOf(t, tiny{chunked: 90}) })
 	t.Run("squares", func(t *testing.T) { oneAnswerOf(t, tiny{delta: true}) })
 }
 

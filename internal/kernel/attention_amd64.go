@@ -120,7 +120,7 @@ func scale(x []float32, a float32) int {
 	return len(x) &^ (lanes - 1)
 }
 
-// addRows, updateRows and fadeRows are for rows of RowColumns, and say whether there is code for them.
+// addRows, updateRows, updateEachRow and fadeRows are for rows of RowColumns, and say whether there is code for them.
 func addRows(out, rows, k []float32) bool {
 	switch chosen {
 	case goOnly:
@@ -141,6 +141,18 @@ func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 		updateRowsAVX512(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
 	default:
 		updateRowsAVX2(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
+	}
+	return true
+}
+
+func updateEachRow(out, rows, keep, add, k, q []float32) bool {
+	switch chosen {
+	case goOnly:
+		return false
+	case avx512:
+		updateEachRowAVX512(&out[0], &rows[0], &add[0], &k[0], &q[0], &keep[0], len(k))
+	default:
+		updateEachRowAVX2(&out[0], &rows[0], &add[0], &k[0], &q[0], &keep[0], len(k))
 	}
 	return true
 }

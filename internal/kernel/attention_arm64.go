@@ -90,7 +90,7 @@ func scale(x []float32, a float32) int {
 	return len(x) &^ (lanes - 1)
 }
 
-// addRows, updateRows and fadeRows are for rows of RowColumns, and say whether there is code for them.
+// addRows, updateRows, updateEachRow and fadeRows are for rows of RowColumns, and say whether there is code for them.
 func addRows(out, rows, k []float32) bool {
 	if chosen == goOnly {
 		return false
@@ -104,6 +104,14 @@ func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 		return false
 	}
 	updateRowsNEON(&out[0], &rows[0], &add[0], &k[0], &q[0], len(k), keep)
+	return true
+}
+
+func updateEachRow(out, rows, keep, add, k, q []float32) bool {
+	if chosen == goOnly {
+		return false
+	}
+	updateEachRowNEON(&out[0], &rows[0], &add[0], &k[0], &q[0], &keep[0], len(k))
 	return true
 }
 

@@ -74,6 +74,11 @@ func addRowsAVX2(out *float32, rows *float32, k *float32, n int)
 //go:noescape
 func updateRowsAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
 
+// updateEachRowAVX2 is updateEachRowGo for rows of 32.
+//
+//go:noescape
+func updateEachRowAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+
 // fadeRowsAVX2 is fadeRowsGo for rows of 32.
 //
 //go:noescape
@@ -178,6 +183,11 @@ func addRowsAVX512(out *float32, rows *float32, k *float32, n int)
 //
 //go:noescape
 func updateRowsAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
+
+// updateEachRowAVX512 is updateEachRowGo for rows of 32.
+//
+//go:noescape
+func updateEachRowAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
 
 // fadeRowsAVX512 is fadeRowsGo for rows of 32.
 //

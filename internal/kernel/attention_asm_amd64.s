@@ -1690,6 +1690,66 @@ row:
 	VZEROUPPER
 	RET
 
+// func updateEachRowAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+// Requires: AVX
+TEXT ·updateEachRowAVX2(SB), NOSPLIT, $0-56
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    k+24(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    n+48(FP), SI
+	MOVQ    add+16(FP), DI
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS 64(DI), Y2
+	VMOVUPS 96(DI), Y3
+	MOVQ    keep+40(FP), DI
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y7
+
+row:
+	VBROADCASTSS (DX), Y8
+	VBROADCASTSS (BX), Y9
+	VBROADCASTSS (DI), Y10
+	ADDQ         $+4, DI
+	VMULPS       (CX), Y10, Y11
+	VMULPS       Y0, Y8, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, (CX)
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y4, Y4
+	VMULPS       32(CX), Y10, Y11
+	VMULPS       Y1, Y8, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 32(CX)
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y5, Y5
+	VMULPS       64(CX), Y10, Y11
+	VMULPS       Y2, Y8, Y12
+	VADDPS       Y12, Y11, Y11
+	VMOVUPS      Y11, 64(CX)
+	VMULPS       Y9, Y11, Y11
+	VADDPS       Y11, Y6, Y6
+	VMULPS       96(CX), Y10, Y10
+	VMULPS       Y3, Y8, Y8
+	VADDPS       Y8, Y10, Y10
+	VMOVUPS      Y10, 96(CX)
+	VMULPS       Y9, Y10, Y10
+	VADDPS       Y10, Y7, Y7
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	SUBQ         $-128, CX
+	DECQ         SI
+	JNZ          row
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
 // func fadeRowsAVX2(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·fadeRowsAVX2(SB), NOSPLIT, $0-64
@@ -3170,6 +3230,48 @@ row:
 	JNZ          row
 	VMOVUPS      Z3, (AX)
 	VMOVUPS      Z4, 64(AX)
+	VZEROUPPER
+	RET
+
+// func updateEachRowAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·updateEachRowAVX512(SB), NOSPLIT, $0-56
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    k+24(FP), DX
+	MOVQ    q+32(FP), BX
+	MOVQ    n+48(FP), SI
+	MOVQ    add+16(FP), DI
+	VMOVUPS (DI), Z0
+	VMOVUPS 64(DI), Z1
+	MOVQ    keep+40(FP), DI
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+
+row:
+	VBROADCASTSS (DX), Z4
+	VBROADCASTSS (BX), Z5
+	VBROADCASTSS (DI), Z6
+	ADDQ         $+4, DI
+	VMULPS       (CX), Z6, Z7
+	VMULPS       Z0, Z4, Z8
+	VADDPS       Z8, Z7, Z7
+	VMOVUPS      Z7, (CX)
+	VMULPS       Z5, Z7, Z7
+	VADDPS       Z7, Z2, Z2
+	VMULPS       64(CX), Z6, Z6
+	VMULPS       Z1, Z4, Z4
+	VADDPS       Z4, Z6, Z6
+	VMOVUPS      Z6, 64(CX)
+	VMULPS       Z5, Z6, Z6
+	VADDPS       Z6, Z3, Z3
+	ADDQ         $+4, DX
+	ADDQ         $+4, BX
+	SUBQ         $-128, CX
+	DECQ         SI
+	JNZ          row
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
 	VZEROUPPER
 	RET
 

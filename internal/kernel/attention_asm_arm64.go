@@ -64,6 +64,11 @@ func addRowsNEON(out *float32, rows *float32, k *float32, n int)
 //go:noescape
 func updateRowsNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, n int, keep float32)
 
+// updateEachRowNEON is updateEachRowGo for rows of 32.
+//
+//go:noescape
+func updateEachRowNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+
 // fadeRowsNEON is fadeRowsGo for rows of 32.
 //
 //go:noescape

@@ -1234,6 +1234,108 @@ row:
 	WORD $0x3d801c08 // str q8, [x0, #112]
 	RET
 
+// func updateEachRowNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+TEXT ·updateEachRowNEON(SB), NOSPLIT, $0-56
+	MOVD out+0(FP), R0
+	MOVD rows+8(FP), R1
+	MOVD add+16(FP), R2
+	MOVD k+24(FP), R3
+	MOVD q+32(FP), R4
+	MOVD n+48(FP), R5
+	MOVD keep+40(FP), R6
+	WORD $0x3dc00000 // ldr q0, [x0, #0]
+	WORD $0x3dc00401 // ldr q1, [x0, #16]
+	WORD $0x3dc00802 // ldr q2, [x0, #32]
+	WORD $0x3dc00c03 // ldr q3, [x0, #48]
+	WORD $0x3dc01004 // ldr q4, [x0, #64]
+	WORD $0x3dc01405 // ldr q5, [x0, #80]
+	WORD $0x3dc01806 // ldr q6, [x0, #96]
+	WORD $0x3dc01c07 // ldr q7, [x0, #112]
+	WORD $0x3dc00048 // ldr q8, [x2, #0]
+	WORD $0x3dc00449 // ldr q9, [x2, #16]
+	WORD $0x3dc0084a // ldr q10, [x2, #32]
+	WORD $0x3dc00c4b // ldr q11, [x2, #48]
+	WORD $0x3dc0104c // ldr q12, [x2, #64]
+	WORD $0x3dc0144d // ldr q13, [x2, #80]
+	WORD $0x3dc0184e // ldr q14, [x2, #96]
+	WORD $0x3dc01c4f // ldr q15, [x2, #112]
+
+row:
+	WORD $0xbc404470 // ldr s16, [x3], #4
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	WORD $0xbc404491 // ldr s17, [x4], #4
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	WORD $0xbc4044d2 // ldr s18, [x6], #4
+	WORD $0x4e040652 // dup v18.4s, v18.s[0]
+	WORD $0x3dc00033 // ldr q19, [x1, #0]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30dd14 // fmul v20.4s, v8.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d800033 // str q19, [x1, #0]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d400 // fadd v0.4s, v0.4s, v19.4s
+	WORD $0x3dc00433 // ldr q19, [x1, #16]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30dd34 // fmul v20.4s, v9.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d800433 // str q19, [x1, #16]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d421 // fadd v1.4s, v1.4s, v19.4s
+	WORD $0x3dc00833 // ldr q19, [x1, #32]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30dd54 // fmul v20.4s, v10.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d800833 // str q19, [x1, #32]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d442 // fadd v2.4s, v2.4s, v19.4s
+	WORD $0x3dc00c33 // ldr q19, [x1, #48]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30dd74 // fmul v20.4s, v11.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d800c33 // str q19, [x1, #48]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d463 // fadd v3.4s, v3.4s, v19.4s
+	WORD $0x3dc01033 // ldr q19, [x1, #64]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30dd94 // fmul v20.4s, v12.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d801033 // str q19, [x1, #64]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d484 // fadd v4.4s, v4.4s, v19.4s
+	WORD $0x3dc01433 // ldr q19, [x1, #80]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30ddb4 // fmul v20.4s, v13.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d801433 // str q19, [x1, #80]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d4a5 // fadd v5.4s, v5.4s, v19.4s
+	WORD $0x3dc01833 // ldr q19, [x1, #96]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30ddd4 // fmul v20.4s, v14.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d801833 // str q19, [x1, #96]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d4c6 // fadd v6.4s, v6.4s, v19.4s
+	WORD $0x3dc01c33 // ldr q19, [x1, #112]
+	WORD $0x6e32de73 // fmul v19.4s, v19.4s, v18.4s
+	WORD $0x6e30ddf4 // fmul v20.4s, v15.4s, v16.4s
+	WORD $0x4e34d673 // fadd v19.4s, v19.4s, v20.4s
+	WORD $0x3d801c33 // str q19, [x1, #112]
+	WORD $0x6e31de73 // fmul v19.4s, v19.4s, v17.4s
+	WORD $0x4e33d4e7 // fadd v7.4s, v7.4s, v19.4s
+	ADD $128, R1
+	SUBS $1, R5, R5
+	BNE row
+	WORD $0x3d800000 // str q0, [x0, #0]
+	WORD $0x3d800401 // str q1, [x0, #16]
+	WORD $0x3d800802 // str q2, [x0, #32]
+	WORD $0x3d800c03 // str q3, [x0, #48]
+	WORD $0x3d801004 // str q4, [x0, #64]
+	WORD $0x3d801405 // str q5, [x0, #80]
+	WORD $0x3d801806 // str q6, [x0, #96]
+	WORD $0x3d801c07 // str q7, [x0, #112]
+	RET
+
 // func fadeRowsNEON(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
 TEXT ·fadeRowsNEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R0

@@ -18,6 +18,7 @@ func addRows(out, rows, k []float32) bool   { return false }
 func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 	return false
 }
+func updateEachRow(out, rows, keep, add, k, q []float32) bool { return false }
 func fadeRows(out, rows, a, step, add, k, q []float32) bool {
 	return false
 }

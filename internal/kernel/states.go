@@ -46,6 +46,20 @@ func updateRowsGo(out, rows []float32, keep float32, add, k, q []float32) {
 	}
 }
 
+// UpdateEachRow is UpdateRows where each row keeps what its own number of keep says.
+func UpdateEachRow(out, rows, keep, add, k, q []float32) {
+	_, _, _, _ = rows[:len(out)*len(k)], keep[:len(k)], add[:len(out)], q[:len(k)]
+	if len(out) != RowColumns || len(k) == 0 || !updateEachRow(out, rows, keep, add, k, q) {
+		updateEachRowGo(out, rows, keep, add, k, q)
+	}
+}
+
+func updateEachRowGo(out, rows, keep, add, k, q []float32) {
+	for e := range k {
+		updateRowsGo(out, rows[e*len(out):], keep[e], add, k[e:e+1], q[e:e+1])
+	}
+}
+
 // FadeRows makes of each row of a matrix what it was times exp(a·step), by the same row of a, and
 // its number of k times add, and adds it to out, times its number of q, the first row first. Rows
 // are as long as out, step and add, and there are len(k) and len(q).

@@ -23,6 +23,8 @@ func TestRowsOfStatesEqualGo(t *testing.T) {
 					AddRows(out, state, k)
 					UpdateRows(out, state, 0.7, add, k, q)
 					FadeRows(out, state, a, step, add, k, q)
+					updateEachRowGo(wantOut, wantState, q, add, k, q)
+					UpdateEachRow(out, state, q, add, k, q)
 					if !slices.Equal(out, wantOut) || !slices.Equal(state, wantState) {
 						t.Errorf("%s: %d rows of %d differ", i, rows, columns)
 					}
@@ -38,6 +40,11 @@ func TestRowsOfStates(t *testing.T) {
 	AddRows(out, []float32{1, 10, 2, 20}, []float32{3, 4}) // 1+3+8, 2+30+80
 	state, sum := []float32{1, 10, 2, 20}, []float32{0, 1}
 	UpdateRows(sum, state, 0.5, []float32{4, 8}, []float32{1, 2}, []float32{10, 1})
+	each, of := []float32{1, 10, 2, 20}, []float32{0, 1}
+	UpdateEachRow(of, each, []float32{0.5, 2}, []float32{4, 8}, []float32{1, 2}, []float32{10, 1})
+	if !slices.Equal(each, []float32{4.5, 13, 12, 56}) || !slices.Equal(of, []float32{57, 187}) {
+		t.Errorf("each by its own number: %v, %v", each, of)
+	}
 	if !slices.Equal(out, []float32{12, 112}) || !slices.Equal(state, []float32{4.5, 13, 9, 26}) || !slices.Equal(sum, []float32{54, 157}) {
 		t.Errorf("%v, %v, %v", out, state, sum)
 	}
@@ -69,6 +76,11 @@ func BenchmarkRowsOfStates(b *testing.B) {
 			b.Run(string(i)+"/fade", func(b *testing.B) {
 				for b.Loop() {
 					FadeRows(out, state, state, add, add, k, k)
+				}
+			})
+			b.Run(string(i)+"/update each", func(b *testing.B) {
+				for b.Loop() {
+					UpdateEachRow(out, state, k, add, k, k)
 				}
 			})
 		})

@@ -46,6 +46,7 @@ var pres = func() map[string]pre {
 	set(pre{words: lineWords{letters: letter | mark, digits: 1, tail: "\r\n"}.splitter()}, "qwen35")
 	set(pre{words: passes(digitGroups(3), lineWords{letters: letter, tail: "\r\n"}.splitter()), whole: true}, "minicpm5")
 	set(pre{words: o200k}, "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2")
+	set(pre{words: lineWords{letters: letter, digits: 3, tail: "\r\n", foldLetters: true, han: true}.splitter()}, "kimi-k2")
 	set(pre{words: lineWords{letters: letter, digits: 1, tail: "\r\n/", foldLetters: true, noEnglish: true}.splitter(), whole: true, addBOS: true}, "tekken")
 	set(pre{words: passes(
 		line,

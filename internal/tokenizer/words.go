@@ -1,5 +1,7 @@
 package tokenizer
 
+import "unicode"
+
 // Byte-level vocabularies cut a text into words before they merge, each family by its own regular
 // expressions. They need lookahead, which Go's regexp lacks, so each is written out here, with its
 // expression beside it. All take time linear in the text.
@@ -105,6 +107,7 @@ type lineWords struct {
 	noEnglish   bool   // contractions are not split off
 	foldLetters bool   // words are cut where lower case is followed by upper case: see casedWord
 	longS       bool   // 'ſ is a contraction: see foldUnicode
+	han         bool   // Chinese characters are words of their own, before all else: see casedWord
 }
 
 func (w lineWords) fold() folding {
@@ -116,13 +119,18 @@ func (w lineWords) fold() folding {
 
 func (w lineWords) splitter() splitter {
 	return matches(func(c *chars, i, hi int) int {
+		if w.han && unicode.Is(unicode.Han, c.r[i]) {
+			for i++; i < hi && unicode.Is(unicode.Han, c.r[i]); i++ {
+			}
+			return i
+		}
 		if !w.noEnglish && !w.foldLetters {
 			if end := c.contraction(i, hi, w.fold()); end > i {
 				return end
 			}
 		}
 		if w.foldLetters {
-			if end := casedWord(c, i, hi, w); end > i {
+			if end := casedWord(c, i, hi, &w); end > i {
 				return end
 			}
 		} else if c.is(i, hi, w.letters) {
@@ -154,24 +162,27 @@ func leads(c *chars, i int) bool {
 //
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?
 //	[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?
-func casedWord(c *chars, i, hi int, w lineWords) int {
+//
+// Kimi's (tokenization_kimi.py of Kimi K2 and Kimi Linear) has \p{Han}+ before, and no such character in either list of
+// letters.
+func casedWord(c *chars, i, hi int, w *lineWords) int {
 	end := i
 	if leads(c, i) { // greedy: first with the character before, then without
-		end = lowerEnding(c, i+1, hi)
+		end = w.lowerEnding(c, i+1, hi)
 		if end == i+1 {
 			end = i
 		}
 	}
 	if end == i {
-		end = lowerEnding(c, i, hi)
+		end = w.lowerEnding(c, i, hi)
 	}
 	if end == i && leads(c, i) {
-		if end = upperOnly(c, i+1, hi); end == i+1 {
+		if end = w.upperOnly(c, i+1, hi); end == i+1 {
 			end = i
 		}
 	}
 	if end == i {
-		end = upperOnly(c, i, hi)
+		end = w.upperOnly(c, i, hi)
 	}
 	if end > i && !w.noEnglish {
 		end = c.contraction(end, hi, w.fold())
@@ -179,23 +190,25 @@ func casedWord(c *chars, i, hi int, w lineWords) int {
 	return end
 }
 
-func isUpperish(k kind) bool { return k&(letter|mark) != 0 && k&lower == 0 }
-func isLowerish(k kind) bool { return k&(letter|mark) != 0 && k&upper == 0 }
+// cased says whether a character is a letter of a word or a mark, and not of the other case.
+func (w *lineWords) cased(c *chars, i int, other kind) bool {
+	return c.k[i]&(letter|mark) != 0 && c.k[i]&other == 0 && !(w.han && unicode.Is(unicode.Han, c.r[i]))
+}
 
 // lowerEnding matches upperish* lowerish+ at i, or gives i. Letters without case are both.
-func lowerEnding(c *chars, i, hi int) int {
+func (w *lineWords) lowerEnding(c *chars, i, hi int) int {
 	j := i
-	for j < hi && isUpperish(c.k[j]) {
+	for j < hi && w.cased(c, j, lower) {
 		j++
 	}
-	if j < hi && isLowerish(c.k[j]) {
-		for j < hi && isLowerish(c.k[j]) {
+	if j < hi && w.cased(c, j, upper) {
+		for j < hi && w.cased(c, j, upper) {
 			j++
 		}
 		return j
 	}
 	for j > i { // give back until one of those without case can be the lower part
-		if isLowerish(c.k[j-1]) {
+		if w.cased(c, j-1, upper) {
 			return j
 		}
 		j--
@@ -204,8 +217,8 @@ func lowerEnding(c *chars, i, hi int) int {
 }
 
 // upperOnly matches upperish+ at i where no lowerish follows, or gives i.
-func upperOnly(c *chars, i, hi int) int {
-	for i < hi && isUpperish(c.k[i]) {
+func (w *lineWords) upperOnly(c *chars, i, hi int) int {
+	for i < hi && w.cased(c, i, lower) {
 		i++
 	}
 	return i

@@ -85,7 +85,7 @@ func inTime(t *testing.T, what string, bound time.Duration, work func()) {
 }
 
 func TestWordsOfHostileText(t *testing.T) {
-	for _, name := range []string{"default", "gpt-2", "starcoder", "falcon", "llama-bpe", "qwen35", "seed-coder", "laguna", "minicpm5", "gpt-4o", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3", "viking"} {
+	for _, name := range []string{"default", "gpt-2", "starcoder", "falcon", "llama-bpe", "qwen35", "seed-coder", "laguna", "minicpm5", "gpt-4o", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3", "viking", "kimi-k2"} {
 		p, err := preOf(name)
 		if err != nil {
 			t.Fatal(err)

@@ -99,8 +99,8 @@ func TestStreamsWithoutMetadata(t *testing.T) {
 		}
 		for i := range m.layers {
 			s := &m.layers[i].spec
-			if s.sparsity.on != (i < 10) || (s.window == 0) != (i%5 == 4) || (s.source == i) != (i < 20) {
-				t.Errorf("layer %d: sparse %t, window %d, keys of %d", i, s.sparsity.on, s.window, s.source)
+			if s.sparsity.on != (i < 10) || (s.window.tokens == 0) != (i%5 == 4) || (s.source == i) != (i < 20) {
+				t.Errorf("layer %d: sparse %t, window %+v, keys of %d", i, s.sparsity.on, s.window, s.source)
 			}
 		}
 	}

@@ -30,7 +30,7 @@ type layerSpec struct {
 	source  int // the layer whose keys and values are seen: this one, or an earlier one
 	turns   int // which of the model's frequencies, or -1: not rotated
 
-	window int     // positions that a token sees, with its own; 0: all
+	window window
 	scale  float32 // of the products of queries and keys
 	cap    float32 // they are bent to stay below it, 0: not
 	clamp  float32 // queries, keys and values are cut to it, 0: not
@@ -77,6 +77,7 @@ const (
 	notNormed  norming = iota
 	eachHead           // Qwen 3, Gemma 3
 	headsOwn           // each head by weights of its own: Command R+
+	headsBare          // each head by no weights, in layers that are rotated: Llama 4
 	allOfToken         // OLMo 2
 )
 
@@ -101,6 +102,7 @@ type architecture struct {
 	tied        bool       // the embedding is the output, whatever else is there
 
 	window      int     // where the metadata is silent
+	chunked     bool    // windows are chunks
 	global      int     // with windows: every so-many-th layer sees all
 	localBase   bool    // and the others have a frequency of their own
 	localTurns  bool    // and only they are rotated
@@ -126,13 +128,17 @@ type architecture struct {
 	split       bool    // a layer has Mamba-2, attention or a feed-forward part, and attention is not rotated
 	delta       bool    // most layers have Gated DeltaNet in place of attention
 	deltaNext   bool    // and heads of values that follow each other share one of keys
+	kda         bool    // layers without key and value heads have Kimi Delta Attention in place of attention
 	growing     bool    // queries grow with their position where the metadata says so
+	growsPlain  bool    // those of layers that are not rotated do, whether it does or not
 	clamped     bool    // queries, keys and values are cut where the metadata says so
 	yarnLogMul  float64 // what rope.scaling.yarn_log_multiplier is multiplied by; 0: it is not read
 	expertsSum1 bool    // the weights of the experts used are made to add up to one, where the metadata is silent
 	gating      gating
 	experts     bool // there may be some
 	routed      bool // in the layers for which the file has a router
+	weightFirst bool // weights multiply what experts read, not what they give
+	shared      int  // how many more see every token, where the metadata is silent
 	sharedFFN   bool // one more sees every token, as wide as a feed-forward part where the metadata is silent
 	sharedEach  bool // and expert_shared_feed_forward_length is of each
 }
@@ -156,6 +162,8 @@ var architectures = map[string]architecture{
 	"smollm3": {traits: traits{pairing: neighbours}, notRotated: 4},
 	"gpt-oss": {traits: traits{pairing: halves, activation: swiGLUClamped, sinks: true, ffnNorm: "post_attention_norm"},
 		experts: true, gating: softmaxOfUsed, global: 2},
+	"llama4": {traits: traits{pairing: neighbours, qkNorm: headsBare, qkNormLate: true}, chunked: true, window: 8192, global: 4, notRotated: 4, growsPlain: true,
+		experts: true, gating: sigmoid, weightFirst: true, shared: 1},
 	"mistral3":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true, growing: true, yarnLogMul: 1},
 	"command-r": {traits: traits{pairing: neighbours, centred: true, parallel: parallel, qkNorm: headsOwn, qkNormMaybe: true}, tied: true, logitScale: true},
 	"cohere2":   {traits: traits{pairing: neighbours, centred: true, parallel: parallel}, tied: true, logitScale: true, global: 4, localTurns: true},
@@ -179,6 +187,7 @@ var architectures = map[string]architecture{
 		experts: true, expertsSum1: true},
 	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
 	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
+	"kimi-linear":   {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
 	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
 	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},

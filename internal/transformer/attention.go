@@ -56,11 +56,8 @@ func (t *tile) spans(s *layerSpec) (from, to int) {
 
 // sees are the positions that a token of the tile sees, from and up to.
 func (t *tile) sees(s *layerSpec, token int) (from, to int) {
-	to = t.position + token + 1
-	if s.window > 0 {
-		from = max(0, to-s.window)
-	}
-	return from, to
+	before := t.position + token
+	return s.window.first(before), before + 1
 }
 
 // A view is what queries see of one span, or of several folded.

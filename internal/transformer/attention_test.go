@@ -9,7 +9,7 @@ import (
 )
 
 // longRecipes cover what attention does in its own way: one head for all, a head for
-// each, heads that fill no whole panel, windows, soft caps.
+// each, heads that fill no whole panel, windows, chunks, soft caps.
 func longRecipes() []tiny {
 	count := func(key string, v uint32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
 	one, each, odd := recipe("one head for all", gguf.F32), recipe("a head for each", gguf.F32), recipe("odd heads", gguf.F32)
@@ -23,7 +23,10 @@ func longRecipes() []tiny {
 	bytes, oddBytes := each, odd
 	bytes.name, bytes.cache = "cache in q8_0", CacheQ8_0
 	oddBytes.name, oddBytes.cache = "odd heads, cache in q8_0", CacheQ8_0
-	list := []tiny{one, each, odd, windows, bytes, oddBytes}
+	chunks := chunked(100) // all experts are used: keys that were rounded cannot change which
+	chunks.name, chunks.experts = "chunks", 2
+	chunks.meta = append(chunks.meta, count("expert_count", 2), count("expert_used_count", 2))
+	list := []tiny{one, each, odd, windows, chunks, bytes, oddBytes}
 	for i := range list {
 		list[i].context, list[i].dim, list[i].ffn = 2048, 128, 128
 	}

@@ -18,7 +18,7 @@ func TestQ8_0CacheLikeLlamaCpp(t *testing.T) {
 			file := r
 			file.name = name + "-cache-q8_0"
 			if *update {
-				ask(t, file)
+				ask(t, file, goldenIDs)
 			}
 			var g golden
 			b, err := os.ReadFile(goldenPath(file.name))

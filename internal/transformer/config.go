@@ -110,11 +110,15 @@ func (c *Config) readLayers(r *reader) error {
 		kvHeads = r.readKVHeads(arch, c.blocks, heads)
 		ffn = r.readFFN(arch, c.blocks)
 	}
-	window, local := 0, make([]bool, c.blocks)
-	if arch.global > 0 && (arch.windowed == 0 || arch.windowed == c.Layers) {
-		window = r.optional("attention.sliding_window", arch.window)
+	var seen window
+	local := make([]bool, c.blocks)
+	switch {
+	case arch.chunked:
+		seen = r.readChunks(arch)
+	case arch.global > 0 && (arch.windowed == 0 || arch.windowed == c.Layers):
+		seen.tokens = r.optional("attention.sliding_window", arch.window)
 	}
-	if window > 0 {
+	if seen.tokens > 0 {
 		local = r.pattern("attention.sliding_window_pattern", c.blocks, arch.global)
 		c.readLocalTurning(r)
 	}
@@ -156,6 +160,8 @@ func (c *Config) readLayers(r *reader) error {
 			}
 		}
 	}
+	// Files of Llama 4 may not say it: of its models only the one of 128 experts has none.
+	bare := arch.qkNorm == headsBare && r.flag("use_qk_norm", mixture.experts != 128)
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
@@ -172,6 +178,9 @@ func (c *Config) readLayers(r *reader) error {
 			s.mamba = scanned
 		}
 		if s.kvHeads == 0 {
+			if arch.kda {
+				net = r.readKDA(s.heads)
+			}
 			s.heads = 0
 			if !arch.split || s.ffn == 0 {
 				s.taps, s.mamba, s.mamba1, s.delta = taps, scanned, channels, net
@@ -193,11 +202,17 @@ func (c *Config) readLayers(r *reader) error {
 			s.shared = mixture.shared(s.ffn, ffn[i])
 		}
 		if local[i] {
-			s.window = window
+			s.window = seen
 			s.turns = len(c.turns) - 1
 		}
-		if !rotates || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && window > 0 && !local[i] {
+		if !rotates || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && seen.tokens > 0 && !local[i] {
 			s.turns = -1
+		}
+		if s.turns < 0 && arch.growsPlain {
+			s.growth = growth{r.number("attention.temperature_scale", 0.1, 0, 1e3), r.count("attention.temperature_length", 8192), 1}
+		}
+		if s.qkNorm == headsBare && (!bare || s.turns < 0) {
+			s.qkNorm = notNormed
 		}
 		c.setRotated(r, &s, i)
 		s.source = i
@@ -278,6 +293,15 @@ func (c *Config) readSections(r *reader) {
 	}
 }
 
+// readChunks reads how long the chunks are that some layers see.
+func (r *reader) readChunks(arch architecture) window {
+	const off = "attention.sliding_window" // its number does not count, but it may be 0: then there are none
+	if r.optional(off, arch.window) == 0 {
+		r.fail(off, "is 0, so that all layers see all: that is not supported in this architecture")
+	}
+	return window{r.count("attention.chunk_size", arch.window), true}
+}
+
 // readLocalTurning reads the frequencies of the layers that see a window, if they have
 // their own.
 func (c *Config) readLocalTurning(r *reader) {
@@ -295,7 +319,7 @@ func (c *Config) readLocalTurning(r *reader) {
 func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	arch := &c.arch
 	if arch.growing {
-		s.growth = growth{r.number("attention.temperature_scale", 0, 0, 1e3), r.count("attention.temperature_length", c.turns[0].original)}
+		s.growth = growth{r.number("attention.temperature_scale", 0, 0, 1e3), r.count("attention.temperature_length", c.turns[0].original), 0}
 	}
 	if arch.latent {
 		r.readLatent(s, c.turns[0])

@@ -27,6 +27,7 @@ type deltaSpec struct {
 	neighbour bool // those that follow each other, or else every keyHeads-th
 	dim       int  // of a head
 	taps      int
+	kda       bool // Kimi Delta Attention (kda.go)
 }
 
 func (s *deltaSpec) inner() int { return s.heads * s.dim }
@@ -58,8 +59,9 @@ type delta struct {
 	take     kernel.Matrix // (heads, dim)
 	keep     kernel.Matrix // (heads, dim)
 	both     kernel.Matrix // both, likewise
+	kda      kda           // in place of in, z and keep
 	taps     [][]float32   // (channels) each, of the farthest token first
-	keepBias []float32     // (heads)
+	keepBias []float32     // (heads); or (inner)
 	a        []float32     // (heads), negative
 	norm     *norm         // (dim)
 	out      kernel.Matrix // (dim, inner)
@@ -67,7 +69,7 @@ type delta struct {
 
 // matrices are those that there are.
 func (x *delta) matrices() (list []*kernel.Matrix) {
-	for _, m := range []*kernel.Matrix{&x.in, &x.z, &x.mixed, &x.take, &x.keep, &x.both, &x.out} {
+	for _, m := range append([]*kernel.Matrix{&x.in, &x.z, &x.mixed, &x.take, &x.keep, &x.both, &x.out}, x.kda.matrices()...) {
 		if m.Rows > 0 {
 			list = append(list, m)
 		}
@@ -109,6 +111,9 @@ func (r *reader) recurrent(layers int) []bool {
 }
 
 func (l *loader) delta(p string, dim int, s *deltaSpec) *delta {
+	if s.kda {
+		return l.kda(p, dim, s)
+	}
 	x := &delta{}
 	if l.has(p + "ssm_in.weight") { // so the first files had it
 		x.mixed = l.matrix(p+"ssm_in.weight", s.channels()+s.inner(), dim)
@@ -132,7 +137,8 @@ func (l *loader) delta(p string, dim int, s *deltaSpec) *delta {
 // A deltaWork is what such a layer makes of the rows of a batch.
 type deltaWork struct {
 	in, z, mixed     []float32 // (channels), (inner), both
-	take, keep, both []float32 // (heads), (heads), both
+	take, keep, both []float32 // (heads), (heads) or (inner), both
+	zRow, keepRow    []float32 // (dim)
 }
 
 // delta makes y of the input.
@@ -140,7 +146,41 @@ func (m *Model) delta(index, n int) {
 	w, l := &m.work, &m.layers[index]
 	x, s, d := l.delta, &l.spec.delta, &m.work.delta
 	d.in, d.z, w.columns, w.seen = grown(d.in, n*s.channels()), grown(d.z, n*s.inner()), grown(w.columns, n*s.channels()), grown(w.seen, n*s.inner())
-	d.take, d.keep = grown(d.take, n*s.heads), grown(d.keep, n*s.heads)
+	d.take = grown(d.take, n*s.heads)
+	head := m.deltaHead
+	if s.kda {
+		m.kdaInputs(x, s, n)
+		head = m.kdaHead
+	} else {
+		m.deltaInputs(x, s, n)
+	}
+	m.convolveChannels(s.channels(), func(first, n int) convolving {
+		return convolving{
+			in: d.in[first*s.channels():], stride: s.channels(), rows: n, out: w.columns[first*s.channels():], channels: s.channels(),
+			taps: x.taps, kept: w.rows[first].kv.stateOf(index)[s.heads*s.dim*s.dim:],
+		}
+	})
+	m.pool.Run((len(w.sequences)-1)*s.heads, func(i int) { head(index, i/s.heads, i%s.heads) })
+	m.pool.Run(n, func(i int) {
+		y, z := w.seen[i*s.inner():][:s.inner()], d.z[i*s.inner():][:s.inner()]
+		x.norm.apply(y, y)
+		if s.kda {
+			kernel.Sigmoid(z)
+			for j, v := range y {
+				z[j] *= v
+			}
+		} else {
+			kernel.SwiGLU(z, y)
+		}
+	})
+	w.in.Set(d.z, n, s.inner())
+	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.out, Out: w.y})
+}
+
+// deltaInputs makes of the input queries, keys and values, gates, and what each head takes and keeps.
+func (m *Model) deltaInputs(x *delta, s *deltaSpec, n int) {
+	w, d := &m.work, &m.work.delta
+	d.keep = grown(d.keep, n*s.heads)
 	w.products = w.products[:0]
 	if x.mixed.Rows > 0 {
 		d.mixed = grown(d.mixed, n*x.mixed.Rows)
@@ -156,20 +196,6 @@ func (m *Model) delta(index, n int) {
 	}
 	kernel.Multiply(m.pool, &w.in, w.products...)
 	m.pool.Run(n, func(i int) { d.unmix(x, s, i) })
-	m.convolveChannels(s.channels(), func(first, n int) convolving {
-		return convolving{
-			in: d.in[first*s.channels():], stride: s.channels(), rows: n, out: w.columns[first*s.channels():], channels: s.channels(),
-			taps: x.taps, kept: w.rows[first].kv.stateOf(index)[s.heads*s.dim*s.dim:],
-		}
-	})
-	m.pool.Run((len(w.sequences)-1)*s.heads, func(i int) { m.deltaHead(index, i/s.heads, i%s.heads) })
-	m.pool.Run(n, func(i int) {
-		y, z := w.seen[i*s.inner():][:s.inner()], d.z[i*s.inner():][:s.inner()]
-		x.norm.apply(y, y)
-		kernel.SwiGLU(z, y)
-	})
-	w.in.Set(d.z, n, s.inner())
-	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.out, Out: w.y})
 }
 
 // unmix puts a row's parts where they belong that one matrix has made: for each head of

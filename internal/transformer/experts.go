@@ -18,6 +18,7 @@ type routing struct {
 	scale         float32 // and multiplied by this
 	groups        int     // experts are in so many groups of neighbours; 0: in none
 	groupsUsed    int     // of which those are open whose two best are best
+	weightFirst   bool    // weights multiply what experts read, not what they give
 }
 
 // gating says what makes weights of the router's logits.
@@ -77,7 +78,7 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 	}
 	m.first = r.optional("leading_dense_block_count", 0)
 	m.every = r.count("interleave_moe_layer_step", 1)
-	m.gating = arch.gating
+	m.gating, m.weightFirst = arch.gating, arch.weightFirst
 	switch kind := r.optional("expert_gating_func", 0); kind {
 	case 0:
 	case 1:
@@ -94,7 +95,7 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 		m.scale = 1
 	}
 	m.readGroups(r)
-	m.sharedCount = r.optional("expert_shared_count", 0)
+	m.sharedCount = r.optional("expert_shared_count", arch.shared)
 	if m.sharedCount > 1024 {
 		r.fail("expert_shared_count", "is %d: up to 1024 is supported", m.sharedCount)
 	}
@@ -172,7 +173,7 @@ func (m *Model) mixture(l *layer, n int) {
 		for end < len(tables) && tables[end].to-tables[0].from <= mostGuests {
 			end++
 		}
-		m.askTables(tables[:end], s.activation, n)
+		m.askTables(tables[:end], s, n)
 		tables = tables[end:]
 	}
 	if l.expertsPost != nil {
@@ -219,9 +220,9 @@ func (w *buffers) seat(l *layer, n int) []table {
 }
 
 // askTables adds to mixed what the experts of some tables give. Of n tokens each reads
-// the input that all read, if it sees all of them.
-func (m *Model) askTables(tables []table, a activation, n int) {
-	w, dim := &m.work, m.config.Dim
+// the input that all read, if it sees all of them as they are.
+func (m *Model) askTables(tables []table, s *layerSpec, n int) {
+	w, dim, a := &m.work, m.config.Dim, s.activation
 	first := tables[0].from
 	rows, ffn := tables[len(tables)-1].to-first, tables[0].up.Rows
 	w.packed, w.up, w.gate, w.given = grown(w.packed, rows*dim), grown(w.up, rows*ffn), grown(w.gate, rows*ffn), grown(w.given, rows*dim)
@@ -232,13 +233,17 @@ func (m *Model) askTables(tables []table, a activation, n int) {
 	}
 	m.pool.Run(len(tables), func(i int) {
 		t := &tables[i]
-		if t.read = &w.in; t.to-t.from == n {
+		if t.read = &w.in; t.to-t.from == n && !s.routing.weightFirst {
 			return // a token is a guest of each expert once
 		}
 		t.read = &t.in
 		mine := part(w.packed, t, dim)
 		for k, g := range w.guests[t.from:t.to] {
-			copy(mine[k*dim:][:dim], w.xn[g.token*dim:][:dim])
+			brought := mine[k*dim:][:dim]
+			copy(brought, w.xn[g.token*dim:][:dim])
+			if s.routing.weightFirst {
+				kernel.Scale(brought, g.weight)
+			}
 		}
 		t.in.Set(mine, t.to-t.from, dim)
 		t.in.Prepare(m.single, &t.up)
@@ -288,7 +293,9 @@ func (m *Model) askTables(tables []table, a activation, n int) {
 			if b := tables[t].downBias; b != nil {
 				kernel.Add(y, b[from:to])
 			}
-			kernel.Scale(y, g.weight)
+			if !s.routing.weightFirst {
+				kernel.Scale(y, g.weight)
+			}
 			kernel.Add(w.mixed[g.token*dim:][from:to], y)
 		}
 	})

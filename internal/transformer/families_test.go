@@ -1,6 +1,7 @@
 package transformer
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -599,8 +600,77 @@ func moreFamilies() []tiny {
 		gguf.KV{Key: "llama.attention.recurrent_layers", Value: gguf.ArrayOf([]bool{true, true, false, true, true, false})})
 	qwen35Listed.layout = strings.Replace(strings.Replace(qwen35Listed.layout, "ffn_gate_exps.weight d x e", "ffn_gate_up_exps.weight d x+x e", 1), "ffn_up_exps.weight d x e", "", 1)
 
+	// Kimi Delta Attention in the first two layers, then latent attention; the first has no experts.
+	kimi := func(name string, head uint32) tiny {
+		r := lead(name, "kimi-linear", ends+`
+			attn_norm.weight d
+			delta:attn_q.weight d H*n
+			delta:attn_k.weight d H*n
+			delta:attn_v.weight d H*n
+			delta:ssm_conv1d_q.weight l 1 H*n 1
+			delta:ssm_conv1d_k.weight l 1 H*n
+			delta:ssm_conv1d_v.weight l 1 H*n
+			delta:ssm_f_a.weight d n
+			delta:ssm_f_b.weight n H*n
+			delta:ssm_dt.bias H*n
+			delta:ssm_a 1 H
+			delta:ssm_beta.weight d H
+			delta:ssm_g_a.weight d n
+			delta:ssm_g_b.weight n H*n
+			delta:ssm_norm.weight n
+			delta:attn_output.weight H*n d
+			third:attn_q.weight d H*p+H*t
+			third:attn_kv_a_mqa.weight d r+t
+			third:attn_kv_a_norm.weight r
+			third:attn_output.weight H*w d
+			ffn_norm.weight d
+			third:attn_k_b.weight p r H
+			third:attn_v_b.weight r w H
+			rest:exp_probs_b.bias e
+		`, count("kda.head_dim", head), count("ssm.conv_kernel", 4), count("attention.kv_lora_rank", 64), count("rope.dimension_count", 16),
+			count("attention.key_length_mla", 48), count("attention.value_length_mla", 48), count("expert_gating_func", 2), number("expert_weights_scale", 2.446),
+			count("attention.key_length", 80), gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 1})})
+		r.sizes, r.types = maps.Clone(latentSizes), map[string]gguf.Type{"ssm_a": gguf.F32}
+		r.sizes["l"], r.sizes["n"] = 4, int(head)
+		for _, part := range []string{"q", "k", "v"} {
+			r.types["ssm_conv1d_"+part+".weight"] = gguf.F32
+		}
+		return r
+	}
+	kimiLinear, kimiQ := kimi("kimi-linear", 24), kimi("kimi-linear-q8_0", 32)
+	kimiQ.matrices, kimiQ.experts = gguf.Q8_0, 2
+	kimiQ.meta = append(kimiQ.meta, count("expert_count", 2))
+
+	// Experts in all layers, of which the last sees all, as Scout has it; and as Maverick has it, in
+	// every second, and 128, so that queries and keys are not normalised.
+	llama4 := mixture("llama4", "llama4", expertsPart+strings.ReplaceAll(sharedPart, " s", " x"), inner,
+		count("interleave_moe_layer_step", 1), number("rope.freq_base", 500000))
+	llama4.layers = 4
+	llama4.meta = append(llama4.meta, count("expert_used_count", 1))
+	maverick := llama4
+	maverick.name, maverick.dim, maverick.experts = "llama4-dense-too", 64, 128
+	maverick.layout = ends + attentionPart + `
+		/rope_freqs.weight 8
+		ffn_norm.weight d
+		even:ffn_gate.weight d f
+		even:ffn_up.weight d f
+		even:ffn_down.weight f d
+		odd:ffn_gate_inp.weight d e
+		odd:ffn_gate_exps.weight d x e
+		odd:ffn_up_exps.weight d x e
+		odd:ffn_down_exps.weight x d e
+		odd:ffn_gate_shexp.weight d x
+		odd:ffn_up_shexp.weight d x
+		odd:ffn_down_shexp.weight x d
+	`
+	maverick.sizes = map[string]int{"x": 24}
+	maverick.meta = append(slices.Clone(llama4.meta), count("interleave_moe_layer_step", 2), count("expert_count", 128), count("expert_feed_forward_length", 24))
+	llama4Q := llama4 // all experts are used: a rounding cannot change which
+	llama4Q.name, llama4Q.matrices, llama4Q.experts = "llama4-q8_0", gguf.Q8_0, 2
+	llama4Q.meta = append(slices.Clone(llama4.meta), count("expert_count", 2), count("expert_used_count", 2))
+
 	return []tiny{
-		falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
+		kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba, falconMamba, jamba, jambaQ, jambaMoE, mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma3n, gemma3nQ, gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,

@@ -352,6 +352,28 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{streams(reshaped("blk.3.laurel_l.weight", 64)), "blk.3.laurel_l.weight has shape [64], not [64 rank]"},
 		{streams(reshaped("blk.3.laurel_r.weight", 25, 64)), "blk.3.laurel_r.weight has shape [25 64]"},
 		{streams(scaled), "blk.4.layer_output_scale.weight is not one that this program knows of architecture gemma3n"},
+		{of4("kimi-linear", nil, count("kda.head_dim", 0)), "kimi-linear.kda.head_dim is 0"},
+		{of4("kimi-linear", nil, count("kda.head_dim", 1025)), "kimi-linear.kda.head_dim is 1025: up to 1024"},
+		{of4("kimi-linear", nil, count("attention.head_count", 1<<20)), "kimi-linear.kda.head_dim is 24, with 1048576 heads"},
+		{of4("kimi-linear", nil, gguf.KV{Key: "llama.kda.head_dim", Value: gguf.ValueOf(absent)}), "kimi-linear.kda.head_dim is missing"},
+		{of4("kimi-linear", nil, count("ssm.conv_kernel", 1)), "kimi-linear.ssm.conv_kernel is 1: from 2 to 16"},
+		{of4("kimi-linear", nil, count("attention.head_count_kv", 1)), "blk.0.attn_q.weight has shape [128 96]"},
+		{of4("kimi-linear", nil, gguf.KV{Key: "llama.attention.value_length_mla", Value: gguf.ValueOf(absent)}), "kimi-linear.attention.value_length_mla is missing"},
+		{of4("kimi-linear", without("blk.1.ssm_f_b.weight")), "blk.1.ssm_f_b.weight is missing"},
+		{of4("kimi-linear", without("blk.0.ssm_conv1d_k.weight")), "blk.0.ssm_conv1d_k.weight is missing"},
+		{of4("kimi-linear", reshaped("blk.0.ssm_conv1d_v.weight", 4, 1, 95)), "blk.0.ssm_conv1d_v.weight has shape [4 1 95]"},
+		{of4("kimi-linear", reshaped("blk.0.ssm_dt.bias", 4)), "blk.0.ssm_dt.bias has shape [4]"},
+		{of4("kimi-linear", reshaped("blk.1.ssm_a", 8)), "blk.1.ssm_a has shape [8]"},
+		{of4("kimi-linear", reshaped("blk.2.attn_k_b.weight", 64, 32, 4)), "blk.2.attn_k_b.weight has shape [64 32 4]"},
+		{of4("llama4", nil, count("attention.sliding_window", 0)), "llama4.attention.sliding_window is 0"},
+		{of4("llama4", nil, count("attention.chunk_size", 0)), "llama4.attention.chunk_size is 0"},
+		{of4("llama4", nil, count("attention.chunk_size", 1<<30)), "llama4.attention.chunk_size"},
+		{of4("llama4", nil, count("attention.temperature_length", 0)), "llama4.attention.temperature_length is 0"},
+		{of4("llama4", nil, count("use_qk_norm", 2)), "llama4.use_qk_norm"},
+		{of4("llama4", nil, count("interleave_moe_layer_step", 0)), "llama4.interleave_moe_layer_step is 0"},
+		{of4("llama4", without("blk.3.ffn_up_shexp.weight")), "blk.3.ffn_up_shexp.weight is missing"},
+		{of4("llama4", reshaped("blk.0.ffn_gate_inp.weight", 128, 5)), "blk.0.ffn_gate_inp.weight has shape [128 5]"},
+		{of4("llama4-dense-too", reshaped("blk.1.ffn_down_shexp.weight", 64, 24)), "blk.1.ffn_down_shexp.weight has shape [64 24]"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -379,9 +401,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -76,8 +76,8 @@ type kvLayout struct {
 	sizes        [kinds]int
 	layers       []layerSpec
 	carried      carriedLayout
-	states       []int // offset of each layer's state
-	window       int   // of layers with one; 0: there are none
+	states       []int  // offset of each layer's state
+	window       window // of layers with one
 }
 
 func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
@@ -87,8 +87,8 @@ func newKVLayout(specs []layerSpec, dim int, kind CacheType) *kvLayout {
 		l.states = append(l.states, l.sizes[whole]/4)
 		l.sizes[whole] += s.stateFloats() * 4
 		group := seesAll
-		if s.window > 0 {
-			group, l.window = windowed, max(l.window, s.window)
+		if s.window.tokens > 0 {
+			group, l.window = windowed, s.window
 		}
 		l.group = append(l.group, group)
 		if s.source != i {
@@ -190,10 +190,7 @@ func (m *Model) KVBytes(tokens int) int64 {
 // KVRead is how many bytes of keys and values a token behind so many others reads.
 func (m *Model) KVRead(tokens int) (n int64) {
 	for i, s := range m.kv.layers {
-		seen := tokens
-		if s.window > 0 {
-			seen = min(seen, s.window)
-		}
+		seen := tokens - s.window.first(tokens)
 		n += int64(s.kvHeads) * int64(m.kv.keyBytes(i)+m.kv.valueBytes(i)) * int64(seen) / blockTokens
 	}
 	return n

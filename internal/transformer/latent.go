@@ -50,8 +50,8 @@ func (r *reader) readLatent(s *layerSpec, yarn turning) {
 	x.rank = r.count("attention.kv_lora_rank", -1)
 	x.queryRank = r.optional("attention.q_lora_rank", 0)
 	// Files that keep keys and values compressed say so by how long they are then.
-	key := r.count("attention.key_length_mla", r.count("attention.key_length", -1))
-	x.value = r.count("attention.value_length_mla", r.count("attention.value_length", -1))
+	key := r.count("attention.key_length_mla", r.optional("attention.key_length", -1))
+	x.value = r.count("attention.value_length_mla", r.optional("attention.value_length", -1))
 	s.rotated = r.count("rope.dimension_count", -1)
 	if x.plain = key - s.rotated; r.err == nil && x.plain < 1 {
 		r.fail("rope.dimension_count", "is %d of a head's %d: some have to be left", s.rotated, key)
@@ -121,15 +121,12 @@ func (x *latent) turnKeys() {
 	x.turned = nil
 }
 
-// each calls do with every matrix.
-func (x *latent) each(do func(*kernel.Matrix)) {
-	do(&x.queryDown)
-	do(&x.query)
-	do(&x.down)
+func (x *latent) matrices() []*kernel.Matrix {
+	list := []*kernel.Matrix{&x.queryDown, &x.query, &x.down}
 	for h := range x.keys {
-		do(&x.keys[h])
-		do(&x.values[h])
+		list = append(list, &x.keys[h], &x.values[h])
 	}
+	return list
 }
 
 // latentQueries makes q of the input, and keeps the tokens' rows.
@@ -150,12 +147,17 @@ func (m *Model) latentQueries(index, n int) {
 		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.query, Out: w.full})
 	}
 	m.eachRow(func(i int) {
-		angles, r := m.angles(s, i, n), &w.rows[i]
+		r := &w.rows[i]
 		k, q := w.k[i*s.keyDim:][:s.keyDim], w.full[i*rows:][:rows]
 		x.norm.apply(k[:rank], k[:rank])
-		rotate(k[rank:], s.rotated, s.pairing, angles)
+		if s.turns >= 0 {
+			angles := m.angles(s, i, n)
+			rotate(k[rank:], s.rotated, s.pairing, angles)
+			for h := range s.heads {
+				rotate(q[h*each+plain:][:s.rotated], s.rotated, s.pairing, angles)
+			}
+		}
 		for h := range s.heads {
-			rotate(q[h*each+plain:][:s.rotated], s.rotated, s.pairing, angles)
 			copy(w.q[(i*s.heads+h)*s.keyDim+rank:][:s.rotated], q[h*each+plain:])
 		}
 		r.kv.put(index, r.position, k, k[:rank])

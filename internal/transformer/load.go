@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"math"
-	"slices"
 	"sync"
 
 	"parley/internal/gguf"
@@ -341,7 +340,7 @@ func (l *loader) norms(w *layer, p string, dim int) {
 		return
 	}
 	if s.valueNorm {
-		w.vNorm = &norm{eps: l.eps, group: s.valueDim, weight: slices.Repeat([]float32{1}, s.valueDim)}
+		w.vNorm = l.bareNorm(s.valueDim)
 	}
 	switch s.qkNorm {
 	case eachHead:
@@ -351,6 +350,8 @@ func (l *loader) norms(w *layer, p string, dim int) {
 		}
 	case headsOwn:
 		w.qNorm, w.kNorm = l.headsNorm(p+"attn_q_norm", s.heads, s), l.headsNorm(p+"attn_k_norm", s.kvHeads, s)
+	case headsBare:
+		w.qNorm, w.kNorm = l.bareNorm(s.keyDim), l.bareNorm(s.keyDim)
 	case allOfToken:
 		w.qNorm, w.kNorm = l.norm(p+"attn_q_norm", s.traits, s.heads*s.keyDim), l.norm(p+"attn_k_norm", s.traits, s.kvHeads*s.keyDim)
 	}

@@ -24,10 +24,7 @@ func (m *Model) Seen(before int) float64 {
 	var n float64
 	for i := range m.layers {
 		s := &m.layers[i].spec
-		seen := before
-		if s.window > 0 {
-			seen = min(seen, s.window-1)
-		}
+		seen := before - s.window.first(before)
 		n += 2 * float64(seen) * float64(s.heads*(s.keyDim+s.valueDim))
 	}
 	return n / float64(m.OperationsPerToken())

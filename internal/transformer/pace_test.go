@@ -12,7 +12,7 @@ func TestWhatIsKnownOfThePace(t *testing.T) {
 		l.spec = layerSpec{heads: 4, kvHeads: 2, keyDim: 6, valueDim: 10}
 		l.q.Rows, l.q.Cols, l.experts = 100, 40, make([]expert, 1)
 	}
-	dense.layers[1].spec.window = 8
+	dense.layers[1].spec.window.tokens = 8
 	weights := 2.0 * 2 * 100 * 40
 	for before, want := range map[int]float64{0: 0, 5: 2 * 5 * 2 * 64, 100: 2*100*64 + 2*7*64} {
 		if got := dense.Seen(before) * weights; math.Abs(got-want) > 1e-6 {

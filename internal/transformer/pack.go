@@ -34,7 +34,7 @@ func (l *layer) matrices() []*kernel.Matrix {
 func (l *layer) fixed() []*kernel.Matrix {
 	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router, &l.sharedGate}
 	if l.latent != nil {
-		l.latent.each(func(w *kernel.Matrix) { list = append(list, w) })
+		list = append(list, l.latent.matrices()...)
 	}
 	if l.convolution != nil {
 		list = append(list, &l.convolution.in, &l.convolution.out)

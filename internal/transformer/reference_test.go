@@ -55,7 +55,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				q[p], k[p], v[p] = referenceProjections(m, l, reads[p], p)
 			}
 			for d := range q[p] {
-				q[p][d] *= 1 + s.growth.scale*math.Log(1+math.Floor(float64(p)/float64(max(1, s.growth.every))))
+				q[p][d] *= 1 + s.growth.scale*math.Log(1+math.Floor(float64(p+s.growth.ahead)/float64(max(1, s.growth.every))))
 			}
 		}
 		keys[i], values[i] = k, v
@@ -68,8 +68,10 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				var weights []float64
 				var sum float64
 				first := 0
-				if s.window > 0 {
-					first = max(0, p+1-s.window)
+				if s.window.chunked {
+					first = p - p%s.window.tokens
+				} else if s.window.tokens > 0 {
+					first = max(0, p+1-s.window.tokens)
 				}
 				for o := first; o <= p; o++ {
 					var dot float64
@@ -109,6 +111,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 			if l.convolution != nil {
 				add(referenceConvolution(l.convolution, reads[:p+1]), nil)
+			} else if s.delta.kda {
+				add(referenceKDA(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if l.delta != nil {
 				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if s.kvHeads > 0 {
@@ -335,6 +339,69 @@ func referenceChannels(x *mamba1, s *mamba1Spec, reads [][]float64) []float64 {
 				y[c] += states[c][i] * k[i]
 			}
 			y[c] *= silu(made[p][s.inner+c])
+		}
+	}
+	return referenceMul(&x.out, y, nil)
+}
+
+// referenceKDA is what Kimi Delta Attention makes of the last of some tokens: all are read again.
+func referenceKDA(x *delta, s *deltaSpec, reads [][]float64) []float64 {
+	sigmoid := func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
+	state := make([][]float64, s.inner()) // of all heads, a row for each element of a key
+	for e := range state {
+		state[e] = make([]float64, s.dim)
+	}
+	var y []float64
+	for p := range reads {
+		part := func(matrix *kernel.Matrix, which int) []float64 { // of queries, keys or values
+			sum := make([]float64, s.inner())
+			for t, tap := range x.taps {
+				if at := p - len(x.taps) + 1 + t; at >= 0 {
+					for c, v := range referenceMul(matrix, reads[at], nil) {
+						sum[c] += float64(tap[which*s.inner()+c]) * v
+					}
+				}
+			}
+			for c, v := range sum {
+				sum[c] = v * sigmoid(v)
+			}
+			return sum
+		}
+		q, k, v := part(&x.kda.q, 0), part(&x.kda.k, 1), part(&x.kda.v, 2)
+		logits := referenceMul(&x.kda.keepUp, referenceMul(&x.kda.keepDown, reads[p], nil), x.keepBias)
+		take := referenceMul(&x.take, reads[p], nil)
+		y = make([]float64, s.inner())
+		for h := range s.heads {
+			from := h * s.dim
+			unit := func(x []float64) []float64 {
+				var sum float64
+				for _, v := range x[from:][:s.dim] {
+					sum += v * v
+				}
+				out := slices.Clone(x[from:][:s.dim])
+				for i := range out {
+					out[i] /= math.Sqrt(sum)
+				}
+				return out
+			}
+			q, k := unit(q), unit(k)
+			seen := make([]float64, s.dim)
+			for e := range k {
+				for j := range seen {
+					state[from+e][j] *= math.Exp(float64(x.a[h]) * math.Log1p(math.Exp(logits[from+e])))
+					seen[j] += k[e] * state[from+e][j]
+				}
+			}
+			for e := range k {
+				for j := range seen {
+					state[from+e][j] += k[e] * sigmoid(take[h]) * (v[from+j] - seen[j])
+					y[from+j] += q[e] * state[from+e][j] / math.Sqrt(float64(s.dim))
+				}
+			}
+		}
+		y = referenceNorm(y, x.norm)
+		for e, g := range referenceMul(&x.kda.zUp, referenceMul(&x.kda.zDown, reads[p], nil), nil) {
+			y[e] *= sigmoid(g)
 		}
 	}
 	return referenceMul(&x.out, y, nil)
@@ -572,8 +639,17 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 		if l.expertScale != nil {
 			weight *= float64(l.expertScale[e])
 		}
-		for d, v := range referenceExpert(&l.experts[e], s, n) {
-			given[d] += weight * float64(r.scale) * v
+		weight *= float64(r.scale)
+		read := n
+		if r.weightFirst {
+			read = slices.Clone(n)
+			for d := range read {
+				read[d] *= weight
+			}
+			weight = 1
+		}
+		for d, v := range referenceExpert(&l.experts[e], s, read) {
+			given[d] += weight * v
 		}
 	}
 	for d, v := range referenceNorm(given, l.expertsPost) {

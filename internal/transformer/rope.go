@@ -68,17 +68,18 @@ func (t *turns) at(out []float32, position int) {
 }
 
 // growth is how queries grow with their position, so that far more positions than
-// in training do not blur what they see: times 1 + scale·ln(1 + ⌊position/every⌋).
+// in training do not blur what they see: times 1 + scale·ln(1 + ⌊(position+ahead)/every⌋).
 type growth struct {
 	scale float64 // 0: they do not
 	every int     // tokens
+	ahead int     // likewise
 }
 
 func (g growth) at(position int) float32 {
 	if g.scale == 0 {
 		return 1
 	}
-	return float32(1 + g.scale*math.Log1p(float64(position/g.every)))
+	return float32(1 + g.scale*math.Log1p(float64((position+g.ahead)/g.every)))
 }
 
 // readTurning reads frequencies and their scaling.

@@ -104,6 +104,11 @@ func (l *loader) norm(name string, t traits, n int) *norm {
 	return x
 }
 
+// bareNorm is a norm of rows of n elements that has no weights.
+func (l *loader) bareNorm(n int) *norm {
+	return &norm{eps: l.eps, group: n, weight: slices.Repeat([]float32{1}, n)}
+}
+
 // headsNorm is a norm of heads, each with weights of its own.
 func (l *loader) headsNorm(name string, heads int, s *layerSpec) *norm {
 	x := &norm{centred: s.centred, eps: l.eps, group: s.keyDim}
@@ -134,7 +139,7 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 		return kernel.Matrix{}
 	}
 	l.used[name] = true
-	if len(t.Shape) < 1 || t.Shape[0] != uint64(cols) || t.Elements() != uint64(rows)*uint64(cols) || len(t.Shape) > 1 && t.Shape[1] != uint64(rows) {
+	if len(t.Shape) < 1 || t.Shape[0] != uint64(cols) || t.Elements() != uint64(rows)*uint64(cols) || second(t.Shape) != uint64(rows) {
 		l.fail("tensor %s has shape %v, but the metadata asks for [%d %d]", name, t.Shape, cols, rows)
 		return kernel.Matrix{}
 	}
@@ -148,6 +153,16 @@ func (l *loader) matrix(name string, rows, cols int) kernel.Matrix {
 		l.fail("tensor %s: %w", name, err)
 	}
 	return m
+}
+
+// second is the second number of a shape without ones behind the first.
+func second(shape []uint64) uint64 {
+	for _, n := range shape[1:] {
+		if n != 1 {
+			return n
+		}
+	}
+	return 1
 }
 
 // vector is a row of floats, copied.

@@ -10,7 +10,7 @@ import (
 	"parley/internal/kernel"
 )
 
-// trafficRecipes are a model of each kind, and windows shorter and longer than a block.
+// trafficRecipes are a model of each kind, and windows and chunks shorter and longer than a block.
 func trafficRecipes() []tiny {
 	list := orderRecipes()
 	for _, r := range list {
@@ -19,6 +19,10 @@ func trafficRecipes() []tiny {
 			r.name += "-wide"
 			r.meta = append(slices.Clone(r.meta), gguf.KV{Key: "llama.attention.sliding_window", Value: gguf.ValueOf(uint32(blockTokens + 9))})
 			list = append(list, r)
+		case "llama4-q8_0":
+			short := chunked(7)
+			short.context = r.context
+			list = append(list, short)
 		}
 	}
 	return list
@@ -49,10 +53,18 @@ type talk struct {
 	text int
 }
 
-// A keptBlock is the i-th of a text.
+// A keptBlock is the i-th of a text, with the state behind it where its sequence ended there.
 type keptBlock struct {
 	*Block
 	text, i int
+	state   *State
+}
+
+func (b *keptBlock) release() {
+	b.Release()
+	if b.state != nil {
+		b.state.Release()
+	}
 }
 
 // A traffic is what goes on in a model.
@@ -116,7 +128,11 @@ func (f *traffic) change() {
 	case 3: // a block is kept
 		if n := x.Len() / blockTokens; n > 0 {
 			i := f.r.IntN(n)
-			f.kept = append(f.kept, keptBlock{x.Block(i), x.text, i})
+			b := keptBlock{Block: x.Block(i), text: x.text, i: i}
+			if f.m.HasStates() && x.Len() == (i+1)*blockTokens {
+				b.state = x.State()
+			}
+			f.kept = append(f.kept, b)
 		}
 	case 4, 5: // a kept block goes behind, as a whole or in part, or in the place of its equal
 		for _, b := range f.kept {
@@ -125,6 +141,13 @@ func (f *traffic) change() {
 			switch at := b.i * blockTokens; {
 			case n <= at || x.Len() < at:
 				f.given--
+			case x.Len() == at && f.m.HasStates():
+				if b.state == nil || n < at+blockTokens {
+					f.given--
+					continue // it could not go on
+				}
+				x.Adopt(b.i, b.Block)
+				x.GoOn(b.state)
 			case x.Len() == at && n >= at+blockTokens && f.r.IntN(2) == 0:
 				x.Adopt(b.i, b.Block)
 			case x.Len() == at && f.r.IntN(2) == 0:
@@ -141,7 +164,7 @@ func (f *traffic) change() {
 	case 6: // a block is forgotten
 		if len(f.kept) > 3 {
 			i := f.r.IntN(len(f.kept))
-			f.kept[i].Release()
+			f.kept[i].release()
 			f.kept = slices.Delete(f.kept, i, i+1)
 		}
 	case 7: // an end
@@ -157,7 +180,7 @@ func (f *traffic) end() {
 		x.Release()
 	}
 	for _, b := range f.kept {
-		b.Release()
+		b.release()
 	}
 	if n := f.m.KVUsed(); n != 0 {
 		f.t.Errorf("%d bytes are left", n)

@@ -2,11 +2,12 @@ package transformer
 
 // Layers that see a window.
 //
-// Such a layer looks back over so many positions and no further, so a sequence that goes on
-// needs the pages of those blocks alone: the others it gives up as it goes. Some more are kept,
-// so that its last tokens can be taken back. A Block may have lost its page, too (Thin), when
-// others hold its keys and values for the layers that see all. So a sequence can go on behind a
-// place where the blocks that the window reaches into are all there, or at the beginning.
+// Such a layer looks back over so many positions and no further, or to the beginning of the
+// chunk that a token is in (Llama 4), so a sequence that goes on needs the pages of those blocks
+// alone: the others it gives up as it goes. Some more are kept, so that its last tokens can be
+// taken back. A Block may have lost its page, too (Thin), when others hold its keys and values
+// for the layers that see all. So a sequence can go on behind a place where the blocks that the
+// window reaches into are all there, or at the beginning.
 
 const (
 	// windowSlack is how many tokens can be taken back at any time.
@@ -16,13 +17,34 @@ const (
 	mostRead = 512
 )
 
-// Window is how many positions layers with a window see, with a token's own; 0: there are none.
-func (m *Model) Window() int { return m.kv.window }
+// A window is what a token sees of the positions before it; the zero value is all.
+type window struct {
+	tokens  int  // that it sees at most, with itself
+	chunked bool // it sees those of its own chunk: all are of so many tokens
+}
+
+// first is the first position that a token behind n others sees.
+func (w window) first(n int) int {
+	switch {
+	case w.tokens == 0:
+		return 0
+	case w.chunked:
+		return n / w.tokens * w.tokens
+	}
+	return max(0, n-w.tokens+1)
+}
+
+// Window is how many positions layers with a window see at most, with a token's own; 0: there
+// are none.
+func (m *Model) Window() int { return m.kv.window.tokens }
+
+// WindowFirst is the first position that layers with a window see of a token behind n others.
+func (m *Model) WindowFirst(n int) int { return m.kv.window.first(n) }
 
 // MostRead is how many tokens of a sequence a call of Forward may read for its memory to be
 // what KVBytes says; 0: any number.
 func (m *Model) MostRead() int {
-	if m.kv.window == 0 {
+	if m.Window() == 0 {
 		return 0
 	}
 	return mostRead
@@ -30,16 +52,14 @@ func (m *Model) MostRead() int {
 
 // windowBlocks is how many pages of layers with a window a sequence has at most.
 func (l *kvLayout) windowBlocks() int {
-	return blocksFor(l.window+windowSlack+mostRead) + 1
+	return blocksFor(l.window.tokens+windowSlack+mostRead) + 1
 }
 
 // slide gives up the pages that no token will look at.
 func (kv *KV) slide() {
 	l := kv.layout
-	if l.window == 0 {
-		return
-	}
-	for pages := kv.pages[windowed]; (kv.slid+1)*blockTokens <= kv.length-windowSlack-l.window; kv.slid++ {
+	first := l.window.first(max(0, kv.length-windowSlack))
+	for pages := kv.pages[windowed]; (kv.slid+1)*blockTokens <= first; kv.slid++ {
 		kv.memory.release(windowed, pages[kv.slid])
 		pages[kv.slid] = nil
 	}
@@ -48,10 +68,10 @@ func (kv *KV) slide() {
 // seesWindow reports whether a token behind n others finds all that its layers look at.
 func (kv *KV) seesWindow(n int) bool {
 	l := kv.layout
-	if l.window == 0 {
+	if l.window.tokens == 0 {
 		return true
 	}
-	for i := max(0, n-l.window+1) / blockTokens; i < blocksFor(n); i++ {
+	for i := l.window.first(n) / blockTokens; i < blocksFor(n); i++ {
 		if kv.pages[windowed][i] == nil {
 			return false
 		}

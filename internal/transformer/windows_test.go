@@ -5,21 +5,20 @@ import (
 	"testing"
 )
 
-// windowedModel has layers with a window of 5 tokens beside others.
-func windowedModel(t *testing.T) *Model {
-	for _, r := range orderRecipes() {
-		if r.name == "gemma3" {
+// eachWindow tests models of which some layers see a window of 5 tokens, or chunks.
+func eachWindow(t *testing.T, test func(t *testing.T, m *Model)) {
+	for name, r := range map[string]tiny{"window": recipeOf("gemma3"), "short chunks": chunked(7), "long chunks": chunked(100)} {
+		t.Run(name, func(t *testing.T) {
 			r.context = 2048
-			return r.load(t, 2)
-		}
+			test(t, r.load(t, 2))
+		})
 	}
-	t.Fatal("the recipe is gone")
-	return nil
 }
 
 // However long a text grows, layers with a window take no more than is said, and less than all of it.
-func TestWindowsBoundTheMemory(t *testing.T) {
-	m := windowedModel(t)
+func TestWindowsBoundTheMemory(t *testing.T) { eachWindow(t, windowsBoundTheMemory) }
+
+func windowsBoundTheMemory(t *testing.T, m *Model) {
 	kv := m.NewKV()
 	ids := sequence(2000, 3)
 	for _, n := range []int{1, 63, m.MostRead(), 1, m.MostRead(), 200, m.MostRead()} {
@@ -43,8 +42,9 @@ func TestWindowsBoundTheMemory(t *testing.T) {
 
 // The last tokens of a long text can be taken back, and what comes then is as if they had never
 // been read; what is farther back than that is gone.
-func TestWindowsLetTokensBeTakenBack(t *testing.T) {
-	m := windowedModel(t)
+func TestWindowsLetTokensBeTakenBack(t *testing.T) { eachWindow(t, windowsLetTokensBeTakenBack) }
+
+func windowsLetTokensBeTakenBack(t *testing.T, m *Model) {
 	ids := sequence(700, 3)
 	kv, alone := m.NewKV(), m.NewKV()
 	forward(t, m, Step{kv, ids, None})
@@ -64,8 +64,9 @@ func TestWindowsLetTokensBeTakenBack(t *testing.T) {
 
 // A block is thin or thick; one goes on behind thick ones, and a thin one is thick again with a
 // block of the same tokens.
-func TestThinBlocks(t *testing.T) {
-	m := windowedModel(t)
+func TestThinBlocks(t *testing.T) { eachWindow(t, thinBlocks) }
+
+func thinBlocks(t *testing.T, m *Model) {
 	ids := sequence(2*blockTokens, 3)
 	kv, other := m.NewKV(), m.NewKV()
 	forward(t, m, Step{kv, ids, None})

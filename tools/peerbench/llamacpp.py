@@ -53,8 +53,8 @@ def library(bins):
     return llama
 
 
-def opened(llama, path, cells, sequences, kind, threads):
-    """A model and a context for so many tokens of so many sequences, with flash attention and keys and values of a kind of TYPES."""
+def opened(llama, path, cells, sequences, kind, threads, flash_attention=True):
+    """A model and a context for so many tokens of so many sequences, with flash attention or without, and keys and values of a kind of TYPES."""
     model = llama.llama_model_load_from_file(path.encode(), llama.llama_model_default_params())
     assert model, "cannot load"
     params = llama.llama_context_default_params()
@@ -65,7 +65,7 @@ def opened(llama, path, cells, sequences, kind, threads):
     types = next(i for i in range(flash + 8, 40) if u[i] == u[i + 1] == TYPES["f16"])
     u[0], u[1], u[3] = cells, 2048, sequences
     u[at] = u[at + 1] = threads
-    u[flash] = 1
+    u[flash] = int(flash_attention)
     u[types] = u[types + 1] = TYPES[kind]
     context = llama.llama_init_from_model(model, params)
     assert context, "cannot make a context"

@@ -8,7 +8,7 @@ ENGLISH = r"'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD]"
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 UP, LOW = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 def lines(words, digits, tail=r"[\r\n]*"): return words + r"|\p{N}" + digits + r"| ?[^\s\p{L}\p{N}]+" + tail + r"|\s*[\r\n]+|\s+(?!\S)|\s+"
-def cased(after): return r"[^\r\n\p{L}\p{N}]?" + UP + "*" + LOW + "+" + after + r"|[^\r\n\p{L}\p{N}]?" + UP + "+" + LOW + "*" + after
+def cased(after, up=UP, low=LOW): return r"[^\r\n\p{L}\p{N}]?" + up + "*" + low + "+" + after + r"|[^\r\n\p{L}\p{N}]?" + up + "+" + low + "*" + after
 WORD = r"[^\r\n\p{L}\p{N}]?\p{L}+"
 PRES = {
     "default": [r"[\p{P}$+<=>^~|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
@@ -29,9 +29,11 @@ PRES = {
                     r"[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
     "bloom": [r" ?[^(\s|.,!?…。，、।۔،)]+"],
     "viking": [r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}"],
+    "kimi-k2": [r"(?V1)\p{Han}+|" + lines(cased("(?:" + ENGLISH + ")?", "[" + UP + r"--\p{Han}]", "[" + LOW + r"--\p{Han}]"), "{1,3}")],
 }
 PARTS = list("aAbzZéÉßDžʰ中日あアकि\u0301\u093f한١٣0123456789  \t\n\r\u00a0\u3000.,!?'’-_/~^$+<=>|`()[]{}€😀\u200d…。KⅧ") + \
     ["'s", "'S", "'ll", "'RE", "'d", " ", "  ", "\n\n", "\r\n", " \n", "word", "Word", "WORD", "2024"]
+HAN = {"kimi-k2": list("〇々⺀豈")} # beyond the parts of all
 def cut(expressions, text):
     words = [text]
     for e in expressions:
@@ -47,5 +49,5 @@ def cut(expressions, text):
 rng = random.Random(7)
 for name, expressions in PRES.items():
     for _ in range(24):
-        text = "".join(rng.choice(PARTS) for _ in range(rng.randrange(20, 60)))
+        text = "".join(rng.choice(PARTS + HAN.get(name, [])) for _ in range(rng.randrange(20, 60)))
         print(json.dumps({"pre": name, "words": cut(expressions, text)}, ensure_ascii=False))

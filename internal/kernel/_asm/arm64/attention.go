@@ -70,32 +70,46 @@ func attention(p *program) {
 		}
 		f.line("RET")
 	})
-	chunks("updateRowsNEON", "is updateRowsGo for rows of 32.", append(pointers("out", "rows", "add", "k", "q"), parameter{"n", "int"}, parameter{"keep", "float32"}), "", func(f *function) {
-		for i, name := range []string{"out", "rows", "add", "k", "q", "n"} {
-			f.load(name, i)
-		}
-		keep := f.float("keep")
-		sums, add := columns(f, 0), columns(f, 2)
-		f.label("row")
-		x, y := number(f, 3), number(f, 4)
-		for i, sum := range sums {
-			v, w := f.vector(), f.vector()
-			f.ld(16, v, 1, 16*i)
-			f.fmul(v, v, keep)
-			f.fmul(w, add[i], x)
-			f.fadd(v, v, w)
-			f.st(16, v, 1, 16*i)
-			f.fmul(v, v, y)
-			f.fadd(sum, sum, v)
-			f.free(v, w)
-		}
-		f.line("ADD $128, R1")
-		f.next(5, "row")
-		for i, sum := range sums {
-			f.st(16, sum, 0, 16*i)
-		}
-		f.line("RET")
-	})
+	// updateRows keeps the same of all rows, or of each what its own number says.
+	updateRows := func(name string, each bool, parameters []parameter) {
+		chunks(name+"NEON", "is "+name+"Go for rows of 32.", parameters, "", func(f *function) {
+			for i, p := range parameters[:5] {
+				f.load(p.name, i)
+			}
+			f.load("n", 5)
+			var keep vector
+			if each {
+				f.load("keep", 6)
+			} else {
+				keep = f.float("keep")
+			}
+			sums, add := columns(f, 0), columns(f, 2)
+			f.label("row")
+			x, y := number(f, 3), number(f, 4)
+			if each {
+				keep = number(f, 6)
+			}
+			for i, sum := range sums {
+				v, w := f.vector(), f.vector()
+				f.ld(16, v, 1, 16*i)
+				f.fmul(v, v, keep)
+				f.fmul(w, add[i], x)
+				f.fadd(v, v, w)
+				f.st(16, v, 1, 16*i)
+				f.fmul(v, v, y)
+				f.fadd(sum, sum, v)
+				f.free(v, w)
+			}
+			f.line("ADD $128, R1")
+			f.next(5, "row")
+			for i, sum := range sums {
+				f.st(16, sum, 0, 16*i)
+			}
+			f.line("RET")
+		})
+	}
+	updateRows("updateRows", false, append(pointers("out", "rows", "add", "k", "q"), parameter{"n", "int"}, parameter{"keep", "float32"}))
+	updateRows("updateEachRow", true, append(pointers("out", "rows", "add", "k", "q", "keep"), parameter{"n", "int"}))
 	chunks("fadeRowsNEON", "is fadeRowsGo for rows of 32.", append(pointers("out", "rows", "a", "step", "add", "k", "q"), parameter{"n", "int"}), "", func(f *function) {
 		for i, name := range []string{"out", "rows", "a", "step", "add", "k", "q", "n"} {
 			f.load(name, i)

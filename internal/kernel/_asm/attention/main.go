@@ -29,7 +29,8 @@ func main() {
 		exponentials(s)
 		mix(s)
 		addRows(s)
-		updateRows(s)
+		updateRows(s, false)
+		updateRows(s, true)
 		fadeRows(s)
 		scale(s)
 		scaleBy(s)
@@ -532,15 +533,31 @@ func addRows(s set) {
 	RET()
 }
 
-func updateRows(s set) {
-	TEXT("updateRows"+s.name, NOSPLIT, "func(out, rows, add, k, q *float32, n int, keep float32)")
+// updateRows keeps the same of all rows, or of each what its own number says.
+func updateRows(s set, each bool) {
+	name, parameters := "updateRows", "func(out, rows, add, k, q *float32, n int, keep float32)"
+	if each {
+		name, parameters = "updateEachRow", "func(out, rows, add, k, q, keep *float32, n int)"
+	}
+	TEXT(name+s.name, NOSPLIT, parameters)
 	Pragma("noescape")
-	Doc("updateRows" + s.name + " is updateRowsGo for rows of 32.")
+	Doc(name + s.name + " is " + name + "Go for rows of 32.")
 	out, rows, k, q, n := Load(Param("out"), GP64()), Load(Param("rows"), GP64()), Load(Param("k"), GP64()), Load(Param("q"), GP64()), Load(Param("n"), GP64())
-	add, keep := s.columns(Load(Param("add"), GP64())), s.parameter("keep")
+	add := s.columns(Load(Param("add"), GP64()))
+	var keep VecVirtual
+	var keeps Register
+	if each {
+		keeps = Load(Param("keep"), GP64())
+	} else {
+		keep = s.parameter("keep")
+	}
 	sums := s.columns(out)
 	Label("row")
 	x, y := s.broadcast(Mem{Base: k}), s.broadcast(Mem{Base: q})
+	if each {
+		keep = s.broadcast(Mem{Base: keeps})
+		ADDQ(I8(4), keeps)
+	}
 	for i, sum := range sums {
 		v, w := s.vector(), s.vector()
 		at := Mem{Base: rows, Disp: s.bytes() * i}
