@@ -120,7 +120,7 @@ func scale(x []float32, a float32) int {
 	return len(x) &^ (lanes - 1)
 }
 
-// addRows, updateRows, updateEachRow and fadeRows are for rows of RowColumns, and say whether there is code for them.
+// addRows, updateRows, updateEachRow, replaceRows and fadeRows are for rows of RowColumns, and say whether there is code for them.
 func addRows(out, rows, k []float32) bool {
 	switch chosen {
 	case goOnly:
@@ -153,6 +153,18 @@ func updateEachRow(out, rows, keep, add, k, q []float32) bool {
 		updateEachRowAVX512(&out[0], &rows[0], &add[0], &k[0], &q[0], &keep[0], len(k))
 	default:
 		updateEachRowAVX2(&out[0], &rows[0], &add[0], &k[0], &q[0], &keep[0], len(k))
+	}
+	return true
+}
+
+func replaceRows(out, rows, keep, back, b, add, k, q []float32) bool {
+	switch chosen {
+	case goOnly:
+		return false
+	case avx512:
+		replaceRowsAVX512(&out[0], &rows[0], &keep[0], &back[0], &b[0], &add[0], &k[0], &q[0], len(k))
+	default:
+		replaceRowsAVX2(&out[0], &rows[0], &keep[0], &back[0], &b[0], &add[0], &k[0], &q[0], len(k))
 	}
 	return true
 }

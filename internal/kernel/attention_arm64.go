@@ -90,7 +90,7 @@ func scale(x []float32, a float32) int {
 	return len(x) &^ (lanes - 1)
 }
 
-// addRows, updateRows, updateEachRow and fadeRows are for rows of RowColumns, and say whether there is code for them.
+// addRows, updateRows, updateEachRow, replaceRows and fadeRows are for rows of RowColumns, and say whether there is code for them.
 func addRows(out, rows, k []float32) bool {
 	if chosen == goOnly {
 		return false
@@ -112,6 +112,14 @@ func updateEachRow(out, rows, keep, add, k, q []float32) bool {
 		return false
 	}
 	updateEachRowNEON(&out[0], &rows[0], &add[0], &k[0], &q[0], &keep[0], len(k))
+	return true
+}
+
+func replaceRows(out, rows, keep, back, b, add, k, q []float32) bool {
+	if chosen == goOnly {
+		return false
+	}
+	replaceRowsNEON(&out[0], &rows[0], &keep[0], &back[0], &b[0], &add[0], &k[0], &q[0], len(k))
 	return true
 }
 

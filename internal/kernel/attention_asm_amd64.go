@@ -79,6 +79,11 @@ func updateRowsAVX2(out *float32, rows *float32, add *float32, k *float32, q *fl
 //go:noescape
 func updateEachRowAVX2(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
 
+// replaceRowsAVX2 is replaceRowsGo for rows of 32.
+//
+//go:noescape
+func replaceRowsAVX2(out *float32, rows *float32, keep *float32, back *float32, b *float32, add *float32, k *float32, q *float32, n int)
+
 // fadeRowsAVX2 is fadeRowsGo for rows of 32.
 //
 //go:noescape
@@ -188,6 +193,11 @@ func updateRowsAVX512(out *float32, rows *float32, add *float32, k *float32, q *
 //
 //go:noescape
 func updateEachRowAVX512(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
+
+// replaceRowsAVX512 is replaceRowsGo for rows of 32.
+//
+//go:noescape
+func replaceRowsAVX512(out *float32, rows *float32, keep *float32, back *float32, b *float32, add *float32, k *float32, q *float32, n int)
 
 // fadeRowsAVX512 is fadeRowsGo for rows of 32.
 //

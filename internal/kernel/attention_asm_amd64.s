@@ -1750,6 +1750,78 @@ row:
 	VZEROUPPER
 	RET
 
+// func replaceRowsAVX2(out *float32, rows *float32, keep *float32, back *float32, b *float32, add *float32, k *float32, q *float32, n int)
+// Requires: AVX
+TEXT ·replaceRowsAVX2(SB), NOSPLIT, $0-72
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    keep+16(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    back+24(FP), SI
+	MOVQ    b+32(FP), DI
+	MOVQ    k+48(FP), R8
+	MOVQ    q+56(FP), R9
+	MOVQ    add+40(FP), R10
+	VMOVUPS (R10), Y0
+	VMOVUPS 32(R10), Y1
+	VMOVUPS 64(R10), Y2
+	VMOVUPS 96(R10), Y3
+	VMOVUPS (AX), Y4
+	VMOVUPS 32(AX), Y5
+	VMOVUPS 64(AX), Y6
+	VMOVUPS 96(AX), Y7
+
+row:
+	VBROADCASTSS (DX), Y8
+	VBROADCASTSS (DI), Y9
+	VBROADCASTSS (R8), Y10
+	VBROADCASTSS (R9), Y11
+	VMULPS       (CX), Y8, Y12
+	VMULPS       (SI), Y9, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       Y0, Y10, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      Y12, (CX)
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y4, Y4
+	VMULPS       32(CX), Y8, Y12
+	VMULPS       32(SI), Y9, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       Y1, Y10, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      Y12, 32(CX)
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y5, Y5
+	VMULPS       64(CX), Y8, Y12
+	VMULPS       64(SI), Y9, Y13
+	VADDPS       Y13, Y12, Y12
+	VMULPS       Y2, Y10, Y13
+	VADDPS       Y13, Y12, Y12
+	VMOVUPS      Y12, 64(CX)
+	VMULPS       Y11, Y12, Y12
+	VADDPS       Y12, Y6, Y6
+	VMULPS       96(CX), Y8, Y8
+	VMULPS       96(SI), Y9, Y9
+	VADDPS       Y9, Y8, Y8
+	VMULPS       Y3, Y10, Y9
+	VADDPS       Y9, Y8, Y8
+	VMOVUPS      Y8, 96(CX)
+	VMULPS       Y11, Y8, Y8
+	VADDPS       Y8, Y7, Y7
+	ADDQ         $+4, DX
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	ADDQ         $+4, R9
+	SUBQ         $-128, CX
+	DECQ         BX
+	JNZ          row
+	VMOVUPS      Y4, (AX)
+	VMOVUPS      Y5, 32(AX)
+	VMOVUPS      Y6, 64(AX)
+	VMOVUPS      Y7, 96(AX)
+	VZEROUPPER
+	RET
+
 // func fadeRowsAVX2(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
 // Requires: AVX, AVX2
 TEXT ·fadeRowsAVX2(SB), NOSPLIT, $0-64
@@ -3269,6 +3341,56 @@ row:
 	ADDQ         $+4, BX
 	SUBQ         $-128, CX
 	DECQ         SI
+	JNZ          row
+	VMOVUPS      Z2, (AX)
+	VMOVUPS      Z3, 64(AX)
+	VZEROUPPER
+	RET
+
+// func replaceRowsAVX512(out *float32, rows *float32, keep *float32, back *float32, b *float32, add *float32, k *float32, q *float32, n int)
+// Requires: AVX, AVX512F
+TEXT ·replaceRowsAVX512(SB), NOSPLIT, $0-72
+	MOVQ    out+0(FP), AX
+	MOVQ    rows+8(FP), CX
+	MOVQ    keep+16(FP), DX
+	MOVQ    n+64(FP), BX
+	MOVQ    back+24(FP), SI
+	MOVQ    b+32(FP), DI
+	MOVQ    k+48(FP), R8
+	MOVQ    q+56(FP), R9
+	MOVQ    add+40(FP), R10
+	VMOVUPS (R10), Z0
+	VMOVUPS 64(R10), Z1
+	VMOVUPS (AX), Z2
+	VMOVUPS 64(AX), Z3
+
+row:
+	VBROADCASTSS (DX), Z4
+	VBROADCASTSS (DI), Z5
+	VBROADCASTSS (R8), Z6
+	VBROADCASTSS (R9), Z7
+	VMULPS       (CX), Z4, Z8
+	VMULPS       (SI), Z5, Z9
+	VADDPS       Z9, Z8, Z8
+	VMULPS       Z0, Z6, Z9
+	VADDPS       Z9, Z8, Z8
+	VMOVUPS      Z8, (CX)
+	VMULPS       Z7, Z8, Z8
+	VADDPS       Z8, Z2, Z2
+	VMULPS       64(CX), Z4, Z4
+	VMULPS       64(SI), Z5, Z5
+	VADDPS       Z5, Z4, Z4
+	VMULPS       Z1, Z6, Z5
+	VADDPS       Z5, Z4, Z4
+	VMOVUPS      Z4, 64(CX)
+	VMULPS       Z7, Z4, Z4
+	VADDPS       Z4, Z3, Z3
+	ADDQ         $+4, DX
+	ADDQ         $+4, DI
+	ADDQ         $+4, R8
+	ADDQ         $+4, R9
+	SUBQ         $-128, CX
+	DECQ         BX
 	JNZ          row
 	VMOVUPS      Z2, (AX)
 	VMOVUPS      Z3, 64(AX)

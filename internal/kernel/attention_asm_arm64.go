@@ -69,6 +69,11 @@ func updateRowsNEON(out *float32, rows *float32, add *float32, k *float32, q *fl
 //go:noescape
 func updateEachRowNEON(out *float32, rows *float32, add *float32, k *float32, q *float32, keep *float32, n int)
 
+// replaceRowsNEON is replaceRowsGo for rows of 32.
+//
+//go:noescape
+func replaceRowsNEON(out *float32, rows *float32, keep *float32, back *float32, b *float32, add *float32, k *float32, q *float32, n int)
+
 // fadeRowsNEON is fadeRowsGo for rows of 32.
 //
 //go:noescape

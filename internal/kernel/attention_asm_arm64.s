@@ -1336,6 +1336,136 @@ row:
 	WORD $0x3d801c07 // str q7, [x0, #112]
 	RET
 
+// func replaceRowsNEON(out *float32, rows *float32, keep *float32, back *float32, b *float32, add *float32, k *float32, q *float32, n int)
+TEXT ·replaceRowsNEON(SB), NOSPLIT, $0-72
+	MOVD out+0(FP), R0
+	MOVD rows+8(FP), R1
+	MOVD keep+16(FP), R2
+	MOVD back+24(FP), R3
+	MOVD b+32(FP), R4
+	MOVD add+40(FP), R5
+	MOVD k+48(FP), R6
+	MOVD q+56(FP), R7
+	MOVD n+64(FP), R8
+	WORD $0x3dc00000 // ldr q0, [x0, #0]
+	WORD $0x3dc00401 // ldr q1, [x0, #16]
+	WORD $0x3dc00802 // ldr q2, [x0, #32]
+	WORD $0x3dc00c03 // ldr q3, [x0, #48]
+	WORD $0x3dc01004 // ldr q4, [x0, #64]
+	WORD $0x3dc01405 // ldr q5, [x0, #80]
+	WORD $0x3dc01806 // ldr q6, [x0, #96]
+	WORD $0x3dc01c07 // ldr q7, [x0, #112]
+	WORD $0x3dc000a8 // ldr q8, [x5, #0]
+	WORD $0x3dc004a9 // ldr q9, [x5, #16]
+	WORD $0x3dc008aa // ldr q10, [x5, #32]
+	WORD $0x3dc00cab // ldr q11, [x5, #48]
+	WORD $0x3dc010ac // ldr q12, [x5, #64]
+	WORD $0x3dc014ad // ldr q13, [x5, #80]
+	WORD $0x3dc018ae // ldr q14, [x5, #96]
+	WORD $0x3dc01caf // ldr q15, [x5, #112]
+
+row:
+	WORD $0xbc404450 // ldr s16, [x2], #4
+	WORD $0x4e040610 // dup v16.4s, v16.s[0]
+	WORD $0xbc404491 // ldr s17, [x4], #4
+	WORD $0x4e040631 // dup v17.4s, v17.s[0]
+	WORD $0xbc4044d2 // ldr s18, [x6], #4
+	WORD $0x4e040652 // dup v18.4s, v18.s[0]
+	WORD $0xbc4044f3 // ldr s19, [x7], #4
+	WORD $0x4e040673 // dup v19.4s, v19.s[0]
+	WORD $0x3dc00034 // ldr q20, [x1, #0]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc00075 // ldr q21, [x3, #0]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32dd15 // fmul v21.4s, v8.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d800034 // str q20, [x1, #0]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d400 // fadd v0.4s, v0.4s, v20.4s
+	WORD $0x3dc00434 // ldr q20, [x1, #16]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc00475 // ldr q21, [x3, #16]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32dd35 // fmul v21.4s, v9.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d800434 // str q20, [x1, #16]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d421 // fadd v1.4s, v1.4s, v20.4s
+	WORD $0x3dc00834 // ldr q20, [x1, #32]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc00875 // ldr q21, [x3, #32]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32dd55 // fmul v21.4s, v10.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d800834 // str q20, [x1, #32]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d442 // fadd v2.4s, v2.4s, v20.4s
+	WORD $0x3dc00c34 // ldr q20, [x1, #48]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc00c75 // ldr q21, [x3, #48]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32dd75 // fmul v21.4s, v11.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d800c34 // str q20, [x1, #48]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d463 // fadd v3.4s, v3.4s, v20.4s
+	WORD $0x3dc01034 // ldr q20, [x1, #64]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc01075 // ldr q21, [x3, #64]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32dd95 // fmul v21.4s, v12.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d801034 // str q20, [x1, #64]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d484 // fadd v4.4s, v4.4s, v20.4s
+	WORD $0x3dc01434 // ldr q20, [x1, #80]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc01475 // ldr q21, [x3, #80]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32ddb5 // fmul v21.4s, v13.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d801434 // str q20, [x1, #80]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d4a5 // fadd v5.4s, v5.4s, v20.4s
+	WORD $0x3dc01834 // ldr q20, [x1, #96]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc01875 // ldr q21, [x3, #96]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32ddd5 // fmul v21.4s, v14.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d801834 // str q20, [x1, #96]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d4c6 // fadd v6.4s, v6.4s, v20.4s
+	WORD $0x3dc01c34 // ldr q20, [x1, #112]
+	WORD $0x6e30de94 // fmul v20.4s, v20.4s, v16.4s
+	WORD $0x3dc01c75 // ldr q21, [x3, #112]
+	WORD $0x6e31deb5 // fmul v21.4s, v21.4s, v17.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x6e32ddf5 // fmul v21.4s, v15.4s, v18.4s
+	WORD $0x4e35d694 // fadd v20.4s, v20.4s, v21.4s
+	WORD $0x3d801c34 // str q20, [x1, #112]
+	WORD $0x6e33de94 // fmul v20.4s, v20.4s, v19.4s
+	WORD $0x4e34d4e7 // fadd v7.4s, v7.4s, v20.4s
+	ADD $128, R1
+	SUBS $1, R8, R8
+	BNE row
+	WORD $0x3d800000 // str q0, [x0, #0]
+	WORD $0x3d800401 // str q1, [x0, #16]
+	WORD $0x3d800802 // str q2, [x0, #32]
+	WORD $0x3d800c03 // str q3, [x0, #48]
+	WORD $0x3d801004 // str q4, [x0, #64]
+	WORD $0x3d801405 // str q5, [x0, #80]
+	WORD $0x3d801806 // str q6, [x0, #96]
+	WORD $0x3d801c07 // str q7, [x0, #112]
+	RET
+
 // func fadeRowsNEON(out *float32, rows *float32, a *float32, step *float32, add *float32, k *float32, q *float32, n int)
 TEXT ·fadeRowsNEON(SB), NOSPLIT, $0-64
 	MOVD out+0(FP), R0

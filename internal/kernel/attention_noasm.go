@@ -19,6 +19,9 @@ func updateRows(out, rows []float32, keep float32, add, k, q []float32) bool {
 	return false
 }
 func updateEachRow(out, rows, keep, add, k, q []float32) bool { return false }
+func replaceRows(out, rows, keep, back, b, add, k, q []float32) bool {
+	return false
+}
 func fadeRows(out, rows, a, step, add, k, q []float32) bool {
 	return false
 }

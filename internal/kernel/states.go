@@ -60,6 +60,29 @@ func updateEachRowGo(out, rows, keep, add, k, q []float32) {
 	}
 }
 
+// ReplaceRows makes of each row of a matrix its number of keep times what it was, and its number of b
+// times back, and its number of k times add, and adds it to out, times its number of q, the first
+// row first. Rows are as long as out, back and add, and there are len(k), len(keep), len(b) and len(q).
+func ReplaceRows(out, rows, keep, back, b, add, k, q []float32) {
+	n := len(k)
+	_, _, _, _, _, _ = rows[:len(out)*n], keep[:n], back[:len(out)], b[:n], add[:len(out)], q[:n]
+	if len(out) != RowColumns || n == 0 || !replaceRows(out, rows, keep, back, b, add, k, q) {
+		replaceRowsGo(out, rows, keep, back, b, add, k, q)
+	}
+}
+
+func replaceRowsGo(out, rows, keep, back, b, add, k, q []float32) {
+	back, add = back[:len(out)], add[:len(out)]
+	for e, k := range k {
+		row, keep, b, q := rows[e*len(out):][:len(out)], keep[e], b[e], q[e]
+		for i, v := range row {
+			v = float32(v*keep) + float32(back[i]*b) + float32(add[i]*k)
+			row[i] = v
+			out[i] += float32(v * q)
+		}
+	}
+}
+
 // FadeRows makes of each row of a matrix what it was times exp(a·step), by the same row of a, and
 // its number of k times add, and adds it to out, times its number of q, the first row first. Rows
 // are as long as out, step and add, and there are len(k) and len(q).

@@ -34,6 +34,27 @@ func TestRowsOfStatesEqualGo(t *testing.T) {
 	}
 }
 
+func TestReplacedRowsEqualGo(t *testing.T) {
+	for _, i := range available() {
+		with(i, func() {
+			r := rand.New(rand.NewPCG(3, 4))
+			for _, columns := range []int{1, 31, 32, 33} {
+				for _, rows := range []int{0, 1, 2, 64} {
+					state, keep, q := randomFloats(r, rows*columns), randomFloats(r, rows), randomFloats(r, rows)
+					out, back, b := randomFloats(r, columns), randomFloats(r, columns), randomFloats(r, rows)
+					add, k := randomFloats(r, columns), randomFloats(r, rows)
+					wantState, wantOut := slices.Clone(state), slices.Clone(out)
+					replaceRowsGo(wantOut, wantState, keep, back, b, add, k, q)
+					ReplaceRows(out, state, keep, back, b, add, k, q)
+					if !slices.Equal(out, wantOut) || !slices.Equal(state, wantState) {
+						t.Errorf("%s: %d rows of %d differ", i, rows, columns)
+					}
+				}
+			}
+		})
+	}
+}
+
 // What is added is what is said, worked out by hand.
 func TestRowsOfStates(t *testing.T) {
 	out := []float32{1, 2}
@@ -47,6 +68,11 @@ func TestRowsOfStates(t *testing.T) {
 	}
 	if !slices.Equal(out, []float32{12, 112}) || !slices.Equal(state, []float32{4.5, 13, 9, 26}) || !slices.Equal(sum, []float32{54, 157}) {
 		t.Errorf("%v, %v, %v", out, state, sum)
+	}
+	replaced, given := []float32{1, 10, 2, 20}, []float32{0, 1}
+	ReplaceRows(given, replaced, []float32{0.5, 2}, []float32{3, 5}, []float32{1, -1}, []float32{4, 8}, []float32{1, 2}, []float32{10, 1})
+	if !slices.Equal(replaced, []float32{7.5, 18, 9, 51}) || !slices.Equal(given, []float32{84, 232}) { // 4.5+3, 13+5, 12−3, 56−5
+		t.Errorf("replaced: %v, %v", replaced, given)
 	}
 	half, sum := float32(math.Log(0.5)), []float32{0, 1}
 	FadeRows(sum, state, []float32{half, half / 2, 2 * half, 0}, []float32{1, 2}, []float32{4, 8}, []float32{1, 2}, []float32{10, 1})
@@ -76,6 +102,11 @@ func BenchmarkRowsOfStates(b *testing.B) {
 			b.Run(string(i)+"/fade", func(b *testing.B) {
 				for b.Loop() {
 					FadeRows(out, state, state, add, add, k, k)
+				}
+			})
+			b.Run(string(i)+"/replace", func(b *testing.B) {
+				for b.Loop() {
+					ReplaceRows(out, state, k, add, k, add, k, k)
 				}
 			})
 			b.Run(string(i)+"/update each", func(b *testing.B) {

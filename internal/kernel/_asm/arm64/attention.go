@@ -110,6 +110,34 @@ func attention(p *program) {
 	}
 	updateRows("updateRows", false, append(pointers("out", "rows", "add", "k", "q"), parameter{"n", "int"}, parameter{"keep", "float32"}))
 	updateRows("updateEachRow", true, append(pointers("out", "rows", "add", "k", "q", "keep"), parameter{"n", "int"}))
+	chunks("replaceRowsNEON", "is replaceRowsGo for rows of 32.", append(pointers("out", "rows", "keep", "back", "b", "add", "k", "q"), parameter{"n", "int"}), "", func(f *function) {
+		for i, name := range []string{"out", "rows", "keep", "back", "b", "add", "k", "q", "n"} {
+			f.load(name, i)
+		}
+		sums, add := columns(f, 0), columns(f, 5)
+		f.label("row")
+		x, y, z, w := number(f, 2), number(f, 4), number(f, 6), number(f, 7)
+		for i, sum := range sums {
+			v, t := f.vector(), f.vector()
+			f.ld(16, v, 1, 16*i)
+			f.fmul(v, v, x)
+			f.ld(16, t, 3, 16*i)
+			f.fmul(t, t, y)
+			f.fadd(v, v, t)
+			f.fmul(t, add[i], z)
+			f.fadd(v, v, t)
+			f.st(16, v, 1, 16*i)
+			f.fmul(v, v, w)
+			f.fadd(sum, sum, v)
+			f.free(v, t)
+		}
+		f.line("ADD $128, R1")
+		f.next(8, "row")
+		for i, sum := range sums {
+			f.st(16, sum, 0, 16*i)
+		}
+		f.line("RET")
+	})
 	chunks("fadeRowsNEON", "is fadeRowsGo for rows of 32.", append(pointers("out", "rows", "a", "step", "add", "k", "q"), parameter{"n", "int"}), "", func(f *function) {
 		for i, name := range []string{"out", "rows", "a", "step", "add", "k", "q", "n"} {
 			f.load(name, i)

@@ -31,6 +31,7 @@ func main() {
 		addRows(s)
 		updateRows(s, false)
 		updateRows(s, true)
+		replaceRows(s)
 		fadeRows(s)
 		scale(s)
 		scaleBy(s)
@@ -570,6 +571,41 @@ func updateRows(s set, each bool) {
 	}
 	ADDQ(I8(4), k)
 	ADDQ(I8(4), q)
+	SUBQ(I8(-128), rows)
+	DECQ(n)
+	JNZ(LabelRef("row"))
+	for i, sum := range sums {
+		VMOVUPS(sum, Mem{Base: out, Disp: s.bytes() * i})
+	}
+	VZEROUPPER()
+	RET()
+}
+
+func replaceRows(s set) {
+	TEXT("replaceRows"+s.name, NOSPLIT, "func(out, rows, keep, back, b, add, k, q *float32, n int)")
+	Pragma("noescape")
+	Doc("replaceRows" + s.name + " is replaceRowsGo for rows of 32.")
+	out, rows, keep, n := Load(Param("out"), GP64()), Load(Param("rows"), GP64()), Load(Param("keep"), GP64()), Load(Param("n"), GP64())
+	back, b, k, q := Load(Param("back"), GP64()), Load(Param("b"), GP64()), Load(Param("k"), GP64()), Load(Param("q"), GP64())
+	add := s.columns(Load(Param("add"), GP64()))
+	sums := s.columns(out)
+	Label("row")
+	x, y, z, w := s.broadcast(Mem{Base: keep}), s.broadcast(Mem{Base: b}), s.broadcast(Mem{Base: k}), s.broadcast(Mem{Base: q})
+	for i, sum := range sums {
+		v, t := s.vector(), s.vector()
+		at := Mem{Base: rows, Disp: s.bytes() * i}
+		VMULPS(at, x, v)
+		VMULPS(Mem{Base: back, Disp: s.bytes() * i}, y, t)
+		VADDPS(t, v, v)
+		VMULPS(add[i], z, t)
+		VADDPS(t, v, v)
+		VMOVUPS(v, at)
+		VMULPS(w, v, v)
+		VADDPS(v, sum, sum)
+	}
+	for _, p := range []Register{keep, b, k, q} {
+		ADDQ(I8(4), p)
+	}
 	SUBQ(I8(-128), rows)
 	DECQ(n)
 	JNZ(LabelRef("row"))
