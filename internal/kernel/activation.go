@@ -34,8 +34,20 @@ func SquaredReLU(x []float32) {
 
 // Sigmoid makes of x: 1/(1 + exp(−x)).
 func Sigmoid(x []float32) {
+	ExpEach(x, -1)
 	for i, v := range x {
-		x[i] = 1 / (1 + exp(-v))
+		x[i] = 1 / (1 + v)
+	}
+}
+
+// ExpEach makes of x: exp(x·scale).
+func ExpEach(x []float32, scale float32) {
+	n := len(x) &^ (lanes - 1)
+	if n > 0 {
+		exponentials(x[:n], scale, 0)
+	}
+	for i, v := range x[n:] {
+		x[n+i] = exp(float32(v * scale))
 	}
 }
 
@@ -49,13 +61,7 @@ func Softplus(x []float32) {
 		for i := range u {
 			u[i] = -float32(math.Abs(float64(x[i])))
 		}
-		n := len(u) &^ (lanes - 1)
-		if n > 0 {
-			exponentials(u[:n], 1, 0)
-		}
-		for i, v := range u[n:] {
-			u[n+i] = exp(v)
-		}
+		ExpEach(u, 1)
 		for i, u := range u {
 			s := u / (2 + u)
 			square := float32(s * s)

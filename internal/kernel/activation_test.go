@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"math"
+	"slices"
 	"testing"
 )
 
@@ -27,6 +28,7 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
 		"Softplus":    {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
+		"ExpEach":     {func(x, _ []float32) { ExpEach(x, -0.7) }, func(x, _ float64) float64 { return math.Exp(-0.7 * x) }},
 		"Clamp":       {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
 	} {
 		got := append([]float32(nil), x...)
@@ -37,6 +39,31 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 				t.Errorf("%s of %v and %v is %v, want %v", name, x[i], y[i], got[i], want)
 			}
 		}
+	}
+}
+
+// They are the same to the bit alone and in company, whatever of the processor computes.
+func TestExponentialsAndSigmoidsEqualGo(t *testing.T) {
+	for _, i := range available() {
+		with(i, func() {
+			for n := range 40 {
+				x := make([]float32, n)
+				for i := range x {
+					x[i] = float32(i*i-300) / 7
+				}
+				exps, sigmoids := slices.Clone(x), slices.Clone(x)
+				ExpEach(exps, -0.606531)
+				Sigmoid(sigmoids)
+				for e, v := range x {
+					if want := exp(float32(v * -0.606531)); exps[e] != want {
+						t.Errorf("%s: exponential %d of %d is %v, want %v", i, e, n, exps[e], want)
+					}
+					if want := 1 / (1 + exp(-v)); sigmoids[e] != want {
+						t.Errorf("%s: sigmoid %d of %d is %v, want %v", i, e, n, sigmoids[e], want)
+					}
+				}
+			}
+		})
 	}
 }
 
