@@ -21,6 +21,7 @@ type layerSpec struct {
 	mamba            mambaSpec  // in place of attention, or of no heads
 	mamba1           mamba1Spec // likewise
 	delta            deltaSpec  // likewise
+	rwkv             rwkvSpec   // likewise
 	ffn              int        // inner width of the feed-forward part, or of each expert
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
@@ -116,6 +117,7 @@ type architecture struct {
 	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
 	notRotated  int     // every so-many-th layer
 	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
+	embedNorm   bool    // embeddings are normalised
 	sections    bool    // pictures are rotated by several positions, text by one
 	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
@@ -129,6 +131,8 @@ type architecture struct {
 	delta       bool    // most layers have Gated DeltaNet in place of attention
 	deltaNext   bool    // and heads of values that follow each other share one of keys
 	kda         bool    // layers without key and value heads have Kimi Delta Attention in place of attention
+	rwkv        int     // all layers have RWKV of this version in place of attention; 0: none has
+	channelMix  bool    // and channel mixing in place of a feed-forward part
 	growing     bool    // queries grow with their position where the metadata says so
 	growsPlain  bool    // those of layers that are not rotated do, whether it does or not
 	clamped     bool    // queries, keys and values are cut where the metadata says so
@@ -217,6 +221,10 @@ var architectures = map[string]architecture{
 	"dots1":         {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true},
 	"lfm2":          {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true},
 	"lfm2moe":       {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true, experts: true, expertsSum1: true},
+	"rwkv6":         {traits: traits{centred: true, activation: squaredReLU, ffnNorm: "attn_norm_2"}, rwkv: 6, channelMix: true, embedNorm: true},
+	"rwkv7":         {traits: traits{centred: true, activation: squaredReLU, ffnNorm: "attn_norm_2"}, rwkv: 7, channelMix: true, embedNorm: true},
+	"rwkv6qwen2":    {rwkv: 6},
+	"arwkv7":        {rwkv: 7},
 	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 

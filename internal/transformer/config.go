@@ -105,7 +105,10 @@ func (c *Config) readLayers(r *reader) error {
 	arch := c.arch
 	heads := make([]int, c.blocks)
 	kvHeads, ffn := heads, heads
-	if !arch.layersScan {
+	switch {
+	case arch.rwkv > 0:
+		ffn = r.readFFN(arch, c.blocks)
+	case !arch.layersScan:
 		heads = r.perLayer("attention.head_count", c.blocks, nil)
 		kvHeads = r.readKVHeads(arch, c.blocks, heads)
 		ffn = r.readFFN(arch, c.blocks)
@@ -160,6 +163,14 @@ func (c *Config) readLayers(r *reader) error {
 			}
 		}
 	}
+	var mixing rwkvSpec
+	halving := 0
+	if arch.rwkv > 0 {
+		mixing = r.readRWKV(arch, c.Dim)
+	}
+	if arch.rwkv == 6 && arch.channelMix {
+		halving = r.optional("rescale_every_n_layers", 0)
+	}
 	// Files of Llama 4 may not say it: of its models only the one of 128 experts has none.
 	bare := arch.qkNorm == headsBare && r.flag("use_qk_norm", mixture.experts != 128)
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
@@ -183,7 +194,7 @@ func (c *Config) readLayers(r *reader) error {
 			}
 			s.heads = 0
 			if !arch.split || s.ffn == 0 {
-				s.taps, s.mamba, s.mamba1, s.delta = taps, scanned, channels, net
+				s.taps, s.mamba, s.mamba1, s.delta, s.rwkv = taps, scanned, channels, net, mixing
 			}
 		} else {
 			if arch.split && s.ffn > 0 {
@@ -194,6 +205,7 @@ func (c *Config) readLayers(r *reader) error {
 			}
 			c.readHeads(r, &s, local[i])
 		}
+		s.rwkv.halved = halving > 0 && (i+1)%halving == 0
 		if r.err != nil {
 			return r.err
 		}

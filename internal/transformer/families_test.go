@@ -669,8 +669,110 @@ func moreFamilies() []tiny {
 	llama4Q.name, llama4Q.matrices, llama4Q.experts = "llama4-q8_0", gguf.Q8_0, 2
 	llama4Q.meta = append(slices.Clone(llama4.meta), count("expert_count", 2), count("expert_used_count", 2))
 
+	// RWKV; ranks are of the short rows that decays, rates, values of the first layer, and gates are made of.
+	const (
+		rwkvPart = biasedEnds + `
+			/token_embd_norm.weight d
+			/token_embd_norm.bias d
+			attn_norm.weight d
+			attn_norm.bias d
+			attn_norm_2.weight d
+			attn_norm_2.bias d
+			time_mix_receptance.weight d d
+			time_mix_key.weight d d
+			time_mix_value.weight d d
+			time_mix_output.weight d d
+			time_mix_ln.weight d
+			time_mix_ln.bias d
+			channel_mix_lerp_k.weight d 1 1
+			channel_mix_key.weight d f
+			channel_mix_value.weight f d
+		`
+		rwkv7Part = `
+			time_mix_w0.weight d
+			time_mix_w1.weight d w
+			time_mix_w2.weight w d
+			time_mix_a0.weight d
+			time_mix_a1.weight d a
+			time_mix_a2.weight a d
+			time_mix_v0.weight d
+			first:time_mix_v1.weight d a
+			first:time_mix_v2.weight a d
+			rest:time_mix_v1.weight d r
+			rest:time_mix_v2.weight r d
+			time_mix_k_k.weight d
+			time_mix_k_a.weight d
+			time_mix_r_k.weight d
+		`
+		rwkv7Gate = `
+			time_mix_g1.weight d g
+			time_mix_g2.weight g d
+			time_mix_lerp_fused.weight d 1 1 6
+		`
+		rwkv6Part = `
+			time_mix_lerp_x.weight d 1 1
+			time_mix_w1.weight d 5*m
+			time_mix_w2.weight m d 5
+			time_mix_decay.weight d
+			time_mix_decay_w1.weight d w
+			time_mix_decay_w2.weight w d
+			time_mix_gate.weight d d
+		`
+		rwkv6Fused = `
+			time_mix_lerp_fused.weight d 1 1 5
+		`
+		channelReceptance = `
+			time_mix_first.weight h H
+			channel_mix_lerp_r.weight d 1 1
+			channel_mix_receptance.weight d d
+		`
+		mixedQwen = ends + gatedPart + `
+			attn_norm.weight d
+			time_mix_receptance.weight d d
+			time_mix_key.weight d k
+			time_mix_value.weight d k
+			time_mix_output.weight d d
+		`
+	)
+	mixesTime := func(r tiny, heads, kvHeads, head, shifts int) tiny {
+		r.dim, r.heads, r.kvHeads, r.headDim = heads*head, heads, kvHeads, head
+		r.sizes = map[string]int{"w": 24, "a": 20, "r": 12, "g": 40, "m": 16}
+		r.meta = append([]gguf.KV{count("wkv.head_size", uint32(head)), count("token_shift_count", uint32(shifts)), count("attention.head_count", 0), count("attention.head_count_kv", 0),
+			count("attention.decay_lora_rank", 24), count("attention.iclr_lora_rank", 20), count("attention.value_residual_mix_lora_rank", 12), count("attention.gate_lora_rank", 40),
+			count("time_mix_extra_dim", 16), count("time_decay_extra_dim", 24)}, r.meta...)
+		r.numbers = map[string][2]float64{"time_mix_ln.weight": {1, 0.5}, "channel_mix_lerp_k.weight": {0.5, 0.5}, "channel_mix_lerp_r.weight": {0.5, 0.5},
+			"time_mix_w0.weight": {-1, 3}, "time_mix_a0.weight": {0, 2}, "time_mix_v0.weight": {0, 2}, "time_mix_k_k.weight": {1, 0.5}, "time_mix_k_a.weight": {1, 0.5}, "time_mix_r_k.weight": {0, 0.5},
+			"time_mix_decay.weight": {-1, 1.5}, "time_mix_first.weight": {0, 0.5}}
+		for _, which := range []string{"fused", "x", "w", "k", "v", "r", "g"} {
+			r.numbers["time_mix_lerp_"+which+".weight"] = [2]float64{0.5, 0.5}
+		}
+		r.types = map[string]gguf.Type{}
+		for _, name := range []string{"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2", "decay_w1", "decay_w2"} {
+			r.types["time_mix_"+name+".weight"] = gguf.F32
+		}
+		return r
+	}
+	rwkv6 := mixesTime(of("rwkv6", "rwkv6", rwkvPart+rwkv6Part+rwkv6Fused+channelReceptance, centred), 3, 3, 64, 2)
+	rwkv6Q := rwkv6
+	rwkv6Q.name, rwkv6Q.matrices, rwkv6Q.layers = "rwkv6-q8_0", gguf.Q8_0, 2
+	rwkv6First := mixesTime(of("rwkv6-first", "rwkv6", rwkvPart+rwkv6Part+channelReceptance, centred, count("rescale_every_n_layers", 2)), 2, 2, 64, 2)
+	for _, which := range []string{"w", "k", "v", "r", "g"} { // each by itself
+		rwkv6First.layout += "time_mix_lerp_" + which + ".weight d 1 1\n"
+	}
+	rwkv7 := mixesTime(of("rwkv7", "rwkv7", rwkvPart+rwkv7Part+rwkv7Gate, centred), 3, 3, 64, 2)
+	rwkv7Q := mixesTime(of("rwkv7-q8_0", "rwkv7", rwkvPart+rwkv7Part+rwkv7Gate, centred), 2, 2, 64, 2)
+	rwkv7Q.matrices = gguf.Q8_0
+	// In models that were Qwen 2.5: without a gate and a norm, and with them.
+	arwkv7 := mixesTime(of("arwkv7", "arwkv7", mixedQwen+rwkv7Part+"time_mix_lerp_fused.weight d 1 1 5"), 3, 3, 64, 1)
+	arwkv7Gated := mixesTime(of("arwkv7-gated", "arwkv7", mixedQwen+rwkv7Part+rwkv7Gate+"time_mix_ln.weight d\ntime_mix_ln.bias d\n"), 2, 2, 64, 1)
+	rwkv6Qwen2 := mixesTime(of("rwkv6qwen2", "rwkv6qwen2", mixedQwen+rwkv6Part+rwkv6Fused+`
+		time_mix_receptance.bias d
+		time_mix_key.bias k
+		time_mix_value.bias k
+	`, count("attention.head_count_kv", 2)), 4, 2, 64, 1)
+
 	return []tiny{
-		kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
+		rwkv6, rwkv6Q, rwkv6First, rwkv7, rwkv7Q, arwkv7, arwkv7Gated, rwkv6Qwen2, kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba, falconMamba, jamba, jambaQ, jambaMoE, mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma3n, gemma3nQ, gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,

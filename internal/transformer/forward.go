@@ -71,6 +71,7 @@ type buffers struct {
 	columns       []float32 // (dim), what it adds up, of the rows and of those before them; or (channels), what it gives
 	mamba1        mamba1Work
 	delta         deltaWork
+	rwkv          rwkvWork
 	tiles         []tile
 	portions      []portion
 	views         []float32 // of spans of tiles
@@ -188,6 +189,9 @@ func (m *Model) batch() bool {
 		x := w.x[i*dim:][:dim]
 		m.embed.Row(x, int(r.token))
 		kernel.Scale(x, m.config.embedScale)
+		if m.embedNorm != nil {
+			m.embedNorm.apply(x, x)
+		}
 		for _, t := range m.turns {
 			t.at(t.of(w.angles, i, n), r.position)
 		}
@@ -228,9 +232,12 @@ func (m *Model) batch() bool {
 			}
 			m.normalise(l.ffnNorm, n)
 		}
-		if l.spec.routing.experts > 0 {
+		switch {
+		case l.spec.routing.experts > 0:
 			m.mixture(l, n)
-		} else {
+		case l.channels != nil:
+			m.mixChannels(i, n)
+		default:
 			m.ask(&l.experts[0], &l.spec, n)
 		}
 		m.addToStream(nil, l.ffnPost, n)
@@ -260,6 +267,8 @@ func (m *Model) mix(index, n int) {
 		m.convolve(index, n)
 	case l.delta != nil:
 		m.delta(index, n)
+	case l.rwkv != nil:
+		m.mixTime(index, n)
 	case l.mamba1 != nil:
 		m.scanChannels(index, n)
 	case l.mamba != nil && l.spec.kvHeads > 0:

@@ -53,7 +53,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 	}{
 		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
 		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
-		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: arcee, baichuan`},
+		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: arcee, arwkv7, baichuan`},
 		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
 		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
 		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
@@ -374,6 +374,36 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("llama4", without("blk.3.ffn_up_shexp.weight")), "blk.3.ffn_up_shexp.weight is missing"},
 		{of4("llama4", reshaped("blk.0.ffn_gate_inp.weight", 128, 5)), "blk.0.ffn_gate_inp.weight has shape [128 5]"},
 		{of4("llama4-dense-too", reshaped("blk.1.ffn_down_shexp.weight", 64, 24)), "blk.1.ffn_down_shexp.weight has shape [64 24]"},
+		{of4("rwkv7", nil, count("wkv.head_size", 0)), "rwkv7.wkv.head_size is 0"},
+		{of4("rwkv7", nil, count("wkv.head_size", 1025)), "rwkv7.wkv.head_size is 1025: up to 1024"},
+		{of4("rwkv7", nil, count("wkv.head_size", 40)), "rwkv7.wkv.head_size is 40, which does not divide the width of 192"},
+		{of4("rwkv7", nil, gguf.KV{Key: "llama.wkv.head_size", Value: gguf.ValueOf(absent)}), "rwkv7.wkv.head_size is missing"},
+		{of4("rwkv7", nil, count("token_shift_count", 1)), "rwkv7.token_shift_count is 1, but has to be 2"},
+		{of4("arwkv7", nil, gguf.KV{Key: "llama.token_shift_count", Value: gguf.ValueOf(absent)}), "arwkv7.token_shift_count is 2, but has to be 1"},
+		{of4("rwkv7", nil, gguf.KV{Key: "llama.attention.decay_lora_rank", Value: gguf.ValueOf(absent)}), "rwkv7.attention.decay_lora_rank is missing"},
+		{of4("rwkv7", nil, count("attention.iclr_lora_rank", 21)), "blk.0.time_mix_a1.weight has shape [192 20]"},
+		{of4("rwkv7", nil, count("attention.gate_lora_rank", 0)), "rwkv7.attention.gate_lora_rank is 0"},
+		{of4("rwkv7", nil, count("feed_forward_length", 0)), "rwkv7.feed_forward_length is 0"},
+		{of4("rwkv7", without("token_embd_norm.weight")), "token_embd_norm.weight is missing"},
+		{of4("rwkv7", without("blk.2.attn_norm_2.weight")), "blk.2.attn_norm_2.weight is missing"},
+		{of4("rwkv7", without("blk.1.time_mix_v1.weight")), "blk.1.time_mix_v1.weight is missing"},
+		{of4("rwkv7", without("blk.1.time_mix_g2.weight")), "blk.1.time_mix_g2.weight is missing"},
+		{of4("rwkv7", without("blk.1.time_mix_ln.weight")), "blk.1.time_mix_ln.weight is missing"},
+		{of4("rwkv7", reshaped("blk.1.time_mix_lerp_fused.weight", 192, 1, 1, 5)), "blk.1.time_mix_lerp_fused.weight has shape [192 1 1 5]"},
+		{of4("rwkv7", reshaped("blk.0.time_mix_r_k.weight", 191)), "blk.0.time_mix_r_k.weight has shape [191]"},
+		{of4("rwkv7", without("blk.0.channel_mix_value.weight")), "blk.0.channel_mix_value.weight is missing"},
+		{of4("arwkv7", reshaped("blk.2.time_mix_lerp_fused.weight", 192, 1, 1, 4)), "blk.2.time_mix_lerp_fused.weight has shape [192 1 1 4]"},
+		{of4("arwkv7-gated", nil, count("attention.gate_lora_rank", 0)), "blk.0.time_mix_g1.weight has shape [128 40]"},
+		{of4("rwkv6", nil, gguf.KV{Key: "llama.time_mix_extra_dim", Value: gguf.ValueOf(absent)}), "rwkv6.time_mix_extra_dim is missing"},
+		{of4("rwkv6", nil, count("time_decay_extra_dim", 0)), "rwkv6.time_decay_extra_dim is 0"},
+		{of4("rwkv6", without("blk.1.time_mix_lerp_fused.weight")), "blk.1.time_mix_lerp_w.weight is missing"},
+		{of4("rwkv6-first", without("blk.1.time_mix_lerp_g.weight")), "blk.1.time_mix_lerp_g.weight is missing"},
+		{of4("rwkv6", reshaped("blk.1.time_mix_w2.weight", 16, 192, 4)), "blk.1.time_mix_w2.weight has shape [16 192 4]"},
+		{of4("rwkv6", without("blk.0.time_mix_first.weight")), "blk.0.time_mix_first.weight is missing"},
+		{of4("rwkv6", without("blk.2.channel_mix_receptance.weight")), "blk.2.channel_mix_receptance.weight is missing"},
+		{of4("rwkv6qwen2", nil, count("attention.head_count_kv", 3)), "rwkv6qwen2.attention.head_count_kv is 3, which does not divide the 4 heads"},
+		{of4("rwkv6qwen2", nil, count("attention.head_count_kv", 1)), "blk.0.time_mix_key.weight has shape [256 128]"},
+		{of4("rwkv6qwen2", without("blk.0.time_mix_lerp_fused.weight")), "blk.0.time_mix_lerp_fused.weight is missing"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -408,6 +438,11 @@ func FuzzLoad(f *testing.F) {
 			}
 			files = append(files, r.file(f))
 		}
+	}
+	for _, r := range otherHeads() {
+		r.dim, r.ffn, r.vocab, r.headDim, r.matrices = 8*r.heads, 32, 32, 8, gguf.F16
+		r.meta = append(r.meta, meta("llama.wkv.head_size", uint32(8))...)
+		files = append(files, r.file(f))
 	}
 	few := fewStreams()
 	few.dim, few.ffn, few.vocab, few.matrices = 32, 32, 32, gguf.F16

@@ -28,6 +28,7 @@ type Model struct {
 	single *kernel.Pool // of one thread, for products within a Run
 
 	embed      kernel.Matrix // (vocab, dim)
+	embedNorm  *norm
 	layers     []layer
 	norm       *norm
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
@@ -62,11 +63,13 @@ type layer struct {
 	mamba          *mamba       // likewise
 	mamba1         *mamba1      // likewise
 	delta          *delta       // likewise
+	rwkv           *rwkv        // likewise
 	sinks          []float32    // (heads), what each head may see that is no token
 	attnPost       *norm
 
 	ffnNorm    *norm
 	ffnPost    *norm
+	channels   *channelMix   // in place of a feed-forward part, whose two matrices are the one expert's
 	router     kernel.Matrix // (experts, dim)
 	routerBias []float32     // (experts), of its logits
 	choiceBias []float32     // (experts), added to what experts are chosen by
@@ -226,6 +229,9 @@ func (l *loader) model(m *Model) {
 	if l.has("output.weight") && !c.arch.tied {
 		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
 	}
+	if c.arch.embedNorm {
+		m.embedNorm = l.norm("token_embd_norm", c.arch.traits, c.Dim)
+	}
 	m.perLayer, m.altup = l.perLayer(c), l.altup(c)
 	for i := range c.layers {
 		if l.err != nil {
@@ -277,6 +283,11 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		w.convolution = l.convolution(p, dim, s.taps)
 	case s.delta.heads > 0:
 		w.delta = l.delta(p, dim, &s.delta)
+	case s.rwkv.heads > 0:
+		w.rwkv = l.rwkv(p, dim, &s.rwkv)
+		if s.rwkv.halved {
+			w.scale = 0.5
+		}
 	case s.mamba1.inner > 0:
 		w.mamba1 = l.mamba1(p, dim, &s.mamba1)
 	case s.kvHeads > 0:
@@ -290,6 +301,9 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		l.mixture(&w, p, dim)
 	case s.ffn == 0:
 		w.experts = make([]expert, 1)
+	case s.rwkv.channels():
+		w.experts = make([]expert, 1)
+		w.channels, w.experts[0] = l.channelMix(p, dim, &s)
 	default:
 		w.experts = []expert{l.expert(p, "", s.ffn, dim, &s)}
 	}

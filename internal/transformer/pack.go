@@ -48,6 +48,12 @@ func (l *layer) fixed() []*kernel.Matrix {
 	if l.delta != nil {
 		list = append(list, l.delta.matrices()...)
 	}
+	if l.rwkv != nil {
+		list = append(list, l.rwkv.matrices()...)
+	}
+	if l.channels != nil {
+		list = append(list, &l.channels.receptance)
+	}
 	if l.shared != nil {
 		list = append(list, l.shared.matrices()...)
 	}

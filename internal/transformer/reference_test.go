@@ -19,6 +19,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		for d := range x[i] {
 			x[i][d] *= float64(c.embedScale)
 		}
+		x[i] = referenceNorm(x[i], m.embedNorm)
 	}
 	begins := make([][]float64, len(ids))
 	for p := range x {
@@ -28,6 +29,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 	for p := range ids {
 		streams[p] = referenceStreams(m, x[p])
 	}
+	firstValues, channelReads := make([][]float64, len(ids)), make([][]float64, len(ids))
 	keys, values := make([][][]float64, len(m.layers)), make([][][]float64, len(m.layers))
 	for i := range m.layers {
 		l := &m.layers[i]
@@ -115,6 +117,10 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				add(referenceKDA(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if l.delta != nil {
 				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
+			} else if s.rwkv.version == 7 {
+				add(referenceRWKV7(l.rwkv, &s.rwkv, reads[:p+1], firstValues), nil)
+			} else if s.rwkv.version == 6 {
+				add(referenceRWKV6(l.rwkv, &s.rwkv, reads[:p+1]), nil)
 			} else if s.kvHeads > 0 {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
 			}
@@ -135,7 +141,10 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			if s.parallel != parallel {
 				n = referenceNorm(x[p], l.ffnNorm)
 			}
-			if s.routing.experts == 0 {
+			if l.channels != nil {
+				channelReads[p] = n
+				add(referenceChannelMix(l, channelReads[:p+1]), nil)
+			} else if s.routing.experts == 0 {
 				add(referenceExpert(&l.experts[0], s, n), l.ffnPost)
 			} else {
 				add(referenceMixture(l, x[p], n), l.ffnPost)
@@ -402,6 +411,168 @@ func referenceKDA(x *delta, s *deltaSpec, reads [][]float64) []float64 {
 		y = referenceNorm(y, x.norm)
 		for e, g := range referenceMul(&x.kda.zUp, referenceMul(&x.kda.zDown, reads[p], nil), nil) {
 			y[e] *= sigmoid(g)
+		}
+	}
+	return referenceMul(&x.out, y, nil)
+}
+
+// referenceShift is the last of some rows, shifted towards the one before it.
+func referenceShift(reads [][]float64, mu []float64) []float64 {
+	x := slices.Clone(reads[len(reads)-1])
+	for d, v := range x {
+		before := 0.0
+		if len(reads) > 1 {
+			before = reads[len(reads)-2][d]
+		}
+		x[d] += mu[d] * (before - v)
+	}
+	return x
+}
+
+func floats64(x []float32) (out []float64) {
+	for _, v := range x {
+		out = append(out, float64(v))
+	}
+	return out
+}
+
+// referenceChannelMix is what channel mixing makes of the last of some tokens.
+func referenceChannelMix(l *layer, reads [][]float64) []float64 {
+	x := l.channels
+	y := referenceExpert(&l.experts[0], &l.spec, referenceShift(reads, floats64(x.shifts[0])))
+	if x.receptance.Rows > 0 {
+		for d, r := range referenceMul(&x.receptance, referenceShift(reads, floats64(x.shifts[1])), nil) {
+			y[d] /= 1 + math.Exp(-r)
+		}
+	}
+	return y
+}
+
+func referenceLow(x *lowRank, read []float64, between func(float64) float64) []float64 {
+	short := referenceMul(&x.down, read, nil)
+	for i, v := range short {
+		short[i] = between(v)
+	}
+	return referenceMul(&x.up, short, x.bias)
+}
+
+// referenceRWKV7 is what time mixing of RWKV 7 makes of the last of some tokens: all are read
+// again. The first layer fills in the values of each token, all others use them. States lie
+// as in the paper: a row for each element of a value.
+func referenceRWKV7(x *rwkv, s *rwkvSpec, reads, firstValues [][]float64) []float64 {
+	sigmoid := func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
+	same := func(v float64) float64 { return v }
+	t := &x.seven
+	state := make([][]float64, s.inner())
+	for e := range state {
+		state[e] = make([]float64, s.dim)
+	}
+	y := make([]float64, s.inner())
+	for p := range reads {
+		shifted := func(which int) []float64 { return referenceShift(reads[:p+1], floats64(x.shifts[which])) }
+		r, k, v := referenceMul(&x.r, shifted(0), nil), referenceMul(&x.k, shifted(2), nil), referenceMul(&x.v, shifted(3), nil)
+		w, a := referenceLow(&t.low[decays], shifted(1), math.Tanh), referenceLow(&t.low[rates], shifted(4), same)
+		if t.low[residuals].up.Rows > 0 {
+			for e, share := range referenceLow(&t.low[residuals], shifted(3), same) {
+				v[e] += (firstValues[p][e] - v[e]) * sigmoid(share)
+			}
+		} else {
+			firstValues[p] = v
+		}
+		for h := range s.heads {
+			at := h * s.dim
+			var length, bonus float64
+			kappa := make([]float64, s.dim)
+			for e := range kappa {
+				kappa[e] = k[at+e] * float64(t.kappa[at+e])
+				length += kappa[e] * kappa[e]
+			}
+			for e := range kappa {
+				kappa[e] /= math.Sqrt(length)
+				k[at+e] *= 1 + (sigmoid(a[at+e])-1)*float64(t.alpha[at+e])
+				bonus += r[at+e] * k[at+e] * float64(t.rho[at+e])
+			}
+			for i := range s.dim {
+				row, found := state[at+i], 0.0
+				for j := range row {
+					found += row[j] * kappa[j]
+				}
+				y[at+i] = 0
+				for j := range row {
+					row[j] = row[j]*math.Exp(-0.606531*sigmoid(w[at+j])) - found*kappa[j]*sigmoid(a[at+j]) + v[at+i]*k[at+j]
+					y[at+i] += row[j] * r[at+j]
+				}
+			}
+			copy(y[at:], referenceHeadNorm(y[at:][:s.dim], x.norm, at))
+			for i := range s.dim {
+				y[at+i] += bonus * v[at+i]
+			}
+		}
+		if t.low[gates].up.Rows > 0 {
+			for e, g := range referenceLow(&t.low[gates], shifted(5), sigmoid) {
+				y[e] *= g
+			}
+		}
+	}
+	return referenceMul(&x.out, y, nil)
+}
+
+// referenceHeadNorm normalises one head of those that the norm has weights for.
+func referenceHeadNorm(x []float64, n *norm, at int) []float64 {
+	if n == nil {
+		return x
+	}
+	one := *n
+	one.weight, one.bias = n.weight[at:][:len(x)], n.bias[at:][:len(x)]
+	return referenceNorm(x, &one)
+}
+
+// referenceRWKV6 is what time mixing of RWKV 6 makes of the last of some tokens: all are read again.
+func referenceRWKV6(x *rwkv, s *rwkvSpec, reads [][]float64) []float64 {
+	sigmoid := func(v float64) float64 { return 1 / (1 + math.Exp(-v)) }
+	t := &x.six
+	state := make([][]float64, s.inner())
+	for e := range state {
+		state[e] = make([]float64, s.dim)
+	}
+	y := make([]float64, s.inner())
+	for p := range reads {
+		mixing := referenceMul(&t.down, referenceShift(reads[:p+1], floats64(t.shift)), nil)
+		for i, v := range mixing {
+			mixing[i] = math.Tanh(v)
+		}
+		shifted := func(which int) []float64 {
+			mu := referenceMul(&t.up[which], mixing[which*s.mixing:][:s.mixing], x.shifts[which])
+			return referenceShift(reads[:p+1], mu)
+		}
+		w := referenceLow(&t.decay, shifted(0), math.Tanh)
+		k, v := referenceMul(&x.k, shifted(1), x.kb), referenceMul(&x.v, shifted(2), x.vb)
+		r, g := referenceMul(&x.r, shifted(3), x.rb), referenceMul(&t.gate, shifted(4), nil)
+		for h := range s.heads {
+			at, of := h*s.dim, h/(s.heads/s.kvHeads)*s.dim
+			for j := range s.dim {
+				y[at+j] = 0
+			}
+			for i := range s.dim {
+				keep := math.Exp(-math.Exp(w[at+i]))
+				for j := range s.dim {
+					before, add := state[at+i][j], k[of+i]*v[of+j]
+					if t.bonus == nil {
+						state[at+i][j] = keep*before + (1-keep)*add
+						y[at+j] += r[at+i] * state[at+i][j] / math.Sqrt(float64(s.dim))
+					} else {
+						state[at+i][j] = keep*before + add
+						y[at+j] += r[at+i] * (before + float64(t.bonus[at+i])*add)
+					}
+				}
+			}
+			copy(y[at:], referenceHeadNorm(y[at:][:s.dim], x.norm, at))
+		}
+		for e := range y {
+			if t.bonus != nil {
+				y[e] *= g[e]
+			}
+			y[e] *= sigmoid(g[e])
 		}
 	}
 	return referenceMul(&x.out, y, nil)

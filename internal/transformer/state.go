@@ -1,6 +1,6 @@
 package transformer
 
-// Large state that runs along (mamba.go, mamba1.go, delta.go).
+// Large state that runs along (mamba.go, mamba1.go, delta.go, rwkv.go).
 //
 // A KV has the state of the layers at its end, in a page of its own kind, and no other: it
 // can go on there, or begin anew. With keys and values of blocks alone nobody can go on.
@@ -93,4 +93,6 @@ func (kv *KV) stateOf(layer int) []float32 {
 }
 
 // stateFloats is the size of a layer's state.
-func (s *layerSpec) stateFloats() int { return s.mamba.floats() + s.mamba1.floats() + s.delta.floats() }
+func (s *layerSpec) stateFloats() int {
+	return s.mamba.floats() + s.mamba1.floats() + s.delta.floats() + s.rwkv.floats()
+}
