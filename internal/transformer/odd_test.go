@@ -24,6 +24,10 @@ func oddRecipes() (list []tiny) {
 		if !slices.Contains(fixed, name) {
 			r.dim = r.heads * []int{80, 96, 112}[len(list)%3]
 		}
+		if architectures[name].rwkv > 0 {
+			r.headDim = r.dim / r.heads
+			r.meta = slices.Concat(r.meta, meta("llama.wkv.head_size", uint32(r.headDim)))
+		}
 		listed := slices.ContainsFunc(r.meta, func(kv gguf.KV) bool { return kv.Value.Kind == gguf.Array && int(kv.Value.Len) == r.layers })
 		if !strings.Contains(r.layout, ":") && !listed {
 			r.layers = 1

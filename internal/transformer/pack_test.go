@@ -53,7 +53,7 @@ func eachMatrix(v reflect.Value, path string, do func(path string, w reflect.Val
 		if !v.IsNil() {
 			eachMatrix(v.Elem(), path, do)
 		}
-	case reflect.Slice:
+	case reflect.Slice, reflect.Array:
 		if k := v.Type().Elem().Kind(); k != reflect.Struct && k != reflect.Pointer && k != reflect.Slice {
 			return
 		}
