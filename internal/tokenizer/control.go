@@ -104,6 +104,8 @@ func (t *Tokenizer) classify() []class {
 			c[id] = control
 		case typ == Byte:
 			c[id] = byteRaw
+		case strings.TrimSpace(t.pieces[id]) == "":
+			// White space is text, even where a file names it as the end of replies, as RWKV's do with an empty line.
 		case utf8.RuneCountInString(text) < 2:
 			// A letter that a file wrongly names as its end of text.
 		case t.ends[int32(id)], named[id], v.speaks(id) && looksControl(text):
@@ -173,6 +175,9 @@ func (t *Tokenizer) buildTries() {
 		} else {
 			t.special.add(text, int32(id))
 		}
+	}
+	if t.v.Model == "rwkv" && t.class[0] == control {
+		t.special.add(rwkvEnd, 0)
 	}
 	t.special.link()
 	t.late.link()

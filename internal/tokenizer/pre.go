@@ -79,7 +79,8 @@ func preOf(name string) (pre, error) {
 }
 
 // Defaults gives the settings that hold where a model's file is silent, as in the reference: for
-// "llama" BOS 1, EOS 2 and UNK 0, a BOS and a space before the text; for "gemma4" a BOS; for "gpt2"
+// "llama" BOS 1, EOS 2 and UNK 0, a BOS and a space before the text; for "gemma4" a BOS; for "rwkv", whose files
+// have not always said it, EOS 0; for "gpt2"
 // none of these, but for the pre-tokenizers of Llama 3 and Tekken, which add BOS and ignore merges. A file's own
 // tokenizer.ggml.bos_token_id, add_bos_token, add_eos_token, add_space_prefix and so on go before
 // them; an id that the vocabulary does not have counts as absent.
@@ -92,6 +93,10 @@ func Defaults(model, pre string) Vocab {
 	}
 	if model == "gemma4" {
 		v.AddBOS = true
+		return v
+	}
+	if model == "rwkv" {
+		v.EOS = 0
 		return v
 	}
 	p := pres[pre]

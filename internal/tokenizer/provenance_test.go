@@ -37,6 +37,7 @@ func TestMarksAreNotForged(t *testing.T) {
 		"bytes":  build(t, hostileBytes()).WithMarks([]string{"<|a|>", "[X]"}, []string{"<think>"}),
 		"spaces": build(t, hostileSpaces()).WithMarks(nil, []string{"<think>"}),
 	}
+	_, toks["rwkv"] = openRWKV(t)
 	for _, name := range vocabularies {
 		t.Run(name, func(t *testing.T) { checkMarks(t, open(t, name)) })
 	}

@@ -1,6 +1,6 @@
 // Package tokenizer turns text into tokens and back, as llama.cpp or Hugging Face's tokenizers do, for
-// SentencePiece-style ("llama", "gemma4") and byte-level BPE ("gpt2") vocabularies. It takes a plain vocabulary
-// and knows no file.
+// SentencePiece-style ("llama", "gemma4"), byte-level BPE ("gpt2") and RWKV's ("rwkv") vocabularies. It takes a
+// plain vocabulary and knows no file.
 //
 // Its contract: a control token arises only where every character of it lies in spans that may
 // contain one, whatever type the model's file gives to the token; all other text is tokenised as
@@ -34,10 +34,10 @@ const (
 // Vocab is a vocabulary and how it is applied. [Defaults] gives the settings that the reference
 // uses where a file is silent; special ids are -1 where there is none.
 type Vocab struct {
-	Model string // tokenizer.ggml.model: "llama" (SentencePiece), "gpt2" (byte-level BPE) or "gemma4" (as "llama", merged by a list of pairs)
+	Model string // tokenizer.ggml.model: "llama" (SentencePiece), "gpt2" (byte-level BPE), "gemma4" (as "llama", merged by a list of pairs) or "rwkv" (the longest token at each place)
 	Pre   string // tokenizer.ggml.pre: how "gpt2" splits text into words; "" is "default"; unused by the others
 
-	Tokens []string    // texts by id; those of "gpt2" in its byte alphabet, those of the others with ▁ for space
+	Tokens []string    // texts by id; those of "gpt2" in its byte alphabet, those of "rwkv" with escapes, those of the others with ▁ for space
 	Scores []float32   // by id, "llama" only: what merges first
 	Types  []TokenType // by id; nil if all are normal
 	Merges []string    // "gpt2", "gemma4", and "llama" with HF: pairs "left right", what merges first
@@ -100,10 +100,15 @@ func New(v Vocab) (*Tokenizer, error) {
 		t.trim[int32(id)] = true
 	}
 	var err error
-	if v.Model == "gpt2" {
+	switch v.Model {
+	case "gpt2":
 		t.pieces = bytePieces(&v)
 		t.model, err = newBPE(&v)
-	} else {
+	case "rwkv":
+		if t.pieces, err = rwkvPieces(&v); err == nil {
+			t.model, err = newRWKV(&v, t.pieces)
+		}
+	default:
 		t.pieces = spacePieces(&v)
 		t.model, err = newSPM(&v, t.ids)
 	}
@@ -119,13 +124,13 @@ func New(v Vocab) (*Tokenizer, error) {
 // Check reports whether vocabularies of a kind and a pre-tokenizer, as Vocab has them, are supported.
 func Check(model, pre string) error {
 	switch model {
-	case "llama", "gemma4":
+	case "llama", "gemma4", "rwkv":
 		return nil
 	case "gpt2":
 		_, err := preOf(pre)
 		return err
 	}
-	return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE), gemma4", model)
+	return fmt.Errorf("the vocabulary is of kind %q, which is not supported; supported: llama (SentencePiece), gpt2 (byte-level BPE), gemma4, rwkv", model)
 }
 
 func check(v *Vocab) error {
