@@ -10,17 +10,30 @@ import (
 	"parley/llm"
 )
 
-// Detect gives the format of a model: the chat template in its file. A file
-// without one, and a template that cannot be used, is an error of code
-// Unsupported that says why and what to pass: there is no silent fall back.
+// Detect gives the format of a model: the chat template in its file, or the
+// built-in format whose name stands in its place. A file without one, and a template that
+// cannot be used, is an error of code Unsupported that says why and what to pass: there is
+// no silent fall back. All models of some architectures know one format, whatever their file says of it.
 func Detect(info llm.Info) (Format, error) {
-	if strings.TrimSpace(info.ChatTemplate) == "" {
+	name := strings.TrimSpace(info.ChatTemplate)
+	if name == "" {
+		name = formatOf[info.Architecture]
+	}
+	if !strings.Contains(name, "{") {
+		if m, err := Lookup(name); err == nil {
+			return m, nil
+		}
+	}
+	if name == "" {
 		e := llm.Errorf(llm.Unsupported, "format", "the model's file has no chat template")
 		e.Hint = otherFormat()
 		return nil, e
 	}
 	return NewTemplate("of the model's file", info.ChatTemplate, SpecialTokens{BOS: info.BOS, EOS: info.EOS})
 }
+
+// formatOf names the format of architectures whose models were all trained with one.
+var formatOf = map[string]string{"rwkv6": "rwkv-world", "rwkv7": "rwkv-world"}
 
 func otherFormat() string {
 	return "pass --format chatml, or another one that parley formats list shows; raw lays messages out without any format"

@@ -114,6 +114,36 @@ func TestDetect(t *testing.T) {
 	}
 }
 
+// Files of RWKV have the name of a format in place of a template, or nothing: there is one that
+// all models of these architectures know.
+func TestAFileMayNameItsFormat(t *testing.T) {
+	const world = "System: Be brief.\n\nUser: Hello!\n\nAssistant:"
+	for name, c := range map[string]struct {
+		info        llm.Info
+		name, lines string
+	}{
+		"a name":                     {llm.Info{ChatTemplate: " rwkv-world\n"}, "rwkv-world", world},
+		"another one":                {llm.Info{ChatTemplate: "ChatML", Architecture: "rwkv7"}, "chatml", "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHello!<|im_end|>\n<|im_start|>assistant\n"},
+		"nothing, RWKV 7":            {llm.Info{Architecture: "rwkv7"}, "rwkv-world", world},
+		"nothing, RWKV 6":            {llm.Info{Architecture: "rwkv6", ChatTemplate: " "}, "rwkv-world", world},
+		"a template goes before all": {llm.Info{Architecture: "rwkv7", ChatTemplate: plainTemplate, BOS: "<s>"}, "of the model's file", "<s><|system|>Be brief.<|end|><|user|>Hello!<|end|><|assistant|>"},
+	} {
+		f, err := chatformat.Detect(c.info)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if r, err := f.Render(hello()); err != nil || f.Name() != c.name || r.Prompt.String() != c.lines {
+			t.Errorf("%s: %s lays out %q, %v", name, f.Name(), r.Prompt.String(), err)
+		}
+	}
+	for _, other := range []llm.Info{{Architecture: "arwkv7"}, {Architecture: "llama"}, {ChatTemplate: "rwkv-moon", Architecture: "rwkv7"}} {
+		if f, err := chatformat.Detect(other); err == nil {
+			t.Errorf("%+v: %s", other, f.Name())
+		}
+	}
+}
+
 func TestAModelWithoutAFormatStillAnswersConversationsThatChooseOne(t *testing.T) {
 	r := chatformat.NewResponder(nil, chatformat.None(), chatformat.Options{})
 	if _, err := r.Render(t.Context(), hello()); llm.AsError(err).Code != llm.Unsupported || !strings.Contains(err.Error(), "no chat template") || !strings.Contains(err.Error(), "--format") {

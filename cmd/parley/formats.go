@@ -216,6 +216,9 @@ func modelsOwn(path string) layout {
 			}
 			return find(info)
 		}
+		if f, err := chatformat.Detect(info); err == nil { // by its architecture
+			return f, nil
+		}
 		return chatformat.None(), nil
 	}
 }

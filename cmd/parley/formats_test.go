@@ -43,4 +43,8 @@ func TestAModelWithoutATemplateFindsOneBesideIt(t *testing.T) {
 			}
 		})
 	}
+	// Where there is none either, what all models of an architecture were trained with.
+	if f, err := modelsOwn(filepath.Join(t.TempDir(), "model.gguf"))(llm.Info{Architecture: "rwkv7"}); err != nil || f.Name() != "rwkv-world" {
+		t.Errorf("RWKV 7: got %v, %v", f, err)
+	}
 }
