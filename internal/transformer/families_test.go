@@ -759,7 +759,7 @@ func moreFamilies() []tiny {
 	for _, which := range []string{"w", "k", "v", "r", "g"} { // each by itself
 		rwkv6First.layout += "time_mix_lerp_" + which + ".weight d 1 1\n"
 	}
-	rwkv6First.numbers["time_mix_value.weight"] = [2]float64{0, 0.01} // so that what norms of heads add to a variance counts
+	rwkv6First.numbers["time_mix_value.weight"] = [2]float64{0, 0.0005} // so that what norms of heads add to a variance counts
 	rwkv7 := mixesTime(of("rwkv7", "rwkv7", rwkvPart+rwkv7Part+rwkv7Gate, centred), 3, 3, 64, 2)
 	rwkv7Q := mixesTime(of("rwkv7-q8_0", "rwkv7", rwkvPart+rwkv7Part+rwkv7Gate, centred), 2, 2, 64, 2)
 	rwkv7Q.matrices = gguf.Q8_0
