@@ -70,6 +70,90 @@ def kind(cols, better):
     return T.Q6_K if better else T.Q4_K
 
 
+def words(w, vocab_dir, vocab, spm):
+    first = GGUFReader(os.path.join(vocab_dir, "ggml-vocab-llama-spm.gguf" if spm else "ggml-vocab-gpt-2.gguf"))
+    field = first.fields["tokenizer.ggml.tokens"]
+    tokens = [bytes(field.parts[i]) for i in field.data][:vocab]
+    kinds = [int(first.fields["tokenizer.ggml.token_type"].parts[i][0]) for i in first.fields["tokenizer.ggml.token_type"].data]
+    filled = vocab - len(tokens)
+    tokens += [b"word%d" % i for i in range(filled)]
+    w.add_tokenizer_model("llama" if spm else "gpt2")
+    w.add_token_list(tokens)
+    w.add_token_types(kinds + [1] * filled)
+    if spm:
+        scores = first.fields["tokenizer.ggml.scores"]
+        w.add_token_scores([float(scores.parts[i][0]) for i in scores.data] + [-1e4] * filled)
+        w.add_bos_token_id(1)
+        w.add_eos_token_id(2)
+    else:
+        merges = first.fields["tokenizer.ggml.merges"]
+        w.add_tokenizer_pre("gpt-2")
+        w.add_token_merges([bytes(merges.parts[i]) for i in merges.data])
+        w.add_bos_token_id(50256)
+        w.add_eos_token_id(50256)
+
+
+def write_rwkv7(path, vocab_dir, arch, vocab, dim, layers, head, ffn, ranks):
+    w = GGUFWriter(path, arch)
+
+    def matrix(name, rows, cols, t=T.Q4_K):
+        w.add_tensor(name, MAKE[t](rows, cols, cols**-0.5).reshape(rows, -1), raw_dtype=t)
+
+    def vector(name, n, value=1.0):
+        w.add_tensor(name, np.full(n, value, np.float32))
+
+    def norm(name):
+        vector(name + ".weight", dim)
+        vector(name + ".bias", dim, 0)
+
+    w.add_name(os.path.basename(path))
+    w.add_context_length(1048576)
+    w.add_embedding_length(dim)
+    w.add_block_count(layers)
+    w.add_feed_forward_length(ffn)
+    w.add_head_count(0)
+    w.add_layer_norm_eps(1e-5)
+    w.add_wkv_head_size(head)
+    w.add_decay_lora_rank(ranks["w"])
+    w.add_iclr_lora_rank(ranks["a"])
+    w.add_value_residual_mix_lora_rank(ranks["v"])
+    w.add_gate_lora_rank(ranks["g"])
+    w.add_file_type(15)
+    words(w, vocab_dir, vocab, False)
+    matrix("token_embd.weight", vocab, dim)
+    matrix("output.weight", vocab, dim, T.Q6_K)
+    norm("token_embd_norm")
+    norm("output_norm")
+    for i in range(layers):
+        p = f"blk.{i}."
+        norm(p + "attn_norm")
+        norm(p + "attn_norm_2")
+        for name in ("receptance", "key", "value", "output"):
+            matrix(p + f"time_mix_{name}.weight", dim, dim)
+        for letter, rank in ranks.items():  # of which the first layer's have the rank of a where v is meant, and all are floats
+            rank = ranks["a"] if letter == "v" and i == 0 else rank
+            if letter != "g":
+                vector(p + f"time_mix_{letter}0.weight", dim, 0)
+            for number, shape in (("1", (rank, dim)), ("2", (dim, rank))):
+                w.add_tensor(p + f"time_mix_{letter}{number}.weight", (rng.standard_normal(shape) * shape[1] ** -0.5).astype(np.float32))
+        w.add_tensor(p + "time_mix_lerp_fused.weight", np.full((6, 1, 1, dim), 0.5, np.float32))
+        for name in ("k_k", "k_a", "r_k"):
+            vector(p + f"time_mix_{name}.weight", dim, 0.5)
+        norm(p + "time_mix_ln")
+        vector(p + "channel_mix_lerp_k.weight", dim, 0.5)
+        matrix(p + "channel_mix_key.weight", ffn, dim)
+        matrix(p + "channel_mix_value.weight", dim, ffn)
+    finish(w, path)
+
+
+def finish(w, path):
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+    print(path, os.path.getsize(path))
+
+
 def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn, tied, base, spm=False, experts=(0, 0, 0), qk_norm=False, post_norms=False, mx=False, window=0, scan=None, shared=0, delta=None, channels=None):
     w = GGUFWriter(path, arch)
 
@@ -131,26 +215,7 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
     if window:
         w.add_sliding_window(window)
 
-    first = GGUFReader(os.path.join(vocab_dir, "ggml-vocab-llama-spm.gguf" if spm else "ggml-vocab-gpt-2.gguf"))
-    field = first.fields["tokenizer.ggml.tokens"]
-    tokens = [bytes(field.parts[i]) for i in field.data][:vocab]
-    kinds = [int(first.fields["tokenizer.ggml.token_type"].parts[i][0]) for i in first.fields["tokenizer.ggml.token_type"].data]
-    filled = vocab - len(tokens)
-    tokens += [b"word%d" % i for i in range(filled)]
-    w.add_tokenizer_model("llama" if spm else "gpt2")
-    w.add_token_list(tokens)
-    w.add_token_types(kinds + [1] * filled)
-    if spm:
-        scores = first.fields["tokenizer.ggml.scores"]
-        w.add_token_scores([float(scores.parts[i][0]) for i in scores.data] + [-1e4] * filled)
-        w.add_bos_token_id(1)
-        w.add_eos_token_id(2)
-    else:
-        merges = first.fields["tokenizer.ggml.merges"]
-        w.add_tokenizer_pre("gpt-2")
-        w.add_token_merges([bytes(merges.parts[i]) for i in merges.data])
-        w.add_bos_token_id(50256)
-        w.add_eos_token_id(50256)
+    words(w, vocab_dir, vocab, spm)
 
     matrix("token_embd.weight", (vocab, dim), T.Q8_0 if mx else kind(dim, tied))
     vector("output_norm.weight", dim)
@@ -225,11 +290,7 @@ def write(path, vocab_dir, arch, vocab, dim, layers, heads, kv_heads, head, ffn,
                 w.add_tensor(p + f"ffn_{name}_exps.bias", np.zeros((n_experts, rows), np.float32))
         if mx:
             vector(p + "ffn_gate_inp.bias", n_experts, 0)
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
-    print(path, os.path.getsize(path))
+    finish(w, path)
 
 
 SHAPES = {
@@ -247,6 +308,8 @@ SHAPES = {
     "granite-4.0-h-tiny": dict(arch="granitehybrid", vocab=100352, dim=1536, layers=10, heads=12, kv_heads=4, head=128, ffn=512, tied=True, base=1e4, experts=(64, 6, 512), shared=1024, scan=dict(attention={5}, inner=3072, state=128, heads=48)),
     # 14 of 28
     "jamba-reasoning-3b": dict(arch="jamba", vocab=65536, dim=2560, layers=14, heads=20, kv_heads=1, head=128, ffn=8192, tied=True, base=1e4, channels=dict(attention={7}, inner=5120, state=16, rank=160)),
+    # 16 of 32
+    "rwkv7-2.9b": dict(arch="rwkv7", vocab=65536, dim=2560, layers=16, head=64, ffn=10240, ranks=dict(w=96, a=96, v=64, g=320)),
     # 4 of 24
     "gpt-oss-20b": dict(arch="gpt-oss", vocab=201088, dim=2880, layers=4, heads=64, kv_heads=8, head=64, ffn=2880, tied=False, base=1.5e5, experts=(32, 4, 2880), mx=True, window=128),
 }
@@ -255,4 +318,5 @@ if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     for name in sys.argv[3:] or SHAPES:
-        write(os.path.join(sys.argv[2], name + ".gguf"), sys.argv[1], **SHAPES[name])
+        shape = SHAPES[name]
+        (write_rwkv7 if shape["arch"] == "rwkv7" else write)(os.path.join(sys.argv[2], name + ".gguf"), sys.argv[1], **shape)
