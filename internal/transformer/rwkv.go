@@ -170,19 +170,14 @@ func (m *Model) shift(index, which, n int) {
 	w, d, dim, s := &m.work, &m.work.rwkv, m.config.Dim, &m.layers[index].spec.rwkv
 	d.before = grown(d.before, n*dim)
 	last := func(i int) []float32 { return s.last(w.rows[i].kv.stateOf(index), which) }
-	m.eachPart(n*dim, func(from, to int) {
-		for from < to { // row by row
-			i := from / dim
-			end := min(to, (i+1)*dim)
-			before := last(i)
-			if i > 0 && w.rows[i-1].kv == w.rows[i].kv {
-				before = w.xn[(i-1)*dim:]
-			}
-			before = before[from-i*dim:]
-			for e, v := range w.xn[from:end] {
-				d.before[from+e] = before[e] - v
-			}
-			from = end
+	m.eachPart(n, func(i, from, to int) {
+		before := last(i)
+		if i > 0 && w.rows[i-1].kv == w.rows[i].kv {
+			before = w.xn[(i-1)*dim:]
+		}
+		before, own, out := before[from:to], w.xn[i*dim+from:i*dim+to], d.before[i*dim+from:i*dim+to]
+		for e, v := range before {
+			out[e] = v - own[e]
 		}
 	})
 	for i := 1; i < len(w.sequences); i++ {
@@ -197,20 +192,23 @@ func (m *Model) lerp(shifts [][]float32, n int) {
 	for j := range shifts {
 		d.shifted[j] = grown(d.shifted[j], n*dim)
 	}
-	m.eachPart(n*dim, func(from, to int) {
+	m.eachPart(n, func(i, from, to int) {
+		own, before := w.xn[i*dim+from:i*dim+to], d.before[i*dim+from:i*dim+to]
 		for j, mu := range shifts {
-			out := d.shifted[j]
-			for i := from; i < to; i++ {
-				out[i] = w.xn[i] + float32(mu[i%dim]*d.before[i])
+			mu, out := mu[from:to], d.shifted[j][i*dim+from:i*dim+to]
+			for e, v := range own {
+				out[e] = v + float32(mu[e]*before[e])
 			}
 		}
 	})
 }
 
-// eachPart calls do for parts of n numbers, on all threads.
-func (m *Model) eachPart(n int, do func(from, to int)) {
+// eachPart calls do for parts of n rows of the stream's width, on all threads.
+func (m *Model) eachPart(n int, do func(row, from, to int)) {
 	const part = 1024
-	m.pool.Run((n+part-1)/part, func(i int) { do(i*part, min((i+1)*part, n)) })
+	dim := m.config.Dim
+	parts := (dim + part - 1) / part
+	m.pool.Run(n*parts, func(i int) { do(i/parts, i%parts*part, min((i%parts+1)*part, dim)) })
 }
 
 // mixTime makes y of the input.
@@ -245,10 +243,11 @@ func (m *Model) mixChannels(index, n int) {
 	w.seen = grown(w.seen, n*dim)
 	w.in.Set(d.shifted[1], n, dim)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &x.receptance, Out: w.seen})
-	m.eachPart(n*dim, func(from, to int) {
-		kernel.Sigmoid(w.seen[from:to])
-		for i := from; i < to; i++ {
-			w.y[i] *= w.seen[i]
+	m.eachPart(n, func(i, from, to int) {
+		share, y := w.seen[i*dim+from:i*dim+to], w.y[i*dim+from:i*dim+to]
+		kernel.Sigmoid(share)
+		for e, v := range share {
+			y[e] *= v
 		}
 	})
 }

@@ -99,11 +99,12 @@ func (m *Model) rwkv6Inputs(index, n int) {
 		}
 	})
 	kernel.MultiplyGroups(m.pool, groups)
-	m.eachPart(n*dim, func(from, to int) {
+	m.eachPart(n, func(i, from, to int) {
+		own, before := w.xn[i*dim+from:i*dim+to], d.before[i*dim+from:i*dim+to]
 		for j, mu := range x.shifts {
-			out, moved := d.shifted[j], d.moved[j*n*dim:]
-			for i := from; i < to; i++ {
-				out[i] = w.xn[i] + float32((mu[i%dim]+moved[i])*d.before[i])
+			mu, moved, out := mu[from:to], d.moved[(j*n+i)*dim+from:(j*n+i)*dim+to], d.shifted[j][i*dim+from:i*dim+to]
+			for e, v := range own {
+				out[e] = v + float32((mu[e]+moved[e])*before[e])
 			}
 		}
 	})
