@@ -134,11 +134,6 @@ func fill32AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
 //go:noescape
 func fill256AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
 
-// swiGLUAVX2 is swiGLUGo for chunks of 8.
-//
-//go:noescape
-func swiGLUAVX2(gate *float32, up *float32, chunks int)
-
 // expSumAVX2 makes of x exp((x−largest)·scale), chunks of 16, and adds it to the lanes.
 //
 //go:noescape

@@ -64,11 +64,6 @@ func largestNEON(x *float32, chunks int) float32
 //go:noescape
 func roundNEON(q *int8, x *float32, chunks int, up float32)
 
-// swiGLUNEON is swiGLUGo for chunks of 8.
-//
-//go:noescape
-func swiGLUNEON(gate *float32, up *float32, chunks int)
-
 // expSumNEON makes of x exp((x−largest)·scale), chunks of 16, and adds it to the lanes.
 //
 //go:noescape

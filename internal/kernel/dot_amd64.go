@@ -213,14 +213,6 @@ func sumSquares(x []float32) float32 {
 // The following do the greatest part of their work that is a multiple of what a
 // register holds, and say how much that was.
 
-func swiGLU(gate, up []float32) int {
-	if chosen == goOnly || len(gate) < 8 {
-		return 0
-	}
-	swiGLUAVX2(&gate[0], &up[0], len(gate)/8)
-	return len(gate) &^ 7
-}
-
 func expSum(acc *[lanes]float32, x []float32, scale, largest float32) int {
 	if chosen == goOnly || len(x) < lanes {
 		return 0

@@ -18,7 +18,6 @@ func quantise(q []int8, x []float32) float32 { return quantiseGo(q, x) }
 func sumSquares(x []float32) float32         { return sumSquaresGo(x) }
 
 // What these did of their work: here nothing, Go does it all.
-func swiGLU(gate, up []float32) int                                       { return 0 }
 func expSum(acc *[lanes]float32, x []float32, scale, largest float32) int { return 0 }
 func putF16(dst []byte, x []float32) int                                  { return 0 }
 
