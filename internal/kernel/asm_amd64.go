@@ -148,3 +148,8 @@ func putF16AVX2(dst *byte, x *float32, chunks int)
 //
 //go:noescape
 func readAVX2(x *byte, chunks int) uint64
+
+// transposeAVX2 is transposeGo for 16 rows, and four words at least.
+//
+//go:noescape
+func transposeAVX2(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)

@@ -3306,3 +3306,112 @@ loop:
 	MOVQ       AX, ret+16(FP)
 	VZEROUPPER
 	RET
+
+// func transposeAVX2(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-68
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         rowBytes+16(FP), DX
+	MOVQ         blocks+24(FP), BX
+	LEAQ         (DX)(DX*2), SI
+	MOVL         flip+64(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+
+block:
+	MOVQ CX, DI
+	LEAQ (CX)(DX*4), R8
+	LEAQ (CX)(DX*8), R9
+	LEAQ (CX)(SI*4), R10
+	MOVQ lines+56(FP), R11
+	MOVQ words+48(FP), R12
+	SUBQ $0x04, R12
+
+words:
+	VMOVDQU     (DI), X1
+	VINSERTI128 $0x01, (R8), Y1, Y1
+	VMOVDQU     (DI)(DX*1), X2
+	VINSERTI128 $0x01, (R8)(DX*1), Y2, Y2
+	VMOVDQU     (DI)(DX*2), X3
+	VINSERTI128 $0x01, (R8)(DX*2), Y3, Y3
+	VMOVDQU     (DI)(SI*1), X4
+	VINSERTI128 $0x01, (R8)(SI*1), Y4, Y4
+	VPUNPCKLDQ  Y2, Y1, Y5
+	VPUNPCKHDQ  Y2, Y1, Y6
+	VPUNPCKLDQ  Y4, Y3, Y2
+	VPUNPCKHDQ  Y4, Y3, Y4
+	VPUNPCKLQDQ Y2, Y5, Y1
+	VPUNPCKHQDQ Y2, Y5, Y2
+	VPUNPCKLQDQ Y4, Y6, Y3
+	VPUNPCKHQDQ Y4, Y6, Y4
+	VPXOR       Y0, Y1, Y1
+	MOVBQZX     (R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y1, (AX)(R13*1)
+	VPXOR       Y0, Y2, Y2
+	MOVBQZX     1(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y2, (AX)(R13*1)
+	VPXOR       Y0, Y3, Y3
+	MOVBQZX     2(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y3, (AX)(R13*1)
+	VPXOR       Y0, Y4, Y4
+	MOVBQZX     3(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y4, (AX)(R13*1)
+	VMOVDQU     (R9), X7
+	VINSERTI128 $0x01, (R10), Y7, Y7
+	VMOVDQU     (R9)(DX*1), X8
+	VINSERTI128 $0x01, (R10)(DX*1), Y8, Y8
+	VMOVDQU     (R9)(DX*2), X9
+	VINSERTI128 $0x01, (R10)(DX*2), Y9, Y9
+	VMOVDQU     (R9)(SI*1), X10
+	VINSERTI128 $0x01, (R10)(SI*1), Y10, Y10
+	VPUNPCKLDQ  Y8, Y7, Y5
+	VPUNPCKHDQ  Y8, Y7, Y6
+	VPUNPCKLDQ  Y10, Y9, Y8
+	VPUNPCKHDQ  Y10, Y9, Y10
+	VPUNPCKLQDQ Y8, Y5, Y7
+	VPUNPCKHQDQ Y8, Y5, Y8
+	VPUNPCKLQDQ Y10, Y6, Y9
+	VPUNPCKHQDQ Y10, Y6, Y10
+	VPXOR       Y0, Y7, Y7
+	MOVBQZX     (R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y7, 32(AX)(R13*1)
+	VPXOR       Y0, Y8, Y8
+	MOVBQZX     1(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y8, 32(AX)(R13*1)
+	VPXOR       Y0, Y9, Y9
+	MOVBQZX     2(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y9, 32(AX)(R13*1)
+	VPXOR       Y0, Y10, Y10
+	MOVBQZX     3(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y10, 32(AX)(R13*1)
+	TESTQ       R12, R12
+	JZ          done
+	MOVQ        $+4, R13
+	CMPQ        R12, R13
+	CMOVQLT     R12, R13
+	SUBQ        R13, R12
+	ADDQ        R13, R11
+	LEAQ        (DI)(R13*4), DI
+	LEAQ        (R8)(R13*4), R8
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	JMP         words
+
+done:
+	MOVQ srcStep+32(FP), DI
+	ADDQ DI, CX
+	MOVQ dstStep+40(FP), DI
+	ADDQ DI, AX
+	DECQ BX
+	JNZ  block
+	VZEROUPPER
+	RET

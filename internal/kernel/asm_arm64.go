@@ -79,6 +79,11 @@ func putF16NEON(dst *byte, x *float32, chunks int)
 //go:noescape
 func readNEON(x *byte, chunks int) uint64
 
+// transposeNEON is transposeGo for 16 rows, and four words at least.
+//
+//go:noescape
+func transposeNEON(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)
+
 // multiplyAddsNEON makes 16 times 16 multiply-adds a round: SDOT on registers.
 //
 //go:noescape

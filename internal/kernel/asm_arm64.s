@@ -1154,6 +1154,231 @@ loop:
 	MOVD R0, ret+16(FP)
 	RET
 
+// func transposeNEON(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)
+TEXT ·transposeNEON(SB), NOSPLIT, $0-68
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD rowBytes+16(FP), R2
+	MOVD blocks+24(FP), R3
+	MOVD srcStep+32(FP), R4
+	MOVD dstStep+40(FP), R5
+	MOVD words+48(FP), R6
+	MOVD lines+56(FP), R7
+	FMOVS flip+64(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+
+block:
+	MOVD R1, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $0, R0, R14
+
+words0:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done0
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words0
+
+done0:
+	MOVD R16, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $16, R0, R14
+
+words1:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done1
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words1
+
+done1:
+	MOVD R16, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $32, R0, R14
+
+words2:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done2
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words2
+
+done2:
+	MOVD R16, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $48, R0, R14
+
+words3:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done3
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words3
+
+done3:
+	MOVD R16, R8
+	ADD R4, R1
+	ADD R5, R0
+	SUBS $1, R3, R3
+	BNE block
+	RET
+
 // func multiplyAddsNEON(rounds int)
 TEXT ·multiplyAddsNEON(SB), NOSPLIT, $0-8
 	MOVD rounds+0(FP), R0

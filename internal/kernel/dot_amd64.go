@@ -236,3 +236,12 @@ func read(b []byte) uint64 {
 	}
 	return readAVX2(&b[0], len(b)/256)
 }
+
+// transpose says whether there is code for it.
+func transpose(t *transposition, dst, src []byte) bool {
+	if chosen == goOnly {
+		return false
+	}
+	transposeAVX2(&dst[0], &src[0], t.rowBytes, t.blocks, t.srcStep, t.dstStep, t.words, &t.lines[0], t.flip)
+	return true
+}

@@ -132,3 +132,12 @@ func read(b []byte) uint64 {
 // How many blocks of an input are left: here all, Go makes them.
 func fillBlocks32(q []int8, meta []uint32, x []float32) int  { return len(x) / 32 }
 func fillBlocks256(q []int8, meta []uint32, x []float32) int { return len(x) / 256 }
+
+// transpose says whether there is code for it.
+func transpose(t *transposition, dst, src []byte) bool {
+	if chosen == goOnly {
+		return false
+	}
+	transposeNEON(&dst[0], &src[0], t.rowBytes, t.blocks, t.srcStep, t.dstStep, t.words, &t.lines[0], t.flip)
+	return true
+}

@@ -46,5 +46,6 @@ func main() {
 	expSumAVX2()
 	putF16AVX2()
 	readAVX2()
+	transposeAVX2()
 	Generate()
 }

@@ -16,6 +16,7 @@ func rows(p *program) {
 	p.expSum()
 	p.putF16()
 	p.read()
+	p.transpose()
 	p.multiplyAdds()
 }
 
