@@ -32,6 +32,7 @@ type layerSpec struct {
 
 	window window
 	scale  float32 // of the products of queries and keys
+	alibi  float64 // what distance takes from them: see slopes; 0: nothing
 	cap    float32 // they are bent to stay below it, 0: not
 	clamp  float32 // queries, keys and values are cut to it, 0: not
 	growth growth
@@ -109,13 +110,17 @@ type architecture struct {
 	windowed    int     // layers of the one model of the family that has windows; 0: all have
 	localHeads  bool    // and heads of another size
 	unscaled    bool    // products of queries and keys are taken as they are
+	scaleByDim  bool    // they are divided by a head's size, not by its root
 	sharedKV    bool    // the last layers may see the keys and values of earlier ones
 	ownKV       int     // where the metadata is silent, all behind so many do; 0: none
 	perLayer    bool    // layers may have embeddings of their own
 	altup       bool    // there are several streams, and embeddings of the layers, and LAuReL beside attention
 	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
 	notRotated  int     // every so-many-th layer
-	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
+	alibi       float64 // biases by distance in place of rotation, so much where the metadata is silent: see slopes; 0: none
+	alibiLayers int     // of the one model of the family that has them; 0: all have
+	learned     bool    // positions have embeddings, which are added to those of tokens: where there may be biases by distance, if the file has them
+	embedNorm   bool    // embeddings are normalised
 	sections    bool    // pictures are rotated by several positions, text by one
 	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
@@ -198,7 +203,13 @@ var architectures = map[string]architecture{
 	"phimoe":        {traits: traits{pairing: halves}, experts: true, expertsSum1: true},
 	"gptneox":       {traits: traits{pairing: halves, centred: true, parallel: asFileSays, activation: gelu}},
 	"falcon":        {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu, attnNorm: "attn_norm_2", ffnNorm: "attn_norm"}},
-	"baichuan":      {traits: traits{pairing: neighbours}, alibi: 40},
+	"baichuan":      {traits: traits{pairing: neighbours}, alibi: 8, alibiLayers: 40},
+	"bloom":         {traits: traits{centred: true, activation: gelu}, notRotated: 1, alibi: 8, embedNorm: true},
+	"mpt":           {traits: traits{centred: true, activation: gelu}, notRotated: 1, alibi: 8, learned: true, clamped: true},
+	"jais":          {traits: traits{centred: true}, notRotated: 1, alibi: 8, scaleByDim: true},
+	"refact":        {notRotated: 1, alibi: 8},
+	"gpt2":          {traits: traits{centred: true, activation: gelu}, notRotated: 1, learned: true},
+	"starcoder":     {traits: traits{centred: true, activation: gelu}, notRotated: 1, learned: true},
 	"internlm2":     {traits: traits{pairing: neighbours}},
 	"xverse":        {traits: traits{pairing: neighbours}},
 	"orion":         {traits: traits{pairing: halves, centred: true}},

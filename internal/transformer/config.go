@@ -71,9 +71,6 @@ func readConfig(f *gguf.File) (*Config, error) {
 	}
 	c.Layers = c.blocks - guessing
 	c.readSections(r)
-	if arch.alibi > 0 && c.Layers == arch.alibi {
-		r.fail("block_count", "is %d: the model of this size has positions by ALiBi, which is not supported", c.Layers)
-	}
 	c.turns = []turning{r.readTurning(arch, c.Context)}
 	c.readMultipliers(r)
 	if r.err != nil {
@@ -162,12 +159,16 @@ func (c *Config) readLayers(r *reader) error {
 	}
 	// Files of Llama 4 may not say it: of its models only the one of 128 experts has none.
 	bare := arch.qkNorm == headsBare && r.flag("use_qk_norm", mixture.experts != 128)
+	alibi := 0.0
+	if arch.alibi > 0 && (arch.alibiLayers == 0 || arch.alibiLayers == c.Layers) {
+		alibi = r.number("attention.max_alibi_bias", arch.alibi, 0, 1e3)
+	}
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
 			return r.err
 		}
-		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i]}
+		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i], alibi: alibi}
 		if arch.parallel == asFileSays {
 			s.parallel = sequential
 			if r.flag("use_parallel_residual", true) {
@@ -205,7 +206,7 @@ func (c *Config) readLayers(r *reader) error {
 			s.window = seen
 			s.turns = len(c.turns) - 1
 		}
-		if !rotates || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && seen.tokens > 0 && !local[i] {
+		if !rotates || alibi > 0 || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && seen.tokens > 0 && !local[i] {
 			s.turns = -1
 		}
 		if s.turns < 0 && arch.growsPlain {
@@ -337,6 +338,9 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 			s.rotated = r.optional("rope.dimension_count_swa", min(s.rotated, s.keyDim))
 		}
 		s.scale = float32(1 / math.Sqrt(float64(s.keyDim)))
+		if arch.scaleByDim {
+			s.scale = 1 / float32(s.keyDim)
+		}
 	}
 	if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 		r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)

@@ -233,6 +233,52 @@ func moreFamilies() []tiny {
 	exaone4.layers, exaone4.dim, exaone4.ffn = 64, 32, 32
 	baichuan := of("baichuan", "baichuan", llama)
 	baichuan.layers, baichuan.dim, baichuan.ffn = 32, 64, 64
+	baichuan13 := baichuan // six heads: slopes of four, and two of those of eight
+	baichuan13.name, baichuan13.layers, baichuan13.dim, baichuan13.heads, baichuan13.kvHeads = "baichuan-13b", 40, 96, 6, 6
+	// Layers are not so strong that roundings of the first ones decide.
+	baichuan13.numbers = map[string][2]float64{"attn_norm.weight": {0.5, 0.3}, "ffn_norm.weight": {0.5, 0.3}}
+	// As GPT-2 has it: all with biases.
+	gptLike := func(name, architecture, more string, meta ...gguf.KV) tiny {
+		return of(name, architecture, biasedEnds+biasedNorms+ungatedPart+ungatedBiases+`
+			attn_norm.weight d
+			attn_qkv.weight d q+k+k
+			attn_qkv.bias q+k+k
+			attn_output.weight q d
+			attn_output.bias d
+			ffn_norm.weight d
+		`+more, append(meta, centred)...)
+	}
+	bloom := gptLike("bloom", "bloom", `
+		/token_embd_norm.weight d
+		/token_embd_norm.bias d
+	`)
+	bloom.dim, bloom.heads, bloom.kvHeads = 112, 7, 7
+	jais := gptLike("jais", "jais", `
+		ffn_gate.weight d f
+		ffn_gate.bias f
+	`, number("attention.max_alibi_bias", 6))
+	mpt := of("mpt", "mpt", tiedEnds+ungatedPart+`
+		attn_norm.weight d
+		attn_qkv.weight d q+k+k
+		attn_output.weight q d
+		ffn_norm.weight d
+	`, centred, number("attention.max_alibi_bias", 8), number("attention.clamp_kqv", 1.5))
+	mptLearned := gptLike("mpt-learned", "mpt", `
+		/position_embd.weight d c
+	`, number("attention.max_alibi_bias", 0), number("attention.clamp_kqv", 1.5))
+	gpt2 := gptLike("gpt2", "gpt2", "/position_embd.weight d c")
+	gpt2.layout = strings.Replace(gpt2.layout, "/output.weight d v", "", 1)
+	starcoder := gptLike("starcoder", "starcoder", "/position_embd.weight d c")
+	starcoder.kvHeads = 1
+	starcoderQ := starcoder
+	starcoderQ.name, starcoderQ.matrices = "starcoder-q8_0", gguf.Q8_0
+	for _, r := range []*tiny{&jais, &mpt, &mptLearned, &gpt2} {
+		r.kvHeads = r.heads
+	}
+	refact := of("refact", "refact", llama)
+	refact.kvHeads = 1
+	refactQ := refact
+	refactQ.name, refactQ.matrices = "refact-q8_0", gguf.Q8_0
 	parallelResidual := func(name string, so bool) tiny {
 		return of(name, "gptneox", biasedEnds+biasedNorms+ungatedPart+ungatedBiases+`
 			attn_norm.weight d
@@ -734,7 +780,7 @@ func moreFamilies() []tiny {
 		`, centred, count("rope.dimension_count", 8)),
 		parallelResidual("gptneox", true), parallelResidual("gptneox-sequential", false),
 		falcon("falcon", ""), falcon("falcon-two-norms", "attn_norm_2.weight d\nattn_norm_2.bias d\n"),
-		baichuan, of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
+		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
 		of("orion", "orion", biasedEnds+attentionPart+biasedNorms+gatedPart, centred),
 		of("minicpm", "minicpm", llama, number("embedding_scale", 12), number("residual_scale", 0.25), number("logit_scale", 9)),
 		of("nemotron", "nemotron", biasedEnds+attentionPart+biasedNorms+ungatedPart+"ffn_norm.weight d", centred, count("rope.dimension_count", 16)),

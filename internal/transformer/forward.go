@@ -188,6 +188,14 @@ func (m *Model) batch() bool {
 		x := w.x[i*dim:][:dim]
 		m.embed.Row(x, int(r.token))
 		kernel.Scale(x, m.config.embedScale)
+		if m.positions.Rows > 0 {
+			position := w.y[i*dim:][:dim]
+			m.positions.Row(position, r.position)
+			kernel.Add(x, position)
+		}
+		if m.embedNorm != nil {
+			m.embedNorm.apply(x, x)
+		}
 		for _, t := range m.turns {
 			t.at(t.of(w.angles, i, n), r.position)
 		}

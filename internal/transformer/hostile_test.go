@@ -185,8 +185,6 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		}
 		return true
 	}
-	alibi := named("baichuan")
-	alibi.layers = 40
 	for _, c := range []struct {
 		model tiny
 		want  string
@@ -374,7 +372,18 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("llama4", without("blk.3.ffn_up_shexp.weight")), "blk.3.ffn_up_shexp.weight is missing"},
 		{of4("llama4", reshaped("blk.0.ffn_gate_inp.weight", 128, 5)), "blk.0.ffn_gate_inp.weight has shape [128 5]"},
 		{of4("llama4-dense-too", reshaped("blk.1.ffn_down_shexp.weight", 64, 24)), "blk.1.ffn_down_shexp.weight has shape [64 24]"},
-		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
+		{of4("mpt", nil, number("attention.max_alibi_bias", float32(math.Inf(1)))), "mpt.attention.max_alibi_bias is +Inf"},
+		{of4("mpt", nil, number("attention.clamp_kqv", -1)), "mpt.attention.clamp_kqv is -1"},
+		{of4("mpt-learned", reshaped("position_embd.weight", 128, 511)), "position_embd.weight has shape [128 511]"},
+		{of4("bloom", without("token_embd_norm.weight")), "token_embd_norm.weight is missing"},
+		{of4("bloom", reshaped("token_embd_norm.bias", 111)), "token_embd_norm.bias has shape [111]"},
+		{of4("gpt2", without("position_embd.weight")), "position_embd.weight is missing"},
+		{of4("gpt2", nil, count("context_length", 513)), "position_embd.weight has shape [128 512]"},
+		{of4("starcoder", reshaped("position_embd.weight", 127, 512)), "position_embd.weight has shape [127 512]"},
+		{of4("refact", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ValueOf(absent)}), "refact.feed_forward_length is missing"},
+		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", -1)), "baichuan.attention.max_alibi_bias is -1"},
+		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", float32(math.NaN()))), "baichuan.attention.max_alibi_bias is NaN"},
+		{of4("baichuan-13b", nil, gguf.KV{Key: "llama.attention.max_alibi_bias", Value: gguf.ValueOf("8")}), "baichuan.attention.max_alibi_bias"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
 		f, err := gguf.Parse(c.model.file(t))

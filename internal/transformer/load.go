@@ -28,6 +28,8 @@ type Model struct {
 	single *kernel.Pool // of one thread, for products within a Run
 
 	embed      kernel.Matrix // (vocab, dim)
+	positions  kernel.Matrix // (context, dim), their embeddings; or of no rows
+	embedNorm  *norm
 	layers     []layer
 	norm       *norm
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
@@ -63,6 +65,7 @@ type layer struct {
 	mamba1         *mamba1      // likewise
 	delta          *delta       // likewise
 	sinks          []float32    // (heads), what each head may see that is no token
+	slopes         []float32    // (heads), what a position of distance takes from each head's products
 	attnPost       *norm
 
 	ffnNorm    *norm
@@ -226,6 +229,12 @@ func (l *loader) model(m *Model) {
 	if l.has("output.weight") && !c.arch.tied {
 		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
 	}
+	if c.arch.embedNorm {
+		m.embedNorm = l.norm("token_embd_norm", c.arch.traits, c.Dim)
+	}
+	if name := "position_embd.weight"; c.arch.learned && (c.arch.alibi == 0 || l.has(name)) {
+		m.positions = l.matrix(name, c.Context, c.Dim)
+	}
 	m.perLayer, m.altup = l.perLayer(c), l.altup(c)
 	for i := range c.layers {
 		if l.err != nil {
@@ -307,6 +316,9 @@ func (l *loader) attention(w *layer, p string, dim int) {
 		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
 	}
 	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())
+	if s.alibi > 0 && l.err == nil { // before a hostile count of heads takes memory
+		w.slopes = slopes(s.heads, s.alibi)
+	}
 }
 
 // norms reads the norms of a layer.

@@ -19,6 +19,12 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		for d := range x[i] {
 			x[i][d] *= float64(c.embedScale)
 		}
+		if m.positions.Rows > 0 {
+			for d, v := range matrixRow(&m.positions, i) {
+				x[i][d] += v
+			}
+		}
+		x[i] = referenceNorm(x[i], m.embedNorm)
 	}
 	begins := make([][]float64, len(ids))
 	for p := range x {
@@ -81,6 +87,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					dot *= float64(s.scale)
 					if s.cap > 0 {
 						dot = float64(s.cap) * math.Tanh(dot/float64(s.cap))
+					}
+					if s.alibi > 0 {
+						dot -= float64(l.slopes[h]) * float64(p-o)
 					}
 					w := math.Exp(dot)
 					weights, sum = append(weights, w), sum+w
