@@ -121,6 +121,7 @@ type architecture struct {
 	alibiLayers int     // of the one model of the family that has them; 0: all have
 	learned     bool    // positions have embeddings, which are added to those of tokens: where there may be biases by distance, if the file has them
 	embedNorm   bool    // embeddings are normalised
+	outputIn    bool    // they are the output's rows where the file has none
 	sections    bool    // pictures are rotated by several positions, text by one
 	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
@@ -210,6 +211,11 @@ var architectures = map[string]architecture{
 	"refact":        {notRotated: 1, alibi: 8},
 	"gpt2":          {traits: traits{centred: true, activation: gelu}, notRotated: 1, learned: true},
 	"starcoder":     {traits: traits{centred: true, activation: gelu}, notRotated: 1, learned: true},
+	"codeshell":     {traits: traits{pairing: halves, centred: true, activation: gelu}, outputIn: true},
+	"openelm":       {traits: traits{pairing: halves, qkNorm: eachHead}, tied: true},
+	"maincoder":     {traits: traits{pairing: neighbours, qkNorm: eachHead, qkNormLate: true}},
+	"jais2":         {traits: traits{pairing: halves, centred: true, activation: squaredReLU}},
+	"plamo":         {traits: traits{pairing: halves, parallel: parallel}},
 	"internlm2":     {traits: traits{pairing: neighbours}},
 	"xverse":        {traits: traits{pairing: neighbours}},
 	"orion":         {traits: traits{pairing: halves, centred: true}},

@@ -279,6 +279,36 @@ func moreFamilies() []tiny {
 	refact.kvHeads = 1
 	refactQ := refact
 	refactQ.name, refactQ.matrices = "refact-q8_0", gguf.Q8_0
+	codeshell := gptLike("codeshell", "codeshell", "")
+	codeshellOut := codeshell // the output is the embedding, too
+	codeshellOut.name, codeshellOut.layout = "codeshell-output", strings.Replace(codeshell.layout, "/token_embd.weight d v", "", 1)
+	// Layers become wider, as OpenELM's do.
+	openELM := of("openelm", "openelm", tiedEnds+qkNorms+`
+		attn_norm.weight d
+		ffn_norm.weight d
+		first:attn_qkv.weight d 3*h+1*h+1*h
+		first:attn_output.weight 3*h d
+		first:ffn_gate.weight d 96
+		first:ffn_up.weight d 96
+		first:ffn_down.weight 96 d
+		second:attn_qkv.weight d 4*h+2*h+2*h
+		second:attn_output.weight 4*h d
+		second:ffn_gate.weight d 128
+		second:ffn_up.weight d 128
+		second:ffn_down.weight 128 d
+		last:attn_qkv.weight d 6*h+2*h+2*h
+		last:attn_output.weight 6*h d
+		last:ffn_gate.weight d 192
+		last:ffn_up.weight d 192
+		last:ffn_down.weight 192 d
+	`, count("attention.key_length", 32), count("attention.value_length", 32), count("rope.dimension_count", 32),
+		gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{3, 4, 6})}, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]uint32{1, 2, 2})},
+		gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]uint32{96, 128, 192})})
+	plamo := of("plamo", "plamo", ends+attentionPart+`
+		ffn_gate.weight d f
+		ffn_up.weight d f
+		ffn_down.weight f d
+	`)
 	parallelResidual := func(name string, so bool) tiny {
 		return of(name, "gptneox", biasedEnds+biasedNorms+ungatedPart+ungatedBiases+`
 			attn_norm.weight d
@@ -780,7 +810,10 @@ func moreFamilies() []tiny {
 		`, centred, count("rope.dimension_count", 8)),
 		parallelResidual("gptneox", true), parallelResidual("gptneox-sequential", false),
 		falcon("falcon", ""), falcon("falcon-two-norms", "attn_norm_2.weight d\nattn_norm_2.bias d\n"),
-		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
+		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, codeshell, codeshellOut, openELM, plamo,
+		of("maincoder", "maincoder", llama+qkNorms),
+		of("jais2", "jais2", biasedEnds+attentionPart+biasedNorms+qkvBiases+ungatedPart+ungatedBiases+"attn_output.bias d\nffn_norm.weight d", centred),
+		of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
 		of("orion", "orion", biasedEnds+attentionPart+biasedNorms+gatedPart, centred),
 		of("minicpm", "minicpm", llama, number("embedding_scale", 12), number("residual_scale", 0.25), number("logit_scale", 9)),
 		of("nemotron", "nemotron", biasedEnds+attentionPart+biasedNorms+ungatedPart+"ffn_norm.weight d", centred, count("rope.dimension_count", 16)),

@@ -222,7 +222,11 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 
 func (l *loader) model(m *Model) {
 	c := &m.config
-	m.embed = l.tall("token_embd.weight", c.Dim, "vocabulary")
+	embed := "token_embd.weight"
+	if c.arch.outputIn && !l.has(embed) {
+		embed = "output.weight"
+	}
+	m.embed = l.tall(embed, c.Dim, "vocabulary")
 	c.Vocab = m.embed.Rows
 	m.norm = l.norm(cmp.Or(c.arch.outputNorm, "output_norm"), c.arch.traits, c.Dim)
 	m.output = m.embed
