@@ -17,6 +17,7 @@ type layerSpec struct {
 	heads, kvHeads   int        // query heads; key and value heads, each serving heads/kvHeads of them
 	keyDim, valueDim int        // of a head, as cached
 	latent           latentSpec // how keys and values are compressed, if they are
+	linear           bool       // a matrix is in place of attention
 	taps             int        // of a short convolution in place of attention, or 0
 	mamba            mambaSpec  // in place of attention, or of no heads
 	mamba1           mamba1Spec // likewise
@@ -38,8 +39,10 @@ type layerSpec struct {
 	growth growth
 }
 
-// mixes reports whether a layer looks at other tokens: otherwise it is a feed-forward part alone.
-func (s *layerSpec) mixes() bool { return s.kvHeads > 0 || s.taps > 0 || s.stateFloats() > 0 }
+// mixes reports whether a layer has attention or something in its place: otherwise it is a feed-forward part alone.
+func (s *layerSpec) mixes() bool {
+	return s.kvHeads > 0 || s.linear || s.taps > 0 || s.stateFloats() > 0
+}
 
 // Traits are what the layers of an architecture have in common.
 type traits struct {
@@ -131,6 +134,7 @@ type architecture struct {
 	mamba1Norms bool    // of which steps, b and c are normalised, by weights
 	layersScan  bool    // all layers have one of the two, and no feed-forward part
 	besides     bool    // all layers have Mamba-2 beside attention
+	lacking     bool    // layers may have a matrix in place of attention, or neither attention nor a feed-forward part
 	split       bool    // a layer has Mamba-2, attention or a feed-forward part, and attention is not rotated
 	delta       bool    // most layers have Gated DeltaNet in place of attention
 	deltaNext   bool    // and heads of values that follow each other share one of keys
@@ -214,6 +218,7 @@ var architectures = map[string]architecture{
 	"codeshell":     {traits: traits{pairing: halves, centred: true, activation: gelu}, outputIn: true},
 	"openelm":       {traits: traits{pairing: halves, qkNorm: eachHead}, tied: true},
 	"maincoder":     {traits: traits{pairing: neighbours, qkNorm: eachHead, qkNormLate: true}},
+	"deci":          {traits: traits{pairing: neighbours}, lacking: true},
 	"jais2":         {traits: traits{pairing: halves, centred: true, activation: squaredReLU}},
 	"plamo":         {traits: traits{pairing: halves, parallel: parallel}},
 	"internlm2":     {traits: traits{pairing: neighbours}},

@@ -103,8 +103,11 @@ func (c *Config) readLayers(r *reader) error {
 	heads := make([]int, c.blocks)
 	kvHeads, ffn := heads, heads
 	if !arch.layersScan {
-		heads = r.perLayer("attention.head_count", c.blocks, nil)
+		heads = r.readHeadCounts(arch, c.blocks)
 		kvHeads = r.readKVHeads(arch, c.blocks, heads)
+		if arch.lacking && r.err == nil && slices.Max(kvHeads) == 0 {
+			r.fail("attention.head_count_kv", "is 0 in all layers")
+		}
 		ffn = r.readFFN(arch, c.blocks)
 	}
 	var seen window
@@ -182,13 +185,26 @@ func (c *Config) readLayers(r *reader) error {
 			if arch.kda {
 				net = r.readKDA(s.heads)
 			}
+			s.linear = arch.lacking && s.heads > 0
 			s.heads = 0
 			if !arch.split || s.ffn == 0 {
 				s.taps, s.mamba, s.mamba1, s.delta = taps, scanned, channels, net
+			} else {
+				s.ffnNorm = "attn_norm"
+			}
+			if s.linear && s.ffn == 0 {
+				r.fail("feed_forward_length", "[%d] is 0 in a layer that has a matrix in place of attention, which is not supported", i)
 			}
 		} else {
 			if arch.split && s.ffn > 0 {
 				r.fail("feed_forward_length", "[%d] is %d in a layer that has attention", i, s.ffn)
+			}
+			if arch.lacking && s.ffn == 0 {
+				r.fail("feed_forward_length", "[%d] is 0 in a layer that has attention, which is not supported", i)
+			}
+			if s.heads == 0 {
+				r.fail("attention.head_count", "[%d] is 0, but there are %d heads of keys and values", i, s.kvHeads)
+				return r.err
 			}
 			if s.heads%s.kvHeads != 0 {
 				r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
@@ -233,13 +249,22 @@ func (c *Config) readLayers(r *reader) error {
 // there are only experts, and files need not say it.
 func (r *reader) readFFN(arch architecture, layers int) []int {
 	const key = "feed_forward_length"
-	if arch.split {
+	if arch.split || arch.lacking {
 		return r.perLayerFrom(0, key, layers, nil)
 	}
 	if arch.delta && arch.experts && r.optional(key, 0) == 0 {
 		return make([]int, layers)
 	}
 	return r.perLayer(key, layers, nil)
+}
+
+// readHeadCounts reads how many heads of queries each layer has: none where it has no attention.
+func (r *reader) readHeadCounts(arch architecture, layers int) []int {
+	least := int64(1)
+	if arch.lacking {
+		least = 0
+	}
+	return r.perLayerFrom(least, "attention.head_count", layers, nil)
 }
 
 // setRotated makes the frequencies of a layer as many as its heads want: all layers that

@@ -304,6 +304,42 @@ func moreFamilies() []tiny {
 	`, count("attention.key_length", 32), count("attention.value_length", 32), count("rope.dimension_count", 32),
 		gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{3, 4, 6})}, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]uint32{1, 2, 2})},
 		gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]uint32{96, 128, 192})})
+	// A layer like any other, one with a matrix in place of attention, one of a feed-forward part alone, one of nothing.
+	deci := of("deci", "deci", ends+`
+		/rope_freqs.weight 16
+		first:attn_norm.weight d
+		first:attn_q.weight d q
+		first:attn_k.weight d k
+		first:attn_v.weight d k
+		first:attn_output.weight q d
+		first:ffn_norm.weight d
+		first:ffn_gate.weight d f
+		first:ffn_up.weight d f
+		first:ffn_down.weight f d
+		second:attn_norm.weight d
+		second:attn_output.weight d d
+		second:ffn_norm.weight d
+		second:ffn_gate.weight d 96
+		second:ffn_up.weight d 96
+		second:ffn_down.weight 96 d
+		third:ffn_norm.weight d
+		third:ffn_gate.weight d 128
+		third:ffn_up.weight d 128
+		third:ffn_down.weight 128 d
+		last:attn_norm.weight d
+		last:attn_q.weight d q
+		last:attn_k.weight d h
+		last:attn_v.weight d h
+		last:attn_output.weight q d
+		last:ffn_norm.weight d
+		last:ffn_gate.weight d f
+		last:ffn_up.weight d f
+		last:ffn_down.weight f d
+	`, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 4, 0, 0, 4})}, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]uint32{2, 0, 0, 0, 1})},
+		gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]uint32{192, 96, 128, 0, 192})})
+	deci.layers = 5
+	deciQ := deci
+	deciQ.name, deciQ.matrices = "deci-q8_0", gguf.Q8_0
 	plamo := of("plamo", "plamo", ends+attentionPart+`
 		ffn_gate.weight d f
 		ffn_up.weight d f
@@ -810,7 +846,7 @@ func moreFamilies() []tiny {
 		`, centred, count("rope.dimension_count", 8)),
 		parallelResidual("gptneox", true), parallelResidual("gptneox-sequential", false),
 		falcon("falcon", ""), falcon("falcon-two-norms", "attn_norm_2.weight d\nattn_norm_2.bias d\n"),
-		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, codeshell, codeshellOut, openELM, plamo,
+		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, codeshell, codeshellOut, openELM, deci, deciQ, plamo,
 		of("maincoder", "maincoder", llama+qkNorms),
 		of("jais2", "jais2", biasedEnds+attentionPart+biasedNorms+qkvBiases+ungatedPart+ungatedBiases+"attn_output.bias d\nffn_norm.weight d", centred),
 		of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),

@@ -217,6 +217,9 @@ func (m *Model) batch() bool {
 		}
 		switch {
 		case !l.spec.mixes():
+			if l.spec.ffn == 0 {
+				continue
+			}
 			m.normalise(l.ffnNorm, n)
 		case l.spec.parallel == parallel:
 			m.mix(i, n)
@@ -274,6 +277,8 @@ func (m *Model) mix(index, n int) {
 		m.scanBeside(index, n)
 	case l.mamba != nil:
 		m.scan(index, n)
+	case l.spec.linear:
+		kernel.Multiply(m.pool, &m.work.in, kernel.Product{W: &l.o, Out: m.work.y})
 	default:
 		m.attention(index, n)
 	}

@@ -387,6 +387,16 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("openelm", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{3, 6, 6})}), "blk.1.attn_qkv.weight has shape [128 256]"},
 		{of4("plamo", without("blk.2.attn_norm.weight")), "blk.2.attn_norm.weight is missing"},
 		{of4("jais2", without("blk.1.ffn_up.weight")), "blk.1.ffn_up.weight is missing"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{4, 4, 0, 0, 0})}), "deci.attention.head_count [4] is 0, but there are 1 heads of keys and values"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{4, 4, 0, 0, -1})}), "deci.attention.head_count [4] is -1: from 0"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{3, 0, 0, 0, 1})}), "is 3, which does not divide the 4 heads"},
+		{of4("deci", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 96, 128, 0, 192})}), "deci.feed_forward_length [0] is 0 in a layer that has attention, which is not supported"},
+		{of4("deci", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{192, 0, 128, 0, 192})}), "deci.feed_forward_length [1] is 0 in a layer that has a matrix in place of attention, which is not supported"},
+		{of4("deci", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{192, 96, 128, 32, 192})}), "blk.3.ffn_norm.weight is missing"},
+		{of4("deci", without("blk.1.attn_output.weight")), "blk.1.attn_output.weight is missing"},
+		{of4("deci", reshaped("blk.1.attn_output.weight", 128, 127)), "blk.1.attn_output.weight has shape [128 127]"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 0, 0, 0})}), "deci.attention.head_count_kv is 0 in all layers"},
+		{of4("deci", nil, count("attention.head_count", 0)), "deci.attention.head_count is 0"},
 		{of4("refact", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ValueOf(absent)}), "refact.feed_forward_length is missing"},
 		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", -1)), "baichuan.attention.max_alibi_bias is -1"},
 		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", float32(math.NaN()))), "baichuan.attention.max_alibi_bias is NaN"},
@@ -417,9 +427,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "mpt-learned", "refact", "deci":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "deci" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -292,6 +292,8 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		w.delta = l.delta(p, dim, &s.delta)
 	case s.mamba1.inner > 0:
 		w.mamba1 = l.mamba1(p, dim, &s.mamba1)
+	case s.linear:
+		w.o, w.ob = l.linear(p+"attn_output", dim, dim)
 	case s.kvHeads > 0:
 		l.attention(&w, p, dim)
 	}
@@ -333,7 +335,9 @@ func (l *loader) norms(w *layer, p string, dim int) {
 		attn, ffn = ffn, attn
 	}
 	if !s.mixes() {
-		w.ffnNorm = l.norm(attn, s.traits, dim)
+		if s.ffn > 0 {
+			w.ffnNorm = l.norm(ffn, s.traits, dim)
+		}
 		return
 	}
 	if s.parallel == unlessNormed {

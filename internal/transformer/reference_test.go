@@ -124,6 +124,8 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				add(referenceKDA(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if l.delta != nil {
 				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
+			} else if s.linear {
+				add(referenceMul(&l.o, reads[p], l.ob), nil)
 			} else if s.kvHeads > 0 {
 				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
 			}
