@@ -54,6 +54,7 @@ type traits struct {
 	qkNorm      norming
 	qkNormLate  bool // after rotation, not before
 	qkNormMaybe bool // where the file has its weights
+	innerNorms  bool // what heads see is normalised, and what lies between the two halves of a feed-forward part
 	valueNorm   bool // values are normalised too, without weights
 	parallel    parallelism
 	activation  activation
@@ -218,6 +219,7 @@ var architectures = map[string]architecture{
 	"codeshell":     {traits: traits{pairing: halves, centred: true, activation: gelu}, outputIn: true},
 	"openelm":       {traits: traits{pairing: halves, qkNorm: eachHead}, tied: true},
 	"maincoder":     {traits: traits{pairing: neighbours, qkNorm: eachHead, qkNormLate: true}},
+	"bitnet":        {traits: traits{pairing: halves, innerNorms: true}, tied: true},
 	"deci":          {traits: traits{pairing: neighbours}, lacking: true},
 	"jais2":         {traits: traits{pairing: halves, centred: true, activation: squaredReLU}},
 	"plamo":         {traits: traits{pairing: halves, parallel: parallel}},

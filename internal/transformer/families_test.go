@@ -340,6 +340,18 @@ func moreFamilies() []tiny {
 	deci.layers = 5
 	deciQ := deci
 	deciQ.name, deciQ.matrices = "deci-q8_0", gguf.Q8_0
+	// Each matrix has a number that its products are multiplied by.
+	const bitnetPart = tiedEnds + attentionPart + gatedPart + `
+		attn_sub_norm.weight q
+		ffn_sub_norm.weight f
+	`
+	bitnet, bitnetQ := of("bitnet", "bitnet", bitnetPart), of("bitnet-q8_0", "bitnet", bitnetPart)
+	bitnet.numbers = map[string][2]float64{}
+	for i, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"} {
+		bitnet.layout += name + ".scale 1\n"
+		bitnet.numbers[name+".scale"] = [2]float64{[]float64{2, 0.4, 0.02, 0.7, 3, 0.002, 0.5}[i], 0.001}
+	}
+	bitnetQ.matrices = gguf.Q8_0
 	plamo := of("plamo", "plamo", ends+attentionPart+`
 		ffn_gate.weight d f
 		ffn_up.weight d f
@@ -846,7 +858,7 @@ func moreFamilies() []tiny {
 		`, centred, count("rope.dimension_count", 8)),
 		parallelResidual("gptneox", true), parallelResidual("gptneox-sequential", false),
 		falcon("falcon", ""), falcon("falcon-two-norms", "attn_norm_2.weight d\nattn_norm_2.bias d\n"),
-		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, codeshell, codeshellOut, openELM, deci, deciQ, plamo,
+		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, codeshell, codeshellOut, openELM, deci, deciQ, bitnet, bitnetQ, plamo,
 		of("maincoder", "maincoder", llama+qkNorms),
 		of("jais2", "jais2", biasedEnds+attentionPart+biasedNorms+qkvBiases+ungatedPart+ungatedBiases+"attn_output.bias d\nffn_norm.weight d", centred),
 		of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),

@@ -324,6 +324,10 @@ func (m *Model) attention(index, n int) {
 	if s.gated {
 		m.pool.Run(n, func(i int) { w.applyGates(s, i) })
 	}
+	if by := l.seenNorm; by != nil {
+		size := s.heads * s.valueDim
+		m.pool.Run(n, func(i int) { by.apply(w.seen[i*size:][:size], w.seen[i*size:][:size]) })
+	}
 	if l.latent != nil {
 		m.latentValues(l, n)
 		w.in.Set(w.full, n, s.heads*s.headOut())
@@ -430,6 +434,9 @@ func (m *Model) ask(e *expert, s *layerSpec, n int) {
 	inner := w.up
 	if a.gated() {
 		inner = w.gate
+	}
+	if e.norm != nil {
+		m.pool.Run(n, func(i int) { e.norm.apply(inner[i*ffn:][:ffn], inner[i*ffn:][:ffn]) })
 	}
 	w.in.Set(inner, n, ffn)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.down, Out: w.y})

@@ -34,6 +34,16 @@ func reshaped(tensor string, shape ...uint64) func(string, *gguf.TensorSource) b
 	}
 }
 
+func renamed(tensor, as string, shape ...uint64) func(string, *gguf.TensorSource) bool {
+	change := reshaped(tensor, shape...)
+	return func(name string, s *gguf.TensorSource) bool {
+		if name == tensor {
+			s.Name = as
+		}
+		return change(name, s)
+	}
+}
+
 func retyped(tensor string, t gguf.Type) func(string, *gguf.TensorSource) bool {
 	return func(name string, s *gguf.TensorSource) bool {
 		if name == tensor {
@@ -397,6 +407,11 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("deci", reshaped("blk.1.attn_output.weight", 128, 127)), "blk.1.attn_output.weight has shape [128 127]"},
 		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 0, 0, 0})}), "deci.attention.head_count_kv is 0 in all layers"},
 		{of4("deci", nil, count("attention.head_count", 0)), "deci.attention.head_count is 0"},
+		{of4("bitnet", without("blk.1.attn_sub_norm.weight")), "blk.1.attn_sub_norm.weight is missing"},
+		{of4("bitnet", reshaped("blk.0.ffn_sub_norm.weight", 128)), "blk.0.ffn_sub_norm.weight has shape [128]"},
+		{of4("bitnet", reshaped("blk.2.ffn_up.scale", 2)), "blk.2.ffn_up.scale has shape [2]"},
+		{of4("bitnet", reshaped("blk.2.ffn_gate.scale", 1)), "blk.2.ffn_gate.scale is 0: from 1e-09"},
+		{of4("bitnet", renamed("blk.1.attn_v.scale", "blk.1.attn_v.bias", 64)), "blk.1.attn_v.bias is not supported in this architecture"},
 		{of4("refact", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ValueOf(absent)}), "refact.feed_forward_length is missing"},
 		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", -1)), "baichuan.attention.max_alibi_bias is -1"},
 		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", float32(math.NaN()))), "baichuan.attention.max_alibi_bias is NaN"},
@@ -427,7 +442,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "mpt-learned", "refact", "deci":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "mpt-learned", "refact", "deci", "bitnet":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
 			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "deci" {
 				r.layers = 2

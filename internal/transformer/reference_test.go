@@ -127,7 +127,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			} else if s.linear {
 				add(referenceMul(&l.o, reads[p], l.ob), nil)
 			} else if s.kvHeads > 0 {
-				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
+				add(referenceMul(&l.o, referenceNorm(seen, l.seenNorm), l.ob), l.attnPost)
 			}
 			if l.laurel != nil {
 				for d, y := range referenceNorm(referenceMul(&l.laurel.up, referenceMul(&l.laurel.down, reads[p], nil), nil), l.laurel.post) {
@@ -704,7 +704,7 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 			out[d] = max(g, 0) * max(g, 0)
 		}
 	}
-	return referenceMul(&e.down, out, e.downBias)
+	return referenceMul(&e.down, referenceNorm(out, e.norm), e.downBias)
 }
 
 func matrixRow(m *kernel.Matrix, r int) []float64 {
