@@ -197,7 +197,7 @@ func (m *Model) batch() bool {
 			m.embedNorm.apply(x, x)
 		}
 		for _, t := range m.turns {
-			t.at(t.of(w.angles, i, n), r.position)
+			t.at(t.of(w.angles, i, n), r.position, m.config.arch.pairing)
 		}
 	}
 	if m.perLayer.size > 0 {
