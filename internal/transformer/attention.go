@@ -226,7 +226,7 @@ func (m *Model) look(index int, t *tile, head, span int, d *desk, v view) {
 		}
 		last := min(to, start+spanTokens)
 		v.largest[r], v.sum[r] = exponentials(scores[r*scoreStride:][:spanTokens], max(from-start, 0), last-start, s, slope)
-		v.largest[r] -= slope * float32(to-last)
+		v.largest[r] -= float32(slope * float32(to-last))
 	}
 	clear(v.values)
 	add := func(first, count, block, from, to int) {
