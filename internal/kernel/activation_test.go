@@ -1,7 +1,9 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"testing"
 )
@@ -24,6 +26,9 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			g, u = min(g, 7), min(max(u, -7), 7)
 			return g * sigmoid(1.702*g) * (u + 1)
 		}},
+		"SwiGLU":      {SwiGLU, func(g, u float64) float64 { return g * sigmoid(g) * u }},
+		"GeGLU":       {GeGLU, func(g, u float64) float64 { return gelu(g) * u }},
+		"SoftCap":     {func(x, _ []float32) { SoftCap(x, 0.3, 1) }, func(x, _ float64) float64 { return math.Tanh(0.3 * x) }},
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
@@ -42,28 +47,76 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 	}
 }
 
-// They are the same to the bit alone and in company, whatever of the processor computes.
-func TestExponentialsAndSigmoidsEqualGo(t *testing.T) {
-	for _, i := range available() {
-		with(i, func() {
-			for n := range 40 {
-				x := make([]float32, n)
-				for i := range x {
-					x[i] = float32(i*i-300) / 7
-				}
-				exps, sigmoids := slices.Clone(x), slices.Clone(x)
-				ExpEach(exps, -0.606531)
-				Sigmoid(sigmoids)
-				for e, v := range x {
-					if want := exp(float32(v * -0.606531)); exps[e] != want {
-						t.Errorf("%s: exponential %d of %d is %v, want %v", i, e, n, exps[e], want)
-					}
-					if want := 1 / (1 + exp(-v)); sigmoids[e] != want {
-						t.Errorf("%s: sigmoid %d of %d is %v, want %v", i, e, n, sigmoids[e], want)
+// Whatever computes gives the bits of Go, also of what is huge, infinite or no number, which it
+// stays.
+func TestActivationsEqualGo(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 5))
+	odd := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 7, -7, 89, -89, 1e30, -1e30, 1e-40, math.MaxFloat32}
+	for _, f := range bends {
+		for n := range 200 {
+			x, y := randomFloats(r, n), randomFloats(r, n)
+			for i := range x {
+				x[i] *= 10
+			}
+			if n == 199 { // each with each
+				x, y = nil, nil
+				for _, a := range odd {
+					for _, b := range odd {
+						x, y = append(x, a), append(y, b)
 					}
 				}
 			}
-		})
+			want := slices.Clone(x)
+			onlyGo(func() { f.do(want, y) })
+			for _, i := range available() {
+				got := slices.Clone(x)
+				with(i, func() { f.do(got, y) })
+				for k, v := range want {
+					if v != v && got[k] != got[k] {
+						got[k] = v // there are many that are none
+					}
+				}
+				equal(t, fmt.Sprintf("%s: %s of %d", i, f.name, n), got, want)
+			}
+			for i, v := range x {
+				if v != v && want[i] == want[i] {
+					t.Errorf("%s of what is no number is %v", f.name, want[i])
+				}
+			}
+		}
+	}
+}
+
+var bends = []struct {
+	name string
+	do   func(x, y []float32)
+}{
+	{"SwiGLU", SwiGLU},
+	{"SwiGLUClamped", SwiGLUClamped},
+	{"GeGLU", GeGLU},
+	{"GELU", func(x, _ []float32) { GELU(x) }},
+	{"Sigmoid", func(x, _ []float32) { Sigmoid(x) }},
+	{"ExpEach", func(x, _ []float32) { ExpEach(x, -0.606531) }},
+	{"SoftCap", func(x, _ []float32) { SoftCap(x, 0.3, 30) }},
+}
+
+// Numbers of floats a second.
+func BenchmarkActivations(b *testing.B) {
+	r := rand.New(rand.NewPCG(3, 4))
+	x, y := randomFloats(r, 4096), randomFloats(r, 4096)
+	room := slices.Clone(x)
+	for _, f := range bends {
+		for _, i := range available() {
+			b.Run(f.name+"/"+string(i), func(b *testing.B) {
+				with(i, func() {
+					b.SetBytes(int64(4 * len(x)))
+					for b.Loop() {
+						copy(room, x)
+						f.do(room, y)
+					}
+				})
+			})
+		}
 	}
 }
 

@@ -266,8 +266,16 @@ func TestVectorsEqualGo(t *testing.T) {
 			equal(t, fmt.Sprintf("%s of %d", what, n), got, want)
 		}
 		both("RMSNorm", func(out []float32) { RMSNorm(out, out, y, 1e-5) })
-		both("SwiGLU", func(out []float32) { SwiGLU(out, y) })
 		both("Softmax", func(out []float32) { Softmax(out, 0.125) })
+		both("LayerNorm", func(out []float32) { LayerNorm(out, out, y, x, 1e-5) })
+		both("LayerNorm without weights", func(out []float32) { LayerNorm(out, out, nil, nil, 1e-5) })
+		both("Products", func(out []float32) { Products(out, y) })
+		both("AddProducts", func(out []float32) { AddProducts(out, y, x) })
+		both("RotateNeighbours", func(out []float32) { RotateNeighbours(out[:n&^1], y) })
+		both("RotateHalves", func(out []float32) {
+			half := n / 2
+			RotateHalves(out[:half], out[half:], y, y[half:])
+		})
 		both("PutF16", func(out []float32) {
 			b := make([]byte, 2*n)
 			PutF16(b, out)

@@ -15,14 +15,8 @@ func sumSquaresGo(x []float32) float32 {
 	return sum16(&acc)
 }
 
-// SumSquares is the sum of the squares of x, a multiple of 16 of numbers, at least so many.
-// Element i adds to lane i mod 16.
-func SumSquares(x []float32) float32 {
-	if len(x) == 0 || len(x)%lanes != 0 {
-		panic("kernel: a part of 16 numbers")
-	}
-	return sumSquares(x)
-}
+// SumSquares is the sum of the squares of x. Element i adds to lane i mod 16.
+func SumSquares(x []float32) float32 { return sumSquares(x) }
 
 // RMSNorm writes x[i]·w[i]/√(mean of squares + eps) to out, which may be x.
 func RMSNorm(out, x, w []float32, eps float32) {
@@ -42,15 +36,24 @@ func Add(x, y []float32) {
 	}
 }
 
-// SwiGLU makes of gate: gate·sigmoid(gate)·up.
-func SwiGLU(gate, up []float32) {
-	n := swiGLU(gate, up[:len(gate)])
-	swiGLUGo(gate[n:], up[n:len(gate)])
+// Products makes of x x·w.
+func Products(x, w []float32) {
+	w = w[:len(x)]
+	for i := scaleBy(x, x, w, 1); i < len(x); i++ {
+		x[i] *= w[i]
+	}
 }
 
-func swiGLUGo(gate, up []float32) {
-	for i, g := range gate {
-		gate[i] = float32(g/(1+exp(-g))) * up[i]
+// AddProducts adds x·w to out, as long as x and w at most, each rounded.
+func AddProducts(out, x, w []float32) {
+	x, w = x[:len(out)], w[:len(out)]
+	n := addProducts(out, x, w)
+	addProductsGo(out[n:], x[n:], w[n:])
+}
+
+func addProductsGo(out, x, w []float32) {
+	for i, v := range x {
+		out[i] += float32(v * w[i])
 	}
 }
 
@@ -119,26 +122,5 @@ func Scale(x []float32, s float32) {
 	}
 	for i := scale(x, s); i < len(x); i++ {
 		x[i] *= s
-	}
-}
-
-// SoftCap makes of x: limit·tanh(x·scale/limit), which is near x·scale where that is
-// small and stays below limit.
-func SoftCap(x []float32, scale, limit float32) {
-	for i, v := range x {
-		// tanh y = 1 − 2/(1+e²ʸ)
-		x[i] = limit * (1 - 2/(1+exp(2*(v*scale/limit))))
-	}
-}
-
-// GeGLU makes of gate: gelu(gate)·up, in the approximation by tanh that models are
-// trained with (Hendrycks and Gimpel 2016): gelu(x) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)).
-func GeGLU(gate, up []float32) {
-	const rootOf2ByPi = 0.79788456080286535588
-	up = up[:len(gate)]
-	for i, g := range gate {
-		cube := float32(float32(g*g) * g)
-		y := float32(2 * rootOf2ByPi * (g + float32(0.044715*cube)))
-		gate[i] = float32(g/(1+exp(-y))) * up[i]
 	}
 }

@@ -1,6 +1,6 @@
 package transformer
 
-import "math"
+import "parley/internal/kernel"
 
 // Gated attention (Qwen3-Next): of each head's query there is a second half, and what the head
 // sees is taken as far as its sigmoid says, element by element.
@@ -19,7 +19,6 @@ func (w *buffers) splitGates(s *layerSpec, row int) {
 func (w *buffers) applyGates(s *layerSpec, row int) {
 	size := s.heads * s.keyDim
 	seen, gates := w.seen[row*size:][:size], w.gates[row*size:][:size]
-	for i, g := range gates {
-		seen[i] *= 1 / (1 + float32(math.Exp(-float64(g))))
-	}
+	kernel.Sigmoid(gates)
+	kernel.Products(seen, gates)
 }

@@ -19,6 +19,11 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		for d := range x[i] {
 			x[i][d] *= float64(c.embedScale)
 		}
+		if m.positions.Rows > 0 {
+			for d, v := range matrixRow(&m.positions, i) {
+				x[i][d] += v
+			}
+		}
 		x[i] = referenceNorm(x[i], m.embedNorm)
 	}
 	begins := make([][]float64, len(ids))
@@ -84,6 +89,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					if s.cap > 0 {
 						dot = float64(s.cap) * math.Tanh(dot/float64(s.cap))
 					}
+					if s.alibi > 0 {
+						dot -= float64(l.slopes[h]) * float64(p-o)
+					}
 					w := math.Exp(dot)
 					weights, sum = append(weights, w), sum+w
 				}
@@ -121,8 +129,10 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				add(referenceRWKV7(l.rwkv, &s.rwkv, reads[:p+1], firstValues), nil)
 			} else if s.rwkv.version == 6 {
 				add(referenceRWKV6(l.rwkv, &s.rwkv, reads[:p+1]), nil)
+			} else if s.linear {
+				add(referenceMul(&l.o, reads[p], l.ob), nil)
 			} else if s.kvHeads > 0 {
-				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
+				add(referenceMul(&l.o, referenceNorm(seen, l.seenNorm), l.ob), l.attnPost)
 			}
 			if l.laurel != nil {
 				for d, y := range referenceNorm(referenceMul(&l.laurel.up, referenceMul(&l.laurel.down, reads[p], nil), nil), l.laurel.post) {
@@ -864,7 +874,7 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 			out[d] = max(g, 0) * max(g, 0)
 		}
 	}
-	return referenceMul(&e.down, out, e.downBias)
+	return referenceMul(&e.down, referenceNorm(out, e.norm), e.downBias)
 }
 
 func matrixRow(m *kernel.Matrix, r int) []float64 {

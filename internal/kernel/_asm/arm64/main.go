@@ -26,6 +26,8 @@ func main() {
 		panels(&p)
 	case "attention":
 		attention(&p)
+		activations(&p)
+		elements(&p)
 	default:
 		log.Fatalf("no part %q", *part)
 	}

@@ -1,8 +1,8 @@
-// Command attention writes the assembly of what attention asks of package kernel:
+// Command attention writes the assembly of what attention, states and activations ask of package kernel:
 //
 //	go generate ./internal/kernel
 //
-// Every function here has a twin in Go, in attention.go, that says what it computes.
+// Every function here has a twin in Go, in attention.go, states.go or activation.go, that says what it computes.
 package main
 
 import (
@@ -36,6 +36,12 @@ func main() {
 		scale(s)
 		scaleBy(s)
 		scaleByF16(s)
+		activations(s)
+		rotateHalves(s)
+		rotateNeighbours(s)
+		addProducts(s)
+		sumOf(s)
+		subtract(s)
 	}
 	Generate()
 }
@@ -387,6 +393,20 @@ func halves(v []VecVirtual) (low, high VecVirtual) {
 	return low, high
 }
 
+// addUp is the sum of 16 lanes, as sum16 adds them up.
+func addUp(lanes []VecVirtual) VecVirtual {
+	low, high := halves(lanes)
+	VADDPS(high, low, low)
+	x4, y, z := XMM(), XMM(), XMM()
+	VEXTRACTF128(U8(1), low, x4)
+	VADDPS(low.AsX(), x4, x4)
+	VMOVHLPS(x4, x4, y)
+	VADDPS(x4, y, y)
+	VMOVSHDUP(y, z)
+	VADDSS(z, y, y)
+	return y
+}
+
 // exp makes of each number its exponential, in place, some registers side by side. It wants the
 // operations in the order of the Go code, each rounded.
 func (s set) exp(x ...VecVirtual) {
@@ -405,8 +425,11 @@ func (s set) exp(x ...VecVirtual) {
 		}
 	}
 	one, round := number{"one", 1}, number{"expRound", 0x1.8p23}
-	each(VMAXPS, VMAXPS_BCST, number{"expLow", -87.33654}, x, x)
-	each(VMINPS, VMINPS_BCST, number{"expHigh", 88.02969}, x, x)
+	low, high := s.number("expLow", -87.33654), s.number("expHigh", 88.02969)
+	for i := range x { // in this order what is no number stays none
+		VMAXPS(x[i], low, x[i])
+		VMINPS(x[i], high, x[i])
+	}
 	each(VMULPS, VMULPS_BCST, number{"log2e", 1.44269504088896340736}, x, m)
 	each(VADDPS, VADDPS_BCST, round, m, m)
 	each(VSUBPS, VSUBPS_BCST, round, m, t)
@@ -464,16 +487,7 @@ func exponentials(s set) {
 	ADDQ(I8(64), x)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
-	low, high := halves(acc)
-	VADDPS(high, low, low)
-	x4, y, z := XMM(), XMM(), XMM()
-	VEXTRACTF128(U8(1), low, x4)
-	VADDPS(low.AsX(), x4, x4)
-	VMOVHLPS(x4, x4, y)
-	VADDPS(x4, y, y)
-	VMOVSHDUP(y, z)
-	VADDSS(z, y, y)
-	Store(y, ReturnIndex(0))
+	Store(addUp(acc), ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }
