@@ -16,7 +16,7 @@ type rwkvData struct {
 	IDs    [][]int
 }
 
-func openRWKV(t *testing.T) (d rwkvData, tok *Tokenizer) {
+func openRWKV(t testing.TB) (d rwkvData, tok *Tokenizer) {
 	t.Helper()
 	b, err := os.ReadFile("testdata/rwkv.json")
 	if err != nil {

@@ -255,6 +255,7 @@ func FuzzRoundTrip(f *testing.F) {
 		v.Pre = p
 		bytes[p] = build(f, v).WithMarks(nil, []string{"<think>"})
 	}
+	_, bytes["rwkv"] = openRWKV(f)
 	spaces := build(f, spaceVocab(append(normal("▁", "a", "b", "▁a", "<", "|", "é"), tokenOf{"<think>", Control})...))
 	for _, s := range []string{"", "a b", "  é\n", "<|end|>", "<think> 'll 123\xff", "日本 ▁"} {
 		f.Add(s, 2, true)
