@@ -53,13 +53,13 @@ type traits struct {
 	valueNorm   bool // values are normalised too, without weights
 	parallel    parallelism
 	activation  activation
-	sinks       bool   // each head may see what is no token
-	gated       bool   // what it sees is taken as far as gates say, which are made with its query
-	denseToo    bool   // where there are experts, a feed-forward part beside them, each with norms of its own
-	fusedGate   bool   // gate and up lie in one tensor, ffn_up
-	attnNorm    string // the name of the norm before attention, if not attn_norm
-	ffnNorm     string // of that before the feed-forward part, if not ffn_norm
-	outputNorm  string // of that before the output, if not output_norm
+	sinks       bool      // each head may see what is no token
+	gates       headGates // what each sees is taken as far as they say
+	denseToo    bool      // where there are experts, a feed-forward part beside them, each with norms of its own
+	fusedGate   bool      // gate and up lie in one tensor, ffn_up
+	attnNorm    string    // the name of the norm before attention, if not attn_norm
+	ffnNorm     string    // of that before the feed-forward part, if not ffn_norm
+	outputNorm  string    // of that before the output, if not output_norm
 }
 
 // pairing says which elements of a head are rotated together.
@@ -180,14 +180,16 @@ var architectures = map[string]architecture{
 	"falcon-h1":      {traits: traits{pairing: halves}, scanned: true, besides: true},
 	"nemotron_h":     {traits: traits{activation: squaredReLU}, scanned: true, split: true},
 	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid},
-	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
+	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
 		experts: true, expertsSum1: true},
-	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true},
-	"qwen35moe": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true,
+	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, sections: true},
+	"qwen35moe": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, sections: true,
 		experts: true, expertsSum1: true},
-	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
-	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
-	"kimi-linear":   {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
+	"deepseek":    {traits: traits{pairing: neighbours}, experts: true},
+	"deepseek2":   {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
+	"kimi-linear": {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
+	"afmoe": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesOfAll, postNorms: true}, rootOfDim: true,
+		window: 1024, global: 4, localTurns: true, experts: true, gating: sigmoid},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
 	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
 	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},

@@ -341,7 +341,7 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 		r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)
 	}
-	if s.gated && s.keyDim != s.valueDim {
+	if s.gates == gatesInQueries && s.keyDim != s.valueDim {
 		r.fail("attention.value_length", "is %d, but has to be that of keys, %d", s.valueDim, s.keyDim)
 	}
 	if arch.unscaled {

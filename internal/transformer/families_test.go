@@ -211,6 +211,18 @@ func moreFamilies() []tiny {
 		post_attention_norm.weight d
 		rest:exp_probs_b.bias e
 	`, norms, number("expert_weights_scale", 1.5), count("rope.dimension_count", 16))
+	// Where attention sees all, in the fourth layer, it is not rotated.
+	afmoe := lead("afmoe", "afmoe", ends+attentionPart+qkNorms+`
+		attn_gate.weight d q
+		post_attention_norm.weight d
+		ffn_norm.weight d
+		post_ffw_norm.weight d
+		rest:exp_probs_b.bias e
+	`, norms, number("expert_weights_scale", 2.826), count("expert_gating_func", 2), count("attention.sliding_window", 5))
+	afmoe.layers = 4
+	afmoeQ := afmoe // all experts are used: a rounding cannot change which
+	afmoeQ.name, afmoeQ.matrices, afmoeQ.experts = "afmoe-q8_0", gguf.Q8_0, 2
+	afmoeQ.meta = append(slices.Clone(afmoe.meta), count("expert_count", 2))
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -679,7 +691,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		afmoe, afmoeQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

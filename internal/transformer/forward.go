@@ -308,7 +308,7 @@ func (m *Model) attention(index, n int) {
 		m.project(index, n)
 	}
 	m.attend(index)
-	if s.gated {
+	if s.gates != ungated {
 		m.pool.Run(n, func(i int) { w.applyGates(s, i) })
 	}
 	if l.latent != nil {
@@ -328,11 +328,11 @@ func (m *Model) project(index, n int) {
 	qn, kn, vn := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
 	w.k, w.v = grown(w.k, n*kn), grown(w.v, n*vn)
 	q := w.q
-	if s.gated {
+	if s.gates == gatesInQueries {
 		w.full, w.gates = grown(w.full, 2*n*qn), grown(w.gates, n*qn)
 		q = w.full
 	}
-	products := [3]kernel.Product{{W: &l.q, Out: q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
+	products := [4]kernel.Product{{W: &l.q, Out: q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
 	own := s.source == index
 	switch {
 	case !own:
@@ -340,11 +340,15 @@ func (m *Model) project(index, n int) {
 	case l.v.Rows == 0: // keys are values
 		kernel.Multiply(m.pool, &w.in, products[:2]...)
 		copy(w.v, w.k)
-	default:
+	case l.gate.Rows > 0:
+		w.gates = grown(w.gates, n*l.gate.Rows)
+		products[3] = kernel.Product{W: &l.gate, Out: w.gates}
 		kernel.Multiply(m.pool, &w.in, products[:]...)
+	default:
+		kernel.Multiply(m.pool, &w.in, products[:3]...)
 	}
 	m.eachRow(func(i int) {
-		if s.gated {
+		if s.gates == gatesInQueries {
 			w.splitGates(s, i)
 		}
 		q, k, v, r := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn], &w.rows[i]

@@ -2,8 +2,17 @@ package transformer
 
 import "math"
 
-// Gated attention (Qwen3-Next): of each head's query there is a second half, and what the head
-// sees is taken as far as its sigmoid says, element by element.
+// Gated attention (Qiu et al. 2025): what a head sees is taken as far as the sigmoid of gates
+// says, element by element.
+
+// headGates says where the gates of heads come from.
+type headGates uint8
+
+const (
+	ungated        headGates = iota
+	gatesInQueries           // of each head's query there is a second half: Qwen3-Next
+	gatesOfAll               // a matrix of their own makes them: AFMoE
+)
 
 // splitGates takes the queries of w.full apart: those of a row go to w.q, their gates to w.gates.
 func (w *buffers) splitGates(s *layerSpec, row int) {
@@ -17,7 +26,7 @@ func (w *buffers) splitGates(s *layerSpec, row int) {
 
 // applyGates takes as much of what a row's heads see as its gates say.
 func (w *buffers) applyGates(s *layerSpec, row int) {
-	size := s.heads * s.keyDim
+	size := s.heads * s.valueDim
 	seen, gates := w.seen[row*size:][:size], w.gates[row*size:][:size]
 	for i, g := range gates {
 		seen[i] *= 1 / (1 + float32(math.Exp(-float64(g))))

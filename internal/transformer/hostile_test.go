@@ -53,7 +53,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 	}{
 		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
 		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
-		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: arcee, baichuan`},
+		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: afmoe, `},
 		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
 		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
 		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
@@ -374,6 +374,10 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("llama4", without("blk.3.ffn_up_shexp.weight")), "blk.3.ffn_up_shexp.weight is missing"},
 		{of4("llama4", reshaped("blk.0.ffn_gate_inp.weight", 128, 5)), "blk.0.ffn_gate_inp.weight has shape [128 5]"},
 		{of4("llama4-dense-too", reshaped("blk.1.ffn_down_shexp.weight", 64, 24)), "blk.1.ffn_down_shexp.weight has shape [64 24]"},
+		{of4("afmoe", without("blk.1.attn_gate.weight")), "blk.1.attn_gate.weight is missing"},
+		{of4("afmoe", reshaped("blk.0.attn_gate.weight", 128, 4)), "blk.0.attn_gate.weight has shape [128 4]"},
+		{of4("afmoe", without("blk.3.post_ffw_norm.weight")), "blk.3.post_ffw_norm.weight is missing"},
+		{of4("afmoe", nil, count("expert_shared_count", 0)), "blk.1.ffn_gate_shexp.weight is not one"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -401,7 +405,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
 			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" {
 				r.layers = 2

@@ -54,6 +54,7 @@ type layer struct {
 	k              kernel.Matrix // (kvHeads·keyDim, dim)
 	v              kernel.Matrix // (kvHeads·valueDim, dim)
 	o              kernel.Matrix // (dim, heads·valueDim)
+	gate           kernel.Matrix // (heads·valueDim, dim), where gates are not made with queries
 	qb, kb, vb, ob []float32     // biases of the four
 	qNorm, kNorm   *norm
 	vNorm          *norm
@@ -447,8 +448,11 @@ func (l *loader) expert(p, suffix string, ffn, dim int, s *layerSpec) (e expert)
 func (l *loader) projections(w *layer, p string, dim int) {
 	s := &w.spec
 	q, k, v := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
-	if s.gated {
+	switch s.gates {
+	case gatesInQueries:
 		q *= 2
+	case gatesOfAll:
+		w.gate = l.matrix(p+"attn_gate.weight", s.heads*s.valueDim, dim)
 	}
 	if !l.has(p + "attn_qkv.weight") {
 		w.q, w.qb = l.linear(p+"attn_q", q, dim)

@@ -94,10 +94,15 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					}
 				}
 			}
-			if s.gated {
+			switch s.gates {
+			case gatesInQueries:
 				gates := referenceMul(&l.q, reads[p], nil)
 				for d := range seen {
 					seen[d] /= 1 + math.Exp(-gates[(2*(d/keyDim)+1)*keyDim+d%keyDim])
+				}
+			case gatesOfAll:
+				for d, g := range referenceMul(&l.gate, reads[p], nil) {
+					seen[d] /= 1 + math.Exp(-g)
 				}
 			}
 			add := func(y []float64, post *norm) {
@@ -485,7 +490,7 @@ func referenceDelta(x *delta, s *deltaSpec, reads [][]float64) []float64 {
 func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
 	s := &l.spec
 	q = referenceMul(&l.q, n, l.qb)
-	if s.gated { // every second head's is a gate
+	if s.gates == gatesInQueries { // every second head's is a gate
 		for h := range s.heads {
 			copy(q[h*s.keyDim:][:s.keyDim], q[2*h*s.keyDim:])
 		}
