@@ -14,6 +14,14 @@ func SwiGLUClamped(gate, up []float32) {
 	}
 }
 
+// ReGLU makes of gate: gate·up, and zero where gate is negative (Shazeer 2020).
+func ReGLU(gate, up []float32) {
+	up = up[:len(gate)]
+	for i, g := range gate {
+		gate[i] = max(g, 0) * up[i]
+	}
+}
+
 // GELU makes of x: gelu(x), as GeGLU has it.
 func GELU(x []float32) {
 	const rootOf2ByPi = 0.79788456080286535588

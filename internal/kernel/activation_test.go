@@ -23,6 +23,7 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			g, u = min(g, 7), min(max(u, -7), 7)
 			return g * sigmoid(1.702*g) * (u + 1)
 		}},
+		"ReGLU":       {ReGLU, func(g, u float64) float64 { return max(g, 0) * u }},
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},

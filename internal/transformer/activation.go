@@ -9,6 +9,7 @@ const (
 	swiGLU activation = iota
 	geGLU
 	swiGLUClamped
+	reGLU
 	gelu
 	squaredReLU
 )
@@ -24,6 +25,8 @@ func (a activation) gate(gate, up []float32) {
 		kernel.GeGLU(gate, up)
 	case swiGLUClamped:
 		kernel.SwiGLUClamped(gate, up)
+	case reGLU:
+		kernel.ReGLU(gate, up)
 	}
 }
 

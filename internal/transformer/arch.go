@@ -104,6 +104,7 @@ type architecture struct {
 	window      int     // where the metadata is silent
 	chunked     bool    // windows are chunks
 	global      int     // with windows: every so-many-th layer sees all
+	globalFirst bool    // the first of so many, not the last
 	localBase   bool    // and the others have a frequency of their own
 	localTurns  bool    // and only they are rotated
 	windowed    int     // layers of the one model of the family that has windows; 0: all have
@@ -137,6 +138,7 @@ type architecture struct {
 	gating      gating
 	experts     bool // there may be some
 	routed      bool // in the layers for which the file has a router
+	routedFirst bool // routers read what attention reads, before its norm
 	weightFirst bool // weights multiply what experts read, not what they give
 	shared      int  // how many more see every token, where the metadata is silent
 	sharedFFN   bool // one more sees every token, as wide as a feed-forward part where the metadata is silent
@@ -188,6 +190,8 @@ var architectures = map[string]architecture{
 	"deepseek":    {traits: traits{pairing: neighbours}, experts: true},
 	"deepseek2":   {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
 	"kimi-linear": {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
+	"smallthinker": {traits: traits{pairing: halves, activation: reGLU}, global: 4, globalFirst: true, localTurns: true,
+		experts: true, expertsSum1: true, routedFirst: true},
 	"afmoe": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesOfAll, postNorms: true}, rootOfDim: true,
 		window: 1024, global: 4, localTurns: true, experts: true, gating: sigmoid},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},

@@ -119,7 +119,7 @@ func (c *Config) readLayers(r *reader) error {
 		seen.tokens = r.optional("attention.sliding_window", arch.window)
 	}
 	if seen.tokens > 0 {
-		local = r.pattern("attention.sliding_window_pattern", c.blocks, arch.global)
+		local = r.pattern("attention.sliding_window_pattern", c.blocks, arch.global, arch.globalFirst)
 		c.readLocalTurning(r)
 	}
 	mixture, ownKV := r.readMixture(arch), c.Layers

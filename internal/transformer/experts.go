@@ -18,6 +18,7 @@ type routing struct {
 	scale         float32 // and multiplied by this
 	groups        int     // experts are in so many groups of neighbours; 0: in none
 	groupsUsed    int     // of which those are open whose two best are best
+	first         bool    // the router reads what attention reads, before its norm (SmallThinker)
 	weightFirst   bool    // weights multiply what experts read, not what they give
 }
 
@@ -78,7 +79,7 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 	}
 	m.first = r.optional("leading_dense_block_count", 0)
 	m.every = r.count("interleave_moe_layer_step", 1)
-	m.gating, m.weightFirst = arch.gating, arch.weightFirst
+	m.gating, m.routing.first, m.weightFirst = arch.gating, arch.routedFirst, arch.weightFirst
 	switch kind := r.optional("expert_gating_func", 0); kind {
 	case 0:
 	case 1:
@@ -162,7 +163,9 @@ func (m *Model) mixture(l *layer, n int) {
 		m.normalise(l.expertsNorm, n)
 		clear(w.mixed)
 	} else {
-		m.route(l, n)
+		if !s.routing.first {
+			m.route(l, n)
+		}
 		m.share(l, n)
 		copy(w.mixed, w.shared)
 		w.in.Set(w.xn, n, dim)
@@ -299,6 +302,12 @@ func (m *Model) askTables(tables []table, s *layerSpec, n int) {
 			kernel.Add(w.mixed[g.token*dim:][from:to], y)
 		}
 	})
+}
+
+// routeFirst chooses each token's experts by the stream, before attention adds to it.
+func (m *Model) routeFirst(l *layer, n int) {
+	m.normalise(nil, n)
+	m.route(l, n)
 }
 
 // route chooses each token's experts by the input.

@@ -211,6 +211,12 @@ func moreFamilies() []tiny {
 		post_attention_norm.weight d
 		rest:exp_probs_b.bias e
 	`, norms, number("expert_weights_scale", 1.5), count("rope.dimension_count", 16))
+	// The first and the fifth layer see all, and are not rotated. llama.cpp knows windows of 4096 tokens alone.
+	smallThinker := mixture("smallthinker", "smallthinker", expertsPart, inner, count("feed_forward_length", 96), count("expert_gating_func", 2), count("attention.sliding_window", 4096))
+	smallThinker.layers = 5
+	smallThinkerQ := mixture("smallthinker-q8_0", "smallthinker", expertsPart, inner, count("feed_forward_length", 96), count("expert_gating_func", 1))
+	smallThinkerQ.matrices, smallThinkerQ.experts = gguf.Q8_0, 2 // all are used: a rounding cannot change which
+	smallThinkerQ.meta = append(smallThinkerQ.meta, count("expert_count", 2))
 	// Where attention sees all, in the fourth layer, it is not rotated.
 	afmoe := lead("afmoe", "afmoe", ends+attentionPart+qkNorms+`
 		attn_gate.weight d q
@@ -691,7 +697,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		afmoe, afmoeQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

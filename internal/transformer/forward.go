@@ -218,6 +218,9 @@ func (m *Model) batch() bool {
 			m.addToStream(l.ob, l.attnPost, n)
 			w.in.Set(w.xn, n, dim)
 		default:
+			if l.spec.routing.first {
+				m.routeFirst(l, n)
+			}
 			m.mix(i, n)
 			m.addToStream(l.ob, l.attnPost, n)
 			if l.laurel != nil {

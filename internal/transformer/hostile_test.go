@@ -378,6 +378,9 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("afmoe", reshaped("blk.0.attn_gate.weight", 128, 4)), "blk.0.attn_gate.weight has shape [128 4]"},
 		{of4("afmoe", without("blk.3.post_ffw_norm.weight")), "blk.3.post_ffw_norm.weight is missing"},
 		{of4("afmoe", nil, count("expert_shared_count", 0)), "blk.1.ffn_gate_shexp.weight is not one"},
+		{of4("smallthinker", without("blk.2.ffn_gate_inp.weight")), "blk.2.ffn_gate_inp.weight is missing"},
+		{of4("smallthinker", nil, count("expert_count", 0)), "blk.0.ffn_gate.weight is missing"},
+		{of4("smallthinker", nil, pattern(true)), "smallthinker.attention.sliding_window_pattern has 1 elements"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -405,7 +408,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
 			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" {
 				r.layers = 2

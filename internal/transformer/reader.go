@@ -130,8 +130,9 @@ func (r *reader) flag(key string, otherwise bool) bool {
 }
 
 // pattern reads which layers something holds for: an array of one flag for each,
-// or a number n, for all but every n-th. Absent is the number otherwise; 0 is all.
-func (r *reader) pattern(key string, layers, otherwise int) []bool {
+// or a number n, for all but every n-th, the last of so many or the first. Absent is the number
+// otherwise; 0 is all.
+func (r *reader) pattern(key string, layers, otherwise int, first bool) []bool {
 	out := make([]bool, layers)
 	if v, ok := r.f.Value(r.prefix + key); ok && v.Kind == gguf.Array {
 		flags, _, err := r.f.Bools(r.prefix + key)
@@ -151,9 +152,12 @@ func (r *reader) pattern(key string, layers, otherwise int) []bool {
 		copy(out, flags)
 		return out
 	}
-	n := r.optional(key, otherwise)
+	n, at := r.optional(key, otherwise), 1
+	if first {
+		at = 0
+	}
 	for i := range out {
-		out[i] = n == 0 || (i+1)%n != 0
+		out[i] = n == 0 || (i+at)%n != 0
 	}
 	return out
 }

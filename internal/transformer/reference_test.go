@@ -40,11 +40,13 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 		}
 		q, k, v, reads := make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids))
+		before := make([][]float64, len(ids))
 		kvHeads, keyDim := s.kvHeads, s.keyDim
 		if l.latent != nil {
 			kvHeads, keyDim = s.heads, s.latent.plain+s.rotated
 		}
 		for p := range ids {
+			before[p] = slices.Clone(x[p])
 			reads[p] = referenceNorm(x[p], l.attnNorm)
 			if s.kvHeads == 0 {
 				continue
@@ -143,7 +145,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			if s.routing.experts == 0 {
 				add(referenceExpert(&l.experts[0], s, n), l.ffnPost)
 			} else {
-				add(referenceMixture(l, x[p], n), l.ffnPost)
+				add(referenceMixture(l, x[p], n, before[p]), l.ffnPost)
 			}
 			if l.alternation != nil {
 				streams[p] = referenceCorrection(m, l, predicted[p], x[p])
@@ -568,8 +570,9 @@ func referenceOpening(m *Model, l *layer, index int, id int32, begin, x []float6
 	return referenceMul(&o.out, gate, nil)
 }
 
-// referenceMixture is what experts make of the stream x, which is n when normalised.
-func referenceMixture(l *layer, x, n []float64) []float64 {
+// referenceMixture is what experts make of the stream x, which is n when normalised and was
+// before that before attention.
+func referenceMixture(l *layer, x, n, before []float64) []float64 {
 	s := &l.spec
 	r := &s.routing
 	y := make([]float64, len(n))
@@ -585,6 +588,9 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 	routed := n
 	if l.routerNorm != nil {
 		routed, n = referenceNorm(x, l.routerNorm), referenceNorm(x, l.expertsNorm)
+	}
+	if r.first {
+		routed = before
 	}
 	route := referenceMul(&l.router, routed, l.routerBias)
 	probability, all := make([]float64, len(route)), 0.0
@@ -692,6 +698,8 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 		case swiGLUClamped:
 			g = min(g, 7)
 			out[d] = g / (1 + math.Exp(-1.702*g)) * (min(max(up[d], -7), 7) + 1)
+		case reGLU:
+			out[d] = max(g, 0) * up[d]
 		case gelu:
 			out[d] = asGELU
 		case squaredReLU:
