@@ -40,6 +40,37 @@ func SquaredReLU(x []float32) {
 	}
 }
 
+// An XIELU is the activation of Huang and Schlag 2025: of positive numbers x Positive·x² + Beta·x,
+// of others Negative·(e^min(x, Edge) − 1 − x) + Beta·x.
+type XIELU struct{ Positive, Negative, Beta, Edge float32 }
+
+// Apply makes of x: the activation of each number.
+func (a XIELU) Apply(x []float32) {
+	var room [8 * lanes]float32
+	for len(x) > 0 {
+		e := room[:min(len(x), len(room))]
+		for i := range e {
+			e[i] = min(x[i], a.Edge)
+		}
+		n := len(e) &^ (lanes - 1)
+		if n > 0 {
+			exponentials(e[:n], 1, 0)
+		}
+		for i, v := range e[n:] {
+			e[n+i] = exp(v)
+		}
+		for i, e := range e {
+			v := x[i]
+			if v > 0 {
+				x[i] = float32(float32(a.Positive*v)*v) + float32(a.Beta*v)
+			} else {
+				x[i] = float32((e-1-v)*a.Negative) + float32(a.Beta*v)
+			}
+		}
+		x = x[len(e):]
+	}
+}
+
 // Sigmoid makes of x: 1/(1 + exp(−x)).
 func Sigmoid(x []float32) {
 	for i, v := range x {

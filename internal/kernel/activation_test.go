@@ -26,9 +26,15 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 		"ReGLU":       {ReGLU, func(g, u float64) float64 { return max(g, 0) * u }},
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
-		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
-		"Softplus":    {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
-		"Clamp":       {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
+		"XIELU": {func(x, _ []float32) { XIELU{0.8, 1.3, 0.5, -0.25}.Apply(x) }, func(x, _ float64) float64 {
+			if x > 0 {
+				return 0.8*x*x + 0.5*x
+			}
+			return 1.3*(math.Exp(min(x, -0.25))-1-x) + 0.5*x
+		}},
+		"Sigmoid":  {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
+		"Softplus": {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
+		"Clamp":    {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
 	} {
 		got := append([]float32(nil), x...)
 		c.got(got, y)

@@ -1,6 +1,10 @@
 package transformer
 
-import "parley/internal/kernel"
+import (
+	"math"
+
+	"parley/internal/kernel"
+)
 
 // An activation is the function between the two halves of a feed-forward part.
 type activation uint8
@@ -12,6 +16,7 @@ const (
 	reGLU
 	gelu
 	squaredReLU
+	xIELU
 )
 
 // gated says whether it is of two products of the input rather than one.
@@ -30,11 +35,30 @@ func (a activation) gate(gate, up []float32) {
 	}
 }
 
-func (a activation) bend(x []float32) {
-	switch a {
+func (s *layerSpec) bend(x []float32) {
+	switch s.activation {
 	case gelu:
 		kernel.GELU(x)
 	case squaredReLU:
 		kernel.SquaredReLU(x)
+	case xIELU:
+		s.xielu.Apply(x)
 	}
+}
+
+// readXIELU reads the numbers of xIELU in each layer, as they were trained: what multiplies is
+// their softplus.
+func (r *reader) readXIELU(layers int) []kernel.XIELU {
+	bare := &reader{f: r.f, err: r.err} // these keys have no architecture before them
+	positive, negative := bare.numberPerLayer("xielu.alpha_p", layers, -100, 100), bare.numberPerLayer("xielu.alpha_n", layers, -100, 100)
+	beta, edge := bare.numberPerLayer("xielu.beta", layers, -100, 100), bare.numberPerLayer("xielu.eps", layers, -1, 0)
+	r.err = bare.err
+	softplus := func(x float32) float32 { return float32(math.Log1p(math.Exp(float64(x)))) }
+	out := make([]kernel.XIELU, layers)
+	if r.err == nil {
+		for i := range out {
+			out[i] = kernel.XIELU{Positive: softplus(positive[i]), Negative: beta[i] + softplus(negative[i]), Beta: beta[i], Edge: edge[i]}
+		}
+	}
+	return out
 }

@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"parley/internal/kernel"
 )
 
 // What an architecture does in its own way is said here, once, and resolved
@@ -25,6 +27,7 @@ type layerSpec struct {
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
 	sparsity         sparsity   // of the gates of the feed-forward part
+	xielu            kernel.XIELU
 
 	rotated int // leading elements of each head that are rotated, even
 	source  int // the layer whose keys and values are seen: this one, or an earlier one
@@ -194,6 +197,7 @@ var architectures = map[string]architecture{
 		experts: true, expertsSum1: true, routedFirst: true},
 	"afmoe": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesOfAll, postNorms: true}, rootOfDim: true,
 		window: 1024, global: 4, localTurns: true, experts: true, gating: sigmoid},
+	"apertus":       {traits: traits{pairing: halves, qkNorm: eachHead, activation: xIELU}},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
 	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
 	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"parley/internal/gguf"
+	"parley/internal/kernel"
 	"parley/internal/limits"
 )
 
@@ -138,6 +139,10 @@ func (c *Config) readLayers(r *reader) error {
 		c.perLayer = r.count("embedding_length_per_layer_input", 256)
 		c.altup, sparse = r.readAltup(), r.readSparsity(c.blocks)
 	}
+	var bent []kernel.XIELU
+	if arch.activation == xIELU {
+		bent = r.readXIELU(c.blocks)
+	}
 	taps := 0
 	if arch.convolved {
 		taps = r.readTaps()
@@ -168,6 +173,9 @@ func (c *Config) readLayers(r *reader) error {
 			return r.err
 		}
 		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i]}
+		if arch.activation == xIELU {
+			s.xielu = bent[i]
+		}
 		if arch.parallel == asFileSays {
 			s.parallel = sequential
 			if r.flag("use_parallel_residual", true) {

@@ -271,7 +271,7 @@ func (m *Model) askTables(tables []table, s *layerSpec, n int) {
 			a.gate(gate, up)
 			up = gate
 		} else {
-			a.bend(up)
+			s.bend(up)
 		}
 		t.in.Set(up, t.to-t.from, ffn)
 		t.in.Prepare(m.single, &t.down)

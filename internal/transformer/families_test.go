@@ -217,6 +217,13 @@ func moreFamilies() []tiny {
 	smallThinkerQ := mixture("smallthinker-q8_0", "smallthinker", expertsPart, inner, count("feed_forward_length", 96), count("expert_gating_func", 1))
 	smallThinkerQ.matrices, smallThinkerQ.experts = gguf.Q8_0, 2 // all are used: a rounding cannot change which
 	smallThinkerQ.meta = append(smallThinkerQ.meta, count("expert_count", 2))
+	floats := func(key string, v ...float32) gguf.KV { return gguf.KV{Key: key, Value: gguf.ArrayOf(v)} }
+	apertus := of("apertus", "apertus", ends+attentionPart+qkNorms+ungatedPart+"ffn_norm.weight d\n/rope_freqs.weight 16", floats("xielu.alpha_p", 0.8, -0.3, 2), floats("xielu.alpha_n", 0.5, 1.5, -2),
+		floats("xielu.beta", 0.5, 0.25, 1), floats("xielu.eps", -1e-6, -1e-6, -0.5))
+	apertusQ := apertus
+	apertusQ.name, apertusQ.matrices = "apertus-q8_0", gguf.Q8_0
+	apertusQ.meta = []gguf.KV{{Key: "xielu.alpha_p", Value: gguf.ValueOf(float32(0.8))}, {Key: "xielu.alpha_n", Value: gguf.ValueOf(float32(0.8))},
+		{Key: "xielu.beta", Value: gguf.ValueOf(float32(0.5))}, {Key: "xielu.eps", Value: gguf.ValueOf(float32(-1e-6))}}
 	// Where attention sees all, in the fourth layer, it is not rotated.
 	afmoe := lead("afmoe", "afmoe", ends+attentionPart+qkNorms+`
 		attn_gate.weight d q
@@ -697,7 +704,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

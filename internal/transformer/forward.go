@@ -418,7 +418,7 @@ func (m *Model) ask(e *expert, s *layerSpec, n int) {
 		if a.gated() {
 			a.gate(w.gate[from:to], w.up[from:to])
 		} else {
-			a.bend(w.up[from:to])
+			s.bend(w.up[from:to])
 		}
 	})
 	inner := w.up

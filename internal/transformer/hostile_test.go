@@ -381,6 +381,14 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("smallthinker", without("blk.2.ffn_gate_inp.weight")), "blk.2.ffn_gate_inp.weight is missing"},
 		{of4("smallthinker", nil, count("expert_count", 0)), "blk.0.ffn_gate.weight is missing"},
 		{of4("smallthinker", nil, pattern(true)), "smallthinker.attention.sliding_window_pattern has 1 elements"},
+		{of4("apertus", nil, meta("xielu.alpha_p", absent)...), "xielu.alpha_p is missing"},
+		{of4("apertus", nil, meta("xielu.alpha_n", float32(math.NaN()))...), "xielu.alpha_n is NaN"},
+		{of4("apertus", nil, meta("xielu.alpha_n", "much")...), "xielu.alpha_n"},
+		{of4("apertus", nil, meta("xielu.eps", float32(0.5))...), "xielu.eps is 0.5: from -1 to 0"},
+		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, 2})}), "xielu.beta has 2 elements, but there are 3 layers"},
+		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, float32(math.Inf(1)), 1})}), "xielu.beta [1] is +Inf"},
+		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]string{"a"})}), "xielu.beta"},
+		{of4("apertus", without("blk.2.attn_q_norm.weight")), "blk.2.attn_q_norm.weight is missing"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -408,9 +416,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "apertus" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -3,6 +3,7 @@ package transformer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"parley/internal/gguf"
@@ -115,6 +116,27 @@ func (r *reader) number(key string, otherwise, low, high float64) float64 {
 		r.fail(key, "is %s: from %g to %g is supported", strconv.FormatFloat(v, 'g', -1, 64), low, high)
 	}
 	return v
+}
+
+// numberPerLayer reads one float from low to high for all layers, or an array of one for each.
+func (r *reader) numberPerLayer(key string, layers int, low, high float64) []float32 {
+	v, ok := r.f.Value(r.prefix + key)
+	if !ok || v.Kind != gguf.Array {
+		return slices.Repeat([]float32{float32(r.number(key, math.NaN(), low, high))}, layers)
+	}
+	list, _, err := r.f.Floats(r.prefix + key)
+	switch {
+	case err != nil && r.err == nil:
+		r.err = err
+	case len(list) != layers:
+		r.fail(key, "has %d elements, but there are %d layers", len(list), layers)
+	}
+	for i, v := range list {
+		if v := float64(v); !(v >= low && v <= high) {
+			r.fail(key, "[%d] is %g: from %g to %g is supported", i, v, low, high)
+		}
+	}
+	return list
 }
 
 // flag reads whether something is so; absent is otherwise.

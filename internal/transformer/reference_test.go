@@ -702,6 +702,13 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 			out[d] = max(g, 0) * up[d]
 		case gelu:
 			out[d] = asGELU
+		case xIELU:
+			x := &s.xielu
+			if out[d] = float64(x.Beta) * g; g > 0 {
+				out[d] += float64(x.Positive) * g * g
+			} else {
+				out[d] += float64(x.Negative) * (math.Expm1(min(g, float64(x.Edge))) - g)
+			}
 		case squaredReLU:
 			out[d] = max(g, 0) * max(g, 0)
 		}
