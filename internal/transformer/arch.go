@@ -141,6 +141,7 @@ type architecture struct {
 	gating      gating
 	experts     bool // there may be some
 	routed      bool // in the layers for which the file has a router
+	narrowed    bool // experts may read a narrower row
 	routedFirst bool // routers read what attention reads, before its norm
 	weightFirst bool // weights multiply what experts read, not what they give
 	shared      int  // how many more see every token, where the metadata is silent
@@ -184,7 +185,7 @@ var architectures = map[string]architecture{
 	"jamba":          {mamba1: true, mamba1Norms: true, notRotated: 1, experts: true, routed: true},
 	"falcon-h1":      {traits: traits{pairing: halves}, scanned: true, besides: true},
 	"nemotron_h":     {traits: traits{activation: squaredReLU}, scanned: true, split: true},
-	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid},
+	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid, narrowed: true},
 	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
 		experts: true, expertsSum1: true},
 	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, sections: true},

@@ -8,7 +8,8 @@ import (
 )
 
 // Mixtures of experts (Shazeer et al. 2017): a router says which few of many
-// feed-forward parts see a token, and with what weight.
+// feed-forward parts see a token, and with what weight. They may all read a narrower row that
+// is made of the token's, and what they give together is made wide again (LatentMoE, NVIDIA 2025).
 
 // A routing says how experts are chosen.
 type routing struct {
@@ -18,6 +19,7 @@ type routing struct {
 	scale         float32 // and multiplied by this
 	groups        int     // experts are in so many groups of neighbours; 0: in none
 	groupsUsed    int     // of which those are open whose two best are best
+	narrow        int     // width of the row that experts read and give instead of the stream's (LatentMoE); 0: there is none
 	first         bool    // the router reads what attention reads, before its norm (SmallThinker)
 	weightFirst   bool    // weights multiply what experts read, not what they give
 }
@@ -96,6 +98,9 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 		m.scale = 1
 	}
 	m.readGroups(r)
+	if arch.narrowed {
+		m.narrow = r.optional("moe_latent_size", 0)
+	}
 	m.sharedCount = r.optional("expert_shared_count", arch.shared)
 	if m.sharedCount > 1024 {
 		r.fail("expert_shared_count", "is %d: up to 1024 is supported", m.sharedCount)
@@ -155,14 +160,27 @@ const mostGuests = 1024
 // share comes first, or last where it has a norm of its own.
 func (m *Model) mixture(l *layer, n int) {
 	w, s, dim := &m.work, &l.spec, m.config.Dim
-	w.mixed, w.shared = grown(w.mixed, n*dim), grown(w.shared, n*dim)
-	if l.routerNorm != nil {
+	from, width := w.xn, dim // of what experts read
+	if s.routing.narrow > 0 {
+		width = s.routing.narrow
+	}
+	w.mixed, w.shared = grown(w.mixed, n*width), grown(w.shared, n*dim)
+	switch {
+	case l.routerNorm != nil:
 		m.share(l, n)
 		m.normalise(l.routerNorm, n)
 		m.route(l, n)
 		m.normalise(l.expertsNorm, n)
 		clear(w.mixed)
-	} else {
+	case s.routing.narrow > 0:
+		m.route(l, n)
+		w.low = grown(w.low, n*width)
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.narrow, Out: w.low})
+		m.share(l, n)
+		clear(w.mixed)
+		from = w.low
+		w.in.Set(w.low, n, width)
+	default:
 		if !s.routing.first {
 			m.route(l, n)
 		}
@@ -176,8 +194,14 @@ func (m *Model) mixture(l *layer, n int) {
 		for end < len(tables) && tables[end].to-tables[0].from <= mostGuests {
 			end++
 		}
-		m.askTables(tables[:end], s, n)
+		m.askTables(tables[:end], s, from, n)
 		tables = tables[end:]
+	}
+	if s.routing.narrow > 0 {
+		w.in.Set(w.mixed, n, width)
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.widen, Out: w.y})
+		kernel.Add(w.y[:n*dim], w.shared)
+		return
 	}
 	if l.expertsPost != nil {
 		l.expertsPost.apply(w.mixed, w.mixed)
@@ -222,10 +246,10 @@ func (w *buffers) seat(l *layer, n int) []table {
 	return tables
 }
 
-// askTables adds to mixed what the experts of some tables give. Of n tokens each reads
-// the input that all read, if it sees all of them as they are.
-func (m *Model) askTables(tables []table, s *layerSpec, n int) {
-	w, dim, a := &m.work, m.config.Dim, s.activation
+// askTables adds to mixed what the experts of some tables give, who read rows of from. Of n
+// tokens each reads the input that all read, if it sees all of them as they are.
+func (m *Model) askTables(tables []table, s *layerSpec, from []float32, n int) {
+	w, dim, a := &m.work, tables[0].up.Cols, s.activation
 	first := tables[0].from
 	rows, ffn := tables[len(tables)-1].to-first, tables[0].up.Rows
 	w.packed, w.up, w.gate, w.given = grown(w.packed, rows*dim), grown(w.up, rows*ffn), grown(w.gate, rows*ffn), grown(w.given, rows*dim)
@@ -243,7 +267,7 @@ func (m *Model) askTables(tables []table, s *layerSpec, n int) {
 		mine := part(w.packed, t, dim)
 		for k, g := range w.guests[t.from:t.to] {
 			brought := mine[k*dim:][:dim]
-			copy(brought, w.xn[g.token*dim:][:dim])
+			copy(brought, from[g.token*dim:][:dim])
 			if s.routing.weightFirst {
 				kernel.Scale(brought, g.weight)
 			}

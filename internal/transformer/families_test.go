@@ -556,6 +556,17 @@ func moreFamilies() []tiny {
 	`, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 96, 0})}), 6, 96, used, inner, count("expert_shared_feed_forward_length", 160), count("expert_shared_count", 1),
 		norms, number("expert_weights_scale", 2.5), count("expert_group_count", 1), count("expert_group_used_count", 1))
 	nemotronMoE.sizes["l"], nemotronMoE.sizes["s"] = 4, 160
+	nemotronLatent := nemotronMoE // as Nemotron 3 Super has it
+	nemotronLatent.name, nemotronLatent.sizes = "nemotron_h_moe-latent", maps.Clone(nemotronMoE.sizes)
+	nemotronLatent.sizes["n"] = 64
+	nemotronLatent.layout = strings.NewReplacer("ffn_up_exps.weight d x e", "ffn_up_exps.weight n x e", "ffn_down_exps.weight x d e", "ffn_down_exps.weight x n e").Replace(nemotronMoE.layout) + `
+		second:ffn_latent_down.weight d n
+		second:ffn_latent_up.weight n d
+	`
+	nemotronLatent.meta = append(slices.Clone(nemotronMoE.meta), count("moe_latent_size", 64))
+	nemotronLatentQ := nemotronLatent // all experts are used: a rounding cannot change which
+	nemotronLatentQ.name, nemotronLatentQ.matrices, nemotronLatentQ.experts = "nemotron_h_moe-latent-q8_0", gguf.Q8_0, 2
+	nemotronLatentQ.meta = append(slices.Clone(nemotronLatent.meta), count("expert_count", 2))
 
 	// Gated DeltaNet in the first two layers: four heads of 32, of which two share keys.
 	deltaNet := func(name, architecture, in, feedForward string, meta ...gguf.KV) tiny {
@@ -695,7 +706,7 @@ func moreFamilies() []tiny {
 	llama4Q.meta = append(slices.Clone(llama4.meta), count("expert_count", 2), count("expert_used_count", 2))
 
 	return []tiny{
-		kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
+		kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE, nemotronLatent, nemotronLatentQ,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba, falconMamba, jamba, jambaQ, jambaMoE, mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma3n, gemma3nQ, gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,

@@ -76,7 +76,7 @@ type buffers struct {
 	views         []float32 // of spans of tiles
 	streams       []float32 // (streams, tokens, dim)
 	predicted     []float32 // likewise, what each layer predicts of them
-	low           []float32 // (rank), of the path beside attention
+	low           []float32 // (rank), of the path beside attention; or (routing.narrow), what experts read
 	left          []atomic.Int32
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise

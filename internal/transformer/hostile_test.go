@@ -299,6 +299,11 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("nemotron_h", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 0, 0})}), "blk.1.ssm_in.weight is missing"},
 		{of4("nemotron_h_moe", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 2, 2})}), "nemotron_h_moe.feed_forward_length [1] is 96"},
 		{of4("nemotron_h_moe", without("blk.1.ffn_down_exps.weight")), "blk.1.ffn_down_exps.weight is missing"},
+		{of4("nemotron_h_moe-latent", without("blk.1.ffn_latent_down.weight")), "blk.1.ffn_latent_down.weight is missing"},
+		{of4("nemotron_h_moe-latent", without("blk.1.ffn_latent_up.weight")), "blk.1.ffn_latent_up.weight is missing"},
+		{of4("nemotron_h_moe-latent", nil, count("moe_latent_size", 0)), "blk.1.ffn_up_exps.weight has shape [64 96 6]"},
+		{of4("nemotron_h_moe-latent", nil, count("moe_latent_size", 128)), "blk.1.ffn_latent_down.weight has shape [128 64]"},
+		{of4("nemotron_h_moe-latent", nil, count("moe_latent_size", 1<<25)), "nemotron_h_moe.moe_latent_size"},
 		{of4("qwen35", nil, count("ssm.conv_kernel", 17)), "qwen35.ssm.conv_kernel is 17: from 2 to 16"},
 		{of4("qwen35", nil, count("ssm.state_size", 1025)), "qwen35.ssm.state_size is 1025: up to 1024"},
 		{of4("qwen35", nil, count("ssm.inner_size", 127)), "qwen35.ssm.inner_size is 127, but there are 4 heads of 32"},
@@ -416,9 +421,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "nemotron_h_moe-latent":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "apertus" {
+			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "apertus" && r.name != "nemotron_h_moe-latent" {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

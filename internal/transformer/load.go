@@ -72,6 +72,8 @@ type layer struct {
 	routerBias []float32     // (experts), of its logits
 	choiceBias []float32     // (experts), added to what experts are chosen by
 	experts    []expert      // one where there is no router
+	narrow     kernel.Matrix // (routing.narrow, dim), makes what experts read
+	widen      kernel.Matrix // (dim, routing.narrow), and of what they give what is added to the stream
 	shared     *expert       // that sees every token
 	sharedGate kernel.Matrix // (1, dim), how much of it is taken
 
@@ -370,21 +372,26 @@ func (l *loader) mixture(w *layer, p string, dim int) {
 		return // before a hostile count of experts takes memory
 	}
 	w.experts = make([]expert, r.experts)
+	width := dim
+	if r.narrow > 0 {
+		width = r.narrow
+		w.narrow, w.widen = l.matrix(p+"ffn_latent_down.weight", width, dim), l.matrix(p+"ffn_latent_up.weight", dim, width)
+	}
 	if l.has(p + "ffn_gate_up_exps.weight") {
-		for i, x := range l.linears(p+"ffn_gate_up_exps", r.experts, 2*s.ffn, dim) {
+		for i, x := range l.linears(p+"ffn_gate_up_exps", r.experts, 2*s.ffn, width) {
 			w.experts[i].cut(x.w, x.bias)
 		}
 	} else {
 		if s.activation.gated() {
-			for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, dim) {
+			for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, width) {
 				w.experts[i].gate, w.experts[i].gateBias = x.w, x.bias
 			}
 		}
-		for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, dim) {
+		for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, width) {
 			w.experts[i].up, w.experts[i].upBias = x.w, x.bias
 		}
 	}
-	for i, x := range l.linears(p+"ffn_down_exps", r.experts, dim, s.ffn) {
+	for i, x := range l.linears(p+"ffn_down_exps", r.experts, width, s.ffn) {
 		w.experts[i].down, w.experts[i].downBias = x.w, x.bias
 	}
 	if l.has(p + "ffn_down_exps.scale") {

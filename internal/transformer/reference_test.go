@@ -642,7 +642,10 @@ func referenceMixture(l *layer, x, n, before []float64) []float64 {
 		chosen[best] = probability[best]
 		sum += chosen[best]
 	}
-	given := make([]float64, len(y))
+	if r.narrow > 0 {
+		n = referenceMul(&l.narrow, n, nil)
+	}
+	given := make([]float64, len(n))
 	for e, weight := range chosen {
 		if r.normed || r.gating == softmaxOfUsed {
 			weight /= sum
@@ -662,6 +665,9 @@ func referenceMixture(l *layer, x, n, before []float64) []float64 {
 		for d, v := range referenceExpert(&l.experts[e], s, read) {
 			given[d] += weight * v
 		}
+	}
+	if r.narrow > 0 {
+		given = referenceMul(&l.widen, given, nil)
 	}
 	for d, v := range referenceNorm(given, l.expertsPost) {
 		y[d] += v
