@@ -220,6 +220,7 @@ var architectures = map[string]architecture{
 	"exaone4":       {traits: traits{pairing: halves, qkNorm: eachHead, noPreNorms: true, postNorms: true}, window: 4096, global: 4, localTurns: true, windowed: 64},
 	"bailingmoe":    {traits: traits{pairing: neighbours}, experts: true},
 	"bailingmoe2":   {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true, sharedEach: true},
+	"exaone-moe":    {traits: traits{pairing: halves, qkNorm: eachHead}, window: 128, global: 4, localTurns: true, experts: true, gating: sigmoid, shared: 1},
 	"ernie4_5":      {traits: traits{pairing: neighbours}},
 	"ernie4_5-moe":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true},
 	"hunyuan-dense": {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, stretched: true},

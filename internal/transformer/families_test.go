@@ -236,6 +236,9 @@ func moreFamilies() []tiny {
 	afmoeQ := afmoe // all experts are used: a rounding cannot change which
 	afmoeQ.name, afmoeQ.matrices, afmoeQ.experts = "afmoe-q8_0", gguf.Q8_0, 2
 	afmoeQ.meta = append(slices.Clone(afmoe.meta), count("expert_count", 2))
+	exaoneMoE := lead("exaone-moe", "exaone-moe", ends+attentionPart+qkNorms+"ffn_norm.weight d\nrest:exp_probs_b.bias e", norms,
+		number("expert_weights_scale", 2.5), count("expert_gating_func", 2), count("attention.sliding_window", 5), count("expert_shared_feed_forward_length", 192))
+	exaoneMoE.layers = 4
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -715,7 +718,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

@@ -394,6 +394,8 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, float32(math.Inf(1)), 1})}), "xielu.beta [1] is +Inf"},
 		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]string{"a"})}), "xielu.beta"},
 		{of4("apertus", without("blk.2.attn_q_norm.weight")), "blk.2.attn_q_norm.weight is missing"},
+		{of4("exaone-moe", without("blk.3.ffn_down_shexp.weight")), "blk.3.ffn_down_shexp.weight is missing"},
+		{of4("exaone-moe", nil, count("attention.sliding_window_pattern", 1<<25)), "exaone-moe.attention.sliding_window_pattern"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
