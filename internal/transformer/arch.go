@@ -35,6 +35,7 @@ type layerSpec struct {
 
 	window window
 	scale  float32 // of the products of queries and keys
+	values float32 // values are multiplied by it
 	cap    float32 // they are bent to stay below it, 0: not
 	clamp  float32 // queries, keys and values are cut to it, 0: not
 	growth growth
@@ -57,6 +58,7 @@ type traits struct {
 	parallel    parallelism
 	activation  activation
 	sinks       bool      // each head may see what is no token
+	sinksMaybe  bool      // where the file has their weights
 	gates       headGates // what each sees is taken as far as they say
 	denseToo    bool      // where there are experts, a feed-forward part beside them, each with norms of its own
 	fusedGate   bool      // gate and up lie in one tensor, ffn_up
@@ -229,6 +231,7 @@ var architectures = map[string]architecture{
 	"dots1":         {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true},
 	"lfm2":          {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true},
 	"lfm2moe":       {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true, experts: true, expertsSum1: true},
+	"mimo2":         {traits: traits{pairing: halves, sinks: true, sinksMaybe: true}, global: 6, experts: true, expertsSum1: true, gating: sigmoid, routed: true},
 	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 

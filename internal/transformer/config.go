@@ -326,6 +326,7 @@ func (c *Config) readLocalTurning(r *reader) {
 // readHeads reads the shape of a layer's heads, and what scales and bends their products.
 func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	arch := &c.arch
+	s.values = float32(r.number("attention.value_scale", 1, 1e-6, 1e6))
 	if arch.growing {
 		s.growth = growth{r.number("attention.temperature_scale", 0, 0, 1e3), r.count("attention.temperature_length", c.turns[0].original), 0}
 	}

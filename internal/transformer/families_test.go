@@ -239,6 +239,36 @@ func moreFamilies() []tiny {
 	exaoneMoE := lead("exaone-moe", "exaone-moe", ends+attentionPart+qkNorms+"ffn_norm.weight d\nrest:exp_probs_b.bias e", norms,
 		number("expert_weights_scale", 2.5), count("expert_gating_func", 2), count("attention.sliding_window", 5), count("expert_shared_feed_forward_length", 192))
 	exaoneMoE.layers = 4
+	// The first layer sees all, and has one head of keys; the others have sinks. Values are narrower than keys.
+	mimo := func(name, layout string, meta ...gguf.KV) tiny {
+		r := mixture(name, "mimo2", "", append(meta, inner, count("attention.key_length", 48), count("attention.value_length", 32), count("rope.dimension_count", 16),
+			count("attention.sliding_window", 5), number("rope.freq_base", 5e6), number("rope.freq_base_swa", 1e4),
+			gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{false, true, true})})...)
+		r.layout = ends + layout + `
+			attn_norm.weight d
+			ffn_norm.weight d
+			attn_output.weight H*32 d
+			first:ffn_gate.weight d f
+			first:ffn_up.weight d f
+			first:ffn_down.weight f d
+			rest:attn_sinks.weight H
+			rest:ffn_gate_inp.weight d e
+			rest:exp_probs_b.bias e
+			rest:ffn_gate_exps.weight d x e
+			rest:ffn_up_exps.weight d x e
+			rest:ffn_down_exps.weight x d e
+		`
+		r.headDim = 48
+		return r
+	}
+	mimo2 := mimo("mimo2", `
+		attn_q.weight d q
+		first:attn_k.weight d 48
+		first:attn_v.weight d 32
+		rest:attn_k.weight d k
+		rest:attn_v.weight d K*32
+	`, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{1, 2, 2})})
+	mimo2Fused := mimo("mimo2-fused", "attn_qkv.weight d q+k+K*32\n", number("attention.value_scale", 0.612))
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -718,7 +748,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		mimo2, mimo2Fused, exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

@@ -363,6 +363,7 @@ func (m *Model) project(index, n int) {
 		m.prepare(k, l.kb, l.kNorm, s, i, n)
 		addBias(v, l.vb)
 		clamp(v, s.clamp)
+		kernel.Scale(v, s.values)
 		if l.vNorm != nil {
 			l.vNorm.apply(v, v)
 		}

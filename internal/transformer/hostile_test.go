@@ -396,6 +396,11 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("apertus", without("blk.2.attn_q_norm.weight")), "blk.2.attn_q_norm.weight is missing"},
 		{of4("exaone-moe", without("blk.3.ffn_down_shexp.weight")), "blk.3.ffn_down_shexp.weight is missing"},
 		{of4("exaone-moe", nil, count("attention.sliding_window_pattern", 1<<25)), "exaone-moe.attention.sliding_window_pattern"},
+		{of4("mimo2", nil, number("attention.value_scale", 0)), "mimo2.attention.value_scale is 0"},
+		{of4("mimo2", reshaped("blk.1.attn_sinks.weight", 5)), "blk.1.attn_sinks.weight has shape [5]"},
+		{of4("mimo2", without("blk.1.ffn_gate_inp.weight")), "blk.1.ffn_gate.weight is missing"},
+		{of4("mimo2", nil, count("attention.value_length", 48)), "blk.0.attn_v.weight has shape [128 32]"},
+		{of4("mimo2-fused", reshaped("blk.0.attn_qkv.weight", 128, 351)), "blk.0.attn_qkv.weight has shape [128 351]"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -423,7 +428,7 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "nemotron_h_moe-latent":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "mimo2", "nemotron_h_moe-latent":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
 			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "apertus" && r.name != "nemotron_h_moe-latent" {
 				r.layers = 2

@@ -306,7 +306,7 @@ func (l *loader) attention(w *layer, p string, dim int) {
 	} else {
 		l.projections(w, p, dim)
 	}
-	if s.sinks {
+	if s.sinks && (!s.sinksMaybe || l.has(p+"attn_sinks.weight")) {
 		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
 	}
 	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())

@@ -503,6 +503,9 @@ func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []flo
 		if v = slices.Clone(k); l.v.Rows > 0 {
 			v = referenceMul(&l.v, n, l.vb)
 		}
+		for d := range v {
+			v[d] *= float64(s.values)
+		}
 		v = referenceNorm(v, l.vNorm)
 	}
 	for _, x := range [][]float64{q, k, v} {
