@@ -22,6 +22,15 @@ func ReGLU(gate, up []float32) {
 	}
 }
 
+// SwiGLULimited makes of gate what SwiGLU does, but that gate·sigmoid(gate) is at most limit, and
+// up from −limit to limit (Step 3.5).
+func SwiGLULimited(gate, up []float32, limit float32) {
+	up = up[:len(gate)]
+	for i, g := range gate {
+		gate[i] = min(g/(1+exp(-g)), limit) * min(max(up[i], -limit), limit)
+	}
+}
+
 // GELU makes of x: gelu(x), as GeGLU has it.
 func GELU(x []float32) {
 	const rootOf2ByPi = 0.79788456080286535588

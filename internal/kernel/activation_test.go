@@ -23,7 +23,10 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			g, u = min(g, 7), min(max(u, -7), 7)
 			return g * sigmoid(1.702*g) * (u + 1)
 		}},
-		"ReGLU":       {ReGLU, func(g, u float64) float64 { return max(g, 0) * u }},
+		"ReGLU": {ReGLU, func(g, u float64) float64 { return max(g, 0) * u }},
+		"SwiGLULimited": {func(g, u []float32) { SwiGLULimited(g, u, 3) }, func(g, u float64) float64 {
+			return min(g*sigmoid(g), 3) * min(max(u, -3), 3)
+		}},
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"XIELU": {func(x, _ []float32) { XIELU{0.8, 1.3, 0.5, -0.25}.Apply(x) }, func(x, _ float64) float64 {

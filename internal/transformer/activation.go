@@ -22,9 +22,14 @@ const (
 // gated says whether it is of two products of the input rather than one.
 func (a activation) gated() bool { return a < gelu }
 
-func (a activation) gate(gate, up []float32) {
+// gate makes of gate what it and up are together. Both are cut to the limit, if there is one.
+func (a activation) gate(gate, up []float32, limit float32) {
 	switch a {
 	case swiGLU:
+		if limit > 0 {
+			kernel.SwiGLULimited(gate, up, limit)
+			return
+		}
 		kernel.SwiGLU(gate, up)
 	case geGLU:
 		kernel.GeGLU(gate, up)
@@ -44,6 +49,17 @@ func (s *layerSpec) bend(x []float32) {
 	case xIELU:
 		s.xielu.Apply(x)
 	}
+}
+
+// limits reads what is cut to what in each layer: nothing where a file says 0, or nothing.
+func (r *reader) limits(key string, layers int) []float32 {
+	if _, ok := r.f.Value(r.prefix + key); !ok || r.err != nil {
+		return make([]float32, layers)
+	}
+	if list := r.numberPerLayer(key, layers, 0, 1e6); r.err == nil {
+		return list
+	}
+	return make([]float32, layers)
 }
 
 // readXIELU reads the numbers of xIELU in each layer, as they were trained: what multiplies is

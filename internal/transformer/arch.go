@@ -27,6 +27,7 @@ type layerSpec struct {
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
 	sparsity         sparsity   // of the gates of the feed-forward part
+	limit            float32    // what is inside the feed-forward part is cut to it, or inside the expert that sees every token; 0: it is not
 	xielu            kernel.XIELU
 
 	rotated int // leading elements of each head that are rotated, even
@@ -114,6 +115,8 @@ type architecture struct {
 	localTurns  bool    // and only they are rotated
 	windowed    int     // layers of the one model of the family that has windows; 0: all have
 	localHeads  bool    // and heads of another size
+	halfTurned  bool    // those that see all have half as much of their heads rotated
+	limited     bool    // what is inside feed-forward parts is cut where the metadata says so
 	unscaled    bool    // products of queries and keys are taken as they are
 	sharedKV    bool    // the last layers may see the keys and values of earlier ones
 	ownKV       int     // where the metadata is silent, all behind so many do; 0: none
@@ -231,8 +234,10 @@ var architectures = map[string]architecture{
 	"dots1":         {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true},
 	"lfm2":          {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true},
 	"lfm2moe":       {traits: traits{pairing: halves, qkNorm: eachHead, outputNorm: "token_embd_norm"}, convolved: true, experts: true, expertsSum1: true},
-	"mimo2":         {traits: traits{pairing: halves, sinks: true, sinksMaybe: true}, global: 6, experts: true, expertsSum1: true, gating: sigmoid, routed: true},
-	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
+	"mimo2":         {traits: traits{pairing: halves, sinks: true, sinksMaybe: true}, global: 6, localBase: true, experts: true, expertsSum1: true, gating: sigmoid, routed: true},
+	"step35": {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, gates: gateOfHead}, global: 4, localBase: true, localHeads: true, halfTurned: true, limited: true,
+		experts: true, gating: sigmoid, routed: true},
+	"minimax-m2": {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 
 func findArchitecture(name string) (architecture, error) {

@@ -143,6 +143,10 @@ func (c *Config) readLayers(r *reader) error {
 	if arch.activation == xIELU {
 		bent = r.readXIELU(c.blocks)
 	}
+	limits, expertLimits := make([]float32, c.blocks), make([]float32, c.blocks)
+	if arch.limited {
+		limits, expertLimits = r.limits("swiglu_clamp_shexp", c.blocks), r.limits("swiglu_clamp_exp", c.blocks)
+	}
 	taps := 0
 	if arch.convolved {
 		taps = r.readTaps()
@@ -172,7 +176,7 @@ func (c *Config) readLayers(r *reader) error {
 		if r.err != nil {
 			return r.err
 		}
-		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i]}
+		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i], limit: limits[i]}
 		if arch.activation == xIELU {
 			s.xielu = bent[i]
 		}
@@ -208,6 +212,7 @@ func (c *Config) readLayers(r *reader) error {
 		if mixture.in(i) && (!arch.split || s.ffn > 0) && (!arch.routed || r.routed(i)) {
 			s.routing, s.ffn = mixture.routing, r.count("expert_feed_forward_length", s.ffn)
 			s.shared = mixture.shared(s.ffn, ffn[i])
+			s.routing.limit = expertLimits[i]
 		}
 		if local[i] {
 			s.window = seen
@@ -344,6 +349,9 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 			s.keyDim = r.count("attention.key_length_swa", s.keyDim)
 			s.valueDim = r.count("attention.value_length_swa", s.valueDim)
 			s.rotated = r.optional("rope.dimension_count_swa", min(s.rotated, s.keyDim))
+		}
+		if !local && arch.halfTurned {
+			s.rotated /= 2
 		}
 		s.scale = float32(1 / math.Sqrt(float64(s.keyDim)))
 	}

@@ -19,6 +19,7 @@ type routing struct {
 	scale         float32 // and multiplied by this
 	groups        int     // experts are in so many groups of neighbours; 0: in none
 	groupsUsed    int     // of which those are open whose two best are best
+	limit         float32 // what is inside experts is cut to it; 0: it is not
 	narrow        int     // width of the row that experts read and give instead of the stream's (LatentMoE); 0: there is none
 	first         bool    // the router reads what attention reads, before its norm (SmallThinker)
 	weightFirst   bool    // weights multiply what experts read, not what they give
@@ -292,7 +293,7 @@ func (m *Model) askTables(tables []table, s *layerSpec, from []float32, n int) {
 		addBiases(up, t.upBias, t.to-t.from)
 		if a.gated() {
 			addBiases(gate, t.gateBias, t.to-t.from)
-			a.gate(gate, up)
+			a.gate(gate, up, s.routing.limit)
 			up = gate
 		} else {
 			s.bend(up)

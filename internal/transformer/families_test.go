@@ -269,6 +269,35 @@ func moreFamilies() []tiny {
 		rest:attn_v.weight d K*32
 	`, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{1, 2, 2})})
 	mimo2Fused := mimo("mimo2-fused", "attn_qkv.weight d q+k+K*32\n", number("attention.value_scale", 0.612))
+	// The fourth layer sees all, has fewer heads, of which half as much is rotated, and no gates; the last two have limits.
+	step35 := mixture("step35", "step35", "", inner, norms, number("expert_weights_scale", 3), count("expert_shared_feed_forward_length", 160), count("attention.key_length", 32), count("attention.value_length", 32),
+		count("rope.dimension_count", 32), count("attention.sliding_window", 5), number("rope.freq_base", 5e6), number("rope.freq_base_swa", 1e4),
+		gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, false, true, false})}, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{6, 4, 6, 4})},
+		gguf.KV{Key: "llama.swiglu_clamp_exp", Value: gguf.ArrayOf([]float32{0, 0, 0.3, 0.2})}, gguf.KV{Key: "llama.swiglu_clamp_shexp", Value: gguf.ArrayOf([]float32{0.3, 0, 0, 0.2})})
+	step35.layers = 4
+	step35.layout = ends + qkNorms + `
+		/rope_freqs.weight 16
+		attn_norm.weight d
+		even:attn_q.weight d 6*h
+		even:attn_output.weight 6*h d
+		even:attn_gate.weight d 6
+		odd:attn_q.weight d 4*h
+		odd:attn_output.weight 4*h d
+		attn_k.weight d k
+		attn_v.weight d k
+		ffn_norm.weight d
+		first:ffn_gate.weight d f
+		first:ffn_up.weight d f
+		first:ffn_down.weight f d
+		rest:ffn_gate_inp.weight d e
+		rest:exp_probs_b.bias e
+		rest:ffn_gate_exps.weight d x e
+		rest:ffn_up_exps.weight d x e
+		rest:ffn_down_exps.weight x d e
+		rest:ffn_gate_shexp.weight d s
+		rest:ffn_up_shexp.weight d s
+		rest:ffn_down_shexp.weight s d
+	`
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -748,7 +777,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		mimo2, mimo2Fused, exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		step35, mimo2, mimo2Fused, exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

@@ -417,7 +417,7 @@ func (m *Model) ask(e *expert, s *layerSpec, n int) {
 	m.pool.Run(parts, func(i int) {
 		from, to := i*part, min((i+1)*part, n*ffn)
 		if a.gated() {
-			a.gate(w.gate[from:to], w.up[from:to])
+			a.gate(w.gate[from:to], w.up[from:to], s.limit)
 		} else {
 			s.bend(w.up[from:to])
 		}

@@ -1,9 +1,13 @@
 package transformer
 
-import "math"
+import (
+	"math"
+
+	"parley/internal/kernel"
+)
 
 // Gated attention (Qiu et al. 2025): what a head sees is taken as far as the sigmoid of gates
-// says, element by element.
+// says, element by element or as a whole.
 
 // headGates says where the gates of heads come from.
 type headGates uint8
@@ -12,6 +16,7 @@ const (
 	ungated        headGates = iota
 	gatesInQueries           // of each head's query there is a second half: Qwen3-Next
 	gatesOfAll               // a matrix of their own makes them: AFMoE
+	gateOfHead               // it makes one for each head, where the file has it: Step 3.5
 )
 
 // splitGates takes the queries of w.full apart: those of a row go to w.q, their gates to w.gates.
@@ -27,7 +32,14 @@ func (w *buffers) splitGates(s *layerSpec, row int) {
 // applyGates takes as much of what a row's heads see as its gates say.
 func (w *buffers) applyGates(s *layerSpec, row int) {
 	size := s.heads * s.valueDim
-	seen, gates := w.seen[row*size:][:size], w.gates[row*size:][:size]
+	seen := w.seen[row*size:][:size]
+	if s.gates == gateOfHead {
+		for h, g := range w.gates[row*s.heads:][:s.heads] {
+			kernel.Scale(seen[h*s.valueDim:][:s.valueDim], 1/(1+float32(math.Exp(-float64(g)))))
+		}
+		return
+	}
+	gates := w.gates[row*size:][:size]
 	for i, g := range gates {
 		seen[i] *= 1 / (1 + float32(math.Exp(-float64(g))))
 	}

@@ -401,6 +401,13 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("mimo2", without("blk.1.ffn_gate_inp.weight")), "blk.1.ffn_gate.weight is missing"},
 		{of4("mimo2", nil, count("attention.value_length", 48)), "blk.0.attn_v.weight has shape [128 32]"},
 		{of4("mimo2-fused", reshaped("blk.0.attn_qkv.weight", 128, 351)), "blk.0.attn_qkv.weight has shape [128 351]"},
+		{of4("step35", reshaped("blk.0.attn_gate.weight", 128, 5)), "blk.0.attn_gate.weight has shape [128 5]"},
+		{of4("step35", reshaped("rope_freqs.weight", 8)), "rope_freqs.weight has shape [8]"},
+		{of4("step35", nil, count("rope.dimension_count", 30)), "step35.rope.dimension_count is 15, but has to be even"},
+		{of4("step35", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{6, 4, 6, 0})}), "step35.attention.head_count [3] is 0"},
+		{of4("step35", nil, gguf.KV{Key: "llama.swiglu_clamp_exp", Value: gguf.ArrayOf([]float32{0, 0, -1, 0})}), "step35.swiglu_clamp_exp [2] is -1: from 0"},
+		{of4("step35", nil, gguf.KV{Key: "llama.swiglu_clamp_shexp", Value: gguf.ArrayOf([]float32{0, 0, 0})}), "step35.swiglu_clamp_shexp has 3 elements, but there are 4 layers"},
+		{of4("step35", without("blk.2.ffn_up_shexp.weight")), "blk.2.ffn_up_shexp.weight is missing"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
@@ -428,9 +435,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "mimo2", "nemotron_h_moe-latent":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "mimo2", "step35", "nemotron_h_moe-latent":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "apertus" && r.name != "nemotron_h_moe-latent" {
+			if !slices.Contains([]string{"gemma4", "lfm2", "granitehybrid", "qwen35", "nemotron_h_moe", "jamba-experts", "llama4", "kimi-linear", "apertus", "nemotron_h_moe-latent", "mimo2", "step35", "afmoe"}, r.name) {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -54,7 +54,7 @@ type layer struct {
 	k              kernel.Matrix // (kvHeads·keyDim, dim)
 	v              kernel.Matrix // (kvHeads·valueDim, dim)
 	o              kernel.Matrix // (dim, heads·valueDim)
-	gate           kernel.Matrix // (heads·valueDim, dim), where gates are not made with queries
+	gate           kernel.Matrix // (heads·valueDim or heads, dim), where gates are not made with queries
 	qb, kb, vb, ob []float32     // biases of the four
 	qNorm, kNorm   *norm
 	vNorm          *norm
@@ -460,6 +460,12 @@ func (l *loader) projections(w *layer, p string, dim int) {
 		q *= 2
 	case gatesOfAll:
 		w.gate = l.matrix(p+"attn_gate.weight", s.heads*s.valueDim, dim)
+	case gateOfHead:
+		if !l.has(p + "attn_gate.weight") {
+			s.gates = ungated
+			break
+		}
+		w.gate = l.matrix(p+"attn_gate.weight", s.heads, dim)
 	}
 	if !l.has(p + "attn_qkv.weight") {
 		w.q, w.qb = l.linear(p+"attn_q", q, dim)
@@ -484,7 +490,8 @@ func (l *loader) projections(w *layer, p string, dim int) {
 	w.qb, w.kb, w.vb = l.bias(p+"attn_q", q), l.bias(p+"attn_k", k), l.bias(p+"attn_v", v)
 }
 
-// ropeFreqs are the divisors of the frequencies: one vector for the model, or nil. Some
+// ropeFreqs are the divisors of the frequencies: one vector for the model, as long as the longest
+// of its frequencies, or nil. Some
 // files have two, for contexts that are longer than the original one and for others.
 func (l *loader) ropeFreqs(c *Config) []float32 {
 	name := "rope_freqs.weight"
@@ -498,7 +505,11 @@ func (l *loader) ropeFreqs(c *Config) []float32 {
 	if !l.has(name) || l.err != nil {
 		return nil
 	}
-	divisors := l.vector(name, c.turns[0].rotated/2)
+	pairs := 0
+	for _, t := range c.turns {
+		pairs = max(pairs, t.rotated/2)
+	}
+	divisors := l.vector(name, pairs)
 	for i, d := range divisors {
 		if !(d > 0) || math.IsInf(float64(d), 0) {
 			l.fail("tensor %s: element %d is %g, but has to be positive", name, i, d)

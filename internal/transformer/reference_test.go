@@ -102,6 +102,11 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				for d := range seen {
 					seen[d] /= 1 + math.Exp(-gates[(2*(d/keyDim)+1)*keyDim+d%keyDim])
 				}
+			case gateOfHead:
+				gates := referenceMul(&l.gate, reads[p], nil)
+				for d := range seen {
+					seen[d] /= 1 + math.Exp(-gates[d/valueDim])
+				}
 			case gatesOfAll:
 				for d, g := range referenceMul(&l.gate, reads[p], nil) {
 					seen[d] /= 1 + math.Exp(-g)
@@ -143,7 +148,7 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				n = referenceNorm(x[p], l.ffnNorm)
 			}
 			if s.routing.experts == 0 {
-				add(referenceExpert(&l.experts[0], s, n), l.ffnPost)
+				add(referenceExpert(&l.experts[0], s, s.limit, n), l.ffnPost)
 			} else {
 				add(referenceMixture(l, x[p], n, before[p]), l.ffnPost)
 			}
@@ -584,7 +589,7 @@ func referenceMixture(l *layer, x, n, before []float64) []float64 {
 		if l.sharedGate.Rows > 0 {
 			gate = 1 / (1 + math.Exp(-referenceMul(&l.sharedGate, n, nil)[0]))
 		}
-		for d, v := range referenceNorm(referenceExpert(l.shared, s, n), l.sharedPost) {
+		for d, v := range referenceNorm(referenceExpert(l.shared, s, s.limit, n), l.sharedPost) {
 			y[d] += gate * v
 		}
 	}
@@ -665,7 +670,7 @@ func referenceMixture(l *layer, x, n, before []float64) []float64 {
 			}
 			weight = 1
 		}
-		for d, v := range referenceExpert(&l.experts[e], s, read) {
+		for d, v := range referenceExpert(&l.experts[e], s, r.limit, read) {
 			given[d] += weight * v
 		}
 	}
@@ -678,7 +683,7 @@ func referenceMixture(l *layer, x, n, before []float64) []float64 {
 	return y
 }
 
-func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
+func referenceExpert(e *expert, s *layerSpec, limit float32, n []float64) []float64 {
 	up := referenceMul(&e.up, n, e.upBias)
 	gate := up
 	if e.gate.Rows > 0 {
@@ -701,6 +706,10 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 		asGELU := g / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(g+0.044715*g*g*g)))
 		switch s.activation {
 		case swiGLU:
+			if limit > 0 {
+				out[d] = min(g/(1+math.Exp(-g)), float64(limit)) * min(max(up[d], -float64(limit)), float64(limit))
+				continue
+			}
 			out[d] = g / (1 + math.Exp(-g)) * up[d]
 		case geGLU:
 			out[d] = asGELU * up[d]
