@@ -112,6 +112,7 @@ type architecture struct {
 	global      int     // with windows: every so-many-th layer sees all
 	globalFirst bool    // the first of so many, not the last
 	localBase   bool    // and the others have a frequency of their own
+	plainLocal  bool    // or those of all, not stretched: Olmo 3
 	localTurns  bool    // and only they are rotated
 	windowed    int     // layers of the one model of the family that has windows; 0: all have
 	localHeads  bool    // and heads of another size
@@ -167,7 +168,7 @@ var architectures = map[string]architecture{
 	"gemma4": {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead, valueNorm: true, denseToo: true}, rootOfDim: true,
 		global: 6, localBase: true, localHeads: true, unscaled: true, sharedKV: true, perLayer: true, experts: true, expertsSum1: true, sharedFFN: true},
 	"phi3":    {traits: traits{pairing: halves, fusedGate: true}},
-	"olmo2":   {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}},
+	"olmo2":   {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}, global: 4, plainLocal: true},
 	"glm4":    {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}, sections: true},
 	"granite": {traits: traits{pairing: neighbours}, multipliers: true},
 	"smollm3": {traits: traits{pairing: neighbours}, notRotated: 4},
@@ -211,6 +212,7 @@ var architectures = map[string]architecture{
 	"starcoder2":    {traits: traits{pairing: halves, centred: true, activation: gelu}},
 	"stablelm":      {traits: traits{pairing: halves, centred: true, parallel: unlessNormed, qkNorm: headsOwn, qkNormMaybe: true}},
 	"phi2":          {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu}},
+	"dbrx":          {traits: traits{pairing: halves, centred: true, ffnNorm: "attn_output_norm"}, clamped: true, experts: true, expertsSum1: true},
 	"phimoe":        {traits: traits{pairing: halves}, experts: true, expertsSum1: true},
 	"gptneox":       {traits: traits{pairing: halves, centred: true, parallel: asFileSays, activation: gelu}},
 	"falcon":        {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu, attnNorm: "attn_norm_2", ffnNorm: "attn_norm"}},

@@ -319,8 +319,11 @@ func (r *reader) readChunks(arch architecture) window {
 // their own.
 func (c *Config) readLocalTurning(r *reader) {
 	local := c.turns[0]
-	if c.arch.localBase {
+	switch {
+	case c.arch.localBase:
 		local = turning{base: 10000, factor: 1, length: 1}
+	case c.arch.plainLocal:
+		local = turning{base: local.base, factor: 1, length: 1, original: local.original}
 	}
 	local.base = r.number("rope.freq_base_swa", local.base, 1e-3, 1e15)
 	if local != c.turns[0] {

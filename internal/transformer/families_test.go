@@ -298,6 +298,25 @@ func moreFamilies() []tiny {
 		rest:ffn_up_shexp.weight d s
 		rest:ffn_down_shexp.weight s d
 	`
+	dbrx := mixture("dbrx", "dbrx", "", centred, number("attention.clamp_kqv", 1.5), count("feed_forward_length", 96))
+	dbrx.layout = ends + expertsPart + `
+		attn_norm.weight d
+		attn_qkv.weight d q+k+k
+		attn_output.weight q d
+		attn_output_norm.weight d
+	`
+	// Where attention sees a window, YaRN has no say.
+	olmo3 := of("olmo3", "olmo2", strings.ReplaceAll(llama, "attn_norm.weight", "post_attention_norm.weight")+"attn_q_norm.weight q\nattn_k_norm.weight k\n", count("attention.sliding_window", 5), number("rope.freq_base", 500000),
+		text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 8), count("rope.scaling.original_context_length", 64), number("rope.scaling.attn_factor", 1.2))
+	olmo3.layout = strings.ReplaceAll(olmo3.layout, "ffn_norm.weight", "post_ffw_norm.weight")
+	olmo3.layers = 4
+	olmo3Plain := olmo3
+	olmo3Plain.name = "olmo3-plain"
+	olmo3Plain.meta = append(slices.Clone(olmo3.meta), text("rope.scaling.type", "none"), number("rope.scaling.attn_factor", 1))
+	solarOpen := mixture("solar-open", "glm4moe", expertsPart+"post_attention_norm.weight d\nexp_probs_b.bias e\n"+strings.ReplaceAll(sharedPart, " s", " x"), inner, norms, count("expert_shared_count", 1),
+		count("expert_gating_func", 2), number("expert_weights_scale", 1), count("rope.dimension_count", 32), count("leading_dense_block_count", 0), text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 2),
+		count("rope.scaling.original_context_length", 64))
+	solarOpen.layout = strings.ReplaceAll(solarOpen.layout, "ffn_norm.weight d\n", "")
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -777,7 +796,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		step35, mimo2, mimo2Fused, exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		dbrx, solarOpen, olmo3, olmo3Plain, step35, mimo2, mimo2Fused, exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

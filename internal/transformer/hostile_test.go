@@ -408,6 +408,8 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("step35", nil, gguf.KV{Key: "llama.swiglu_clamp_exp", Value: gguf.ArrayOf([]float32{0, 0, -1, 0})}), "step35.swiglu_clamp_exp [2] is -1: from 0"},
 		{of4("step35", nil, gguf.KV{Key: "llama.swiglu_clamp_shexp", Value: gguf.ArrayOf([]float32{0, 0, 0})}), "step35.swiglu_clamp_shexp has 3 elements, but there are 4 layers"},
 		{of4("step35", without("blk.2.ffn_up_shexp.weight")), "blk.2.ffn_up_shexp.weight is missing"},
+		{of4("dbrx", without("blk.1.attn_output_norm.weight")), "blk.1.attn_output_norm.weight is missing"},
+		{of4("dbrx", nil, number("attention.clamp_kqv", -1)), "dbrx.attention.clamp_kqv is -1"},
 		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
