@@ -103,6 +103,19 @@ func open(path string, part bool) (*File, error) {
 	return file, nil
 }
 
+// ReadAhead asks the operating system to read all of the file, from the beginning on, and returns
+// when it was asked; what is in memory costs next to nothing. Pages that are merely touched, by
+// several threads in places of their own, come from a disk at a fraction of its speed.
+func (f *File) ReadAhead() {
+	const piece = 4 << 20
+	for _, data := range f.mapped {
+		for ; len(data) > piece; data = data[piece:] {
+			readAhead(data[:piece])
+		}
+		readAhead(data)
+	}
+}
+
 // Forget says that what was read of the tensors is not needed soon, and lets the operating
 // system have that memory. Nothing else changes: it is read from the file again.
 func (f *File) Forget() {

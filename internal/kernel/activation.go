@@ -1,12 +1,33 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"slices"
+)
+
+// What is between the halves of a feed-forward part, and its kin.
+
+// SwiGLU makes of gate: gate·sigmoid(gate)·up (Shazeer 2020).
+func SwiGLU(gate, up []float32) {
+	n := swiGLU(gate, up[:len(gate)])
+	swiGLUGo(gate[n:], up[n:len(gate)])
+}
+
+func swiGLUGo(gate, up []float32) {
+	for i, g := range gate {
+		gate[i] = float32(g/(1+exp(-g))) * up[i]
+	}
+}
 
 // SwiGLUClamped makes of gate: gate·sigmoid(1.702·gate)·(up + 1), where gate is
 // at most 7 and up from −7 to 7 (gpt-oss).
 func SwiGLUClamped(gate, up []float32) {
+	n := swiGLUClamped(gate, up[:len(gate)])
+	swiGLUClampedGo(gate[n:], up[n:len(gate)])
+}
+
+func swiGLUClampedGo(gate, up []float32) {
 	const steep, limit = 1.702, 7
-	up = up[:len(gate)]
 	for i, g := range gate {
 		g = min(g, limit)
 		u := min(max(up[i], -limit), limit)
@@ -25,20 +46,47 @@ func ReGLU(gate, up []float32) {
 // SwiGLULimited makes of gate what SwiGLU does, but that gate·sigmoid(gate) is at most limit, and
 // up from −limit to limit (Step 3.5).
 func SwiGLULimited(gate, up []float32, limit float32) {
-	up = up[:len(gate)]
-	for i, g := range gate {
-		gate[i] = min(g/(1+exp(-g)), limit) * min(max(up[i], -limit), limit)
+	for len(gate) > 0 {
+		g, u := gate[:min(len(gate), len(ones))], up[:len(gate)]
+		SwiGLU(g, ones[:len(g)])
+		for i, v := range g {
+			g[i] = min(v, limit) * min(max(u[i], -limit), limit)
+		}
+		gate, up = gate[len(g):], up[len(g):]
 	}
 }
 
-// GELU makes of x: gelu(x), as GeGLU has it.
-func GELU(x []float32) {
-	const rootOf2ByPi = 0.79788456080286535588
-	for i, v := range x {
-		cube := float32(float32(v*v) * v)
-		y := float32(2 * rootOf2ByPi * (v + float32(0.044715*cube)))
-		x[i] = v / (1 + exp(-y))
+var ones = slices.Repeat([]float32{1}, 32*lanes)
+
+// GeGLU makes of gate: gelu(gate)·up.
+func GeGLU(gate, up []float32) {
+	n := geGLU(gate, up[:len(gate)])
+	geGLUGo(gate[n:], up[n:len(gate)])
+}
+
+func geGLUGo(gate, up []float32) {
+	for i, g := range gate {
+		gate[i] = geluOf(g) * up[i]
 	}
+}
+
+// GELU makes of x gelu(x), in the approximation by tanh that models are trained with
+// (Hendrycks and Gimpel 2016): gelu(x) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)).
+func GELU(x []float32) {
+	geluGo(x[gelu(x):])
+}
+
+func geluGo(x []float32) {
+	for i, v := range x {
+		x[i] = geluOf(v)
+	}
+}
+
+func geluOf(x float32) float32 {
+	const rootOf2ByPi = 0.79788456080286535588
+	cube := float32(float32(x*x) * x)
+	y := float32(2 * rootOf2ByPi * (x + float32(0.044715*cube)))
+	return float32(x / (1 + exp(-y)))
 }
 
 // SquaredReLU makes of x its square, and zero where it is negative.
@@ -82,8 +130,25 @@ func (a XIELU) Apply(x []float32) {
 
 // Sigmoid makes of x: 1/(1 + exp(−x)).
 func Sigmoid(x []float32) {
+	sigmoidGo(x[sigmoid(x):])
+}
+
+func sigmoidGo(x []float32) {
 	for i, v := range x {
 		x[i] = 1 / (1 + exp(-v))
+	}
+}
+
+// SoftCap makes of x: limit·tanh(x·scale/limit), which is near x·scale where that is
+// small and stays below limit.
+func SoftCap(x []float32, scale, limit float32) {
+	softCapGo(x[softCap(x, scale, limit):], scale, limit)
+}
+
+func softCapGo(x []float32, scale, limit float32) {
+	for i, v := range x {
+		// tanh y = 1 − 2/(1+e²ʸ)
+		x[i] = limit * (1 - 2/(1+exp(2*(v*scale/limit))))
 	}
 }
 

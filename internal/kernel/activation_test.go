@@ -1,7 +1,10 @@
 package kernel
 
 import (
+	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -27,6 +30,9 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 		"SwiGLULimited": {func(g, u []float32) { SwiGLULimited(g, u, 3) }, func(g, u float64) float64 {
 			return min(g*sigmoid(g), 3) * min(max(u, -3), 3)
 		}},
+		"SwiGLU":      {SwiGLU, func(g, u float64) float64 { return g * sigmoid(g) * u }},
+		"GeGLU":       {GeGLU, func(g, u float64) float64 { return gelu(g) * u }},
+		"SoftCap":     {func(x, _ []float32) { SoftCap(x, 0.3, 1) }, func(x, _ float64) float64 { return math.Tanh(0.3 * x) }},
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
 		"XIELU": {func(x, _ []float32) { XIELU{0.8, 1.3, 0.5, -0.25}.Apply(x) }, func(x, _ float64) float64 {
@@ -46,6 +52,81 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			if math.Abs(float64(got[i])-want) > 2e-6*(1+math.Abs(want)) {
 				t.Errorf("%s of %v and %v is %v, want %v", name, x[i], y[i], got[i], want)
 			}
+		}
+	}
+}
+
+// Whatever computes gives the bits of Go, also of what is huge, infinite or no number, which it
+// stays.
+func TestActivationsEqualGo(t *testing.T) {
+	r := rand.New(rand.NewPCG(11, 5))
+	odd := []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 7, -7, 89, -89, 1e30, -1e30, 1e-40, math.MaxFloat32}
+	for _, f := range bends {
+		for n := range 200 {
+			x, y := randomFloats(r, n), randomFloats(r, n)
+			for i := range x {
+				x[i] *= 10
+			}
+			if n == 199 { // each with each
+				x, y = nil, nil
+				for _, a := range odd {
+					for _, b := range odd {
+						x, y = append(x, a), append(y, b)
+					}
+				}
+			}
+			want := slices.Clone(x)
+			onlyGo(func() { f.do(want, y) })
+			for _, i := range available() {
+				got := slices.Clone(x)
+				with(i, func() { f.do(got, y) })
+				for k, v := range want {
+					if v != v && got[k] != got[k] {
+						got[k] = v // there are many that are none
+					}
+				}
+				equal(t, fmt.Sprintf("%s: %s of %d", i, f.name, n), got, want)
+			}
+			for i, v := range x {
+				if v != v && want[i] == want[i] {
+					t.Errorf("%s of what is no number is %v", f.name, want[i])
+				}
+			}
+		}
+	}
+}
+
+var bends = []struct {
+	name string
+	do   func(x, y []float32)
+}{
+	{"SwiGLU", SwiGLU},
+	{"SwiGLUClamped", SwiGLUClamped},
+	{"GeGLU", GeGLU},
+	{"SwiGLULimited", func(x, y []float32) { SwiGLULimited(x, y, 3) }},
+	{"ReGLU", ReGLU},
+	{"XIELU", func(x, _ []float32) { XIELU{0.8, 1.3, 0.5, -0.25}.Apply(x) }},
+	{"GELU", func(x, _ []float32) { GELU(x) }},
+	{"Sigmoid", func(x, _ []float32) { Sigmoid(x) }},
+	{"SoftCap", func(x, _ []float32) { SoftCap(x, 0.3, 30) }},
+}
+
+// Numbers of floats a second.
+func BenchmarkActivations(b *testing.B) {
+	r := rand.New(rand.NewPCG(3, 4))
+	x, y := randomFloats(r, 4096), randomFloats(r, 4096)
+	room := slices.Clone(x)
+	for _, f := range bends {
+		for _, i := range available() {
+			b.Run(f.name+"/"+string(i), func(b *testing.B) {
+				with(i, func() {
+					b.SetBytes(int64(4 * len(x)))
+					for b.Loop() {
+						copy(room, x)
+						f.do(room, y)
+					}
+				})
+			})
 		}
 	}
 }

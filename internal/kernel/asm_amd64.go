@@ -134,11 +134,6 @@ func fill32AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
 //go:noescape
 func fill256AVX2(q *int8, meta *uint32, x *float32, blocks int) (left int)
 
-// swiGLUAVX2 is swiGLUGo for chunks of 8.
-//
-//go:noescape
-func swiGLUAVX2(gate *float32, up *float32, chunks int)
-
 // expSumAVX2 makes of x exp((x−largest)·scale), chunks of 16, and adds it to the lanes.
 //
 //go:noescape
@@ -153,3 +148,8 @@ func putF16AVX2(dst *byte, x *float32, chunks int)
 //
 //go:noescape
 func readAVX2(x *byte, chunks int) uint64
+
+// transposeAVX2 is transposeGo for 16 rows, and four words at least.
+//
+//go:noescape
+func transposeAVX2(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)

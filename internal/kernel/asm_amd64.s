@@ -3078,136 +3078,6 @@ DATA words1<>+16(SB)/8, $0x0001000100010001
 DATA words1<>+24(SB)/8, $0x0001000100010001
 GLOBL words1<>(SB), RODATA|NOPTR, $32
 
-// func swiGLUAVX2(gate *float32, up *float32, chunks int)
-// Requires: AVX, AVX2
-TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-24
-	MOVQ gate+0(FP), AX
-	MOVQ up+8(FP), CX
-	MOVQ chunks+16(FP), DX
-
-loop:
-	VMOVUPS (AX), Y0
-	VXORPS  signBit<>+0(SB), Y0, Y1
-	VMAXPS  expLow<>+0(SB), Y1, Y1
-	VMINPS  expHigh<>+0(SB), Y1, Y1
-	VMULPS  log2e<>+0(SB), Y1, Y2
-	VADDPS  expRound<>+0(SB), Y2, Y2
-	VSUBPS  expRound<>+0(SB), Y2, Y3
-	VMULPS  ln2High<>+0(SB), Y3, Y4
-	VSUBPS  Y4, Y1, Y1
-	VMULPS  ln2Low<>+0(SB), Y3, Y4
-	VSUBPS  Y4, Y1, Y1
-	VMOVUPS exp720<>+0(SB), Y4
-	VMULPS  Y1, Y4, Y4
-	VADDPS  exp120<>+0(SB), Y4, Y4
-	VMULPS  Y1, Y4, Y4
-	VADDPS  exp24<>+0(SB), Y4, Y4
-	VMULPS  Y1, Y4, Y4
-	VADDPS  exp6<>+0(SB), Y4, Y4
-	VMULPS  Y1, Y4, Y4
-	VADDPS  exp2<>+0(SB), Y4, Y4
-	VMULPS  Y1, Y4, Y4
-	VADDPS  one<>+0(SB), Y4, Y4
-	VMULPS  Y1, Y4, Y4
-	VADDPS  one<>+0(SB), Y4, Y4
-	VPSLLD  $0x17, Y2, Y2
-	VPADDD  oneBits<>+0(SB), Y2, Y2
-	VMULPS  Y2, Y4, Y1
-	VADDPS  one<>+0(SB), Y1, Y1
-	VDIVPS  Y1, Y0, Y0
-	VMULPS  (CX), Y0, Y0
-	VMOVUPS Y0, (AX)
-	ADDQ    $+32, AX
-	ADDQ    $+32, CX
-	DECQ    DX
-	JNZ     loop
-	VZEROUPPER
-	RET
-
-DATA signBit<>+0(SB)/8, $0x8000000080000000
-DATA signBit<>+8(SB)/8, $0x8000000080000000
-DATA signBit<>+16(SB)/8, $0x8000000080000000
-DATA signBit<>+24(SB)/8, $0x8000000080000000
-GLOBL signBit<>(SB), RODATA|NOPTR, $32
-
-DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
-DATA expLow<>+24(SB)/8, $0xc2aeac4fc2aeac4f
-GLOBL expLow<>(SB), RODATA|NOPTR, $32
-
-DATA expHigh<>+0(SB)/8, $0x42b00f3442b00f34
-DATA expHigh<>+8(SB)/8, $0x42b00f3442b00f34
-DATA expHigh<>+16(SB)/8, $0x42b00f3442b00f34
-DATA expHigh<>+24(SB)/8, $0x42b00f3442b00f34
-GLOBL expHigh<>(SB), RODATA|NOPTR, $32
-
-DATA expRound<>+0(SB)/8, $0x4b4000004b400000
-DATA expRound<>+8(SB)/8, $0x4b4000004b400000
-DATA expRound<>+16(SB)/8, $0x4b4000004b400000
-DATA expRound<>+24(SB)/8, $0x4b4000004b400000
-GLOBL expRound<>(SB), RODATA|NOPTR, $32
-
-DATA log2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
-DATA log2e<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
-GLOBL log2e<>(SB), RODATA|NOPTR, $32
-
-DATA ln2High<>+0(SB)/8, $0x3f3180003f318000
-DATA ln2High<>+8(SB)/8, $0x3f3180003f318000
-DATA ln2High<>+16(SB)/8, $0x3f3180003f318000
-DATA ln2High<>+24(SB)/8, $0x3f3180003f318000
-GLOBL ln2High<>(SB), RODATA|NOPTR, $32
-
-DATA ln2Low<>+0(SB)/8, $0xb95e8083b95e8083
-DATA ln2Low<>+8(SB)/8, $0xb95e8083b95e8083
-DATA ln2Low<>+16(SB)/8, $0xb95e8083b95e8083
-DATA ln2Low<>+24(SB)/8, $0xb95e8083b95e8083
-GLOBL ln2Low<>(SB), RODATA|NOPTR, $32
-
-DATA exp720<>+0(SB)/8, $0x3ab60b613ab60b61
-DATA exp720<>+8(SB)/8, $0x3ab60b613ab60b61
-DATA exp720<>+16(SB)/8, $0x3ab60b613ab60b61
-DATA exp720<>+24(SB)/8, $0x3ab60b613ab60b61
-GLOBL exp720<>(SB), RODATA|NOPTR, $32
-
-DATA exp120<>+0(SB)/8, $0x3c0888893c088889
-DATA exp120<>+8(SB)/8, $0x3c0888893c088889
-DATA exp120<>+16(SB)/8, $0x3c0888893c088889
-DATA exp120<>+24(SB)/8, $0x3c0888893c088889
-GLOBL exp120<>(SB), RODATA|NOPTR, $32
-
-DATA exp24<>+0(SB)/8, $0x3d2aaaab3d2aaaab
-DATA exp24<>+8(SB)/8, $0x3d2aaaab3d2aaaab
-DATA exp24<>+16(SB)/8, $0x3d2aaaab3d2aaaab
-DATA exp24<>+24(SB)/8, $0x3d2aaaab3d2aaaab
-GLOBL exp24<>(SB), RODATA|NOPTR, $32
-
-DATA exp6<>+0(SB)/8, $0x3e2aaaab3e2aaaab
-DATA exp6<>+8(SB)/8, $0x3e2aaaab3e2aaaab
-DATA exp6<>+16(SB)/8, $0x3e2aaaab3e2aaaab
-DATA exp6<>+24(SB)/8, $0x3e2aaaab3e2aaaab
-GLOBL exp6<>(SB), RODATA|NOPTR, $32
-
-DATA exp2<>+0(SB)/8, $0x3f0000003f000000
-DATA exp2<>+8(SB)/8, $0x3f0000003f000000
-DATA exp2<>+16(SB)/8, $0x3f0000003f000000
-DATA exp2<>+24(SB)/8, $0x3f0000003f000000
-GLOBL exp2<>(SB), RODATA|NOPTR, $32
-
-DATA one<>+0(SB)/8, $0x3f8000003f800000
-DATA one<>+8(SB)/8, $0x3f8000003f800000
-DATA one<>+16(SB)/8, $0x3f8000003f800000
-DATA one<>+24(SB)/8, $0x3f8000003f800000
-GLOBL one<>(SB), RODATA|NOPTR, $32
-
-DATA oneBits<>+0(SB)/8, $0x3f8000003f800000
-DATA oneBits<>+8(SB)/8, $0x3f8000003f800000
-DATA oneBits<>+16(SB)/8, $0x3f8000003f800000
-DATA oneBits<>+24(SB)/8, $0x3f8000003f800000
-GLOBL oneBits<>(SB), RODATA|NOPTR, $32
-
 // func expSumAVX2(acc *[16]float32, x *float32, chunks int, scale float32, largest float32)
 // Requires: AVX, AVX2
 TEXT ·expSumAVX2(SB), NOSPLIT, $0-32
@@ -3288,6 +3158,84 @@ loop:
 	VZEROUPPER
 	RET
 
+DATA expLow<>+0(SB)/8, $0xc2aeac4fc2aeac4f
+DATA expLow<>+8(SB)/8, $0xc2aeac4fc2aeac4f
+DATA expLow<>+16(SB)/8, $0xc2aeac4fc2aeac4f
+DATA expLow<>+24(SB)/8, $0xc2aeac4fc2aeac4f
+GLOBL expLow<>(SB), RODATA|NOPTR, $32
+
+DATA expHigh<>+0(SB)/8, $0x42b00f3442b00f34
+DATA expHigh<>+8(SB)/8, $0x42b00f3442b00f34
+DATA expHigh<>+16(SB)/8, $0x42b00f3442b00f34
+DATA expHigh<>+24(SB)/8, $0x42b00f3442b00f34
+GLOBL expHigh<>(SB), RODATA|NOPTR, $32
+
+DATA expRound<>+0(SB)/8, $0x4b4000004b400000
+DATA expRound<>+8(SB)/8, $0x4b4000004b400000
+DATA expRound<>+16(SB)/8, $0x4b4000004b400000
+DATA expRound<>+24(SB)/8, $0x4b4000004b400000
+GLOBL expRound<>(SB), RODATA|NOPTR, $32
+
+DATA log2e<>+0(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA log2e<>+8(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA log2e<>+16(SB)/8, $0x3fb8aa3b3fb8aa3b
+DATA log2e<>+24(SB)/8, $0x3fb8aa3b3fb8aa3b
+GLOBL log2e<>(SB), RODATA|NOPTR, $32
+
+DATA ln2High<>+0(SB)/8, $0x3f3180003f318000
+DATA ln2High<>+8(SB)/8, $0x3f3180003f318000
+DATA ln2High<>+16(SB)/8, $0x3f3180003f318000
+DATA ln2High<>+24(SB)/8, $0x3f3180003f318000
+GLOBL ln2High<>(SB), RODATA|NOPTR, $32
+
+DATA ln2Low<>+0(SB)/8, $0xb95e8083b95e8083
+DATA ln2Low<>+8(SB)/8, $0xb95e8083b95e8083
+DATA ln2Low<>+16(SB)/8, $0xb95e8083b95e8083
+DATA ln2Low<>+24(SB)/8, $0xb95e8083b95e8083
+GLOBL ln2Low<>(SB), RODATA|NOPTR, $32
+
+DATA exp720<>+0(SB)/8, $0x3ab60b613ab60b61
+DATA exp720<>+8(SB)/8, $0x3ab60b613ab60b61
+DATA exp720<>+16(SB)/8, $0x3ab60b613ab60b61
+DATA exp720<>+24(SB)/8, $0x3ab60b613ab60b61
+GLOBL exp720<>(SB), RODATA|NOPTR, $32
+
+DATA exp120<>+0(SB)/8, $0x3c0888893c088889
+DATA exp120<>+8(SB)/8, $0x3c0888893c088889
+DATA exp120<>+16(SB)/8, $0x3c0888893c088889
+DATA exp120<>+24(SB)/8, $0x3c0888893c088889
+GLOBL exp120<>(SB), RODATA|NOPTR, $32
+
+DATA exp24<>+0(SB)/8, $0x3d2aaaab3d2aaaab
+DATA exp24<>+8(SB)/8, $0x3d2aaaab3d2aaaab
+DATA exp24<>+16(SB)/8, $0x3d2aaaab3d2aaaab
+DATA exp24<>+24(SB)/8, $0x3d2aaaab3d2aaaab
+GLOBL exp24<>(SB), RODATA|NOPTR, $32
+
+DATA exp6<>+0(SB)/8, $0x3e2aaaab3e2aaaab
+DATA exp6<>+8(SB)/8, $0x3e2aaaab3e2aaaab
+DATA exp6<>+16(SB)/8, $0x3e2aaaab3e2aaaab
+DATA exp6<>+24(SB)/8, $0x3e2aaaab3e2aaaab
+GLOBL exp6<>(SB), RODATA|NOPTR, $32
+
+DATA exp2<>+0(SB)/8, $0x3f0000003f000000
+DATA exp2<>+8(SB)/8, $0x3f0000003f000000
+DATA exp2<>+16(SB)/8, $0x3f0000003f000000
+DATA exp2<>+24(SB)/8, $0x3f0000003f000000
+GLOBL exp2<>(SB), RODATA|NOPTR, $32
+
+DATA one<>+0(SB)/8, $0x3f8000003f800000
+DATA one<>+8(SB)/8, $0x3f8000003f800000
+DATA one<>+16(SB)/8, $0x3f8000003f800000
+DATA one<>+24(SB)/8, $0x3f8000003f800000
+GLOBL one<>(SB), RODATA|NOPTR, $32
+
+DATA oneBits<>+0(SB)/8, $0x3f8000003f800000
+DATA oneBits<>+8(SB)/8, $0x3f8000003f800000
+DATA oneBits<>+16(SB)/8, $0x3f8000003f800000
+DATA oneBits<>+24(SB)/8, $0x3f8000003f800000
+GLOBL oneBits<>(SB), RODATA|NOPTR, $32
+
 // func putF16AVX2(dst *byte, x *float32, chunks int)
 // Requires: AVX, F16C
 TEXT ·putF16AVX2(SB), NOSPLIT, $0-24
@@ -3356,5 +3304,114 @@ loop:
 	VPXOR      Y7, Y0, Y0
 	VMOVQ      X0, AX
 	MOVQ       AX, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func transposeAVX2(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)
+// Requires: AVX, AVX2, CMOV
+TEXT ·transposeAVX2(SB), NOSPLIT, $0-68
+	MOVQ         dst+0(FP), AX
+	MOVQ         src+8(FP), CX
+	MOVQ         rowBytes+16(FP), DX
+	MOVQ         blocks+24(FP), BX
+	LEAQ         (DX)(DX*2), SI
+	MOVL         flip+64(FP), DI
+	VMOVD        DI, X0
+	VPBROADCASTD X0, Y0
+
+block:
+	MOVQ CX, DI
+	LEAQ (CX)(DX*4), R8
+	LEAQ (CX)(DX*8), R9
+	LEAQ (CX)(SI*4), R10
+	MOVQ lines+56(FP), R11
+	MOVQ words+48(FP), R12
+	SUBQ $0x04, R12
+
+words:
+	VMOVDQU     (DI), X1
+	VINSERTI128 $0x01, (R8), Y1, Y1
+	VMOVDQU     (DI)(DX*1), X2
+	VINSERTI128 $0x01, (R8)(DX*1), Y2, Y2
+	VMOVDQU     (DI)(DX*2), X3
+	VINSERTI128 $0x01, (R8)(DX*2), Y3, Y3
+	VMOVDQU     (DI)(SI*1), X4
+	VINSERTI128 $0x01, (R8)(SI*1), Y4, Y4
+	VPUNPCKLDQ  Y2, Y1, Y5
+	VPUNPCKHDQ  Y2, Y1, Y6
+	VPUNPCKLDQ  Y4, Y3, Y2
+	VPUNPCKHDQ  Y4, Y3, Y4
+	VPUNPCKLQDQ Y2, Y5, Y1
+	VPUNPCKHQDQ Y2, Y5, Y2
+	VPUNPCKLQDQ Y4, Y6, Y3
+	VPUNPCKHQDQ Y4, Y6, Y4
+	VPXOR       Y0, Y1, Y1
+	MOVBQZX     (R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y1, (AX)(R13*1)
+	VPXOR       Y0, Y2, Y2
+	MOVBQZX     1(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y2, (AX)(R13*1)
+	VPXOR       Y0, Y3, Y3
+	MOVBQZX     2(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y3, (AX)(R13*1)
+	VPXOR       Y0, Y4, Y4
+	MOVBQZX     3(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y4, (AX)(R13*1)
+	VMOVDQU     (R9), X7
+	VINSERTI128 $0x01, (R10), Y7, Y7
+	VMOVDQU     (R9)(DX*1), X8
+	VINSERTI128 $0x01, (R10)(DX*1), Y8, Y8
+	VMOVDQU     (R9)(DX*2), X9
+	VINSERTI128 $0x01, (R10)(DX*2), Y9, Y9
+	VMOVDQU     (R9)(SI*1), X10
+	VINSERTI128 $0x01, (R10)(SI*1), Y10, Y10
+	VPUNPCKLDQ  Y8, Y7, Y5
+	VPUNPCKHDQ  Y8, Y7, Y6
+	VPUNPCKLDQ  Y10, Y9, Y8
+	VPUNPCKHDQ  Y10, Y9, Y10
+	VPUNPCKLQDQ Y8, Y5, Y7
+	VPUNPCKHQDQ Y8, Y5, Y8
+	VPUNPCKLQDQ Y10, Y6, Y9
+	VPUNPCKHQDQ Y10, Y6, Y10
+	VPXOR       Y0, Y7, Y7
+	MOVBQZX     (R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y7, 32(AX)(R13*1)
+	VPXOR       Y0, Y8, Y8
+	MOVBQZX     1(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y8, 32(AX)(R13*1)
+	VPXOR       Y0, Y9, Y9
+	MOVBQZX     2(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y9, 32(AX)(R13*1)
+	VPXOR       Y0, Y10, Y10
+	MOVBQZX     3(R11), R13
+	SHLQ        $0x06, R13
+	VMOVDQU     Y10, 32(AX)(R13*1)
+	TESTQ       R12, R12
+	JZ          done
+	MOVQ        $+4, R13
+	CMPQ        R12, R13
+	CMOVQLT     R12, R13
+	SUBQ        R13, R12
+	ADDQ        R13, R11
+	LEAQ        (DI)(R13*4), DI
+	LEAQ        (R8)(R13*4), R8
+	LEAQ        (R9)(R13*4), R9
+	LEAQ        (R10)(R13*4), R10
+	JMP         words
+
+done:
+	MOVQ srcStep+32(FP), DI
+	ADDQ DI, CX
+	MOVQ dstStep+40(FP), DI
+	ADDQ DI, AX
+	DECQ BX
+	JNZ  block
 	VZEROUPPER
 	RET

@@ -64,11 +64,6 @@ func largestNEON(x *float32, chunks int) float32
 //go:noescape
 func roundNEON(q *int8, x *float32, chunks int, up float32)
 
-// swiGLUNEON is swiGLUGo for chunks of 8.
-//
-//go:noescape
-func swiGLUNEON(gate *float32, up *float32, chunks int)
-
 // expSumNEON makes of x exp((x−largest)·scale), chunks of 16, and adds it to the lanes.
 //
 //go:noescape
@@ -83,6 +78,11 @@ func putF16NEON(dst *byte, x *float32, chunks int)
 //
 //go:noescape
 func readNEON(x *byte, chunks int) uint64
+
+// transposeNEON is transposeGo for 16 rows, and four words at least.
+//
+//go:noescape
+func transposeNEON(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)
 
 // multiplyAddsNEON makes 16 times 16 multiply-adds a round: SDOT on registers.
 //

@@ -912,105 +912,6 @@ loop:
 	BNE loop
 	RET
 
-// func swiGLUNEON(gate *float32, up *float32, chunks int)
-TEXT ·swiGLUNEON(SB), NOSPLIT, $0-24
-	MOVD gate+0(FP), R0
-	MOVD up+8(FP), R1
-	MOVD chunks+16(FP), R2
-	MOVW $-0x3d5153b1, R25
-	WORD $0x4e040f20 // dup v0.4s, w25
-	MOVW $0x42b00f34, R25
-	WORD $0x4e040f21 // dup v1.4s, w25
-	MOVW $0x3fb8aa3b, R25
-	WORD $0x4e040f22 // dup v2.4s, w25
-	MOVW $0x4b400000, R25
-	WORD $0x4e040f23 // dup v3.4s, w25
-	MOVW $0x3f318000, R25
-	WORD $0x4e040f24 // dup v4.4s, w25
-	MOVW $-0x46a17f7d, R25
-	WORD $0x4e040f25 // dup v5.4s, w25
-	MOVW $0x3c088889, R25
-	WORD $0x4e040f26 // dup v6.4s, w25
-	MOVW $0x3d2aaaab, R25
-	WORD $0x4e040f27 // dup v7.4s, w25
-	MOVW $0x3e2aaaab, R25
-	WORD $0x4e040f28 // dup v8.4s, w25
-	MOVW $0x3f000000, R25
-	WORD $0x4e040f29 // dup v9.4s, w25
-	MOVW $0x3f800000, R25
-	WORD $0x4e040f2a // dup v10.4s, w25
-	MOVW $0x3ab60b61, R25
-	WORD $0x4e040f2b // dup v11.4s, w25
-
-loop:
-	WORD $0x3dc0000c // ldr q12, [x0, #0]
-	WORD $0x3dc00030 // ldr q16, [x1, #0]
-	WORD $0x6ea0f98e // fneg v14.4s, v12.4s
-	WORD $0x3dc0040d // ldr q13, [x0, #16]
-	WORD $0x3dc00431 // ldr q17, [x1, #16]
-	WORD $0x6ea0f9af // fneg v15.4s, v13.4s
-	WORD $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
-	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s
-	WORD $0x4ea1f5ce // fmin v14.4s, v14.4s, v1.4s
-	WORD $0x4ea1f5ef // fmin v15.4s, v15.4s, v1.4s
-	WORD $0x6e22ddd2 // fmul v18.4s, v14.4s, v2.4s
-	WORD $0x6e22ddf3 // fmul v19.4s, v15.4s, v2.4s
-	WORD $0x4e23d652 // fadd v18.4s, v18.4s, v3.4s
-	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
-	WORD $0x4ea3d654 // fsub v20.4s, v18.4s, v3.4s
-	WORD $0x4ea3d675 // fsub v21.4s, v19.4s, v3.4s
-	WORD $0x6e24de96 // fmul v22.4s, v20.4s, v4.4s
-	WORD $0x6e24deb7 // fmul v23.4s, v21.4s, v4.4s
-	WORD $0x4eb6d5ce // fsub v14.4s, v14.4s, v22.4s
-	WORD $0x4eb7d5ef // fsub v15.4s, v15.4s, v23.4s
-	WORD $0x6e25de96 // fmul v22.4s, v20.4s, v5.4s
-	WORD $0x6e25deb7 // fmul v23.4s, v21.4s, v5.4s
-	WORD $0x4eb6d5ce // fsub v14.4s, v14.4s, v22.4s
-	WORD $0x4eb7d5ef // fsub v15.4s, v15.4s, v23.4s
-	WORD $0x6e2bddd6 // fmul v22.4s, v14.4s, v11.4s
-	WORD $0x6e2bddf7 // fmul v23.4s, v15.4s, v11.4s
-	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
-	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
-	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
-	WORD $0x6e2fdef7 // fmul v23.4s, v23.4s, v15.4s
-	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
-	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
-	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
-	WORD $0x6e2fdef7 // fmul v23.4s, v23.4s, v15.4s
-	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
-	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
-	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
-	WORD $0x6e2fdef7 // fmul v23.4s, v23.4s, v15.4s
-	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
-	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
-	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
-	WORD $0x6e2fdef7 // fmul v23.4s, v23.4s, v15.4s
-	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
-	WORD $0x6e2eded6 // fmul v22.4s, v22.4s, v14.4s
-	WORD $0x6e2fdef7 // fmul v23.4s, v23.4s, v15.4s
-	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
-	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
-	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
-	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
-	WORD $0x4eaa8652 // add v18.4s, v18.4s, v10.4s
-	WORD $0x4eaa8673 // add v19.4s, v19.4s, v10.4s
-	WORD $0x6e32dece // fmul v14.4s, v22.4s, v18.4s
-	WORD $0x6e33deef // fmul v15.4s, v23.4s, v19.4s
-	WORD $0x4e2ad5ce // fadd v14.4s, v14.4s, v10.4s
-	WORD $0x6e2efd8c // fdiv v12.4s, v12.4s, v14.4s
-	WORD $0x6e30dd8c // fmul v12.4s, v12.4s, v16.4s
-	WORD $0x3d80000c // str q12, [x0, #0]
-	WORD $0x4e2ad5ef // fadd v15.4s, v15.4s, v10.4s
-	WORD $0x6e2ffdad // fdiv v13.4s, v13.4s, v15.4s
-	WORD $0x6e31ddad // fmul v13.4s, v13.4s, v17.4s
-	WORD $0x3d80040d // str q13, [x0, #16]
-	ADD $32, R0
-	ADD $32, R1
-	SUBS $1, R2, R2
-	BNE loop
-	RET
-
 // func expSumNEON(acc *[16]float32, x *float32, chunks int, scale float32, largest float32)
 TEXT ·expSumNEON(SB), NOSPLIT, $0-32
 	MOVD acc+0(FP), R0
@@ -1251,6 +1152,231 @@ loop:
 	WORD $0x6e271c00 // eor v0.16b, v0.16b, v7.16b
 	FMOVD F0, R0
 	MOVD R0, ret+16(FP)
+	RET
+
+// func transposeNEON(dst *byte, src *byte, rowBytes int, blocks int, srcStep int, dstStep int, words int, lines *uint8, flip uint32)
+TEXT ·transposeNEON(SB), NOSPLIT, $0-68
+	MOVD dst+0(FP), R0
+	MOVD src+8(FP), R1
+	MOVD rowBytes+16(FP), R2
+	MOVD blocks+24(FP), R3
+	MOVD srcStep+32(FP), R4
+	MOVD dstStep+40(FP), R5
+	MOVD words+48(FP), R6
+	MOVD lines+56(FP), R7
+	FMOVS flip+64(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+
+block:
+	MOVD R1, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $0, R0, R14
+
+words0:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done0
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words0
+
+done0:
+	MOVD R16, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $16, R0, R14
+
+words1:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done1
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words1
+
+done1:
+	MOVD R16, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $32, R0, R14
+
+words2:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done2
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words2
+
+done2:
+	MOVD R16, R8
+	ADD R2, R8, R9
+	ADD R2, R9, R10
+	ADD R2, R10, R11
+	ADD R2, R11, R16
+	SUB $4, R6, R12
+	MOVD R7, R13
+	ADD $48, R0, R14
+
+words3:
+	WORD $0x3dc00101 // ldr q1, [x8, #0]
+	WORD $0x3dc00122 // ldr q2, [x9, #0]
+	WORD $0x3dc00143 // ldr q3, [x10, #0]
+	WORD $0x3dc00164 // ldr q4, [x11, #0]
+	WORD $0x4e823825 // zip1 v5.4s, v1.4s, v2.4s
+	WORD $0x4e827826 // zip2 v6.4s, v1.4s, v2.4s
+	WORD $0x4e843867 // zip1 v7.4s, v3.4s, v4.4s
+	WORD $0x4e847868 // zip2 v8.4s, v3.4s, v4.4s
+	WORD $0x4ec738a1 // zip1 v1.2d, v5.2d, v7.2d
+	WORD $0x4ec778a2 // zip2 v2.2d, v5.2d, v7.2d
+	WORD $0x4ec838c3 // zip1 v3.2d, v6.2d, v8.2d
+	WORD $0x4ec878c4 // zip2 v4.2d, v6.2d, v8.2d
+	WORD $0x6e201c21 // eor v1.16b, v1.16b, v0.16b
+	MOVBU 0(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e1 // str q1, [x15, #0]
+	WORD $0x6e201c42 // eor v2.16b, v2.16b, v0.16b
+	MOVBU 1(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e2 // str q2, [x15, #0]
+	WORD $0x6e201c63 // eor v3.16b, v3.16b, v0.16b
+	MOVBU 2(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e3 // str q3, [x15, #0]
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	MOVBU 3(R13), R15
+	ADD R15<<6, R14, R15
+	WORD $0x3d8001e4 // str q4, [x15, #0]
+	CBZ R12, done3
+	MOVD $4, R15
+	CMP R15, R12
+	CSEL LT, R12, R15, R15
+	SUB R15, R12
+	ADD R15, R13
+	ADD R15<<2, R8
+	ADD R15<<2, R9
+	ADD R15<<2, R10
+	ADD R15<<2, R11
+	B words3
+
+done3:
+	MOVD R16, R8
+	ADD R4, R1
+	ADD R5, R0
+	SUBS $1, R3, R3
+	BNE block
 	RET
 
 // func multiplyAddsNEON(rounds int)

@@ -99,6 +99,36 @@ func scaleByAVX2(out *float32, x *float32, w *float32, chunks int, a float32)
 //go:noescape
 func scaleByF16AVX2(out *float32, x *float32, d *byte, chunks int)
 
+// swiGLUAVX2 is swiGLUGo for chunks of 16.
+//
+//go:noescape
+func swiGLUAVX2(gate *float32, up *float32, chunks int)
+
+// geGLUAVX2 is geGLUGo for chunks of 16.
+//
+//go:noescape
+func geGLUAVX2(gate *float32, up *float32, chunks int)
+
+// geluAVX2 is geluGo for chunks of 16.
+//
+//go:noescape
+func geluAVX2(x *float32, chunks int)
+
+// swiGLUClampedAVX2 is swiGLUClampedGo for chunks of 16.
+//
+//go:noescape
+func swiGLUClampedAVX2(gate *float32, up *float32, chunks int)
+
+// sigmoidAVX2 is sigmoidGo for chunks of 16.
+//
+//go:noescape
+func sigmoidAVX2(x *float32, chunks int)
+
+// softCapAVX2 is softCapGo for chunks of 16.
+//
+//go:noescape
+func softCapAVX2(x *float32, chunks int, scale float32, limit float32)
+
 // addPanelsF16x1AVX512 is addPanelsGo for 1 of the rows; strides are in bytes.
 //
 //go:noescape
@@ -208,3 +238,33 @@ func scaleByAVX512(out *float32, x *float32, w *float32, chunks int, a float32)
 //
 //go:noescape
 func scaleByF16AVX512(out *float32, x *float32, d *byte, chunks int)
+
+// swiGLUAVX512 is swiGLUGo for chunks of 16.
+//
+//go:noescape
+func swiGLUAVX512(gate *float32, up *float32, chunks int)
+
+// geGLUAVX512 is geGLUGo for chunks of 16.
+//
+//go:noescape
+func geGLUAVX512(gate *float32, up *float32, chunks int)
+
+// geluAVX512 is geluGo for chunks of 16.
+//
+//go:noescape
+func geluAVX512(x *float32, chunks int)
+
+// swiGLUClampedAVX512 is swiGLUClampedGo for chunks of 16.
+//
+//go:noescape
+func swiGLUClampedAVX512(gate *float32, up *float32, chunks int)
+
+// sigmoidAVX512 is sigmoidGo for chunks of 16.
+//
+//go:noescape
+func sigmoidAVX512(x *float32, chunks int)
+
+// softCapAVX512 is softCapGo for chunks of 16.
+//
+//go:noescape
+func softCapAVX512(x *float32, chunks int, scale float32, limit float32)

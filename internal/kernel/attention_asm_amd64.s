@@ -1440,9 +1440,9 @@ loop:
 	VSUBPS       Y1, Y4, Y4
 	VMULPS       Y0, Y4, Y4
 	VBROADCASTSS expLow<>+0(SB), Y5
-	VMAXPS       Y5, Y4, Y4
-	VBROADCASTSS expHigh<>+0(SB), Y5
-	VMINPS       Y5, Y4, Y4
+	VBROADCASTSS expHigh<>+0(SB), Y6
+	VMAXPS       Y4, Y5, Y4
+	VMINPS       Y4, Y6, Y4
 	VBROADCASTSS log2e<>+0(SB), Y5
 	VMULPS       Y5, Y4, Y5
 	VBROADCASTSS expRound<>+0(SB), Y6
@@ -1484,9 +1484,9 @@ loop:
 	VSUBPS       Y1, Y4, Y4
 	VMULPS       Y0, Y4, Y4
 	VBROADCASTSS expLow<>+0(SB), Y5
-	VMAXPS       Y5, Y4, Y4
-	VBROADCASTSS expHigh<>+0(SB), Y5
-	VMINPS       Y5, Y4, Y4
+	VBROADCASTSS expHigh<>+0(SB), Y6
+	VMAXPS       Y4, Y5, Y4
+	VMINPS       Y4, Y6, Y4
 	VBROADCASTSS log2e<>+0(SB), Y5
 	VMULPS       Y5, Y4, Y5
 	VBROADCASTSS expRound<>+0(SB), Y6
@@ -1774,11 +1774,11 @@ row:
 	VMOVUPS      32(DX), Y7
 	VMULPS       32(SI), Y7, Y7
 	VBROADCASTSS expLow<>+0(SB), Y8
-	VMAXPS       Y8, Y6, Y6
-	VMAXPS       Y8, Y7, Y7
-	VBROADCASTSS expHigh<>+0(SB), Y8
-	VMINPS       Y8, Y6, Y6
-	VMINPS       Y8, Y7, Y7
+	VBROADCASTSS expHigh<>+0(SB), Y9
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
 	VBROADCASTSS log2e<>+0(SB), Y9
 	VMULPS       Y9, Y6, Y8
 	VMULPS       Y9, Y7, Y9
@@ -1854,11 +1854,11 @@ row:
 	VMOVUPS      96(DX), Y7
 	VMULPS       96(SI), Y7, Y7
 	VBROADCASTSS expLow<>+0(SB), Y8
-	VMAXPS       Y8, Y6, Y6
-	VMAXPS       Y8, Y7, Y7
-	VBROADCASTSS expHigh<>+0(SB), Y8
-	VMINPS       Y8, Y6, Y6
-	VMINPS       Y8, Y7, Y7
+	VBROADCASTSS expHigh<>+0(SB), Y9
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
 	VBROADCASTSS log2e<>+0(SB), Y9
 	VMULPS       Y9, Y6, Y8
 	VMULPS       Y9, Y7, Y9
@@ -2006,6 +2006,624 @@ loop:
 	JNZ       loop
 	VZEROUPPER
 	RET
+
+// func swiGLUAVX2(gate *float32, up *float32, chunks int)
+// Requires: AVX, AVX2
+TEXT ·swiGLUAVX2(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ chunks+16(FP), DX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS minusOne<>+0(SB), Y5
+	VMULPS       Y5, Y0, Y4
+	VMULPS       Y5, Y1, Y5
+	VBROADCASTSS expLow<>+0(SB), Y6
+	VBROADCASTSS expHigh<>+0(SB), Y7
+	VMAXPS       Y4, Y6, Y4
+	VMINPS       Y4, Y7, Y4
+	VMAXPS       Y5, Y6, Y5
+	VMINPS       Y5, Y7, Y5
+	VBROADCASTSS log2e<>+0(SB), Y7
+	VMULPS       Y7, Y4, Y6
+	VMULPS       Y7, Y5, Y7
+	VBROADCASTSS expRound<>+0(SB), Y8
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS expRound<>+0(SB), Y9
+	VSUBPS       Y9, Y6, Y8
+	VSUBPS       Y9, Y7, Y9
+	VBROADCASTSS ln2High<>+0(SB), Y11
+	VMULPS       Y11, Y8, Y10
+	VMULPS       Y11, Y9, Y11
+	VSUBPS       Y10, Y4, Y4
+	VSUBPS       Y11, Y5, Y5
+	VBROADCASTSS ln2Low<>+0(SB), Y11
+	VMULPS       Y11, Y8, Y10
+	VMULPS       Y11, Y9, Y11
+	VSUBPS       Y10, Y4, Y4
+	VSUBPS       Y11, Y5, Y5
+	VBROADCASTSS exp720<>+0(SB), Y10
+	VBROADCASTSS exp720<>+0(SB), Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp120<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp24<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp6<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp2<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS one<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS one<>+0(SB), Y4
+	VADDPS       Y4, Y10, Y10
+	VADDPS       Y4, Y11, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VBROADCASTSS one<>+0(SB), Y4
+	VPADDD       Y4, Y6, Y6
+	VPADDD       Y4, Y7, Y7
+	VMULPS       Y6, Y10, Y4
+	VMULPS       Y7, Y11, Y5
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y4, Y4
+	VDIVPS       Y4, Y0, Y0
+	VADDPS       Y6, Y5, Y5
+	VDIVPS       Y5, Y1, Y1
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA minusOne<>+0(SB)/4, $0xbf800000
+GLOBL minusOne<>(SB), RODATA|NOPTR, $4
+
+// func geGLUAVX2(gate *float32, up *float32, chunks int)
+// Requires: AVX, AVX2
+TEXT ·geGLUAVX2(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ chunks+16(FP), DX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS geluCubic<>+0(SB), Y6
+	VBROADCASTSS geluOuter<>+0(SB), Y7
+	VMULPS       Y0, Y0, Y4
+	VMULPS       Y0, Y4, Y4
+	VMULPS       Y6, Y4, Y4
+	VADDPS       Y0, Y4, Y4
+	VMULPS       Y7, Y4, Y4
+	VMULPS       Y1, Y1, Y5
+	VMULPS       Y1, Y5, Y5
+	VMULPS       Y6, Y5, Y5
+	VADDPS       Y1, Y5, Y5
+	VMULPS       Y7, Y5, Y5
+	VBROADCASTSS expLow<>+0(SB), Y6
+	VBROADCASTSS expHigh<>+0(SB), Y7
+	VMAXPS       Y4, Y6, Y4
+	VMINPS       Y4, Y7, Y4
+	VMAXPS       Y5, Y6, Y5
+	VMINPS       Y5, Y7, Y5
+	VBROADCASTSS log2e<>+0(SB), Y7
+	VMULPS       Y7, Y4, Y6
+	VMULPS       Y7, Y5, Y7
+	VBROADCASTSS expRound<>+0(SB), Y8
+	VADDPS       Y8, Y6, Y6
+	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS expRound<>+0(SB), Y9
+	VSUBPS       Y9, Y6, Y8
+	VSUBPS       Y9, Y7, Y9
+	VBROADCASTSS ln2High<>+0(SB), Y11
+	VMULPS       Y11, Y8, Y10
+	VMULPS       Y11, Y9, Y11
+	VSUBPS       Y10, Y4, Y4
+	VSUBPS       Y11, Y5, Y5
+	VBROADCASTSS ln2Low<>+0(SB), Y11
+	VMULPS       Y11, Y8, Y10
+	VMULPS       Y11, Y9, Y11
+	VSUBPS       Y10, Y4, Y4
+	VSUBPS       Y11, Y5, Y5
+	VBROADCASTSS exp720<>+0(SB), Y10
+	VBROADCASTSS exp720<>+0(SB), Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp120<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp24<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp6<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS exp2<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS one<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y4, Y10, Y10
+	VMULPS       Y5, Y11, Y11
+	VBROADCASTSS one<>+0(SB), Y4
+	VADDPS       Y4, Y10, Y10
+	VADDPS       Y4, Y11, Y11
+	VPSLLD       $0x17, Y6, Y6
+	VPSLLD       $0x17, Y7, Y7
+	VBROADCASTSS one<>+0(SB), Y4
+	VPADDD       Y4, Y6, Y6
+	VPADDD       Y4, Y7, Y7
+	VMULPS       Y6, Y10, Y4
+	VMULPS       Y7, Y11, Y5
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y4, Y4
+	VDIVPS       Y4, Y0, Y0
+	VADDPS       Y6, Y5, Y5
+	VDIVPS       Y5, Y1, Y1
+	VMULPS       Y2, Y0, Y0
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA geluCubic<>+0(SB)/4, $0x3d372713
+GLOBL geluCubic<>(SB), RODATA|NOPTR, $4
+
+DATA geluOuter<>+0(SB)/4, $0xbfcc422a
+GLOBL geluOuter<>(SB), RODATA|NOPTR, $4
+
+// func geluAVX2(x *float32, chunks int)
+// Requires: AVX, AVX2
+TEXT ·geluAVX2(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ chunks+8(FP), CX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VBROADCASTSS geluCubic<>+0(SB), Y4
+	VBROADCASTSS geluOuter<>+0(SB), Y5
+	VMULPS       Y0, Y0, Y2
+	VMULPS       Y0, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VADDPS       Y0, Y2, Y2
+	VMULPS       Y5, Y2, Y2
+	VMULPS       Y1, Y1, Y3
+	VMULPS       Y1, Y3, Y3
+	VMULPS       Y4, Y3, Y3
+	VADDPS       Y1, Y3, Y3
+	VMULPS       Y5, Y3, Y3
+	VBROADCASTSS expLow<>+0(SB), Y4
+	VBROADCASTSS expHigh<>+0(SB), Y5
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	VBROADCASTSS log2e<>+0(SB), Y5
+	VMULPS       Y5, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VBROADCASTSS expRound<>+0(SB), Y6
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y6, Y5, Y5
+	VBROADCASTSS expRound<>+0(SB), Y7
+	VSUBPS       Y7, Y4, Y6
+	VSUBPS       Y7, Y5, Y7
+	VBROADCASTSS ln2High<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y9, Y3, Y3
+	VBROADCASTSS ln2Low<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y9, Y3, Y3
+	VBROADCASTSS exp720<>+0(SB), Y8
+	VBROADCASTSS exp720<>+0(SB), Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp120<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp24<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp6<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp2<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y2
+	VADDPS       Y2, Y8, Y8
+	VADDPS       Y2, Y9, Y9
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VBROADCASTSS one<>+0(SB), Y2
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y2, Y5, Y5
+	VMULPS       Y4, Y8, Y2
+	VMULPS       Y5, Y9, Y3
+	VBROADCASTSS one<>+0(SB), Y4
+	VADDPS       Y4, Y2, Y2
+	VDIVPS       Y2, Y0, Y0
+	VADDPS       Y4, Y3, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func swiGLUClampedAVX2(gate *float32, up *float32, chunks int)
+// Requires: AVX, AVX2
+TEXT ·swiGLUClampedAVX2(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ chunks+16(FP), DX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VMOVUPS      (CX), Y2
+	VMOVUPS      32(CX), Y3
+	VBROADCASTSS seven<>+0(SB), Y4
+	VBROADCASTSS one<>+0(SB), Y5
+	VMINPS       Y0, Y4, Y0
+	VMINPS       Y1, Y4, Y1
+	VBROADCASTSS minusSteep<>+0(SB), Y7
+	VMULPS       Y7, Y0, Y6
+	VMULPS       Y7, Y1, Y7
+	VBROADCASTSS expLow<>+0(SB), Y8
+	VBROADCASTSS expHigh<>+0(SB), Y9
+	VMAXPS       Y6, Y8, Y6
+	VMINPS       Y6, Y9, Y6
+	VMAXPS       Y7, Y8, Y7
+	VMINPS       Y7, Y9, Y7
+	VBROADCASTSS log2e<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VBROADCASTSS expRound<>+0(SB), Y10
+	VADDPS       Y10, Y8, Y8
+	VADDPS       Y10, Y9, Y9
+	VBROADCASTSS expRound<>+0(SB), Y11
+	VSUBPS       Y11, Y8, Y10
+	VSUBPS       Y11, Y9, Y11
+	VBROADCASTSS ln2High<>+0(SB), Y13
+	VMULPS       Y13, Y10, Y12
+	VMULPS       Y13, Y11, Y13
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y13, Y7, Y7
+	VBROADCASTSS ln2Low<>+0(SB), Y13
+	VMULPS       Y13, Y10, Y12
+	VMULPS       Y13, Y11, Y13
+	VSUBPS       Y12, Y6, Y6
+	VSUBPS       Y13, Y7, Y7
+	VBROADCASTSS exp720<>+0(SB), Y12
+	VBROADCASTSS exp720<>+0(SB), Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp120<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp24<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp6<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS exp2<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS one<>+0(SB), Y10
+	VADDPS       Y10, Y12, Y12
+	VADDPS       Y10, Y13, Y13
+	VMULPS       Y6, Y12, Y12
+	VMULPS       Y7, Y13, Y13
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y12, Y12
+	VADDPS       Y6, Y13, Y13
+	VPSLLD       $0x17, Y8, Y8
+	VPSLLD       $0x17, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y6
+	VPADDD       Y6, Y8, Y8
+	VPADDD       Y6, Y9, Y9
+	VMULPS       Y8, Y12, Y6
+	VMULPS       Y9, Y13, Y7
+	VBROADCASTSS one<>+0(SB), Y8
+	VADDPS       Y8, Y6, Y6
+	VDIVPS       Y6, Y0, Y0
+	VADDPS       Y8, Y7, Y7
+	VDIVPS       Y7, Y1, Y1
+	VBROADCASTSS minusSeven<>+0(SB), Y6
+	VMAXPS       Y2, Y6, Y2
+	VMINPS       Y2, Y4, Y2
+	VADDPS       Y5, Y2, Y2
+	VMULPS       Y2, Y0, Y0
+	VMAXPS       Y3, Y6, Y3
+	VMINPS       Y3, Y4, Y3
+	VADDPS       Y5, Y3, Y3
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA seven<>+0(SB)/4, $0x40e00000
+GLOBL seven<>(SB), RODATA|NOPTR, $4
+
+DATA minusSteep<>+0(SB)/4, $0xbfd9db23
+GLOBL minusSteep<>(SB), RODATA|NOPTR, $4
+
+DATA minusSeven<>+0(SB)/4, $0xc0e00000
+GLOBL minusSeven<>(SB), RODATA|NOPTR, $4
+
+// func sigmoidAVX2(x *float32, chunks int)
+// Requires: AVX, AVX2
+TEXT ·sigmoidAVX2(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ chunks+8(FP), CX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VBROADCASTSS minusOne<>+0(SB), Y3
+	VMULPS       Y3, Y0, Y2
+	VMULPS       Y3, Y1, Y3
+	VBROADCASTSS one<>+0(SB), Y1
+	VMOVAPS      Y1, Y0
+	VMOVAPS      Y1, Y1
+	VBROADCASTSS expLow<>+0(SB), Y4
+	VBROADCASTSS expHigh<>+0(SB), Y5
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y5, Y2
+	VMAXPS       Y3, Y4, Y3
+	VMINPS       Y3, Y5, Y3
+	VBROADCASTSS log2e<>+0(SB), Y5
+	VMULPS       Y5, Y2, Y4
+	VMULPS       Y5, Y3, Y5
+	VBROADCASTSS expRound<>+0(SB), Y6
+	VADDPS       Y6, Y4, Y4
+	VADDPS       Y6, Y5, Y5
+	VBROADCASTSS expRound<>+0(SB), Y7
+	VSUBPS       Y7, Y4, Y6
+	VSUBPS       Y7, Y5, Y7
+	VBROADCASTSS ln2High<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y9, Y3, Y3
+	VBROADCASTSS ln2Low<>+0(SB), Y9
+	VMULPS       Y9, Y6, Y8
+	VMULPS       Y9, Y7, Y9
+	VSUBPS       Y8, Y2, Y2
+	VSUBPS       Y9, Y3, Y3
+	VBROADCASTSS exp720<>+0(SB), Y8
+	VBROADCASTSS exp720<>+0(SB), Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp120<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp24<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp6<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS exp2<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y6
+	VADDPS       Y6, Y8, Y8
+	VADDPS       Y6, Y9, Y9
+	VMULPS       Y2, Y8, Y8
+	VMULPS       Y3, Y9, Y9
+	VBROADCASTSS one<>+0(SB), Y2
+	VADDPS       Y2, Y8, Y8
+	VADDPS       Y2, Y9, Y9
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y5, Y5
+	VBROADCASTSS one<>+0(SB), Y2
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y2, Y5, Y5
+	VMULPS       Y4, Y8, Y2
+	VMULPS       Y5, Y9, Y3
+	VBROADCASTSS one<>+0(SB), Y4
+	VADDPS       Y4, Y2, Y2
+	VDIVPS       Y2, Y0, Y0
+	VADDPS       Y4, Y3, Y3
+	VDIVPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func softCapAVX2(x *float32, chunks int, scale float32, limit float32)
+// Requires: AVX, AVX2
+TEXT ·softCapAVX2(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ chunks+8(FP), CX
+
+loop:
+	VMOVUPS      (AX), Y0
+	VMOVUPS      32(AX), Y1
+	VBROADCASTSS scale+16(FP), Y2
+	VBROADCASTSS limit+20(FP), Y3
+	VBROADCASTSS two<>+0(SB), Y4
+	VBROADCASTSS one<>+0(SB), Y5
+	VMULPS       Y2, Y0, Y6
+	VDIVPS       Y3, Y6, Y6
+	VMULPS       Y4, Y6, Y6
+	VMOVAPS      Y4, Y0
+	VMULPS       Y2, Y1, Y2
+	VDIVPS       Y3, Y2, Y2
+	VMULPS       Y4, Y2, Y2
+	VMOVAPS      Y4, Y1
+	VBROADCASTSS expLow<>+0(SB), Y4
+	VBROADCASTSS expHigh<>+0(SB), Y7
+	VMAXPS       Y6, Y4, Y6
+	VMINPS       Y6, Y7, Y6
+	VMAXPS       Y2, Y4, Y2
+	VMINPS       Y2, Y7, Y2
+	VBROADCASTSS log2e<>+0(SB), Y7
+	VMULPS       Y7, Y6, Y4
+	VMULPS       Y7, Y2, Y7
+	VBROADCASTSS expRound<>+0(SB), Y8
+	VADDPS       Y8, Y4, Y4
+	VADDPS       Y8, Y7, Y7
+	VBROADCASTSS expRound<>+0(SB), Y9
+	VSUBPS       Y9, Y4, Y8
+	VSUBPS       Y9, Y7, Y9
+	VBROADCASTSS ln2High<>+0(SB), Y11
+	VMULPS       Y11, Y8, Y10
+	VMULPS       Y11, Y9, Y11
+	VSUBPS       Y10, Y6, Y6
+	VSUBPS       Y11, Y2, Y2
+	VBROADCASTSS ln2Low<>+0(SB), Y11
+	VMULPS       Y11, Y8, Y10
+	VMULPS       Y11, Y9, Y11
+	VSUBPS       Y10, Y6, Y6
+	VSUBPS       Y11, Y2, Y2
+	VBROADCASTSS exp720<>+0(SB), Y10
+	VBROADCASTSS exp720<>+0(SB), Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VBROADCASTSS exp120<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VBROADCASTSS exp24<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VBROADCASTSS exp6<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VBROADCASTSS exp2<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VBROADCASTSS one<>+0(SB), Y8
+	VADDPS       Y8, Y10, Y10
+	VADDPS       Y8, Y11, Y11
+	VMULPS       Y6, Y10, Y10
+	VMULPS       Y2, Y11, Y11
+	VBROADCASTSS one<>+0(SB), Y2
+	VADDPS       Y2, Y10, Y10
+	VADDPS       Y2, Y11, Y11
+	VPSLLD       $0x17, Y4, Y4
+	VPSLLD       $0x17, Y7, Y7
+	VBROADCASTSS one<>+0(SB), Y2
+	VPADDD       Y2, Y4, Y4
+	VPADDD       Y2, Y7, Y7
+	VMULPS       Y4, Y10, Y6
+	VMULPS       Y7, Y11, Y2
+	VBROADCASTSS one<>+0(SB), Y4
+	VADDPS       Y4, Y6, Y6
+	VDIVPS       Y6, Y0, Y0
+	VADDPS       Y4, Y2, Y2
+	VDIVPS       Y2, Y1, Y1
+	VSUBPS       Y0, Y5, Y0
+	VMULPS       Y3, Y0, Y0
+	VSUBPS       Y1, Y5, Y1
+	VMULPS       Y3, Y1, Y1
+	VMOVUPS      Y0, (AX)
+	VMOVUPS      Y1, 32(AX)
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+DATA two<>+0(SB)/4, $0x40000000
+GLOBL two<>(SB), RODATA|NOPTR, $4
 
 // func addPanelsF16x1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 // Requires: AVX, AVX2, AVX512F, MMX+
@@ -3104,8 +3722,10 @@ loop:
 	VMOVUPS       (AX), Z3
 	VSUBPS        Z1, Z3, Z3
 	VMULPS        Z0, Z3, Z3
-	VMAXPS.BCST   expLow<>+0(SB), Z3, Z3
-	VMINPS.BCST   expHigh<>+0(SB), Z3, Z3
+	VBROADCASTSS  expLow<>+0(SB), Z4
+	VBROADCASTSS  expHigh<>+0(SB), Z5
+	VMAXPS        Z3, Z4, Z3
+	VMINPS        Z3, Z5, Z3
 	VMULPS.BCST   log2e<>+0(SB), Z3, Z4
 	VADDPS.BCST   expRound<>+0(SB), Z4, Z4
 	VSUBPS.BCST   expRound<>+0(SB), Z4, Z5
@@ -3296,10 +3916,12 @@ row:
 	VMULPS       (SI), Z4, Z4
 	VMOVUPS      64(DX), Z5
 	VMULPS       64(SI), Z5, Z5
-	VMAXPS.BCST  expLow<>+0(SB), Z4, Z4
-	VMAXPS.BCST  expLow<>+0(SB), Z5, Z5
-	VMINPS.BCST  expHigh<>+0(SB), Z4, Z4
-	VMINPS.BCST  expHigh<>+0(SB), Z5, Z5
+	VBROADCASTSS expLow<>+0(SB), Z6
+	VBROADCASTSS expHigh<>+0(SB), Z7
+	VMAXPS       Z4, Z6, Z4
+	VMINPS       Z4, Z7, Z4
+	VMAXPS       Z5, Z6, Z5
+	VMINPS       Z5, Z7, Z5
 	VMULPS.BCST  log2e<>+0(SB), Z4, Z6
 	VMULPS.BCST  log2e<>+0(SB), Z5, Z7
 	VADDPS.BCST  expRound<>+0(SB), Z6, Z6
@@ -3423,5 +4045,326 @@ loop:
 	ADDQ      $+32, DX
 	DECQ      BX
 	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func swiGLUAVX512(gate *float32, up *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·swiGLUAVX512(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ chunks+16(FP), DX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS minusOne<>+0(SB), Z2
+	VMULPS       Z2, Z0, Z2
+	VBROADCASTSS expLow<>+0(SB), Z3
+	VBROADCASTSS expHigh<>+0(SB), Z4
+	VMAXPS       Z2, Z3, Z2
+	VMINPS       Z2, Z4, Z2
+	VMULPS.BCST  log2e<>+0(SB), Z2, Z3
+	VADDPS.BCST  expRound<>+0(SB), Z3, Z3
+	VSUBPS.BCST  expRound<>+0(SB), Z3, Z4
+	VMULPS.BCST  ln2High<>+0(SB), Z4, Z5
+	VSUBPS       Z5, Z2, Z2
+	VMULPS.BCST  ln2Low<>+0(SB), Z4, Z5
+	VSUBPS       Z5, Z2, Z2
+	VBROADCASTSS exp720<>+0(SB), Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp120<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp24<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp6<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp2<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  one<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  one<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD.BCST  one<>+0(SB), Z3, Z3
+	VMULPS       Z3, Z5, Z2
+	VBROADCASTSS one<>+0(SB), Z3
+	VADDPS       Z3, Z2, Z2
+	VDIVPS       Z2, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func geGLUAVX512(gate *float32, up *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·geGLUAVX512(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ chunks+16(FP), DX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS geluCubic<>+0(SB), Z3
+	VBROADCASTSS geluOuter<>+0(SB), Z4
+	VMULPS       Z0, Z0, Z2
+	VMULPS       Z0, Z2, Z2
+	VMULPS       Z3, Z2, Z2
+	VADDPS       Z0, Z2, Z2
+	VMULPS       Z4, Z2, Z2
+	VBROADCASTSS expLow<>+0(SB), Z3
+	VBROADCASTSS expHigh<>+0(SB), Z4
+	VMAXPS       Z2, Z3, Z2
+	VMINPS       Z2, Z4, Z2
+	VMULPS.BCST  log2e<>+0(SB), Z2, Z3
+	VADDPS.BCST  expRound<>+0(SB), Z3, Z3
+	VSUBPS.BCST  expRound<>+0(SB), Z3, Z4
+	VMULPS.BCST  ln2High<>+0(SB), Z4, Z5
+	VSUBPS       Z5, Z2, Z2
+	VMULPS.BCST  ln2Low<>+0(SB), Z4, Z5
+	VSUBPS       Z5, Z2, Z2
+	VBROADCASTSS exp720<>+0(SB), Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp120<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp24<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp6<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  exp2<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  one<>+0(SB), Z5, Z5
+	VMULPS       Z2, Z5, Z5
+	VADDPS.BCST  one<>+0(SB), Z5, Z5
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD.BCST  one<>+0(SB), Z3, Z3
+	VMULPS       Z3, Z5, Z2
+	VBROADCASTSS one<>+0(SB), Z3
+	VADDPS       Z3, Z2, Z2
+	VDIVPS       Z2, Z0, Z0
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func geluAVX512(x *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·geluAVX512(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ chunks+8(FP), CX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VBROADCASTSS geluCubic<>+0(SB), Z2
+	VBROADCASTSS geluOuter<>+0(SB), Z3
+	VMULPS       Z0, Z0, Z1
+	VMULPS       Z0, Z1, Z1
+	VMULPS       Z2, Z1, Z1
+	VADDPS       Z0, Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VBROADCASTSS expLow<>+0(SB), Z2
+	VBROADCASTSS expHigh<>+0(SB), Z3
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMULPS.BCST  log2e<>+0(SB), Z1, Z2
+	VADDPS.BCST  expRound<>+0(SB), Z2, Z2
+	VSUBPS.BCST  expRound<>+0(SB), Z2, Z3
+	VMULPS.BCST  ln2High<>+0(SB), Z3, Z4
+	VSUBPS       Z4, Z1, Z1
+	VMULPS.BCST  ln2Low<>+0(SB), Z3, Z4
+	VSUBPS       Z4, Z1, Z1
+	VBROADCASTSS exp720<>+0(SB), Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp120<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp24<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp6<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp2<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  one<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  one<>+0(SB), Z4, Z4
+	VPSLLD       $0x17, Z2, Z2
+	VPADDD.BCST  one<>+0(SB), Z2, Z2
+	VMULPS       Z2, Z4, Z1
+	VBROADCASTSS one<>+0(SB), Z2
+	VADDPS       Z2, Z1, Z1
+	VDIVPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func swiGLUClampedAVX512(gate *float32, up *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·swiGLUClampedAVX512(SB), NOSPLIT, $0-24
+	MOVQ gate+0(FP), AX
+	MOVQ up+8(FP), CX
+	MOVQ chunks+16(FP), DX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VMOVUPS      (CX), Z1
+	VBROADCASTSS seven<>+0(SB), Z2
+	VBROADCASTSS one<>+0(SB), Z3
+	VMINPS       Z0, Z2, Z0
+	VBROADCASTSS minusSteep<>+0(SB), Z4
+	VMULPS       Z4, Z0, Z4
+	VBROADCASTSS expLow<>+0(SB), Z5
+	VBROADCASTSS expHigh<>+0(SB), Z6
+	VMAXPS       Z4, Z5, Z4
+	VMINPS       Z4, Z6, Z4
+	VMULPS.BCST  log2e<>+0(SB), Z4, Z5
+	VADDPS.BCST  expRound<>+0(SB), Z5, Z5
+	VSUBPS.BCST  expRound<>+0(SB), Z5, Z6
+	VMULPS.BCST  ln2High<>+0(SB), Z6, Z7
+	VSUBPS       Z7, Z4, Z4
+	VMULPS.BCST  ln2Low<>+0(SB), Z6, Z7
+	VSUBPS       Z7, Z4, Z4
+	VBROADCASTSS exp720<>+0(SB), Z7
+	VMULPS       Z4, Z7, Z7
+	VADDPS.BCST  exp120<>+0(SB), Z7, Z7
+	VMULPS       Z4, Z7, Z7
+	VADDPS.BCST  exp24<>+0(SB), Z7, Z7
+	VMULPS       Z4, Z7, Z7
+	VADDPS.BCST  exp6<>+0(SB), Z7, Z7
+	VMULPS       Z4, Z7, Z7
+	VADDPS.BCST  exp2<>+0(SB), Z7, Z7
+	VMULPS       Z4, Z7, Z7
+	VADDPS.BCST  one<>+0(SB), Z7, Z7
+	VMULPS       Z4, Z7, Z7
+	VADDPS.BCST  one<>+0(SB), Z7, Z7
+	VPSLLD       $0x17, Z5, Z5
+	VPADDD.BCST  one<>+0(SB), Z5, Z5
+	VMULPS       Z5, Z7, Z4
+	VBROADCASTSS one<>+0(SB), Z5
+	VADDPS       Z5, Z4, Z4
+	VDIVPS       Z4, Z0, Z0
+	VBROADCASTSS minusSeven<>+0(SB), Z4
+	VMAXPS       Z1, Z4, Z1
+	VMINPS       Z1, Z2, Z1
+	VADDPS       Z3, Z1, Z1
+	VMULPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	ADDQ         $+64, CX
+	DECQ         DX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func sigmoidAVX512(x *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·sigmoidAVX512(SB), NOSPLIT, $0-16
+	MOVQ x+0(FP), AX
+	MOVQ chunks+8(FP), CX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VBROADCASTSS minusOne<>+0(SB), Z1
+	VMULPS       Z1, Z0, Z1
+	VBROADCASTSS one<>+0(SB), Z0
+	VMOVAPS      Z0, Z0
+	VBROADCASTSS expLow<>+0(SB), Z2
+	VBROADCASTSS expHigh<>+0(SB), Z3
+	VMAXPS       Z1, Z2, Z1
+	VMINPS       Z1, Z3, Z1
+	VMULPS.BCST  log2e<>+0(SB), Z1, Z2
+	VADDPS.BCST  expRound<>+0(SB), Z2, Z2
+	VSUBPS.BCST  expRound<>+0(SB), Z2, Z3
+	VMULPS.BCST  ln2High<>+0(SB), Z3, Z4
+	VSUBPS       Z4, Z1, Z1
+	VMULPS.BCST  ln2Low<>+0(SB), Z3, Z4
+	VSUBPS       Z4, Z1, Z1
+	VBROADCASTSS exp720<>+0(SB), Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp120<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp24<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp6<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  exp2<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  one<>+0(SB), Z4, Z4
+	VMULPS       Z1, Z4, Z4
+	VADDPS.BCST  one<>+0(SB), Z4, Z4
+	VPSLLD       $0x17, Z2, Z2
+	VPADDD.BCST  one<>+0(SB), Z2, Z2
+	VMULPS       Z2, Z4, Z1
+	VBROADCASTSS one<>+0(SB), Z2
+	VADDPS       Z2, Z1, Z1
+	VDIVPS       Z1, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func softCapAVX512(x *float32, chunks int, scale float32, limit float32)
+// Requires: AVX, AVX512F
+TEXT ·softCapAVX512(SB), NOSPLIT, $0-24
+	MOVQ x+0(FP), AX
+	MOVQ chunks+8(FP), CX
+
+loop:
+	VMOVUPS      (AX), Z0
+	VBROADCASTSS scale+16(FP), Z1
+	VBROADCASTSS limit+20(FP), Z2
+	VBROADCASTSS two<>+0(SB), Z3
+	VBROADCASTSS one<>+0(SB), Z4
+	VMULPS       Z1, Z0, Z1
+	VDIVPS       Z2, Z1, Z1
+	VMULPS       Z3, Z1, Z1
+	VMOVAPS      Z3, Z0
+	VBROADCASTSS expLow<>+0(SB), Z3
+	VBROADCASTSS expHigh<>+0(SB), Z5
+	VMAXPS       Z1, Z3, Z1
+	VMINPS       Z1, Z5, Z1
+	VMULPS.BCST  log2e<>+0(SB), Z1, Z3
+	VADDPS.BCST  expRound<>+0(SB), Z3, Z3
+	VSUBPS.BCST  expRound<>+0(SB), Z3, Z5
+	VMULPS.BCST  ln2High<>+0(SB), Z5, Z6
+	VSUBPS       Z6, Z1, Z1
+	VMULPS.BCST  ln2Low<>+0(SB), Z5, Z6
+	VSUBPS       Z6, Z1, Z1
+	VBROADCASTSS exp720<>+0(SB), Z6
+	VMULPS       Z1, Z6, Z6
+	VADDPS.BCST  exp120<>+0(SB), Z6, Z6
+	VMULPS       Z1, Z6, Z6
+	VADDPS.BCST  exp24<>+0(SB), Z6, Z6
+	VMULPS       Z1, Z6, Z6
+	VADDPS.BCST  exp6<>+0(SB), Z6, Z6
+	VMULPS       Z1, Z6, Z6
+	VADDPS.BCST  exp2<>+0(SB), Z6, Z6
+	VMULPS       Z1, Z6, Z6
+	VADDPS.BCST  one<>+0(SB), Z6, Z6
+	VMULPS       Z1, Z6, Z6
+	VADDPS.BCST  one<>+0(SB), Z6, Z6
+	VPSLLD       $0x17, Z3, Z3
+	VPADDD.BCST  one<>+0(SB), Z3, Z3
+	VMULPS       Z3, Z6, Z1
+	VBROADCASTSS one<>+0(SB), Z3
+	VADDPS       Z3, Z1, Z1
+	VDIVPS       Z1, Z0, Z0
+	VSUBPS       Z0, Z4, Z0
+	VMULPS       Z2, Z0, Z0
+	VMOVUPS      Z0, (AX)
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
 	VZEROUPPER
 	RET

@@ -93,3 +93,33 @@ func scaleNEON(x *float32, chunks int, a float32)
 //
 //go:noescape
 func scaleByF16NEON(out *float32, x *float32, d *byte, chunks int)
+
+// swiGLUNEON is swiGLUGo for chunks of 16.
+//
+//go:noescape
+func swiGLUNEON(gate *float32, up *float32, chunks int)
+
+// geGLUNEON is geGLUGo for chunks of 16.
+//
+//go:noescape
+func geGLUNEON(gate *float32, up *float32, chunks int)
+
+// geluNEON is geluGo for chunks of 16.
+//
+//go:noescape
+func geluNEON(x *float32, chunks int)
+
+// swiGLUClampedNEON is swiGLUClampedGo for chunks of 16.
+//
+//go:noescape
+func swiGLUClampedNEON(gate *float32, up *float32, chunks int)
+
+// sigmoidNEON is sigmoidGo for chunks of 16.
+//
+//go:noescape
+func sigmoidNEON(x *float32, chunks int)
+
+// softCapNEON is softCapGo for chunks of 16.
+//
+//go:noescape
+func softCapNEON(x *float32, chunks int, scale float32, limit float32)

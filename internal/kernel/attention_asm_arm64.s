@@ -1813,3 +1813,1031 @@ loop:
 	SUBS $1, R3, R3
 	BNE loop
 	RET
+
+// func swiGLUNEON(gate *float32, up *float32, chunks int)
+TEXT ·swiGLUNEON(SB), NOSPLIT, $0-24
+	MOVD gate+0(FP), R0
+	MOVD up+8(FP), R1
+	MOVD chunks+16(FP), R2
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f21 // dup v1.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+
+loop:
+	WORD $0x3dc0000c // ldr q12, [x0, #0]
+	WORD $0x3dc0040d // ldr q13, [x0, #16]
+	WORD $0x3dc0002e // ldr q14, [x1, #0]
+	WORD $0x3dc0042f // ldr q15, [x1, #16]
+	WORD $0x6ea0f990 // fneg v16.4s, v12.4s
+	WORD $0x6ea0f9b1 // fneg v17.4s, v13.4s
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de12 // fmul v18.4s, v16.4s, v2.4s
+	WORD $0x6e22de33 // fmul v19.4s, v17.4s, v2.4s
+	WORD $0x4e23d652 // fadd v18.4s, v18.4s, v3.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4ea3d654 // fsub v20.4s, v18.4s, v3.4s
+	WORD $0x4ea3d675 // fsub v21.4s, v19.4s, v3.4s
+	WORD $0x6e24de96 // fmul v22.4s, v20.4s, v4.4s
+	WORD $0x6e24deb7 // fmul v23.4s, v21.4s, v4.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e25de96 // fmul v22.4s, v20.4s, v5.4s
+	WORD $0x6e25deb7 // fmul v23.4s, v21.4s, v5.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e2bde16 // fmul v22.4s, v16.4s, v11.4s
+	WORD $0x6e2bde37 // fmul v23.4s, v17.4s, v11.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4eaa8652 // add v18.4s, v18.4s, v10.4s
+	WORD $0x4eaa8673 // add v19.4s, v19.4s, v10.4s
+	WORD $0x6e32ded0 // fmul v16.4s, v22.4s, v18.4s
+	WORD $0x6e33def1 // fmul v17.4s, v23.4s, v19.4s
+	WORD $0x4e2ad610 // fadd v16.4s, v16.4s, v10.4s
+	WORD $0x6e30fd8c // fdiv v12.4s, v12.4s, v16.4s
+	WORD $0x4e2ad631 // fadd v17.4s, v17.4s, v10.4s
+	WORD $0x6e31fdad // fdiv v13.4s, v13.4s, v17.4s
+	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
+	WORD $0x3d80000c // str q12, [x0, #0]
+	WORD $0x3d80040d // str q13, [x0, #16]
+	WORD $0x3dc0080c // ldr q12, [x0, #32]
+	WORD $0x3dc00c0d // ldr q13, [x0, #48]
+	WORD $0x3dc0082e // ldr q14, [x1, #32]
+	WORD $0x3dc00c2f // ldr q15, [x1, #48]
+	WORD $0x6ea0f990 // fneg v16.4s, v12.4s
+	WORD $0x6ea0f9b1 // fneg v17.4s, v13.4s
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de12 // fmul v18.4s, v16.4s, v2.4s
+	WORD $0x6e22de33 // fmul v19.4s, v17.4s, v2.4s
+	WORD $0x4e23d652 // fadd v18.4s, v18.4s, v3.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4ea3d654 // fsub v20.4s, v18.4s, v3.4s
+	WORD $0x4ea3d675 // fsub v21.4s, v19.4s, v3.4s
+	WORD $0x6e24de96 // fmul v22.4s, v20.4s, v4.4s
+	WORD $0x6e24deb7 // fmul v23.4s, v21.4s, v4.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e25de96 // fmul v22.4s, v20.4s, v5.4s
+	WORD $0x6e25deb7 // fmul v23.4s, v21.4s, v5.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e2bde16 // fmul v22.4s, v16.4s, v11.4s
+	WORD $0x6e2bde37 // fmul v23.4s, v17.4s, v11.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4eaa8652 // add v18.4s, v18.4s, v10.4s
+	WORD $0x4eaa8673 // add v19.4s, v19.4s, v10.4s
+	WORD $0x6e32ded0 // fmul v16.4s, v22.4s, v18.4s
+	WORD $0x6e33def1 // fmul v17.4s, v23.4s, v19.4s
+	WORD $0x4e2ad610 // fadd v16.4s, v16.4s, v10.4s
+	WORD $0x6e30fd8c // fdiv v12.4s, v12.4s, v16.4s
+	WORD $0x4e2ad631 // fadd v17.4s, v17.4s, v10.4s
+	WORD $0x6e31fdad // fdiv v13.4s, v13.4s, v17.4s
+	WORD $0x6e2edd8c // fmul v12.4s, v12.4s, v14.4s
+	WORD $0x6e2fddad // fmul v13.4s, v13.4s, v15.4s
+	WORD $0x3d80080c // str q12, [x0, #32]
+	WORD $0x3d800c0d // str q13, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $1, R2, R2
+	BNE loop
+	RET
+
+// func geGLUNEON(gate *float32, up *float32, chunks int)
+TEXT ·geGLUNEON(SB), NOSPLIT, $0-24
+	MOVD gate+0(FP), R0
+	MOVD up+8(FP), R1
+	MOVD chunks+16(FP), R2
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f21 // dup v1.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+	MOVW $0x3d372713, R25
+	WORD $0x4e040f2c // dup v12.4s, w25
+	MOVW $-0x4033bdd6, R25
+	WORD $0x4e040f2d // dup v13.4s, w25
+
+loop:
+	WORD $0x3dc0000e // ldr q14, [x0, #0]
+	WORD $0x3dc0040f // ldr q15, [x0, #16]
+	WORD $0x3dc00030 // ldr q16, [x1, #0]
+	WORD $0x3dc00431 // ldr q17, [x1, #16]
+	WORD $0x6e2eddd2 // fmul v18.4s, v14.4s, v14.4s
+	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
+	WORD $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x6e2dde52 // fmul v18.4s, v18.4s, v13.4s
+	WORD $0x6e2fddf3 // fmul v19.4s, v15.4s, v15.4s
+	WORD $0x6e2fde73 // fmul v19.4s, v19.4s, v15.4s
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	WORD $0x6e22de54 // fmul v20.4s, v18.4s, v2.4s
+	WORD $0x6e22de75 // fmul v21.4s, v19.4s, v2.4s
+	WORD $0x4e23d694 // fadd v20.4s, v20.4s, v3.4s
+	WORD $0x4e23d6b5 // fadd v21.4s, v21.4s, v3.4s
+	WORD $0x4ea3d696 // fsub v22.4s, v20.4s, v3.4s
+	WORD $0x4ea3d6b7 // fsub v23.4s, v21.4s, v3.4s
+	WORD $0x6e24ded8 // fmul v24.4s, v22.4s, v4.4s
+	WORD $0x6e24def9 // fmul v25.4s, v23.4s, v4.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x6e25ded8 // fmul v24.4s, v22.4s, v5.4s
+	WORD $0x6e25def9 // fmul v25.4s, v23.4s, v5.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x6e2bde58 // fmul v24.4s, v18.4s, v11.4s
+	WORD $0x6e2bde79 // fmul v25.4s, v19.4s, v11.4s
+	WORD $0x4e26d718 // fadd v24.4s, v24.4s, v6.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e27d718 // fadd v24.4s, v24.4s, v7.4s
+	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e29d718 // fadd v24.4s, v24.4s, v9.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4eaa8694 // add v20.4s, v20.4s, v10.4s
+	WORD $0x4eaa86b5 // add v21.4s, v21.4s, v10.4s
+	WORD $0x6e34df12 // fmul v18.4s, v24.4s, v20.4s
+	WORD $0x6e35df33 // fmul v19.4s, v25.4s, v21.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x6e32fdce // fdiv v14.4s, v14.4s, v18.4s
+	WORD $0x4e2ad673 // fadd v19.4s, v19.4s, v10.4s
+	WORD $0x6e33fdef // fdiv v15.4s, v15.4s, v19.4s
+	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x3d80000e // str q14, [x0, #0]
+	WORD $0x3d80040f // str q15, [x0, #16]
+	WORD $0x3dc0080e // ldr q14, [x0, #32]
+	WORD $0x3dc00c0f // ldr q15, [x0, #48]
+	WORD $0x3dc00830 // ldr q16, [x1, #32]
+	WORD $0x3dc00c31 // ldr q17, [x1, #48]
+	WORD $0x6e2eddd2 // fmul v18.4s, v14.4s, v14.4s
+	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
+	WORD $0x6e2cde52 // fmul v18.4s, v18.4s, v12.4s
+	WORD $0x4e2ed652 // fadd v18.4s, v18.4s, v14.4s
+	WORD $0x6e2dde52 // fmul v18.4s, v18.4s, v13.4s
+	WORD $0x6e2fddf3 // fmul v19.4s, v15.4s, v15.4s
+	WORD $0x6e2fde73 // fmul v19.4s, v19.4s, v15.4s
+	WORD $0x6e2cde73 // fmul v19.4s, v19.4s, v12.4s
+	WORD $0x4e2fd673 // fadd v19.4s, v19.4s, v15.4s
+	WORD $0x6e2dde73 // fmul v19.4s, v19.4s, v13.4s
+	WORD $0x4e20f652 // fmax v18.4s, v18.4s, v0.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4ea1f652 // fmin v18.4s, v18.4s, v1.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	WORD $0x6e22de54 // fmul v20.4s, v18.4s, v2.4s
+	WORD $0x6e22de75 // fmul v21.4s, v19.4s, v2.4s
+	WORD $0x4e23d694 // fadd v20.4s, v20.4s, v3.4s
+	WORD $0x4e23d6b5 // fadd v21.4s, v21.4s, v3.4s
+	WORD $0x4ea3d696 // fsub v22.4s, v20.4s, v3.4s
+	WORD $0x4ea3d6b7 // fsub v23.4s, v21.4s, v3.4s
+	WORD $0x6e24ded8 // fmul v24.4s, v22.4s, v4.4s
+	WORD $0x6e24def9 // fmul v25.4s, v23.4s, v4.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x6e25ded8 // fmul v24.4s, v22.4s, v5.4s
+	WORD $0x6e25def9 // fmul v25.4s, v23.4s, v5.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x6e2bde58 // fmul v24.4s, v18.4s, v11.4s
+	WORD $0x6e2bde79 // fmul v25.4s, v19.4s, v11.4s
+	WORD $0x4e26d718 // fadd v24.4s, v24.4s, v6.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e27d718 // fadd v24.4s, v24.4s, v7.4s
+	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e29d718 // fadd v24.4s, v24.4s, v9.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4eaa8694 // add v20.4s, v20.4s, v10.4s
+	WORD $0x4eaa86b5 // add v21.4s, v21.4s, v10.4s
+	WORD $0x6e34df12 // fmul v18.4s, v24.4s, v20.4s
+	WORD $0x6e35df33 // fmul v19.4s, v25.4s, v21.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x6e32fdce // fdiv v14.4s, v14.4s, v18.4s
+	WORD $0x4e2ad673 // fadd v19.4s, v19.4s, v10.4s
+	WORD $0x6e33fdef // fdiv v15.4s, v15.4s, v19.4s
+	WORD $0x6e30ddce // fmul v14.4s, v14.4s, v16.4s
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x3d80080e // str q14, [x0, #32]
+	WORD $0x3d800c0f // str q15, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $1, R2, R2
+	BNE loop
+	RET
+
+// func geluNEON(x *float32, chunks int)
+TEXT ·geluNEON(SB), NOSPLIT, $0-16
+	MOVD x+0(FP), R0
+	MOVD chunks+8(FP), R1
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f21 // dup v1.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+	MOVW $0x3d372713, R25
+	WORD $0x4e040f2c // dup v12.4s, w25
+	MOVW $-0x4033bdd6, R25
+	WORD $0x4e040f2d // dup v13.4s, w25
+
+loop:
+	WORD $0x3dc0000e // ldr q14, [x0, #0]
+	WORD $0x3dc0040f // ldr q15, [x0, #16]
+	WORD $0x6e2eddd0 // fmul v16.4s, v14.4s, v14.4s
+	WORD $0x6e2ede10 // fmul v16.4s, v16.4s, v14.4s
+	WORD $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x4e2ed610 // fadd v16.4s, v16.4s, v14.4s
+	WORD $0x6e2dde10 // fmul v16.4s, v16.4s, v13.4s
+	WORD $0x6e2fddf1 // fmul v17.4s, v15.4s, v15.4s
+	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x6e2dde31 // fmul v17.4s, v17.4s, v13.4s
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de12 // fmul v18.4s, v16.4s, v2.4s
+	WORD $0x6e22de33 // fmul v19.4s, v17.4s, v2.4s
+	WORD $0x4e23d652 // fadd v18.4s, v18.4s, v3.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4ea3d654 // fsub v20.4s, v18.4s, v3.4s
+	WORD $0x4ea3d675 // fsub v21.4s, v19.4s, v3.4s
+	WORD $0x6e24de96 // fmul v22.4s, v20.4s, v4.4s
+	WORD $0x6e24deb7 // fmul v23.4s, v21.4s, v4.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e25de96 // fmul v22.4s, v20.4s, v5.4s
+	WORD $0x6e25deb7 // fmul v23.4s, v21.4s, v5.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e2bde16 // fmul v22.4s, v16.4s, v11.4s
+	WORD $0x6e2bde37 // fmul v23.4s, v17.4s, v11.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4eaa8652 // add v18.4s, v18.4s, v10.4s
+	WORD $0x4eaa8673 // add v19.4s, v19.4s, v10.4s
+	WORD $0x6e32ded0 // fmul v16.4s, v22.4s, v18.4s
+	WORD $0x6e33def1 // fmul v17.4s, v23.4s, v19.4s
+	WORD $0x4e2ad610 // fadd v16.4s, v16.4s, v10.4s
+	WORD $0x6e30fdce // fdiv v14.4s, v14.4s, v16.4s
+	WORD $0x4e2ad631 // fadd v17.4s, v17.4s, v10.4s
+	WORD $0x6e31fdef // fdiv v15.4s, v15.4s, v17.4s
+	WORD $0x3d80000e // str q14, [x0, #0]
+	WORD $0x3d80040f // str q15, [x0, #16]
+	WORD $0x3dc0080e // ldr q14, [x0, #32]
+	WORD $0x3dc00c0f // ldr q15, [x0, #48]
+	WORD $0x6e2eddd0 // fmul v16.4s, v14.4s, v14.4s
+	WORD $0x6e2ede10 // fmul v16.4s, v16.4s, v14.4s
+	WORD $0x6e2cde10 // fmul v16.4s, v16.4s, v12.4s
+	WORD $0x4e2ed610 // fadd v16.4s, v16.4s, v14.4s
+	WORD $0x6e2dde10 // fmul v16.4s, v16.4s, v13.4s
+	WORD $0x6e2fddf1 // fmul v17.4s, v15.4s, v15.4s
+	WORD $0x6e2fde31 // fmul v17.4s, v17.4s, v15.4s
+	WORD $0x6e2cde31 // fmul v17.4s, v17.4s, v12.4s
+	WORD $0x4e2fd631 // fadd v17.4s, v17.4s, v15.4s
+	WORD $0x6e2dde31 // fmul v17.4s, v17.4s, v13.4s
+	WORD $0x4e20f610 // fmax v16.4s, v16.4s, v0.4s
+	WORD $0x4e20f631 // fmax v17.4s, v17.4s, v0.4s
+	WORD $0x4ea1f610 // fmin v16.4s, v16.4s, v1.4s
+	WORD $0x4ea1f631 // fmin v17.4s, v17.4s, v1.4s
+	WORD $0x6e22de12 // fmul v18.4s, v16.4s, v2.4s
+	WORD $0x6e22de33 // fmul v19.4s, v17.4s, v2.4s
+	WORD $0x4e23d652 // fadd v18.4s, v18.4s, v3.4s
+	WORD $0x4e23d673 // fadd v19.4s, v19.4s, v3.4s
+	WORD $0x4ea3d654 // fsub v20.4s, v18.4s, v3.4s
+	WORD $0x4ea3d675 // fsub v21.4s, v19.4s, v3.4s
+	WORD $0x6e24de96 // fmul v22.4s, v20.4s, v4.4s
+	WORD $0x6e24deb7 // fmul v23.4s, v21.4s, v4.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e25de96 // fmul v22.4s, v20.4s, v5.4s
+	WORD $0x6e25deb7 // fmul v23.4s, v21.4s, v5.4s
+	WORD $0x4eb6d610 // fsub v16.4s, v16.4s, v22.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x6e2bde16 // fmul v22.4s, v16.4s, v11.4s
+	WORD $0x6e2bde37 // fmul v23.4s, v17.4s, v11.4s
+	WORD $0x4e26d6d6 // fadd v22.4s, v22.4s, v6.4s
+	WORD $0x4e26d6f7 // fadd v23.4s, v23.4s, v6.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e27d6d6 // fadd v22.4s, v22.4s, v7.4s
+	WORD $0x4e27d6f7 // fadd v23.4s, v23.4s, v7.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e28d6d6 // fadd v22.4s, v22.4s, v8.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e29d6d6 // fadd v22.4s, v22.4s, v9.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x6e30ded6 // fmul v22.4s, v22.4s, v16.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x4e2ad6d6 // fadd v22.4s, v22.4s, v10.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x4f375652 // shl v18.4s, v18.4s, #23
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4eaa8652 // add v18.4s, v18.4s, v10.4s
+	WORD $0x4eaa8673 // add v19.4s, v19.4s, v10.4s
+	WORD $0x6e32ded0 // fmul v16.4s, v22.4s, v18.4s
+	WORD $0x6e33def1 // fmul v17.4s, v23.4s, v19.4s
+	WORD $0x4e2ad610 // fadd v16.4s, v16.4s, v10.4s
+	WORD $0x6e30fdce // fdiv v14.4s, v14.4s, v16.4s
+	WORD $0x4e2ad631 // fadd v17.4s, v17.4s, v10.4s
+	WORD $0x6e31fdef // fdiv v15.4s, v15.4s, v17.4s
+	WORD $0x3d80080e // str q14, [x0, #32]
+	WORD $0x3d800c0f // str q15, [x0, #48]
+	ADD $64, R0
+	SUBS $1, R1, R1
+	BNE loop
+	RET
+
+// func swiGLUClampedNEON(gate *float32, up *float32, chunks int)
+TEXT ·swiGLUClampedNEON(SB), NOSPLIT, $0-24
+	MOVD gate+0(FP), R0
+	MOVD up+8(FP), R1
+	MOVD chunks+16(FP), R2
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f21 // dup v1.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+	MOVW $-0x3f200000, R25
+	WORD $0x4e040f2c // dup v12.4s, w25
+	MOVW $-0x402624dd, R25
+	WORD $0x4e040f2d // dup v13.4s, w25
+	MOVW $0x40e00000, R25
+	WORD $0x4e040f2e // dup v14.4s, w25
+
+loop:
+	WORD $0x3dc0000f // ldr q15, [x0, #0]
+	WORD $0x3dc00410 // ldr q16, [x0, #16]
+	WORD $0x3dc00031 // ldr q17, [x1, #0]
+	WORD $0x3dc00432 // ldr q18, [x1, #16]
+	WORD $0x4eaef5ef // fmin v15.4s, v15.4s, v14.4s
+	WORD $0x6e2dddf3 // fmul v19.4s, v15.4s, v13.4s
+	WORD $0x4eaef610 // fmin v16.4s, v16.4s, v14.4s
+	WORD $0x6e2dde14 // fmul v20.4s, v16.4s, v13.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x6e22de75 // fmul v21.4s, v19.4s, v2.4s
+	WORD $0x6e22de96 // fmul v22.4s, v20.4s, v2.4s
+	WORD $0x4e23d6b5 // fadd v21.4s, v21.4s, v3.4s
+	WORD $0x4e23d6d6 // fadd v22.4s, v22.4s, v3.4s
+	WORD $0x4ea3d6b7 // fsub v23.4s, v21.4s, v3.4s
+	WORD $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD $0x6e24def9 // fmul v25.4s, v23.4s, v4.4s
+	WORD $0x6e24df1a // fmul v26.4s, v24.4s, v4.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x4ebad694 // fsub v20.4s, v20.4s, v26.4s
+	WORD $0x6e25def9 // fmul v25.4s, v23.4s, v5.4s
+	WORD $0x6e25df1a // fmul v26.4s, v24.4s, v5.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x4ebad694 // fsub v20.4s, v20.4s, v26.4s
+	WORD $0x6e2bde79 // fmul v25.4s, v19.4s, v11.4s
+	WORD $0x6e2bde9a // fmul v26.4s, v20.4s, v11.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x4e26d75a // fadd v26.4s, v26.4s, v6.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
+	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x4eaa86b5 // add v21.4s, v21.4s, v10.4s
+	WORD $0x4eaa86d6 // add v22.4s, v22.4s, v10.4s
+	WORD $0x6e35df33 // fmul v19.4s, v25.4s, v21.4s
+	WORD $0x6e36df54 // fmul v20.4s, v26.4s, v22.4s
+	WORD $0x4e2ad673 // fadd v19.4s, v19.4s, v10.4s
+	WORD $0x6e33fdef // fdiv v15.4s, v15.4s, v19.4s
+	WORD $0x4e2ad694 // fadd v20.4s, v20.4s, v10.4s
+	WORD $0x6e34fe10 // fdiv v16.4s, v16.4s, v20.4s
+	WORD $0x4e2cf631 // fmax v17.4s, v17.4s, v12.4s
+	WORD $0x4eaef631 // fmin v17.4s, v17.4s, v14.4s
+	WORD $0x4e2ad631 // fadd v17.4s, v17.4s, v10.4s
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4e2cf652 // fmax v18.4s, v18.4s, v12.4s
+	WORD $0x4eaef652 // fmin v18.4s, v18.4s, v14.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
+	WORD $0x3d80000f // str q15, [x0, #0]
+	WORD $0x3d800410 // str q16, [x0, #16]
+	WORD $0x3dc0080f // ldr q15, [x0, #32]
+	WORD $0x3dc00c10 // ldr q16, [x0, #48]
+	WORD $0x3dc00831 // ldr q17, [x1, #32]
+	WORD $0x3dc00c32 // ldr q18, [x1, #48]
+	WORD $0x4eaef5ef // fmin v15.4s, v15.4s, v14.4s
+	WORD $0x6e2dddf3 // fmul v19.4s, v15.4s, v13.4s
+	WORD $0x4eaef610 // fmin v16.4s, v16.4s, v14.4s
+	WORD $0x6e2dde14 // fmul v20.4s, v16.4s, v13.4s
+	WORD $0x4e20f673 // fmax v19.4s, v19.4s, v0.4s
+	WORD $0x4e20f694 // fmax v20.4s, v20.4s, v0.4s
+	WORD $0x4ea1f673 // fmin v19.4s, v19.4s, v1.4s
+	WORD $0x4ea1f694 // fmin v20.4s, v20.4s, v1.4s
+	WORD $0x6e22de75 // fmul v21.4s, v19.4s, v2.4s
+	WORD $0x6e22de96 // fmul v22.4s, v20.4s, v2.4s
+	WORD $0x4e23d6b5 // fadd v21.4s, v21.4s, v3.4s
+	WORD $0x4e23d6d6 // fadd v22.4s, v22.4s, v3.4s
+	WORD $0x4ea3d6b7 // fsub v23.4s, v21.4s, v3.4s
+	WORD $0x4ea3d6d8 // fsub v24.4s, v22.4s, v3.4s
+	WORD $0x6e24def9 // fmul v25.4s, v23.4s, v4.4s
+	WORD $0x6e24df1a // fmul v26.4s, v24.4s, v4.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x4ebad694 // fsub v20.4s, v20.4s, v26.4s
+	WORD $0x6e25def9 // fmul v25.4s, v23.4s, v5.4s
+	WORD $0x6e25df1a // fmul v26.4s, v24.4s, v5.4s
+	WORD $0x4eb9d673 // fsub v19.4s, v19.4s, v25.4s
+	WORD $0x4ebad694 // fsub v20.4s, v20.4s, v26.4s
+	WORD $0x6e2bde79 // fmul v25.4s, v19.4s, v11.4s
+	WORD $0x6e2bde9a // fmul v26.4s, v20.4s, v11.4s
+	WORD $0x4e26d739 // fadd v25.4s, v25.4s, v6.4s
+	WORD $0x4e26d75a // fadd v26.4s, v26.4s, v6.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e27d739 // fadd v25.4s, v25.4s, v7.4s
+	WORD $0x4e27d75a // fadd v26.4s, v26.4s, v7.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e28d739 // fadd v25.4s, v25.4s, v8.4s
+	WORD $0x4e28d75a // fadd v26.4s, v26.4s, v8.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e29d739 // fadd v25.4s, v25.4s, v9.4s
+	WORD $0x4e29d75a // fadd v26.4s, v26.4s, v9.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
+	WORD $0x6e33df39 // fmul v25.4s, v25.4s, v19.4s
+	WORD $0x6e34df5a // fmul v26.4s, v26.4s, v20.4s
+	WORD $0x4e2ad739 // fadd v25.4s, v25.4s, v10.4s
+	WORD $0x4e2ad75a // fadd v26.4s, v26.4s, v10.4s
+	WORD $0x4f3756b5 // shl v21.4s, v21.4s, #23
+	WORD $0x4f3756d6 // shl v22.4s, v22.4s, #23
+	WORD $0x4eaa86b5 // add v21.4s, v21.4s, v10.4s
+	WORD $0x4eaa86d6 // add v22.4s, v22.4s, v10.4s
+	WORD $0x6e35df33 // fmul v19.4s, v25.4s, v21.4s
+	WORD $0x6e36df54 // fmul v20.4s, v26.4s, v22.4s
+	WORD $0x4e2ad673 // fadd v19.4s, v19.4s, v10.4s
+	WORD $0x6e33fdef // fdiv v15.4s, v15.4s, v19.4s
+	WORD $0x4e2ad694 // fadd v20.4s, v20.4s, v10.4s
+	WORD $0x6e34fe10 // fdiv v16.4s, v16.4s, v20.4s
+	WORD $0x4e2cf631 // fmax v17.4s, v17.4s, v12.4s
+	WORD $0x4eaef631 // fmin v17.4s, v17.4s, v14.4s
+	WORD $0x4e2ad631 // fadd v17.4s, v17.4s, v10.4s
+	WORD $0x6e31ddef // fmul v15.4s, v15.4s, v17.4s
+	WORD $0x4e2cf652 // fmax v18.4s, v18.4s, v12.4s
+	WORD $0x4eaef652 // fmin v18.4s, v18.4s, v14.4s
+	WORD $0x4e2ad652 // fadd v18.4s, v18.4s, v10.4s
+	WORD $0x6e32de10 // fmul v16.4s, v16.4s, v18.4s
+	WORD $0x3d80080f // str q15, [x0, #32]
+	WORD $0x3d800c10 // str q16, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $1, R2, R2
+	BNE loop
+	RET
+
+// func sigmoidNEON(x *float32, chunks int)
+TEXT ·sigmoidNEON(SB), NOSPLIT, $0-16
+	MOVD x+0(FP), R0
+	MOVD chunks+8(FP), R1
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f21 // dup v1.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+
+loop:
+	WORD $0x3dc0000c // ldr q12, [x0, #0]
+	WORD $0x3dc0040d // ldr q13, [x0, #16]
+	WORD $0x6ea0f98e // fneg v14.4s, v12.4s
+	WORD $0x4eaa1d4c // orr v12.16b, v10.16b, v10.16b
+	WORD $0x6ea0f9af // fneg v15.4s, v13.4s
+	WORD $0x4eaa1d4d // orr v13.16b, v10.16b, v10.16b
+	WORD $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
+	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s
+	WORD $0x4ea1f5ce // fmin v14.4s, v14.4s, v1.4s
+	WORD $0x4ea1f5ef // fmin v15.4s, v15.4s, v1.4s
+	WORD $0x6e22ddd0 // fmul v16.4s, v14.4s, v2.4s
+	WORD $0x6e22ddf1 // fmul v17.4s, v15.4s, v2.4s
+	WORD $0x4e23d610 // fadd v16.4s, v16.4s, v3.4s
+	WORD $0x4e23d631 // fadd v17.4s, v17.4s, v3.4s
+	WORD $0x4ea3d612 // fsub v18.4s, v16.4s, v3.4s
+	WORD $0x4ea3d633 // fsub v19.4s, v17.4s, v3.4s
+	WORD $0x6e24de54 // fmul v20.4s, v18.4s, v4.4s
+	WORD $0x6e24de75 // fmul v21.4s, v19.4s, v4.4s
+	WORD $0x4eb4d5ce // fsub v14.4s, v14.4s, v20.4s
+	WORD $0x4eb5d5ef // fsub v15.4s, v15.4s, v21.4s
+	WORD $0x6e25de54 // fmul v20.4s, v18.4s, v5.4s
+	WORD $0x6e25de75 // fmul v21.4s, v19.4s, v5.4s
+	WORD $0x4eb4d5ce // fsub v14.4s, v14.4s, v20.4s
+	WORD $0x4eb5d5ef // fsub v15.4s, v15.4s, v21.4s
+	WORD $0x6e2bddd4 // fmul v20.4s, v14.4s, v11.4s
+	WORD $0x6e2bddf5 // fmul v21.4s, v15.4s, v11.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e29d694 // fadd v20.4s, v20.4s, v9.4s
+	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e2ad694 // fadd v20.4s, v20.4s, v10.4s
+	WORD $0x4e2ad6b5 // fadd v21.4s, v21.4s, v10.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e2ad694 // fadd v20.4s, v20.4s, v10.4s
+	WORD $0x4e2ad6b5 // fadd v21.4s, v21.4s, v10.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4eaa8610 // add v16.4s, v16.4s, v10.4s
+	WORD $0x4eaa8631 // add v17.4s, v17.4s, v10.4s
+	WORD $0x6e30de8e // fmul v14.4s, v20.4s, v16.4s
+	WORD $0x6e31deaf // fmul v15.4s, v21.4s, v17.4s
+	WORD $0x4e2ad5ce // fadd v14.4s, v14.4s, v10.4s
+	WORD $0x6e2efd8c // fdiv v12.4s, v12.4s, v14.4s
+	WORD $0x4e2ad5ef // fadd v15.4s, v15.4s, v10.4s
+	WORD $0x6e2ffdad // fdiv v13.4s, v13.4s, v15.4s
+	WORD $0x3d80000c // str q12, [x0, #0]
+	WORD $0x3d80040d // str q13, [x0, #16]
+	WORD $0x3dc0080c // ldr q12, [x0, #32]
+	WORD $0x3dc00c0d // ldr q13, [x0, #48]
+	WORD $0x6ea0f98e // fneg v14.4s, v12.4s
+	WORD $0x4eaa1d4c // orr v12.16b, v10.16b, v10.16b
+	WORD $0x6ea0f9af // fneg v15.4s, v13.4s
+	WORD $0x4eaa1d4d // orr v13.16b, v10.16b, v10.16b
+	WORD $0x4e20f5ce // fmax v14.4s, v14.4s, v0.4s
+	WORD $0x4e20f5ef // fmax v15.4s, v15.4s, v0.4s
+	WORD $0x4ea1f5ce // fmin v14.4s, v14.4s, v1.4s
+	WORD $0x4ea1f5ef // fmin v15.4s, v15.4s, v1.4s
+	WORD $0x6e22ddd0 // fmul v16.4s, v14.4s, v2.4s
+	WORD $0x6e22ddf1 // fmul v17.4s, v15.4s, v2.4s
+	WORD $0x4e23d610 // fadd v16.4s, v16.4s, v3.4s
+	WORD $0x4e23d631 // fadd v17.4s, v17.4s, v3.4s
+	WORD $0x4ea3d612 // fsub v18.4s, v16.4s, v3.4s
+	WORD $0x4ea3d633 // fsub v19.4s, v17.4s, v3.4s
+	WORD $0x6e24de54 // fmul v20.4s, v18.4s, v4.4s
+	WORD $0x6e24de75 // fmul v21.4s, v19.4s, v4.4s
+	WORD $0x4eb4d5ce // fsub v14.4s, v14.4s, v20.4s
+	WORD $0x4eb5d5ef // fsub v15.4s, v15.4s, v21.4s
+	WORD $0x6e25de54 // fmul v20.4s, v18.4s, v5.4s
+	WORD $0x6e25de75 // fmul v21.4s, v19.4s, v5.4s
+	WORD $0x4eb4d5ce // fsub v14.4s, v14.4s, v20.4s
+	WORD $0x4eb5d5ef // fsub v15.4s, v15.4s, v21.4s
+	WORD $0x6e2bddd4 // fmul v20.4s, v14.4s, v11.4s
+	WORD $0x6e2bddf5 // fmul v21.4s, v15.4s, v11.4s
+	WORD $0x4e26d694 // fadd v20.4s, v20.4s, v6.4s
+	WORD $0x4e26d6b5 // fadd v21.4s, v21.4s, v6.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e27d694 // fadd v20.4s, v20.4s, v7.4s
+	WORD $0x4e27d6b5 // fadd v21.4s, v21.4s, v7.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e28d694 // fadd v20.4s, v20.4s, v8.4s
+	WORD $0x4e28d6b5 // fadd v21.4s, v21.4s, v8.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e29d694 // fadd v20.4s, v20.4s, v9.4s
+	WORD $0x4e29d6b5 // fadd v21.4s, v21.4s, v9.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e2ad694 // fadd v20.4s, v20.4s, v10.4s
+	WORD $0x4e2ad6b5 // fadd v21.4s, v21.4s, v10.4s
+	WORD $0x6e2ede94 // fmul v20.4s, v20.4s, v14.4s
+	WORD $0x6e2fdeb5 // fmul v21.4s, v21.4s, v15.4s
+	WORD $0x4e2ad694 // fadd v20.4s, v20.4s, v10.4s
+	WORD $0x4e2ad6b5 // fadd v21.4s, v21.4s, v10.4s
+	WORD $0x4f375610 // shl v16.4s, v16.4s, #23
+	WORD $0x4f375631 // shl v17.4s, v17.4s, #23
+	WORD $0x4eaa8610 // add v16.4s, v16.4s, v10.4s
+	WORD $0x4eaa8631 // add v17.4s, v17.4s, v10.4s
+	WORD $0x6e30de8e // fmul v14.4s, v20.4s, v16.4s
+	WORD $0x6e31deaf // fmul v15.4s, v21.4s, v17.4s
+	WORD $0x4e2ad5ce // fadd v14.4s, v14.4s, v10.4s
+	WORD $0x6e2efd8c // fdiv v12.4s, v12.4s, v14.4s
+	WORD $0x4e2ad5ef // fadd v15.4s, v15.4s, v10.4s
+	WORD $0x6e2ffdad // fdiv v13.4s, v13.4s, v15.4s
+	WORD $0x3d80080c // str q12, [x0, #32]
+	WORD $0x3d800c0d // str q13, [x0, #48]
+	ADD $64, R0
+	SUBS $1, R1, R1
+	BNE loop
+	RET
+
+// func softCapNEON(x *float32, chunks int, scale float32, limit float32)
+TEXT ·softCapNEON(SB), NOSPLIT, $0-24
+	MOVD x+0(FP), R0
+	MOVD chunks+8(FP), R1
+	FMOVS scale+16(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+	FMOVS limit+20(FP), F1
+	WORD $0x4e040421 // dup v1.4s, v1.s[0]
+	MOVW $-0x3d5153b1, R25
+	WORD $0x4e040f22 // dup v2.4s, w25
+	MOVW $0x42b00f34, R25
+	WORD $0x4e040f23 // dup v3.4s, w25
+	MOVW $0x3fb8aa3b, R25
+	WORD $0x4e040f24 // dup v4.4s, w25
+	MOVW $0x4b400000, R25
+	WORD $0x4e040f25 // dup v5.4s, w25
+	MOVW $0x3f318000, R25
+	WORD $0x4e040f26 // dup v6.4s, w25
+	MOVW $-0x46a17f7d, R25
+	WORD $0x4e040f27 // dup v7.4s, w25
+	MOVW $0x3c088889, R25
+	WORD $0x4e040f28 // dup v8.4s, w25
+	MOVW $0x3d2aaaab, R25
+	WORD $0x4e040f29 // dup v9.4s, w25
+	MOVW $0x3e2aaaab, R25
+	WORD $0x4e040f2a // dup v10.4s, w25
+	MOVW $0x3f000000, R25
+	WORD $0x4e040f2b // dup v11.4s, w25
+	MOVW $0x3f800000, R25
+	WORD $0x4e040f2c // dup v12.4s, w25
+	MOVW $0x3ab60b61, R25
+	WORD $0x4e040f2d // dup v13.4s, w25
+	MOVW $0x40000000, R25
+	WORD $0x4e040f2e // dup v14.4s, w25
+
+loop:
+	WORD $0x3dc0000f // ldr q15, [x0, #0]
+	WORD $0x3dc00410 // ldr q16, [x0, #16]
+	WORD $0x6e20ddf1 // fmul v17.4s, v15.4s, v0.4s
+	WORD $0x6e21fe31 // fdiv v17.4s, v17.4s, v1.4s
+	WORD $0x6e2ede31 // fmul v17.4s, v17.4s, v14.4s
+	WORD $0x4eae1dcf // orr v15.16b, v14.16b, v14.16b
+	WORD $0x6e20de12 // fmul v18.4s, v16.4s, v0.4s
+	WORD $0x6e21fe52 // fdiv v18.4s, v18.4s, v1.4s
+	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
+	WORD $0x4eae1dd0 // orr v16.16b, v14.16b, v14.16b
+	WORD $0x4e22f631 // fmax v17.4s, v17.4s, v2.4s
+	WORD $0x4e22f652 // fmax v18.4s, v18.4s, v2.4s
+	WORD $0x4ea3f631 // fmin v17.4s, v17.4s, v3.4s
+	WORD $0x4ea3f652 // fmin v18.4s, v18.4s, v3.4s
+	WORD $0x6e24de33 // fmul v19.4s, v17.4s, v4.4s
+	WORD $0x6e24de54 // fmul v20.4s, v18.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	WORD $0x4e25d694 // fadd v20.4s, v20.4s, v5.4s
+	WORD $0x4ea5d675 // fsub v21.4s, v19.4s, v5.4s
+	WORD $0x4ea5d696 // fsub v22.4s, v20.4s, v5.4s
+	WORD $0x6e26deb7 // fmul v23.4s, v21.4s, v6.4s
+	WORD $0x6e26ded8 // fmul v24.4s, v22.4s, v6.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x6e27deb7 // fmul v23.4s, v21.4s, v7.4s
+	WORD $0x6e27ded8 // fmul v24.4s, v22.4s, v7.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x6e2dde37 // fmul v23.4s, v17.4s, v13.4s
+	WORD $0x6e2dde58 // fmul v24.4s, v18.4s, v13.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e29d718 // fadd v24.4s, v24.4s, v9.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2bd6f7 // fadd v23.4s, v23.4s, v11.4s
+	WORD $0x4e2bd718 // fadd v24.4s, v24.4s, v11.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4eac8673 // add v19.4s, v19.4s, v12.4s
+	WORD $0x4eac8694 // add v20.4s, v20.4s, v12.4s
+	WORD $0x6e33def1 // fmul v17.4s, v23.4s, v19.4s
+	WORD $0x6e34df12 // fmul v18.4s, v24.4s, v20.4s
+	WORD $0x4e2cd631 // fadd v17.4s, v17.4s, v12.4s
+	WORD $0x6e31fdef // fdiv v15.4s, v15.4s, v17.4s
+	WORD $0x4e2cd652 // fadd v18.4s, v18.4s, v12.4s
+	WORD $0x6e32fe10 // fdiv v16.4s, v16.4s, v18.4s
+	WORD $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
+	WORD $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
+	WORD $0x4eb0d590 // fsub v16.4s, v12.4s, v16.4s
+	WORD $0x6e21de10 // fmul v16.4s, v16.4s, v1.4s
+	WORD $0x3d80000f // str q15, [x0, #0]
+	WORD $0x3d800410 // str q16, [x0, #16]
+	WORD $0x3dc0080f // ldr q15, [x0, #32]
+	WORD $0x3dc00c10 // ldr q16, [x0, #48]
+	WORD $0x6e20ddf1 // fmul v17.4s, v15.4s, v0.4s
+	WORD $0x6e21fe31 // fdiv v17.4s, v17.4s, v1.4s
+	WORD $0x6e2ede31 // fmul v17.4s, v17.4s, v14.4s
+	WORD $0x4eae1dcf // orr v15.16b, v14.16b, v14.16b
+	WORD $0x6e20de12 // fmul v18.4s, v16.4s, v0.4s
+	WORD $0x6e21fe52 // fdiv v18.4s, v18.4s, v1.4s
+	WORD $0x6e2ede52 // fmul v18.4s, v18.4s, v14.4s
+	WORD $0x4eae1dd0 // orr v16.16b, v14.16b, v14.16b
+	WORD $0x4e22f631 // fmax v17.4s, v17.4s, v2.4s
+	WORD $0x4e22f652 // fmax v18.4s, v18.4s, v2.4s
+	WORD $0x4ea3f631 // fmin v17.4s, v17.4s, v3.4s
+	WORD $0x4ea3f652 // fmin v18.4s, v18.4s, v3.4s
+	WORD $0x6e24de33 // fmul v19.4s, v17.4s, v4.4s
+	WORD $0x6e24de54 // fmul v20.4s, v18.4s, v4.4s
+	WORD $0x4e25d673 // fadd v19.4s, v19.4s, v5.4s
+	WORD $0x4e25d694 // fadd v20.4s, v20.4s, v5.4s
+	WORD $0x4ea5d675 // fsub v21.4s, v19.4s, v5.4s
+	WORD $0x4ea5d696 // fsub v22.4s, v20.4s, v5.4s
+	WORD $0x6e26deb7 // fmul v23.4s, v21.4s, v6.4s
+	WORD $0x6e26ded8 // fmul v24.4s, v22.4s, v6.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x6e27deb7 // fmul v23.4s, v21.4s, v7.4s
+	WORD $0x6e27ded8 // fmul v24.4s, v22.4s, v7.4s
+	WORD $0x4eb7d631 // fsub v17.4s, v17.4s, v23.4s
+	WORD $0x4eb8d652 // fsub v18.4s, v18.4s, v24.4s
+	WORD $0x6e2dde37 // fmul v23.4s, v17.4s, v13.4s
+	WORD $0x6e2dde58 // fmul v24.4s, v18.4s, v13.4s
+	WORD $0x4e28d6f7 // fadd v23.4s, v23.4s, v8.4s
+	WORD $0x4e28d718 // fadd v24.4s, v24.4s, v8.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e29d6f7 // fadd v23.4s, v23.4s, v9.4s
+	WORD $0x4e29d718 // fadd v24.4s, v24.4s, v9.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2ad6f7 // fadd v23.4s, v23.4s, v10.4s
+	WORD $0x4e2ad718 // fadd v24.4s, v24.4s, v10.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2bd6f7 // fadd v23.4s, v23.4s, v11.4s
+	WORD $0x4e2bd718 // fadd v24.4s, v24.4s, v11.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x6e31def7 // fmul v23.4s, v23.4s, v17.4s
+	WORD $0x6e32df18 // fmul v24.4s, v24.4s, v18.4s
+	WORD $0x4e2cd6f7 // fadd v23.4s, v23.4s, v12.4s
+	WORD $0x4e2cd718 // fadd v24.4s, v24.4s, v12.4s
+	WORD $0x4f375673 // shl v19.4s, v19.4s, #23
+	WORD $0x4f375694 // shl v20.4s, v20.4s, #23
+	WORD $0x4eac8673 // add v19.4s, v19.4s, v12.4s
+	WORD $0x4eac8694 // add v20.4s, v20.4s, v12.4s
+	WORD $0x6e33def1 // fmul v17.4s, v23.4s, v19.4s
+	WORD $0x6e34df12 // fmul v18.4s, v24.4s, v20.4s
+	WORD $0x4e2cd631 // fadd v17.4s, v17.4s, v12.4s
+	WORD $0x6e31fdef // fdiv v15.4s, v15.4s, v17.4s
+	WORD $0x4e2cd652 // fadd v18.4s, v18.4s, v12.4s
+	WORD $0x6e32fe10 // fdiv v16.4s, v16.4s, v18.4s
+	WORD $0x4eafd58f // fsub v15.4s, v12.4s, v15.4s
+	WORD $0x6e21ddef // fmul v15.4s, v15.4s, v1.4s
+	WORD $0x4eb0d590 // fsub v16.4s, v12.4s, v16.4s
+	WORD $0x6e21de10 // fmul v16.4s, v16.4s, v1.4s
+	WORD $0x3d80080f // str q15, [x0, #32]
+	WORD $0x3d800c10 // str q16, [x0, #48]
+	ADD $64, R0
+	SUBS $1, R1, R1
+	BNE loop
+	RET

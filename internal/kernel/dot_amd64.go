@@ -213,14 +213,6 @@ func sumSquares(x []float32) float32 {
 // The following do the greatest part of their work that is a multiple of what a
 // register holds, and say how much that was.
 
-func swiGLU(gate, up []float32) int {
-	if chosen == goOnly || len(gate) < 8 {
-		return 0
-	}
-	swiGLUAVX2(&gate[0], &up[0], len(gate)/8)
-	return len(gate) &^ 7
-}
-
 func expSum(acc *[lanes]float32, x []float32, scale, largest float32) int {
 	if chosen == goOnly || len(x) < lanes {
 		return 0
@@ -243,4 +235,13 @@ func read(b []byte) uint64 {
 		return readGo(b)
 	}
 	return readAVX2(&b[0], len(b)/256)
+}
+
+// transpose says whether there is code for it.
+func transpose(t *transposition, dst, src []byte) bool {
+	if chosen == goOnly {
+		return false
+	}
+	transposeAVX2(&dst[0], &src[0], t.rowBytes, t.blocks, t.srcStep, t.dstStep, t.words, &t.lines[0], t.flip)
+	return true
 }

@@ -105,14 +105,6 @@ func sumSquares(x []float32) float32 {
 // The following do the greatest part of their work that is a multiple of what they
 // take at a time, and say how much that was.
 
-func swiGLU(gate, up []float32) int {
-	if chosen == goOnly || len(gate) < 8 {
-		return 0
-	}
-	swiGLUNEON(&gate[0], &up[0], len(gate)/8)
-	return len(gate) &^ 7
-}
-
 func expSum(acc *[lanes]float32, x []float32, scale, largest float32) int {
 	if chosen == goOnly || len(x) < lanes {
 		return 0
@@ -140,3 +132,12 @@ func read(b []byte) uint64 {
 // How many blocks of an input are left: here all, Go makes them.
 func fillBlocks32(q []int8, meta []uint32, x []float32) int  { return len(x) / 32 }
 func fillBlocks256(q []int8, meta []uint32, x []float32) int { return len(x) / 256 }
+
+// transpose says whether there is code for it.
+func transpose(t *transposition, dst, src []byte) bool {
+	if chosen == goOnly {
+		return false
+	}
+	transposeNEON(&dst[0], &src[0], t.rowBytes, t.blocks, t.srcStep, t.dstStep, t.words, &t.lines[0], t.flip)
+	return true
+}

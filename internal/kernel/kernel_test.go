@@ -266,7 +266,6 @@ func TestVectorsEqualGo(t *testing.T) {
 			equal(t, fmt.Sprintf("%s of %d", what, n), got, want)
 		}
 		both("RMSNorm", func(out []float32) { RMSNorm(out, out, y, 1e-5) })
-		both("SwiGLU", func(out []float32) { SwiGLU(out, y) })
 		both("Softmax", func(out []float32) { Softmax(out, 0.125) })
 		both("PutF16", func(out []float32) {
 			b := make([]byte, 2*n)

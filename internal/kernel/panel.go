@@ -21,15 +21,15 @@ import (
 // some of their bits each: a quad. Three things differ. A scale that would put the
 // words out of step is in a line of its own: 16 halves for the first block, 16 for the second
 // (scaleFirst: the first line; scaleLast: the last one of a block, whose second half is not used).
-// Some words are changed (flip, change), or are in another line, so that lines are
+// Some words are changed (flip, fifth), or are in another line, so that lines are
 // first needed in their order (order); these are drawn in the file of the type. Rows and columns are filled up with zeros to whole
 // panels and chunks.
 type panel struct {
-	words  int // of a block
-	scale  scalePlace
-	flip   uint32 // bits that are the other way round
-	change func(word int, v uint32) uint32
-	order  []uint8 // the line of each word
+	words int // of a block, four at least
+	scale scalePlace
+	flip  uint32  // bits that are the other way round
+	fifth int     // the line of fifth bits (q5_0.go), or 0
+	order []uint8 // the line of each word
 }
 
 // order makes a table of a function.
@@ -158,55 +158,102 @@ func (p *Packed) Free() {
 
 func (m *Matrix) packPanel(index int) {
 	k := &types[m.Type]
+	p := &k.panel
 	dst := m.packed[index*m.panelBytes():][:m.panelBytes()]
 	rows := min(panelRows, m.Rows-index*panelRows)
 	src := m.rows(index*panelRows, index*panelRows+rows)
 	chunkBytes, blocks := m.Type.chunkLines()*lineBytes, m.Cols/k.size
 	perChunk := m.Type.chunkCols() / k.size
-	for first := 0; first < blocks; first += perChunk {
-		for r := range rows {
-			for b := range min(perChunk, blocks-first) {
-				block := src[r*m.rowBytes+(first+b)*k.bytes:][:k.bytes]
-				k.panel.pack(dst[4*r:], dst[2*r+32*b:], block, b)
-			}
+	for b := range min(perChunk, blocks) { // the blocks that are at this place in their chunk
+		t := transposition{
+			rows: rows, rowBytes: m.rowBytes, words: p.words, lines: p.order, flip: p.flip,
+			blocks: (blocks - b + perChunk - 1) / perChunk, srcStep: perChunk * k.bytes, dstStep: chunkBytes,
 		}
-		dst = dst[chunkBytes:]
+		if t.lines == nil {
+			t.lines = inOrder
+		}
+		first, scale := p.words*b*lineBytes, 2*panelRows*b
+		from := src[b*k.bytes:]
+		switch p.scale {
+		case scaleNone:
+			t.do(dst[first:], from)
+		case scaleFirst:
+			t.do(dst[first+lineBytes:], from[2:])
+			t.scales(dst[scale:], from)
+		case scalePower:
+			t.do(dst[first+lineBytes:], from[1:])
+			t.powers(dst[scale:], from)
+		case scaleLast:
+			t.do(dst[first:], from)
+			t.scales(dst[first+p.words*lineBytes:], from[4*p.words:])
+		}
+		if p.fifth > 0 {
+			t.fifthBits(dst[first+p.fifth*lineBytes:])
+		}
 	}
 }
 
-// pack puts block b of a row into a chunk: its words from lines on; half is where in the
-// first line its scale would be.
-func (p *panel) pack(lines, half, block []byte, b int) {
-	le := binary.LittleEndian
-	at := lineBytes * p.words * b
-	switch p.scale {
-	case scaleFirst:
-		half[0], half[1] = block[0], block[1]
-		block, at = block[2:], at+lineBytes
-	case scalePower:
-		h := toBF16(scaleMXFP4(block[0]))
-		half[0], half[1] = byte(h), byte(h>>8)
-		block, at = block[1:], at+lineBytes
-	case scaleLast:
-		half = half[lineBytes*p.words:]
-		half[0], half[1] = block[4*p.words], block[4*p.words+1]
-	}
-	lines = lines[at:]
-	lines = lines[:lineBytes*(p.words-1)+4]
-	block = block[:4*p.words]
-	if p.order != nil {
-		for i, line := range p.order {
-			le.PutUint32(lines[lineBytes*int(line):], le.Uint32(block[4*i:]))
-		}
-		return
-	}
-	if p.change == nil {
-		for i := range p.words {
-			le.PutUint32(lines[lineBytes*i:], le.Uint32(block[4*i:])^p.flip)
-		}
-		return
-	}
-	for i := range p.words {
-		le.PutUint32(lines[lineBytes*i:], p.change(i, le.Uint32(block[4*i:])))
+// A transposition is how the words of rows become lines.
+type transposition struct {
+	rows, rowBytes           int
+	blocks, srcStep, dstStep int // how many, and how far one is from the next
+	words                    int
+	lines                    []uint8 // that they become
+	flip                     uint32
+}
+
+func (t *transposition) do(dst, src []byte) {
+	// What assembly will touch is there.
+	_ = src[(t.rows-1)*t.rowBytes+(t.blocks-1)*t.srcStep+4*t.words-1]
+	_ = dst[(t.blocks-1)*t.dstStep+t.words*lineBytes-1]
+	if t.rows < panelRows || !transpose(t, dst, src) {
+		t.transposeGo(dst, src)
 	}
 }
+
+func (t *transposition) transposeGo(dst, src []byte) {
+	le := binary.LittleEndian
+	for i := range t.blocks {
+		for r := range t.rows {
+			block, lines := src[r*t.rowBytes+i*t.srcStep:][:4*t.words], dst[i*t.dstStep+4*r:]
+			for w, line := range t.lines[:t.words] {
+				le.PutUint32(lines[lineBytes*int(line):], le.Uint32(block[4*w:])^t.flip)
+			}
+		}
+	}
+}
+
+// scales puts halves beside each other.
+func (t *transposition) scales(dst, src []byte) {
+	for r := range t.rows {
+		row := src[r*t.rowBytes:]
+		for i := range t.blocks {
+			from, to := row[i*t.srcStep:][:2], dst[i*t.dstStep+2*r:][:2]
+			to[0], to[1] = from[0], from[1]
+		}
+	}
+}
+
+// powers does so with those of MXFP4.
+func (t *transposition) powers(dst, src []byte) {
+	for r := range t.rows {
+		row := src[r*t.rowBytes:]
+		for i := range t.blocks {
+			h := toBF16(scaleMXFP4(row[i*t.srcStep]))
+			binary.LittleEndian.PutUint16(dst[i*t.dstStep+2*r:], h)
+		}
+	}
+}
+
+// fifthBits changes a line of words of them.
+func (t *transposition) fifthBits(dst []byte) {
+	for i := range t.blocks {
+		line := dst[i*t.dstStep:][:4*t.rows]
+		for at := 0; at+4 <= len(line); at += 4 {
+			binary.LittleEndian.PutUint32(line[at:], fifthBits(binary.LittleEndian.Uint32(line[at:])))
+		}
+	}
+}
+
+// inOrder are the lines of words that stay in order.
+var inOrder = order(64, func(word int) int { return word })

@@ -28,17 +28,17 @@ func fiveBits(out *[32]int8, w []byte) {
 }
 
 // A panel has the fifth bits so that bit k of byte j is that of element 4k+j.
-func fifthBits(v uint32) (r uint32) {
-	for k := range 8 {
-		four := v >> (4 * k) & 15
-		r |= four * 0x00204081 & 0x01010101 << k
-	}
-	return r
+func fifthBits(v uint32) uint32 {
+	t := &spreadBits
+	return t[v&255] | t[v>>8&255]<<2 | t[v>>16&255]<<4 | t[v>>24]<<6
 }
 
-func fifthBitsQ5_0(word int, v uint32) uint32 {
-	if word == 0 {
-		return fifthBits(v)
+// spreadBits has bits 0 to 3 of a number as the lowest bits of four bytes, and bits 4 to 7 above them.
+var spreadBits = func() (t [256]uint32) {
+	for v := range t {
+		for bit := range 8 {
+			t[v] |= uint32(v>>bit&1) << (bit%4*8 + bit/4)
+		}
 	}
-	return v
-}
+	return t
+}()

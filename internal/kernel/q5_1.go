@@ -11,10 +11,3 @@ func readQ5_1(b *block32, w []byte) {
 	b.d, b.m = float16(w), float16(w[2:])
 	fiveBits(&b.n, w[4:])
 }
-
-func fifthBitsQ5_1(word int, v uint32) uint32 {
-	if word == 1 {
-		return fifthBits(v)
-	}
-	return v
-}

@@ -58,8 +58,8 @@ var types = [...]struct {
 	Q8_0:   {name: "Q8_0", size: 32, bytes: 34, activation: bytes32, block32: readQ8_0, panel: panel{words: 8, scale: scaleFirst, flip: flipQ8_0}},
 	Q4_0:   {name: "Q4_0", size: 32, bytes: 18, activation: bytes32, block32: readQ4_0, panel: panel{words: 4, scale: scaleFirst}},
 	Q4_1:   {name: "Q4_1", size: 32, bytes: 20, activation: bytes32, block32: readQ4_1, minima: true, panel: panel{words: 5}},
-	Q5_0:   {name: "Q5_0", size: 32, bytes: 22, activation: bytes32, block32: readQ5_0, panel: panel{words: 5, scale: scaleFirst, change: fifthBitsQ5_0}},
-	Q5_1:   {name: "Q5_1", size: 32, bytes: 24, activation: bytes32, block32: readQ5_1, minima: true, panel: panel{words: 6, change: fifthBitsQ5_1}},
+	Q5_0:   {name: "Q5_0", size: 32, bytes: 22, activation: bytes32, block32: readQ5_0, panel: panel{words: 5, scale: scaleFirst, fifth: 1}},
+	Q5_1:   {name: "Q5_1", size: 32, bytes: 24, activation: bytes32, block32: readQ5_1, minima: true, panel: panel{words: 6, fifth: 1}},
 	IQ4_NL: {name: "IQ4_NL", size: 32, bytes: 18, activation: bytes32, block32: readIQ4_NL, panel: panel{words: 4, scale: scaleFirst}},
 	MXFP4:  {name: "MXFP4", size: 32, bytes: 17, activation: bytes32, block32: readMXFP4, panel: panel{words: 4, scale: scalePower}},
 

@@ -42,18 +42,6 @@ func Add(x, y []float32) {
 	}
 }
 
-// SwiGLU makes of gate: gate·sigmoid(gate)·up.
-func SwiGLU(gate, up []float32) {
-	n := swiGLU(gate, up[:len(gate)])
-	swiGLUGo(gate[n:], up[n:len(gate)])
-}
-
-func swiGLUGo(gate, up []float32) {
-	for i, g := range gate {
-		gate[i] = float32(g/(1+exp(-g))) * up[i]
-	}
-}
-
 // Softmax makes of x, of at least one element, exp(x·scale)/sum(exp(x·scale)).
 // Element i adds to lane i mod 16.
 func Softmax(x []float32, scale float32) {
@@ -119,26 +107,5 @@ func Scale(x []float32, s float32) {
 	}
 	for i := scale(x, s); i < len(x); i++ {
 		x[i] *= s
-	}
-}
-
-// SoftCap makes of x: limit·tanh(x·scale/limit), which is near x·scale where that is
-// small and stays below limit.
-func SoftCap(x []float32, scale, limit float32) {
-	for i, v := range x {
-		// tanh y = 1 − 2/(1+e²ʸ)
-		x[i] = limit * (1 - 2/(1+exp(2*(v*scale/limit))))
-	}
-}
-
-// GeGLU makes of gate: gelu(gate)·up, in the approximation by tanh that models are
-// trained with (Hendrycks and Gimpel 2016): gelu(x) = x·sigmoid(2·√(2/π)·(x + 0.044715·x³)).
-func GeGLU(gate, up []float32) {
-	const rootOf2ByPi = 0.79788456080286535588
-	up = up[:len(gate)]
-	for i, g := range gate {
-		cube := float32(float32(g*g) * g)
-		y := float32(2 * rootOf2ByPi * (g + float32(0.044715*cube)))
-		gate[i] = float32(g/(1+exp(-y))) * up[i]
 	}
 }

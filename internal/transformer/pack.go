@@ -1,13 +1,15 @@
 package transformer
 
 import (
+	"sync"
+
 	"parley/internal/gguf"
 	"parley/internal/kernel"
 )
 
 // pack lays the weights out for multiplication, a layer at a time, and lets the
 // operating system have the pages of the file back: they are not read again, but for rows of
-// the embedding.
+// the embedding. Meanwhile the file is read from its beginning to its end.
 func (m *Model) pack(f *gguf.File) error {
 	groups := [][]*kernel.Matrix{{&m.output, &m.perLayer.from}}
 	for i := range m.altup.from {
@@ -16,6 +18,9 @@ func (m *Model) pack(f *gguf.File) error {
 	for i := range m.layers {
 		groups = append(groups, m.layers[i].matrices())
 	}
+	var asked sync.WaitGroup
+	asked.Go(f.ReadAhead)
+	defer asked.Wait()
 	var err error
 	m.packed, err = kernel.Pack(m.pool, groups, f.Forget)
 	return err

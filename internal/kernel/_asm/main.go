@@ -43,9 +43,9 @@ func main() {
 	quantiseAVX2()
 	fill32()
 	fill256()
-	swiGLUAVX2()
 	expSumAVX2()
 	putF16AVX2()
 	readAVX2()
+	transposeAVX2()
 	Generate()
 }

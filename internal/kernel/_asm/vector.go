@@ -112,28 +112,6 @@ func exponential(x VecVirtual) {
 	VMULPS(m, y, x)
 }
 
-func swiGLUAVX2() {
-	TEXT("swiGLUAVX2", NOSPLIT, "func(gate, up *float32, chunks int)")
-	Pragma("noescape")
-	Doc("swiGLUAVX2 is swiGLUGo for chunks of 8.")
-	gate, up, n := Load(Param("gate"), GP64()), Load(Param("up"), GP64()), Load(Param("chunks"), GP64())
-	Label("loop")
-	g, e := YMM(), YMM()
-	VMOVUPS(Mem{Base: gate}, g)
-	VXORPS(repeatedInts("signBit", 1<<31), g, e)
-	exponential(e)
-	VADDPS(repeatedFloats("one", 1), e, e)
-	VDIVPS(e, g, g)
-	VMULPS(Mem{Base: up}, g, g)
-	VMOVUPS(g, Mem{Base: gate})
-	ADDQ(I8(32), gate)
-	ADDQ(I8(32), up)
-	DECQ(n)
-	JNZ(LabelRef("loop"))
-	VZEROUPPER()
-	RET()
-}
-
 func expSumAVX2() {
 	TEXT("expSumAVX2", NOSPLIT, "func(acc *[16]float32, x *float32, chunks int, scale, largest float32)")
 	Pragma("noescape")

@@ -26,6 +26,7 @@ func main() {
 		panels(&p)
 	case "attention":
 		attention(&p)
+		activations(&p)
 	default:
 		log.Fatalf("no part %q", *part)
 	}

@@ -38,7 +38,7 @@ func (p *program) function(name, doc string, frame int, parameters []parameter, 
 	for _, q := range parameters {
 		n := 8
 		switch q.kind {
-		case "float32":
+		case "float32", "uint32":
 			n = 4
 		case "bool":
 			n = 1

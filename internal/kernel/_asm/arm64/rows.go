@@ -13,10 +13,10 @@ func rows(p *program) {
 	}
 	p.sumSquares()
 	p.quantise()
-	p.swiGLU()
 	p.expSum()
 	p.putF16()
 	p.read()
+	p.transpose()
 	p.multiplyAdds()
 }
 
@@ -232,33 +232,6 @@ func (f *function) exponential(x ...vector) {
 	f.free(m...)
 	f.free(n...)
 	f.free(y...)
-}
-
-func (p *program) swiGLU() {
-	p.function("swiGLUNEON", "is swiGLUGo for chunks of 8.", 0, []parameter{{"gate", "*float32"}, {"up", "*float32"}, {"chunks", "int"}}, "", func(f *function) {
-		f.load("gate", 0)
-		f.load("up", 1)
-		f.load("chunks", 2)
-		f.holdExp()
-		f.label("loop")
-		g, e, u := f.vectors(2), f.vectors(2), f.vectors(2)
-		for i := range g {
-			f.ld(16, g[i], 0, 16*i)
-			f.ld(16, u[i], 1, 16*i)
-			f.fneg(e[i], g[i])
-		}
-		f.exponential(e...)
-		for i := range g {
-			f.fadd(e[i], e[i], f.floatsHeld["1"])
-			f.fdiv(g[i], g[i], e[i])
-			f.fmul(g[i], g[i], u[i])
-			f.st(16, g[i], 0, 16*i)
-		}
-		f.line("ADD $32, R0")
-		f.line("ADD $32, R1")
-		f.next(2, "loop")
-		f.line("RET")
-	})
 }
 
 func (p *program) expSum() {

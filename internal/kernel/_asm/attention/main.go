@@ -1,8 +1,8 @@
-// Command attention writes the assembly of what attention asks of package kernel:
+// Command attention writes the assembly of what attention, states and activations ask of package kernel:
 //
 //	go generate ./internal/kernel
 //
-// Every function here has a twin in Go, in attention.go, that says what it computes.
+// Every function here has a twin in Go, in attention.go, states.go or activation.go, that says what it computes.
 package main
 
 import (
@@ -35,6 +35,7 @@ func main() {
 		scale(s)
 		scaleBy(s)
 		scaleByF16(s)
+		activations(s)
 	}
 	Generate()
 }
@@ -404,8 +405,11 @@ func (s set) exp(x ...VecVirtual) {
 		}
 	}
 	one, round := number{"one", 1}, number{"expRound", 0x1.8p23}
-	each(VMAXPS, VMAXPS_BCST, number{"expLow", -87.33654}, x, x)
-	each(VMINPS, VMINPS_BCST, number{"expHigh", 88.02969}, x, x)
+	low, high := s.number("expLow", -87.33654), s.number("expHigh", 88.02969)
+	for i := range x { // in this order what is no number stays none
+		VMAXPS(x[i], low, x[i])
+		VMINPS(x[i], high, x[i])
+	}
 	each(VMULPS, VMULPS_BCST, number{"log2e", 1.44269504088896340736}, x, m)
 	each(VADDPS, VADDPS_BCST, round, m, m)
 	each(VSUBPS, VSUBPS_BCST, round, m, t)

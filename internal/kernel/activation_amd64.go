@@ -1,0 +1,37 @@
+//go:build !purego
+
+package kernel
+
+// These do what is a multiple of 16 of their work, and say how much that was.
+
+func swiGLU(gate, up []float32) int {
+	return chunked(gate, func(i, n int) { choose(swiGLUAVX2, swiGLUAVX512)(&gate[i], &up[i], n) })
+}
+
+func swiGLUClamped(gate, up []float32) int {
+	return chunked(gate, func(i, n int) { choose(swiGLUClampedAVX2, swiGLUClampedAVX512)(&gate[i], &up[i], n) })
+}
+
+func geGLU(gate, up []float32) int {
+	return chunked(gate, func(i, n int) { choose(geGLUAVX2, geGLUAVX512)(&gate[i], &up[i], n) })
+}
+
+func gelu(x []float32) int {
+	return chunked(x, func(i, n int) { choose(geluAVX2, geluAVX512)(&x[i], n) })
+}
+
+func sigmoid(x []float32) int {
+	return chunked(x, func(i, n int) { choose(sigmoidAVX2, sigmoidAVX512)(&x[i], n) })
+}
+
+func softCap(x []float32, scale, limit float32) int {
+	return chunked(x, func(i, n int) { choose(softCapAVX2, softCapAVX512)(&x[i], n, scale, limit) })
+}
+
+// choose is the one that was chosen, where what is not a dot product of bytes is that of AVX2.
+func choose[F any](small, large F) F {
+	if chosen == avx512 {
+		return large
+	}
+	return small
+}

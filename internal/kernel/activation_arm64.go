@@ -1,0 +1,29 @@
+//go:build !purego
+
+package kernel
+
+// These do what is a multiple of 16 of their work, and say how much that was.
+
+func swiGLU(gate, up []float32) int {
+	return chunked(gate, func(i, n int) { swiGLUNEON(&gate[i], &up[i], n) })
+}
+
+func swiGLUClamped(gate, up []float32) int {
+	return chunked(gate, func(i, n int) { swiGLUClampedNEON(&gate[i], &up[i], n) })
+}
+
+func geGLU(gate, up []float32) int {
+	return chunked(gate, func(i, n int) { geGLUNEON(&gate[i], &up[i], n) })
+}
+
+func gelu(x []float32) int {
+	return chunked(x, func(i, n int) { geluNEON(&x[i], n) })
+}
+
+func sigmoid(x []float32) int {
+	return chunked(x, func(i, n int) { sigmoidNEON(&x[i], n) })
+}
+
+func softCap(x []float32, scale, limit float32) int {
+	return chunked(x, func(i, n int) { softCapNEON(&x[i], n, scale, limit) })
+}

@@ -1,0 +1,12 @@
+//go:build (!amd64 && !arm64) || purego
+
+package kernel
+
+// How much these did of their work: nothing, Go does it all.
+
+func swiGLU(gate, up []float32) int                 { return 0 }
+func swiGLUClamped(gate, up []float32) int          { return 0 }
+func geGLU(gate, up []float32) int                  { return 0 }
+func gelu(x []float32) int                          { return 0 }
+func sigmoid(x []float32) int                       { return 0 }
+func softCap(x []float32, scale, limit float32) int { return 0 }
