@@ -65,7 +65,7 @@ func (r *reader) limits(key string, layers int) []float32 {
 // readXIELU reads the numbers of xIELU in each layer, as they were trained: what multiplies is
 // their softplus.
 func (r *reader) readXIELU(layers int) []kernel.XIELU {
-	bare := &reader{f: r.f, err: r.err} // these keys have no architecture before them
+	bare := &reader{f: r.f, trunk: r.trunk, err: r.err} // these keys have no architecture before them
 	positive, negative := bare.numberPerLayer("xielu.alpha_p", layers, -100, 100), bare.numberPerLayer("xielu.alpha_n", layers, -100, 100)
 	beta, edge := bare.numberPerLayer("xielu.beta", layers, -100, 100), bare.numberPerLayer("xielu.eps", layers, -1, 0)
 	r.err = bare.err

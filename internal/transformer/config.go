@@ -71,6 +71,7 @@ func readConfig(f *gguf.File) (*Config, error) {
 		return nil, r.err
 	}
 	c.Layers = c.blocks - guessing
+	r.trunk = c.Layers
 	c.readSections(r)
 	if arch.alibi > 0 && c.Layers == arch.alibi {
 		r.fail("block_count", "is %d: the model of this size has positions by ALiBi, which is not supported", c.Layers)

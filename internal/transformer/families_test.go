@@ -274,7 +274,7 @@ func moreFamilies() []tiny {
 		count("rope.dimension_count", 32), count("attention.sliding_window", 5), number("rope.freq_base", 5e6), number("rope.freq_base_swa", 1e4),
 		gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, false, true, false})}, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{6, 4, 6, 4})},
 		gguf.KV{Key: "llama.swiglu_clamp_exp", Value: gguf.ArrayOf([]float32{0, 0, 0.3, 0.2})}, gguf.KV{Key: "llama.swiglu_clamp_shexp", Value: gguf.ArrayOf([]float32{0.3, 0, 0, 0.2})})
-	step35.layers = 4
+	step35.layers, step35.headDim = 4, 32
 	step35.layout = ends + qkNorms + `
 		/rope_freqs.weight 16
 		attn_norm.weight d
@@ -317,6 +317,25 @@ func moreFamilies() []tiny {
 		count("expert_gating_func", 2), number("expert_weights_scale", 1), count("rope.dimension_count", 32), count("leading_dense_block_count", 0), text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 2),
 		count("rope.scaling.original_context_length", 64))
 	solarOpen.layout = strings.ReplaceAll(solarOpen.layout, "ffn_norm.weight d\n", "")
+	// The last block guesses, has no experts, and no part in lists.
+	exaoneGuessing := exaoneMoE
+	exaoneGuessing.name, exaoneGuessing.layers = "exaone-moe-nextn", 5
+	exaoneGuessing.layout = `
+		last:ffn_gate.weight d f
+		last:ffn_up.weight d f
+		last:ffn_down.weight f d
+		last:nextn.eh_proj.weight d+d d
+		last:nextn.enorm.weight d
+		last:nextn.hnorm.weight d
+	`
+	for line := range strings.Lines(exaoneMoE.layout) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "rest:"); ok {
+			line = "odd:" + rest + "\nthird:" + rest + "\n"
+		}
+		exaoneGuessing.layout += line
+	}
+	exaoneGuessing.meta = append(slices.Clone(exaoneMoE.meta), count("nextn_predict_layers", 1),
+		gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, true, true, false})})
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -796,7 +815,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		dbrx, solarOpen, olmo3, olmo3Plain, step35, mimo2, mimo2Fused, exaoneMoE, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		dbrx, solarOpen, olmo3, olmo3Plain, step35, mimo2, mimo2Fused, exaoneMoE, exaoneGuessing, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

@@ -394,6 +394,7 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, float32(math.Inf(1)), 1})}), "xielu.beta [1] is +Inf"},
 		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]string{"a"})}), "xielu.beta"},
 		{of4("apertus", without("blk.2.attn_q_norm.weight")), "blk.2.attn_q_norm.weight is missing"},
+		{of4("exaone-moe-nextn", nil, gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, true, false})}), "sliding_window_pattern has 3 elements, but there are 5 layers"},
 		{of4("exaone-moe", without("blk.3.ffn_down_shexp.weight")), "blk.3.ffn_down_shexp.weight is missing"},
 		{of4("exaone-moe", nil, count("attention.sliding_window_pattern", 1<<25)), "exaone-moe.attention.sliding_window_pattern"},
 		{of4("mimo2", nil, number("attention.value_scale", 0)), "mimo2.attention.value_scale is 0"},

@@ -14,7 +14,17 @@ import (
 type reader struct {
 	f      *gguf.File
 	prefix string
+	trunk  int // layers without those that guess: lists of one element for each may stop there
 	err    error
+}
+
+// lists says whether a list of so many elements has one for each of the layers.
+func (r *reader) lists(key string, elements, layers int) bool {
+	if elements == layers || elements == r.trunk && r.trunk > 0 {
+		return true
+	}
+	r.fail(key, "has %d elements, but there are %d layers", elements, layers)
+	return false
 }
 
 func (r *reader) fail(key, format string, args ...any) {
@@ -78,8 +88,7 @@ func (r *reader) perLayerFrom(least int64, key string, layers int, otherwise []i
 			}
 			return nil
 		}
-		if len(list) != layers {
-			r.fail(key, "has %d elements, but there are %d layers", len(list), layers)
+		if !r.lists(key, len(list), layers) {
 			return nil
 		}
 		out := make([]int, layers)
@@ -125,12 +134,13 @@ func (r *reader) numberPerLayer(key string, layers int, low, high float64) []flo
 		return slices.Repeat([]float32{float32(r.number(key, math.NaN(), low, high))}, layers)
 	}
 	list, _, err := r.f.Floats(r.prefix + key)
-	switch {
-	case err != nil && r.err == nil:
-		r.err = err
-	case len(list) != layers:
-		r.fail(key, "has %d elements, but there are %d layers", len(list), layers)
+	if err != nil {
+		if r.err == nil {
+			r.err = err
+		}
+		return nil
 	}
+	r.lists(key, len(list), layers)
 	for i, v := range list {
 		if v := float64(v); !(v >= low && v <= high) {
 			r.fail(key, "[%d] is %g: from %g to %g is supported", i, v, low, high)
@@ -168,9 +178,7 @@ func (r *reader) pattern(key string, layers, otherwise int, first bool) []bool {
 		if err != nil && r.err == nil {
 			r.err = err
 		}
-		if len(flags) != layers {
-			r.fail(key, "has %d elements, but there are %d layers", len(flags), layers)
-		}
+		r.lists(key, len(flags), layers)
 		copy(out, flags)
 		return out
 	}
