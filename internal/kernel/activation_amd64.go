@@ -28,6 +28,18 @@ func softCap(x []float32, scale, limit float32) int {
 	return chunked(x, func(i, n int) { choose(softCapAVX2, softCapAVX512)(&x[i], n, scale, limit) })
 }
 
+func rotateHalves(low, high, cos, sin []float32) int {
+	return chunked(low, func(i, n int) { choose(rotateHalvesAVX2, rotateHalvesAVX512)(&low[i], &high[i], &cos[i], &sin[i], n) })
+}
+
+func rotateNeighbours(x, angles []float32) int {
+	return chunked(x, func(i, n int) { choose(rotateNeighboursAVX2, rotateNeighboursAVX512)(&x[i], &angles[i], n) })
+}
+
+func addProducts(out, x, w []float32) int {
+	return chunked(out, func(i, n int) { choose(addProductsAVX2, addProductsAVX512)(&out[i], &x[i], &w[i], n) })
+}
+
 // choose is the one that was chosen, where what is not a dot product of bytes is that of AVX2.
 func choose[F any](small, large F) F {
 	if chosen == avx512 {

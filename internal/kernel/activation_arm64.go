@@ -27,3 +27,15 @@ func sigmoid(x []float32) int {
 func softCap(x []float32, scale, limit float32) int {
 	return chunked(x, func(i, n int) { softCapNEON(&x[i], n, scale, limit) })
 }
+
+func rotateHalves(low, high, cos, sin []float32) int {
+	return chunked(low, func(i, n int) { rotateHalvesNEON(&low[i], &high[i], &cos[i], &sin[i], n) })
+}
+
+func rotateNeighbours(x, angles []float32) int {
+	return chunked(x, func(i, n int) { rotateNeighboursNEON(&x[i], &angles[i], n) })
+}
+
+func addProducts(out, x, w []float32) int {
+	return chunked(out, func(i, n int) { addProductsNEON(&out[i], &x[i], &w[i], n) })
+}

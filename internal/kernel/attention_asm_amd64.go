@@ -129,6 +129,21 @@ func sigmoidAVX2(x *float32, chunks int)
 //go:noescape
 func softCapAVX2(x *float32, chunks int, scale float32, limit float32)
 
+// rotateHalvesAVX2 is rotateHalvesGo for chunks of 16.
+//
+//go:noescape
+func rotateHalvesAVX2(low *float32, high *float32, cos *float32, sin *float32, chunks int)
+
+// rotateNeighboursAVX2 is rotateNeighboursGo for chunks of 16.
+//
+//go:noescape
+func rotateNeighboursAVX2(x *float32, angles *float32, chunks int)
+
+// addProductsAVX2 is addProductsGo for chunks of 16.
+//
+//go:noescape
+func addProductsAVX2(out *float32, x *float32, w *float32, chunks int)
+
 // addPanelsF16x1AVX512 is addPanelsGo for 1 of the rows; strides are in bytes.
 //
 //go:noescape
@@ -268,3 +283,18 @@ func sigmoidAVX512(x *float32, chunks int)
 //
 //go:noescape
 func softCapAVX512(x *float32, chunks int, scale float32, limit float32)
+
+// rotateHalvesAVX512 is rotateHalvesGo for chunks of 16.
+//
+//go:noescape
+func rotateHalvesAVX512(low *float32, high *float32, cos *float32, sin *float32, chunks int)
+
+// rotateNeighboursAVX512 is rotateNeighboursGo for chunks of 16.
+//
+//go:noescape
+func rotateNeighboursAVX512(x *float32, angles *float32, chunks int)
+
+// addProductsAVX512 is addProductsGo for chunks of 16.
+//
+//go:noescape
+func addProductsAVX512(out *float32, x *float32, w *float32, chunks int)

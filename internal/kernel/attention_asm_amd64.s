@@ -2625,6 +2625,111 @@ loop:
 DATA two<>+0(SB)/4, $0x40000000
 GLOBL two<>(SB), RODATA|NOPTR, $4
 
+// func rotateHalvesAVX2(low *float32, high *float32, cos *float32, sin *float32, chunks int)
+// Requires: AVX
+TEXT ·rotateHalvesAVX2(SB), NOSPLIT, $0-40
+	MOVQ low+0(FP), AX
+	MOVQ high+8(FP), CX
+	MOVQ cos+16(FP), DX
+	MOVQ sin+24(FP), BX
+	MOVQ chunks+32(FP), SI
+
+loop:
+	VMOVUPS (AX), Y0
+	VMOVUPS (CX), Y1
+	VMOVUPS (DX), Y2
+	VMOVUPS (BX), Y3
+	VMULPS  Y2, Y0, Y4
+	VMULPS  Y3, Y1, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMULPS  Y3, Y0, Y0
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y4, (AX)
+	VMOVUPS Y0, (CX)
+	VMOVUPS 32(AX), Y0
+	VMOVUPS 32(CX), Y1
+	VMOVUPS 32(DX), Y2
+	VMOVUPS 32(BX), Y3
+	VMULPS  Y2, Y0, Y4
+	VMULPS  Y3, Y1, Y5
+	VSUBPS  Y5, Y4, Y4
+	VMULPS  Y3, Y0, Y0
+	VMULPS  Y2, Y1, Y1
+	VADDPS  Y1, Y0, Y0
+	VMOVUPS Y4, 32(AX)
+	VMOVUPS Y0, 32(CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func rotateNeighboursAVX2(x *float32, angles *float32, chunks int)
+// Requires: AVX, AVX2
+TEXT ·rotateNeighboursAVX2(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         angles+8(FP), CX
+	MOVQ         chunks+16(FP), DX
+	VBROADCASTSD firstSigns<>+0(SB), Y0
+
+loop:
+	VMOVUPS   (AX), Y1
+	VMOVSLDUP (CX), Y3
+	VMOVSHDUP (CX), Y4
+	VPXOR     Y0, Y4, Y4
+	VPERMILPS $0xb1, Y1, Y2
+	VMULPS    Y3, Y1, Y1
+	VMULPS    Y4, Y2, Y2
+	VADDPS    Y2, Y1, Y1
+	VMOVUPS   Y1, (AX)
+	VMOVUPS   32(AX), Y1
+	VMOVSLDUP 32(CX), Y3
+	VMOVSHDUP 32(CX), Y4
+	VPXOR     Y0, Y4, Y4
+	VPERMILPS $0xb1, Y1, Y2
+	VMULPS    Y3, Y1, Y1
+	VMULPS    Y4, Y2, Y2
+	VADDPS    Y2, Y1, Y1
+	VMOVUPS   Y1, 32(AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+DATA firstSigns<>+0(SB)/8, $0x0000000080000000
+GLOBL firstSigns<>(SB), RODATA|NOPTR, $8
+
+// func addProductsAVX2(out *float32, x *float32, w *float32, chunks int)
+// Requires: AVX
+TEXT ·addProductsAVX2(SB), NOSPLIT, $0-32
+	MOVQ out+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ chunks+24(FP), BX
+
+loop:
+	VMOVUPS (CX), Y0
+	VMULPS  (DX), Y0, Y0
+	VADDPS  (AX), Y0, Y0
+	VMOVUPS Y0, (AX)
+	VMOVUPS 32(CX), Y0
+	VMULPS  32(DX), Y0, Y0
+	VADDPS  32(AX), Y0, Y0
+	VMOVUPS Y0, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func addPanelsF16x1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·addPanelsF16x1AVX512(SB), NOSPLIT, $0-73
@@ -4366,5 +4471,82 @@ loop:
 	ADDQ         $+64, AX
 	DECQ         CX
 	JNZ          loop
+	VZEROUPPER
+	RET
+
+// func rotateHalvesAVX512(low *float32, high *float32, cos *float32, sin *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·rotateHalvesAVX512(SB), NOSPLIT, $0-40
+	MOVQ low+0(FP), AX
+	MOVQ high+8(FP), CX
+	MOVQ cos+16(FP), DX
+	MOVQ sin+24(FP), BX
+	MOVQ chunks+32(FP), SI
+
+loop:
+	VMOVUPS (AX), Z0
+	VMOVUPS (CX), Z1
+	VMOVUPS (DX), Z2
+	VMOVUPS (BX), Z3
+	VMULPS  Z2, Z0, Z4
+	VMULPS  Z3, Z1, Z5
+	VSUBPS  Z5, Z4, Z4
+	VMULPS  Z3, Z0, Z0
+	VMULPS  Z2, Z1, Z1
+	VADDPS  Z1, Z0, Z0
+	VMOVUPS Z4, (AX)
+	VMOVUPS Z0, (CX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	ADDQ    $+64, BX
+	DECQ    SI
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func rotateNeighboursAVX512(x *float32, angles *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·rotateNeighboursAVX512(SB), NOSPLIT, $0-24
+	MOVQ         x+0(FP), AX
+	MOVQ         angles+8(FP), CX
+	MOVQ         chunks+16(FP), DX
+	VBROADCASTSD firstSigns<>+0(SB), Z0
+
+loop:
+	VMOVUPS   (AX), Z1
+	VMOVSLDUP (CX), Z3
+	VMOVSHDUP (CX), Z4
+	VPXORQ    Z0, Z4, Z4
+	VPERMILPS $0xb1, Z1, Z2
+	VMULPS    Z3, Z1, Z1
+	VMULPS    Z4, Z2, Z2
+	VADDPS    Z2, Z1, Z1
+	VMOVUPS   Z1, (AX)
+	ADDQ      $+64, AX
+	ADDQ      $+64, CX
+	DECQ      DX
+	JNZ       loop
+	VZEROUPPER
+	RET
+
+// func addProductsAVX512(out *float32, x *float32, w *float32, chunks int)
+// Requires: AVX, AVX512F
+TEXT ·addProductsAVX512(SB), NOSPLIT, $0-32
+	MOVQ out+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ w+16(FP), DX
+	MOVQ chunks+24(FP), BX
+
+loop:
+	VMOVUPS (CX), Z0
+	VMULPS  (DX), Z0, Z0
+	VADDPS  (AX), Z0, Z0
+	VMOVUPS Z0, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	ADDQ    $+64, DX
+	DECQ    BX
+	JNZ     loop
 	VZEROUPPER
 	RET

@@ -123,3 +123,18 @@ func sigmoidNEON(x *float32, chunks int)
 //
 //go:noescape
 func softCapNEON(x *float32, chunks int, scale float32, limit float32)
+
+// rotateHalvesNEON is rotateHalvesGo for chunks of 16.
+//
+//go:noescape
+func rotateHalvesNEON(low *float32, high *float32, cos *float32, sin *float32, chunks int)
+
+// rotateNeighboursNEON is rotateNeighboursGo for chunks of 16.
+//
+//go:noescape
+func rotateNeighboursNEON(x *float32, angles *float32, chunks int)
+
+// addProductsNEON is addProductsGo for chunks of 16.
+//
+//go:noescape
+func addProductsNEON(out *float32, x *float32, w *float32, chunks int)

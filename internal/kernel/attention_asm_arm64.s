@@ -2841,3 +2841,163 @@ loop:
 	SUBS $1, R1, R1
 	BNE loop
 	RET
+
+// func rotateHalvesNEON(low *float32, high *float32, cos *float32, sin *float32, chunks int)
+TEXT ·rotateHalvesNEON(SB), NOSPLIT, $0-40
+	MOVD low+0(FP), R0
+	MOVD high+8(FP), R1
+	MOVD cos+16(FP), R2
+	MOVD sin+24(FP), R3
+	MOVD chunks+32(FP), R4
+
+loop:
+	WORD $0x3dc00000 // ldr q0, [x0, #0]
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x3dc00042 // ldr q2, [x2, #0]
+	WORD $0x3dc00063 // ldr q3, [x3, #0]
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x3d800004 // str q4, [x0, #0]
+	WORD $0x3d800020 // str q0, [x1, #0]
+	WORD $0x3dc00400 // ldr q0, [x0, #16]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x3dc00442 // ldr q2, [x2, #16]
+	WORD $0x3dc00463 // ldr q3, [x3, #16]
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x3d800404 // str q4, [x0, #16]
+	WORD $0x3d800420 // str q0, [x1, #16]
+	WORD $0x3dc00800 // ldr q0, [x0, #32]
+	WORD $0x3dc00821 // ldr q1, [x1, #32]
+	WORD $0x3dc00842 // ldr q2, [x2, #32]
+	WORD $0x3dc00863 // ldr q3, [x3, #32]
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x3d800804 // str q4, [x0, #32]
+	WORD $0x3d800820 // str q0, [x1, #32]
+	WORD $0x3dc00c00 // ldr q0, [x0, #48]
+	WORD $0x3dc00c21 // ldr q1, [x1, #48]
+	WORD $0x3dc00c42 // ldr q2, [x2, #48]
+	WORD $0x3dc00c63 // ldr q3, [x3, #48]
+	WORD $0x6e22dc04 // fmul v4.4s, v0.4s, v2.4s
+	WORD $0x6e23dc25 // fmul v5.4s, v1.4s, v3.4s
+	WORD $0x4ea5d484 // fsub v4.4s, v4.4s, v5.4s
+	WORD $0x6e23dc00 // fmul v0.4s, v0.4s, v3.4s
+	WORD $0x6e22dc21 // fmul v1.4s, v1.4s, v2.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x3d800c04 // str q4, [x0, #48]
+	WORD $0x3d800c20 // str q0, [x1, #48]
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	ADD $64, R3
+	SUBS $1, R4, R4
+	BNE loop
+	RET
+
+// func rotateNeighboursNEON(x *float32, angles *float32, chunks int)
+TEXT ·rotateNeighboursNEON(SB), NOSPLIT, $0-24
+	MOVD x+0(FP), R0
+	MOVD angles+8(FP), R1
+	MOVD chunks+16(FP), R2
+	MOVW $-0x80000000, R25
+	WORD $0x4e040f20 // dup v0.4s, w25
+	WORD $0x6f600400 // ushr v0.2d, v0.2d, #32
+
+loop:
+	WORD $0x3dc00001 // ldr q1, [x0, #0]
+	WORD $0x3dc00024 // ldr q4, [x1, #0]
+	WORD $0x4e842883 // trn1 v3.4s, v4.4s, v4.4s
+	WORD $0x4e846884 // trn2 v4.4s, v4.4s, v4.4s
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4ea00822 // rev64 v2.4s, v1.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD $0x3d800001 // str q1, [x0, #0]
+	WORD $0x3dc00401 // ldr q1, [x0, #16]
+	WORD $0x3dc00424 // ldr q4, [x1, #16]
+	WORD $0x4e842883 // trn1 v3.4s, v4.4s, v4.4s
+	WORD $0x4e846884 // trn2 v4.4s, v4.4s, v4.4s
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4ea00822 // rev64 v2.4s, v1.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD $0x3d800401 // str q1, [x0, #16]
+	WORD $0x3dc00801 // ldr q1, [x0, #32]
+	WORD $0x3dc00824 // ldr q4, [x1, #32]
+	WORD $0x4e842883 // trn1 v3.4s, v4.4s, v4.4s
+	WORD $0x4e846884 // trn2 v4.4s, v4.4s, v4.4s
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4ea00822 // rev64 v2.4s, v1.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD $0x3d800801 // str q1, [x0, #32]
+	WORD $0x3dc00c01 // ldr q1, [x0, #48]
+	WORD $0x3dc00c24 // ldr q4, [x1, #48]
+	WORD $0x4e842883 // trn1 v3.4s, v4.4s, v4.4s
+	WORD $0x4e846884 // trn2 v4.4s, v4.4s, v4.4s
+	WORD $0x6e201c84 // eor v4.16b, v4.16b, v0.16b
+	WORD $0x4ea00822 // rev64 v2.4s, v1.4s
+	WORD $0x6e23dc21 // fmul v1.4s, v1.4s, v3.4s
+	WORD $0x6e24dc42 // fmul v2.4s, v2.4s, v4.4s
+	WORD $0x4e22d421 // fadd v1.4s, v1.4s, v2.4s
+	WORD $0x3d800c01 // str q1, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $1, R2, R2
+	BNE loop
+	RET
+
+// func addProductsNEON(out *float32, x *float32, w *float32, chunks int)
+TEXT ·addProductsNEON(SB), NOSPLIT, $0-32
+	MOVD out+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD w+16(FP), R2
+	MOVD chunks+24(FP), R3
+
+loop:
+	WORD $0x3dc00020 // ldr q0, [x1, #0]
+	WORD $0x3dc00041 // ldr q1, [x2, #0]
+	WORD $0x3dc00002 // ldr q2, [x0, #0]
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x3d800000 // str q0, [x0, #0]
+	WORD $0x3dc00420 // ldr q0, [x1, #16]
+	WORD $0x3dc00441 // ldr q1, [x2, #16]
+	WORD $0x3dc00402 // ldr q2, [x0, #16]
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x3d800400 // str q0, [x0, #16]
+	WORD $0x3dc00820 // ldr q0, [x1, #32]
+	WORD $0x3dc00841 // ldr q1, [x2, #32]
+	WORD $0x3dc00802 // ldr q2, [x0, #32]
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x3d800800 // str q0, [x0, #32]
+	WORD $0x3dc00c20 // ldr q0, [x1, #48]
+	WORD $0x3dc00c41 // ldr q1, [x2, #48]
+	WORD $0x3dc00c02 // ldr q2, [x0, #48]
+	WORD $0x6e21dc00 // fmul v0.4s, v0.4s, v1.4s
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x3d800c00 // str q0, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	ADD $64, R2
+	SUBS $1, R3, R3
+	BNE loop
+	RET

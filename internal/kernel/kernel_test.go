@@ -267,6 +267,13 @@ func TestVectorsEqualGo(t *testing.T) {
 		}
 		both("RMSNorm", func(out []float32) { RMSNorm(out, out, y, 1e-5) })
 		both("Softmax", func(out []float32) { Softmax(out, 0.125) })
+		both("Products", func(out []float32) { Products(out, y) })
+		both("AddProducts", func(out []float32) { AddProducts(out, y, x) })
+		both("RotateNeighbours", func(out []float32) { RotateNeighbours(out[:n&^1], y) })
+		both("RotateHalves", func(out []float32) {
+			half := n / 2
+			RotateHalves(out[:half], out[half:], y, y[half:])
+		})
 		both("PutF16", func(out []float32) {
 			b := make([]byte, 2*n)
 			PutF16(b, out)

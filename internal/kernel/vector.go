@@ -15,14 +15,8 @@ func sumSquaresGo(x []float32) float32 {
 	return sum16(&acc)
 }
 
-// SumSquares is the sum of the squares of x, a multiple of 16 of numbers, at least so many.
-// Element i adds to lane i mod 16.
-func SumSquares(x []float32) float32 {
-	if len(x) == 0 || len(x)%lanes != 0 {
-		panic("kernel: a part of 16 numbers")
-	}
-	return sumSquares(x)
-}
+// SumSquares is the sum of the squares of x. Element i adds to lane i mod 16.
+func SumSquares(x []float32) float32 { return sumSquares(x) }
 
 // RMSNorm writes x[i]·w[i]/√(mean of squares + eps) to out, which may be x.
 func RMSNorm(out, x, w []float32, eps float32) {
@@ -39,6 +33,27 @@ func Add(x, y []float32) {
 	y = y[:len(x)]
 	for i := mix(x, 1, y, 1); i < len(x); i++ {
 		x[i] += y[i]
+	}
+}
+
+// Products makes of x x·w.
+func Products(x, w []float32) {
+	w = w[:len(x)]
+	for i := scaleBy(x, x, w, 1); i < len(x); i++ {
+		x[i] *= w[i]
+	}
+}
+
+// AddProducts adds x·w to out, as long as x and w at most, each rounded.
+func AddProducts(out, x, w []float32) {
+	x, w = x[:len(out)], w[:len(out)]
+	n := addProducts(out, x, w)
+	addProductsGo(out[n:], x[n:], w[n:])
+}
+
+func addProductsGo(out, x, w []float32) {
+	for i, v := range x {
+		out[i] += float32(v * w[i])
 	}
 }
 

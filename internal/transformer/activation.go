@@ -72,7 +72,7 @@ func (r *reader) readXIELU(layers int) []kernel.XIELU {
 	softplus := func(x float32) float32 { return float32(math.Log1p(math.Exp(float64(x)))) }
 	out := make([]kernel.XIELU, layers)
 	if r.err == nil {
-		for i := range out {
+		for i := range out[:r.trunk] {
 			out[i] = kernel.XIELU{Positive: softplus(positive[i]), Negative: beta[i] + softplus(negative[i]), Beta: beta[i], Edge: edge[i]}
 		}
 	}

@@ -69,21 +69,13 @@ func (m *Model) convolve(index, n int) {
 				gates := w.gates[(first+i)*3*dim:][:3*dim]
 				b, g, x := gates[from:to], gates[dim+from:dim+to], gates[2*dim+from:2*dim+to]
 				own, out := column(before+i), w.seen[(first+i)*dim:][from:to]
-				for d := range own {
-					own[d] = b[d] * x[d]
+				copy(own, b)
+				kernel.Products(own, x)
+				clear(out)
+				for t, tap := range c.taps {
+					kernel.AddProducts(out, column(i+t), tap[from:to])
 				}
-				for d, v := range column(i) {
-					out[d] = c.taps[0][from+d] * v
-				}
-				for t, tap := range c.taps[1:] {
-					tap := tap[from:to]
-					for d, v := range column(i + 1 + t) {
-						out[d] += float32(tap[d] * v)
-					}
-				}
-				for d := range out {
-					out[d] *= g[d]
-				}
+				kernel.Products(out, g)
 			}
 			memory.keep(column, rows[0].position-before, before+len(rows), from)
 		}

@@ -166,9 +166,7 @@ func (m *Model) delta(index, n int) {
 		x.norm.apply(y, y)
 		if s.kda {
 			kernel.Sigmoid(z)
-			for j, v := range y {
-				z[j] *= v
-			}
+			kernel.Products(z, y)
 		} else {
 			kernel.SwiGLU(z, y)
 		}
@@ -260,12 +258,6 @@ func eachBlock(state []float32, columns int, do func(from, to int, rows []float3
 
 // unit writes x to out, of a length of scale.
 func unit(out, x []float32, eps, scale float32) {
-	var sum float64
-	for _, v := range x {
-		sum += float64(v) * float64(v)
-	}
-	scale /= max(float32(math.Sqrt(sum)), eps)
-	for i, v := range x {
-		out[i] = v * scale
-	}
+	copy(out, x)
+	kernel.Scale(out[:len(x)], scale/max(float32(math.Sqrt(float64(kernel.SumSquares(x)))), eps))
 }

@@ -189,7 +189,7 @@ func (m *Model) batch() bool {
 		m.embed.Row(x, int(r.token))
 		kernel.Scale(x, m.config.embedScale)
 		for _, t := range m.turns {
-			t.at(t.of(w.angles, i, n), r.position)
+			t.at(t.of(w.angles, i, n), r.position, m.config.arch.pairing)
 		}
 	}
 	if m.perLayer.size > 0 {

@@ -1,10 +1,6 @@
 package transformer
 
-import (
-	"math"
-
-	"parley/internal/kernel"
-)
+import "parley/internal/kernel"
 
 // Gated attention (Qiu et al. 2025): what a head sees is taken as far as the sigmoid of gates
 // says, element by element or as a whole.
@@ -34,13 +30,14 @@ func (w *buffers) applyGates(s *layerSpec, row int) {
 	size := s.heads * s.valueDim
 	seen := w.seen[row*size:][:size]
 	if s.gates == gateOfHead {
-		for h, g := range w.gates[row*s.heads:][:s.heads] {
-			kernel.Scale(seen[h*s.valueDim:][:s.valueDim], 1/(1+float32(math.Exp(-float64(g)))))
+		gates := w.gates[row*s.heads:][:s.heads]
+		kernel.Sigmoid(gates)
+		for h, g := range gates {
+			kernel.Scale(seen[h*s.valueDim:][:s.valueDim], g)
 		}
 		return
 	}
 	gates := w.gates[row*size:][:size]
-	for i, g := range gates {
-		seen[i] *= 1 / (1 + float32(math.Exp(-float64(g))))
-	}
+	kernel.Sigmoid(gates)
+	kernel.Products(seen, gates)
 }

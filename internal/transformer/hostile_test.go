@@ -424,6 +424,16 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 	}
 }
 
+// Lists of layers may leave out the blocks that guess, or not.
+func TestListsMayLeaveOutWhatGuesses(t *testing.T) {
+	r := recipeOf("apertus")
+	r.meta = append(append(slices.Clone(r.meta), meta("llama.nextn_predict_layers", uint32(1))...), gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, 2})})
+	m := r.load(t, 1)
+	if rows := forward(t, m, Step{m.NewKV(), []int32{0, 1, 2}, All}); len(m.layers) != 2 || len(rows) != 3 {
+		t.Errorf("%d layers, %d rows", len(m.layers), len(rows))
+	}
+}
+
 // FuzzLoad changes bytes anywhere in a small file of one of some families: an error
 // or a model that computes, never a panic.
 func FuzzLoad(f *testing.F) {

@@ -207,15 +207,10 @@ func (c *convolving) do(from, to int) {
 		return c.in[(i-before)*c.stride:][from:to]
 	}
 	for i := range c.rows {
-		out, tap := c.out[i*c.channels:][from:to], c.taps[0][from:to]
-		for d, v := range column(i) {
-			out[d] = tap[d] * v
-		}
-		for t, tap := range c.taps[1:] {
-			tap := tap[from:to]
-			for d, v := range column(i + 1 + t) {
-				out[d] += float32(tap[d] * v)
-			}
+		out := c.out[i*c.channels:][from:to]
+		clear(out)
+		for t, tap := range c.taps {
+			kernel.AddProducts(out, column(i+t), tap[from:to])
 		}
 		if c.bias != nil {
 			kernel.Add(out, c.bias[from:to])

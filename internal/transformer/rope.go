@@ -1,6 +1,10 @@
 package transformer
 
-import "math"
+import (
+	"math"
+
+	"parley/internal/kernel"
+)
 
 // Rotary positions (Su et al., RoFormer): pair i of a head is turned by the
 // angle position · base^(−2i/n), n being the number of rotated elements. Models
@@ -58,12 +62,16 @@ func (t *turns) of(all []float32, i, n int) []float32 {
 	return all[t.first*n+i*pairs:][:pairs]
 }
 
-// at writes cosine and sine of each pair's angle at a position, alternating, both
-// times the length.
-func (t *turns) at(out []float32, position int) {
+// at writes cosine and sine of each pair's angle at a position, both times the length: as kernel
+// wants them, all cosines first for halves, and alternating for neighbours.
+func (t *turns) at(out []float32, position int, p pairing) {
 	for i, f := range t.frequency {
 		sin, cos := math.Sincos(float64(position) * f)
-		out[2*i], out[2*i+1] = float32(cos*t.length), float32(sin*t.length)
+		at, next := 2*i, 1
+		if p == halves {
+			at, next = i, len(t.frequency)
+		}
+		out[at], out[at+next] = float32(cos*t.length), float32(sin*t.length)
 	}
 }
 
@@ -163,22 +171,9 @@ func rotate(x []float32, dim int, p pairing, angles []float32) {
 	n := len(angles)
 	for ; len(x) >= dim; x = x[dim:] {
 		if p == halves {
-			rotateHalves(x[:n/2], x[n/2:n], angles)
-			continue
+			kernel.RotateHalves(x[:n/2], x[n/2:n], angles[:n/2], angles[n/2:])
+		} else {
+			kernel.RotateNeighbours(x[:n], angles)
 		}
-		head := x[:n]
-		for i := 0; i+1 < len(head) && i+1 < len(angles); i += 2 {
-			a, b, cos, sin := head[i], head[i+1], angles[i], angles[i+1]
-			head[i] = float32(a*cos) - float32(b*sin)
-			head[i+1] = float32(a*sin) + float32(b*cos)
-		}
-	}
-}
-
-func rotateHalves(low, high, angles []float32) {
-	for i, a := range low {
-		b, cos, sin := high[i], angles[2*i], angles[2*i+1]
-		low[i] = float32(a*cos) - float32(b*sin)
-		high[i] = float32(a*sin) + float32(b*cos)
 	}
 }

@@ -27,6 +27,7 @@ func main() {
 	case "attention":
 		attention(&p)
 		activations(&p)
+		rotate(&p)
 	default:
 		log.Fatalf("no part %q", *part)
 	}

@@ -36,6 +36,9 @@ func main() {
 		scaleBy(s)
 		scaleByF16(s)
 		activations(s)
+		rotateHalves(s)
+		rotateNeighbours(s)
+		addProducts(s)
 	}
 	Generate()
 }
