@@ -144,6 +144,16 @@ func rotateNeighboursAVX2(x *float32, angles *float32, chunks int)
 //go:noescape
 func addProductsAVX2(out *float32, x *float32, w *float32, chunks int)
 
+// sumOfAVX2 is sumOfGo for chunks of 16.
+//
+//go:noescape
+func sumOfAVX2(x *float32, chunks int) float32
+
+// subtractAVX2 writes x[i]−a, chunks of 16.
+//
+//go:noescape
+func subtractAVX2(out *float32, x *float32, chunks int, a float32)
+
 // addPanelsF16x1AVX512 is addPanelsGo for 1 of the rows; strides are in bytes.
 //
 //go:noescape
@@ -298,3 +308,13 @@ func rotateNeighboursAVX512(x *float32, angles *float32, chunks int)
 //
 //go:noescape
 func addProductsAVX512(out *float32, x *float32, w *float32, chunks int)
+
+// sumOfAVX512 is sumOfGo for chunks of 16.
+//
+//go:noescape
+func sumOfAVX512(x *float32, chunks int) float32
+
+// subtractAVX512 writes x[i]−a, chunks of 16.
+//
+//go:noescape
+func subtractAVX512(out *float32, x *float32, chunks int, a float32)

@@ -2730,6 +2730,53 @@ loop:
 	VZEROUPPER
 	RET
 
+// func sumOfAVX2(x *float32, chunks int) float32
+// Requires: AVX, AVX2, SSE
+TEXT ·sumOfAVX2(SB), NOSPLIT, $0-20
+	MOVQ  x+0(FP), AX
+	MOVQ  chunks+8(FP), CX
+	VPXOR X0, X0, X0
+	VPXOR X1, X1, X1
+
+loop:
+	VADDPS       (AX), Y0, Y0
+	VADDPS       32(AX), Y1, Y1
+	ADDQ         $+64, AX
+	DECQ         CX
+	JNZ          loop
+	VADDPS       Y1, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VADDPS       X0, X1, X1
+	VMOVHLPS     X1, X1, X0
+	VADDPS       X1, X0, X0
+	VMOVSHDUP    X0, X1
+	VADDSS       X1, X0, X0
+	MOVSS        X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func subtractAVX2(out *float32, x *float32, chunks int, a float32)
+// Requires: AVX
+TEXT ·subtractAVX2(SB), NOSPLIT, $0-28
+	MOVQ         out+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         chunks+16(FP), DX
+	VBROADCASTSS a+24(FP), Y0
+
+loop:
+	VMOVUPS (CX), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMOVUPS Y1, (AX)
+	VMOVUPS 32(CX), Y1
+	VSUBPS  Y0, Y1, Y1
+	VMOVUPS Y1, 32(AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	DECQ    DX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
 // func addPanelsF16x1AVX512(out *float32, outStride int, a *float32, aStride int, b *byte, panelBytes int, k int, panels int, next *byte, fresh bool)
 // Requires: AVX, AVX2, AVX512F, MMX+
 TEXT ·addPanelsF16x1AVX512(SB), NOSPLIT, $0-73
@@ -4547,6 +4594,50 @@ loop:
 	ADDQ    $+64, CX
 	ADDQ    $+64, DX
 	DECQ    BX
+	JNZ     loop
+	VZEROUPPER
+	RET
+
+// func sumOfAVX512(x *float32, chunks int) float32
+// Requires: AVX, AVX2, AVX512F, SSE
+TEXT ·sumOfAVX512(SB), NOSPLIT, $0-20
+	MOVQ  x+0(FP), AX
+	MOVQ  chunks+8(FP), CX
+	VPXOR X0, X0, X0
+
+loop:
+	VADDPS        (AX), Z0, Z0
+	ADDQ          $+64, AX
+	DECQ          CX
+	JNZ           loop
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VEXTRACTF64X4 $0x00, Z0, Y0
+	VADDPS        Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VADDPS        X0, X1, X1
+	VMOVHLPS      X1, X1, X0
+	VADDPS        X1, X0, X0
+	VMOVSHDUP     X0, X1
+	VADDSS        X1, X0, X0
+	MOVSS         X0, ret+16(FP)
+	VZEROUPPER
+	RET
+
+// func subtractAVX512(out *float32, x *float32, chunks int, a float32)
+// Requires: AVX, AVX512F
+TEXT ·subtractAVX512(SB), NOSPLIT, $0-28
+	MOVQ         out+0(FP), AX
+	MOVQ         x+8(FP), CX
+	MOVQ         chunks+16(FP), DX
+	VBROADCASTSS a+24(FP), Z0
+
+loop:
+	VMOVUPS (CX), Z1
+	VSUBPS  Z0, Z1, Z1
+	VMOVUPS Z1, (AX)
+	ADDQ    $+64, AX
+	ADDQ    $+64, CX
+	DECQ    DX
 	JNZ     loop
 	VZEROUPPER
 	RET

@@ -138,3 +138,13 @@ func rotateNeighboursNEON(x *float32, angles *float32, chunks int)
 //
 //go:noescape
 func addProductsNEON(out *float32, x *float32, w *float32, chunks int)
+
+// subtractNEON writes x[i]−a, chunks of 16.
+//
+//go:noescape
+func subtractNEON(out *float32, x *float32, chunks int, a float32)
+
+// sumOfNEON is sumOfGo for chunks of 16.
+//
+//go:noescape
+func sumOfNEON(x *float32, chunks int) float32

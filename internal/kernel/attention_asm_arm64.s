@@ -3001,3 +3001,60 @@ loop:
 	SUBS $1, R3, R3
 	BNE loop
 	RET
+
+// func subtractNEON(out *float32, x *float32, chunks int, a float32)
+TEXT ·subtractNEON(SB), NOSPLIT, $0-28
+	MOVD out+0(FP), R0
+	MOVD x+8(FP), R1
+	MOVD chunks+16(FP), R2
+	FMOVS a+24(FP), F0
+	WORD $0x4e040400 // dup v0.4s, v0.s[0]
+
+loop:
+	WORD $0x3dc00021 // ldr q1, [x1, #0]
+	WORD $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	WORD $0x3d800001 // str q1, [x0, #0]
+	WORD $0x3dc00421 // ldr q1, [x1, #16]
+	WORD $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	WORD $0x3d800401 // str q1, [x0, #16]
+	WORD $0x3dc00821 // ldr q1, [x1, #32]
+	WORD $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	WORD $0x3d800801 // str q1, [x0, #32]
+	WORD $0x3dc00c21 // ldr q1, [x1, #48]
+	WORD $0x4ea0d421 // fsub v1.4s, v1.4s, v0.4s
+	WORD $0x3d800c01 // str q1, [x0, #48]
+	ADD $64, R0
+	ADD $64, R1
+	SUBS $1, R2, R2
+	BNE loop
+	RET
+
+// func sumOfNEON(x *float32, chunks int) float32
+TEXT ·sumOfNEON(SB), NOSPLIT, $0-20
+	MOVD x+0(FP), R0
+	MOVD chunks+8(FP), R1
+	WORD $0x4f00e400 // movi v0.16b, #0
+	WORD $0x4f00e401 // movi v1.16b, #0
+	WORD $0x4f00e402 // movi v2.16b, #0
+	WORD $0x4f00e403 // movi v3.16b, #0
+
+loop:
+	WORD $0x3dc00004 // ldr q4, [x0, #0]
+	WORD $0x4e24d400 // fadd v0.4s, v0.4s, v4.4s
+	WORD $0x3dc00404 // ldr q4, [x0, #16]
+	WORD $0x4e24d421 // fadd v1.4s, v1.4s, v4.4s
+	WORD $0x3dc00804 // ldr q4, [x0, #32]
+	WORD $0x4e24d442 // fadd v2.4s, v2.4s, v4.4s
+	WORD $0x3dc00c04 // ldr q4, [x0, #48]
+	WORD $0x4e24d463 // fadd v3.4s, v3.4s, v4.4s
+	ADD $64, R0
+	SUBS $1, R1, R1
+	BNE loop
+	WORD $0x4e22d400 // fadd v0.4s, v0.4s, v2.4s
+	WORD $0x4e23d421 // fadd v1.4s, v1.4s, v3.4s
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x6e004001 // ext v1.16b, v0.16b, v0.16b, #8
+	WORD $0x4e21d400 // fadd v0.4s, v0.4s, v1.4s
+	WORD $0x7e30d800 // faddp sv0, v0.2s
+	FMOVS F0, ret+16(FP)
+	RET

@@ -267,6 +267,8 @@ func TestVectorsEqualGo(t *testing.T) {
 		}
 		both("RMSNorm", func(out []float32) { RMSNorm(out, out, y, 1e-5) })
 		both("Softmax", func(out []float32) { Softmax(out, 0.125) })
+		both("LayerNorm", func(out []float32) { LayerNorm(out, out, y, x, 1e-5) })
+		both("LayerNorm without weights", func(out []float32) { LayerNorm(out, out, nil, nil, 1e-5) })
 		both("Products", func(out []float32) { Products(out, y) })
 		both("AddProducts", func(out []float32) { AddProducts(out, y, x) })
 		both("RotateNeighbours", func(out []float32) { RotateNeighbours(out[:n&^1], y) })

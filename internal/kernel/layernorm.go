@@ -6,29 +6,30 @@ import "math"
 // w[i] and plus b[i] where there are such (Ba et al. 2016).
 // Element i adds to lane i mod 16 in both sums.
 func LayerNorm(out, x, w, b []float32, eps float32) {
-	var acc [lanes]float32
-	for i, v := range x {
-		acc[i%lanes] += v
-	}
-	mean := sum16(&acc) / float32(len(x))
-	clear(acc[:])
 	out = out[:len(x)]
-	for i, v := range x {
-		v -= mean
-		out[i] = v
-		acc[i%lanes] += float32(v * v)
+	mean := sumOf(x) / float32(len(x))
+	for i := subtract(out, x, mean); i < len(x); i++ {
+		out[i] = x[i] - mean
 	}
-	scale := float32(1 / math.Sqrt(float64(sum16(&acc)/float32(len(x))+eps)))
-	for i, v := range out {
-		out[i] = float32(v * scale)
-	}
-	if w != nil {
+	scale := float32(1 / math.Sqrt(float64(sumSquares(out)/float32(len(x))+eps)))
+	if w == nil {
+		Scale(out, scale)
+	} else {
 		w = w[:len(x)]
-		for i := range out {
-			out[i] *= w[i]
+		for i := scaleBy(out, out, w, scale); i < len(x); i++ {
+			out[i] = float32(out[i]*scale) * w[i]
 		}
 	}
 	if b != nil {
 		Add(out, b)
 	}
+}
+
+// sumOfGo adds element i to lane i mod 16.
+func sumOfGo(x []float32) float32 {
+	var acc [lanes]float32
+	for i, v := range x {
+		acc[i%lanes] += v
+	}
+	return sum16(&acc)
 }

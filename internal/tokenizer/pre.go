@@ -37,6 +37,7 @@ var pres = func() map[string]pre {
 	set(pre{words: passes(punctuation("$+<=>^~|`"), gpt2, threeDigits)}, "falcon")
 	set(pre{words: llama3, whole: true, addBOS: true},
 		"llama3", "llama-v3", "llama-bpe", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2")
+	set(pre{words: passes(llama3, spacesInPowers)}, "jais-2")
 	set(pre{words: llama3}, "dbrx", "smaug-bpe", "glm4", "chatglm-bpe")
 	set(pre{words: qwen2},
 		"qwen2", "deepseek-r1-qwen", "kormo", "megrez", "stablelm2", "hunyuan", "solar-open", "grok-2", "bailingmoe", "bailingmoe2", "llada-moe")

@@ -307,6 +307,28 @@ func punctuation(signs string) splitter {
 	})
 }
 
+// spacesInPowers cuts words of white space that do not end a line, as Jais 2 has them in place of
+// \s+(?!\S)|\s+:
+//
+//	\s{512}(?!\S)|\s{256}(?!\S)|\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s{1}
+//
+// The space before what is none stays a word of its own, or belongs to what follows; of those before
+// it as many are a word as the largest of these numbers that they reach.
+func spacesInPowers(c *chars, lo, hi int, ends []int) []int {
+	if lo < hi && c.run(lo, hi, space) == hi && c.r[hi-1] != '\n' && c.r[hi-1] != '\r' {
+		for size := 512; size > 1; size /= 2 {
+			for hi-lo > size {
+				lo += size
+				ends = append(ends, lo)
+			}
+			if hi-lo == size {
+				break
+			}
+		}
+	}
+	return append(ends, hi)
+}
+
 // line matches [\r\n].
 var line = matches(func(c *chars, i, hi int) int {
 	if c.r[i] == '\r' || c.r[i] == '\n' {

@@ -62,6 +62,42 @@ func TestWordsOfDeepSeekLLM(t *testing.T) {
 	}
 }
 
+// TestWordsOfJais2 has runs of white space longer than those of words.jsonl: sizes are theirs.
+func TestWordsOfJais2(t *testing.T) {
+	for _, c := range []struct {
+		before string
+		spaces int
+		after  string
+		sizes  []int
+	}{
+		{"a", 1, "b", nil},
+		{"a", 2, "b", []int{1}},
+		{"a", 7, "", []int{4, 2, 1}},
+		{"a", 8, "", []int{8}},
+		{"a", 8, "b", []int{4, 2, 1}},
+		{"a", 3, "\n", nil},
+		{"a", 1100, "b", []int{512, 512, 64, 8, 2, 1}},
+		{"a", 1024, "", []int{512, 512}},
+	} {
+		text := c.before + strings.Repeat(" ", c.spaces) + c.after
+		want := []string{c.before}
+		at := len(c.before)
+		for _, size := range c.sizes {
+			want = append(want, text[at:at+size])
+			at += size
+		}
+		if at < len(text) {
+			want = append(want, text[at:])
+		}
+		if got := wordsOf(pres["jais-2"], text); !slices.Equal(got, want) {
+			t.Errorf("%d spaces before %q are cut into %q, want %q", c.spaces, c.after, got, want)
+		}
+	}
+	if got, want := wordsOf(pres["jais-2"], "it's 2024  \n\n   (中文)"), []string{"it", "'s", " ", "202", "4", "  \n\n", "  ", " (", "中文", ")"}; !slices.Equal(got, want) {
+		t.Errorf("cut into %q, want %q", got, want)
+	}
+}
+
 // hostile are texts that make careless scanners and mergers take quadratic time.
 func hostile(n int) map[string]string {
 	texts := map[string]string{"space, then a letter": strings.Repeat(" ", n) + "x", "no UTF-8": strings.Repeat("\xff", n)}

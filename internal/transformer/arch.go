@@ -19,6 +19,7 @@ type layerSpec struct {
 	heads, kvHeads   int        // query heads; key and value heads, each serving heads/kvHeads of them
 	keyDim, valueDim int        // of a head, as cached
 	latent           latentSpec // how keys and values are compressed, if they are
+	linear           bool       // a matrix is in place of attention
 	taps             int        // of a short convolution in place of attention, or 0
 	mamba            mambaSpec  // in place of attention, or of no heads
 	mamba1           mamba1Spec // likewise
@@ -37,13 +38,16 @@ type layerSpec struct {
 	window window
 	scale  float32 // of the products of queries and keys
 	values float32 // values are multiplied by it
+	alibi  float64 // what distance takes from them: see slopes; 0: nothing
 	cap    float32 // they are bent to stay below it, 0: not
 	clamp  float32 // queries, keys and values are cut to it, 0: not
 	growth growth
 }
 
-// mixes reports whether a layer looks at other tokens: otherwise it is a feed-forward part alone.
-func (s *layerSpec) mixes() bool { return s.kvHeads > 0 || s.taps > 0 || s.stateFloats() > 0 }
+// mixes reports whether a layer has attention or something in its place: otherwise it is a feed-forward part alone.
+func (s *layerSpec) mixes() bool {
+	return s.kvHeads > 0 || s.linear || s.taps > 0 || s.stateFloats() > 0
+}
 
 // Traits are what the layers of an architecture have in common.
 type traits struct {
@@ -55,6 +59,7 @@ type traits struct {
 	qkNorm      norming
 	qkNormLate  bool // after rotation, not before
 	qkNormMaybe bool // where the file has its weights
+	innerNorms  bool // what heads see is normalised, and what lies between the two halves of a feed-forward part
 	valueNorm   bool // values are normalised too, without weights
 	parallel    parallelism
 	activation  activation
@@ -119,13 +124,18 @@ type architecture struct {
 	halfTurned  bool    // those that see all have half as much of their heads rotated
 	limited     bool    // what is inside feed-forward parts is cut where the metadata says so
 	unscaled    bool    // products of queries and keys are taken as they are
+	scaleByDim  bool    // they are divided by a head's size, not by its root
 	sharedKV    bool    // the last layers may see the keys and values of earlier ones
 	ownKV       int     // where the metadata is silent, all behind so many do; 0: none
 	perLayer    bool    // layers may have embeddings of their own
 	altup       bool    // there are several streams, and embeddings of the layers, and LAuReL beside attention
 	wide        int     // layers of the one model of the family whose scale is 1/√(dim/heads)
 	notRotated  int     // every so-many-th layer
-	alibi       int     // layers of the one model of the family that has biases by distance instead of rotation
+	alibi       float64 // biases by distance in place of rotation, so much where the metadata is silent: see slopes; 0: none
+	alibiLayers int     // of the one model of the family that has them; 0: all have
+	learned     bool    // positions have embeddings, which are added to those of tokens: where there may be biases by distance, if the file has them
+	embedNorm   bool    // embeddings are normalised
+	outputIn    bool    // they are the output's rows where the file has none
 	sections    bool    // pictures are rotated by several positions, text by one
 	stretched   bool    // frequencies may be lower by rope.scaling.alpha
 	latent      bool    // keys and values may be compressed
@@ -135,6 +145,7 @@ type architecture struct {
 	mamba1Norms bool    // of which steps, b and c are normalised, by weights
 	layersScan  bool    // all layers have one of the two, and no feed-forward part
 	besides     bool    // all layers have Mamba-2 beside attention
+	lacking     bool    // layers may have a matrix in place of attention, or neither attention nor a feed-forward part
 	split       bool    // a layer has Mamba-2, attention or a feed-forward part, and attention is not rotated
 	delta       bool    // most layers have Gated DeltaNet in place of attention
 	deltaNext   bool    // and heads of values that follow each other share one of keys
@@ -216,7 +227,20 @@ var architectures = map[string]architecture{
 	"phimoe":        {traits: traits{pairing: halves}, experts: true, expertsSum1: true},
 	"gptneox":       {traits: traits{pairing: halves, centred: true, parallel: asFileSays, activation: gelu}},
 	"falcon":        {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu, attnNorm: "attn_norm_2", ffnNorm: "attn_norm"}},
-	"baichuan":      {traits: traits{pairing: neighbours}, alibi: 40},
+	"baichuan":      {traits: traits{pairing: neighbours}, alibi: 8, alibiLayers: 40},
+	"bloom":         {traits: traits{centred: true, activation: gelu}, notRotated: 1, alibi: 8, embedNorm: true},
+	"mpt":           {traits: traits{centred: true, activation: gelu}, notRotated: 1, alibi: 8, learned: true, clamped: true},
+	"jais":          {traits: traits{centred: true}, notRotated: 1, alibi: 8, scaleByDim: true},
+	"refact":        {notRotated: 1, alibi: 8},
+	"gpt2":          {traits: traits{centred: true, activation: gelu}, notRotated: 1, learned: true},
+	"starcoder":     {traits: traits{centred: true, activation: gelu}, notRotated: 1, learned: true},
+	"codeshell":     {traits: traits{pairing: halves, centred: true, activation: gelu}, outputIn: true},
+	"openelm":       {traits: traits{pairing: halves, qkNorm: eachHead}, tied: true},
+	"maincoder":     {traits: traits{pairing: neighbours, qkNorm: eachHead, qkNormLate: true}},
+	"bitnet":        {traits: traits{pairing: halves, innerNorms: true}, tied: true},
+	"deci":          {traits: traits{pairing: neighbours}, lacking: true},
+	"jais2":         {traits: traits{pairing: halves, centred: true, activation: squaredReLU}},
+	"plamo":         {traits: traits{pairing: halves, parallel: parallel}},
 	"internlm2":     {traits: traits{pairing: neighbours}},
 	"xverse":        {traits: traits{pairing: neighbours}},
 	"orion":         {traits: traits{pairing: halves, centred: true}},

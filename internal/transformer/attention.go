@@ -7,8 +7,8 @@ import (
 	"parley/internal/kernel"
 )
 
-// Attention: what a query sees is softmax(q·k·scale) over the positions up to its
-// token's own that its layer sees, times v.
+// Attention: what a query sees is softmax(q·k·scale − slope·distance) over the positions up to its
+// token's own that its layer sees, times v; most models have no slopes.
 //
 // Positions are cut into spans, always at the same places. For each query and span there
 // is a view: the largest product, the exponentials of all relative to it, added up,
@@ -198,7 +198,8 @@ func (w *buffers) cut(s *layerSpec, stride, threads int) {
 
 // look makes the view that a tile's queries have of one span.
 func (m *Model) look(index int, t *tile, head, span int, d *desk, v view) {
-	s := &m.layers[index].spec
+	l := &m.layers[index]
+	s := &l.spec
 	group, start := s.heads/s.kvHeads, span*spanTokens
 	rows := t.tokens * group
 	// What any of the tokens sees: the first sees the earliest, the last the latest.
@@ -219,7 +220,13 @@ func (m *Model) look(index int, t *tile, head, span int, d *desk, v view) {
 	}
 	for r := range rows {
 		from, to := t.sees(s, r/group)
-		v.largest[r], v.sum[r] = exponentials(scores[r*scoreStride:][:spanTokens], max(from-start, 0), min(to-start, spanTokens), s)
+		slope := float32(0)
+		if l.slopes != nil {
+			slope = l.slopes[head*group+r%group]
+		}
+		last := min(to, start+spanTokens)
+		v.largest[r], v.sum[r] = exponentials(scores[r*scoreStride:][:spanTokens], max(from-start, 0), last-start, s, slope)
+		v.largest[r] -= float32(slope * float32(to-last))
 	}
 	clear(v.values)
 	add := func(first, count, block, from, to int) {
@@ -249,8 +256,9 @@ func (m *Model) look(index int, t *tile, head, span int, d *desk, v view) {
 	}
 }
 
-// exponentials makes of a row of products their exponentials, from and up to.
-func exponentials(row []float32, from, to int, s *layerSpec) (largest, sum float32) {
+// exponentials makes of a row of products their exponentials, from and up to. Distances count from
+// the last of them.
+func exponentials(row []float32, from, to int, s *layerSpec, slope float32) (largest, sum float32) {
 	none := float32(math.Inf(-1))
 	if from >= to {
 		return none, 0
@@ -258,6 +266,10 @@ func exponentials(row []float32, from, to int, s *layerSpec) (largest, sum float
 	scale := s.scale
 	if s.cap > 0 {
 		kernel.SoftCap(row[from:to], s.scale, s.cap)
+		scale = 1
+	}
+	if slope > 0 {
+		slant(row[from:to], scale, slope)
 		scale = 1
 	}
 	// Registers are filled up with what disappears.

@@ -9,7 +9,7 @@ import (
 )
 
 // longRecipes cover what attention does in its own way: one head for all, a head for
-// each, heads that fill no whole panel, windows, chunks, soft caps.
+// each, heads that fill no whole panel, windows, chunks, soft caps, biases by distance.
 func longRecipes() []tiny {
 	count := func(key string, v uint32) gguf.KV { return gguf.KV{Key: "llama." + key, Value: gguf.ValueOf(v)} }
 	one, each, odd := recipe("one head for all", gguf.F32), recipe("a head for each", gguf.F32), recipe("odd heads", gguf.F32)
@@ -20,13 +20,15 @@ func longRecipes() []tiny {
 	windows := recipe("windows", gguf.F32)
 	windows.architecture, windows.tied, windows.headDim = "gemma2", true, 64
 	windows.meta = []gguf.KV{count("attention.key_length", 64), count("attention.value_length", 64), count("attention.sliding_window", 100)}
+	alibi := recipe("biases by distance", gguf.F32)
+	alibi.architecture = "refact"
 	bytes, oddBytes := each, odd
 	bytes.name, bytes.cache = "cache in q8_0", CacheQ8_0
 	oddBytes.name, oddBytes.cache = "odd heads, cache in q8_0", CacheQ8_0
 	chunks := chunked(100) // all experts are used: keys that were rounded cannot change which
 	chunks.name, chunks.experts = "chunks", 2
 	chunks.meta = append(chunks.meta, count("expert_count", 2), count("expert_used_count", 2))
-	list := []tiny{one, each, odd, windows, chunks, bytes, oddBytes}
+	list := []tiny{one, each, odd, windows, chunks, alibi, bytes, oddBytes}
 	for i := range list {
 		list[i].context, list[i].dim, list[i].ffn = 2048, 128, 128
 	}

@@ -73,9 +73,6 @@ func readConfig(f *gguf.File) (*Config, error) {
 	c.Layers = c.blocks - guessing
 	r.trunk = c.Layers
 	c.readSections(r)
-	if arch.alibi > 0 && c.Layers == arch.alibi {
-		r.fail("block_count", "is %d: the model of this size has positions by ALiBi, which is not supported", c.Layers)
-	}
 	c.turns = []turning{r.readTurning(arch, c.Context)}
 	c.readMultipliers(r)
 	if r.err != nil {
@@ -108,8 +105,11 @@ func (c *Config) readLayers(r *reader) error {
 	heads := make([]int, c.blocks)
 	kvHeads, ffn := heads, heads
 	if !arch.layersScan {
-		heads = r.perLayer("attention.head_count", c.blocks, nil)
+		heads = r.readHeadCounts(arch, c.blocks)
 		kvHeads = r.readKVHeads(arch, c.blocks, heads)
+		if arch.lacking && r.err == nil && slices.Max(kvHeads) == 0 {
+			r.fail("attention.head_count_kv", "is 0 in all layers")
+		}
 		ffn = r.readFFN(arch, c.blocks)
 	}
 	var seen window
@@ -172,12 +172,16 @@ func (c *Config) readLayers(r *reader) error {
 	}
 	// Files of Llama 4 may not say it: of its models only the one of 128 experts has none.
 	bare := arch.qkNorm == headsBare && r.flag("use_qk_norm", mixture.experts != 128)
+	alibi := 0.0
+	if arch.alibi > 0 && (arch.alibiLayers == 0 || arch.alibiLayers == c.Layers) {
+		alibi = r.number("attention.max_alibi_bias", arch.alibi, 0, 1e3)
+	}
 	rotates := !arch.multipliers || r.flag("rope.scaling.finetuned", true) // so Granite's files say it
 	for i := range c.Layers {
 		if r.err != nil {
 			return r.err
 		}
-		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i], limit: limits[i]}
+		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i], limit: limits[i], alibi: alibi}
 		if arch.activation == xIELU {
 			s.xielu = bent[i]
 		}
@@ -194,13 +198,26 @@ func (c *Config) readLayers(r *reader) error {
 			if arch.kda {
 				net = r.readKDA(s.heads)
 			}
+			s.linear = arch.lacking && s.heads > 0
 			s.heads = 0
 			if !arch.split || s.ffn == 0 {
 				s.taps, s.mamba, s.mamba1, s.delta = taps, scanned, channels, net
+			} else {
+				s.ffnNorm = "attn_norm"
+			}
+			if s.linear && s.ffn == 0 {
+				r.fail("feed_forward_length", "[%d] is 0 in a layer that has a matrix in place of attention, which is not supported", i)
 			}
 		} else {
 			if arch.split && s.ffn > 0 {
 				r.fail("feed_forward_length", "[%d] is %d in a layer that has attention", i, s.ffn)
+			}
+			if arch.lacking && s.ffn == 0 {
+				r.fail("feed_forward_length", "[%d] is 0 in a layer that has attention, which is not supported", i)
+			}
+			if s.heads == 0 {
+				r.fail("attention.head_count", "[%d] is 0, but there are %d heads of keys and values", i, s.kvHeads)
+				return r.err
 			}
 			if s.heads%s.kvHeads != 0 {
 				r.fail("attention.head_count_kv", "is %d, which does not divide the %d heads", s.kvHeads, s.heads)
@@ -219,7 +236,7 @@ func (c *Config) readLayers(r *reader) error {
 			s.window = seen
 			s.turns = len(c.turns) - 1
 		}
-		if !rotates || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && seen.tokens > 0 && !local[i] {
+		if !rotates || alibi > 0 || arch.split || s.kvHeads == 0 || arch.notRotated > 0 && (i+1)%arch.notRotated == 0 || arch.localTurns && seen.tokens > 0 && !local[i] {
 			s.turns = -1
 		}
 		if s.turns < 0 && arch.growsPlain {
@@ -246,13 +263,22 @@ func (c *Config) readLayers(r *reader) error {
 // there are only experts, and files need not say it.
 func (r *reader) readFFN(arch architecture, layers int) []int {
 	const key = "feed_forward_length"
-	if arch.split {
+	if arch.split || arch.lacking {
 		return r.perLayerFrom(0, key, layers, nil)
 	}
 	if arch.delta && arch.experts && r.optional(key, 0) == 0 {
 		return make([]int, layers)
 	}
 	return r.perLayer(key, layers, nil)
+}
+
+// readHeadCounts reads how many heads of queries each layer has: none where it has no attention.
+func (r *reader) readHeadCounts(arch architecture, layers int) []int {
+	least := int64(1)
+	if arch.lacking {
+		least = 0
+	}
+	return r.perLayerFrom(least, "attention.head_count", layers, nil)
 }
 
 // setRotated makes the frequencies of a layer as many as its heads want: all layers that
@@ -358,6 +384,9 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 			s.rotated /= 2
 		}
 		s.scale = float32(1 / math.Sqrt(float64(s.keyDim)))
+		if arch.scaleByDim {
+			s.scale = 1 / float32(s.keyDim)
+		}
 	}
 	if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 		r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)

@@ -25,7 +25,7 @@ type convolution struct {
 // short convolution is in place of attention.
 func (r *reader) readKVHeads(arch architecture, layers int, otherwise []int) []int {
 	const key = "attention.head_count_kv"
-	if arch.convolved || arch.scanned || arch.mamba1 || arch.kda {
+	if arch.convolved || arch.scanned || arch.mamba1 || arch.kda || arch.lacking {
 		return r.perLayerFrom(0, key, layers, otherwise)
 	}
 	return r.perLayer(key, layers, otherwise)

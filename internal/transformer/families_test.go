@@ -358,6 +358,130 @@ func moreFamilies() []tiny {
 	exaone4.layers, exaone4.dim, exaone4.ffn = 64, 32, 32
 	baichuan := of("baichuan", "baichuan", llama)
 	baichuan.layers, baichuan.dim, baichuan.ffn = 32, 64, 64
+	baichuan13 := baichuan // six heads: slopes of four, and two of those of eight
+	baichuan13.name, baichuan13.layers, baichuan13.dim, baichuan13.heads, baichuan13.kvHeads = "baichuan-13b", 40, 96, 6, 6
+	// Layers are not so strong that roundings of the first ones decide.
+	baichuan13.numbers = map[string][2]float64{"attn_norm.weight": {0.5, 0.3}, "ffn_norm.weight": {0.5, 0.3}}
+	// As GPT-2 has it: all with biases.
+	gptLike := func(name, architecture, more string, meta ...gguf.KV) tiny {
+		return of(name, architecture, biasedEnds+biasedNorms+ungatedPart+ungatedBiases+`
+			attn_norm.weight d
+			attn_qkv.weight d q+k+k
+			attn_qkv.bias q+k+k
+			attn_output.weight q d
+			attn_output.bias d
+			ffn_norm.weight d
+		`+more, append(meta, centred)...)
+	}
+	bloom := gptLike("bloom", "bloom", `
+		/token_embd_norm.weight d
+		/token_embd_norm.bias d
+	`)
+	bloom.dim, bloom.heads, bloom.kvHeads = 112, 7, 7
+	jais := gptLike("jais", "jais", `
+		ffn_gate.weight d f
+		ffn_gate.bias f
+	`, number("attention.max_alibi_bias", 6))
+	mpt := of("mpt", "mpt", tiedEnds+ungatedPart+`
+		attn_norm.weight d
+		attn_qkv.weight d q+k+k
+		attn_output.weight q d
+		ffn_norm.weight d
+	`, centred, number("attention.max_alibi_bias", 8), number("attention.clamp_kqv", 1.5))
+	mptLearned := gptLike("mpt-learned", "mpt", `
+		/position_embd.weight d c
+	`, number("attention.max_alibi_bias", 0), number("attention.clamp_kqv", 1.5))
+	gpt2 := gptLike("gpt2", "gpt2", "/position_embd.weight d c")
+	gpt2.layout = strings.Replace(gpt2.layout, "/output.weight d v", "", 1)
+	starcoder := gptLike("starcoder", "starcoder", "/position_embd.weight d c")
+	starcoder.kvHeads = 1
+	starcoderQ := starcoder
+	starcoderQ.name, starcoderQ.matrices = "starcoder-q8_0", gguf.Q8_0
+	for _, r := range []*tiny{&jais, &mpt, &mptLearned, &gpt2} {
+		r.kvHeads = r.heads
+	}
+	refact := of("refact", "refact", llama)
+	refact.kvHeads = 1
+	refactQ := refact
+	refactQ.name, refactQ.matrices = "refact-q8_0", gguf.Q8_0
+	codeshell := gptLike("codeshell", "codeshell", "")
+	codeshellOut := codeshell // the output is the embedding, too
+	codeshellOut.name, codeshellOut.layout = "codeshell-output", strings.Replace(codeshell.layout, "/token_embd.weight d v", "", 1)
+	// Layers become wider, as OpenELM's do.
+	openELM := of("openelm", "openelm", tiedEnds+qkNorms+`
+		attn_norm.weight d
+		ffn_norm.weight d
+		first:attn_qkv.weight d 3*h+1*h+1*h
+		first:attn_output.weight 3*h d
+		first:ffn_gate.weight d 96
+		first:ffn_up.weight d 96
+		first:ffn_down.weight 96 d
+		second:attn_qkv.weight d 4*h+2*h+2*h
+		second:attn_output.weight 4*h d
+		second:ffn_gate.weight d 128
+		second:ffn_up.weight d 128
+		second:ffn_down.weight 128 d
+		last:attn_qkv.weight d 6*h+2*h+2*h
+		last:attn_output.weight 6*h d
+		last:ffn_gate.weight d 192
+		last:ffn_up.weight d 192
+		last:ffn_down.weight 192 d
+	`, count("attention.key_length", 32), count("attention.value_length", 32), count("rope.dimension_count", 32),
+		gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{3, 4, 6})}, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]uint32{1, 2, 2})},
+		gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]uint32{96, 128, 192})})
+	// A layer like any other, one with a matrix in place of attention, one of a feed-forward part alone, one of nothing.
+	deci := of("deci", "deci", ends+`
+		/rope_freqs.weight 16
+		first:attn_norm.weight d
+		first:attn_q.weight d q
+		first:attn_k.weight d k
+		first:attn_v.weight d k
+		first:attn_output.weight q d
+		first:ffn_norm.weight d
+		first:ffn_gate.weight d f
+		first:ffn_up.weight d f
+		first:ffn_down.weight f d
+		second:attn_norm.weight d
+		second:attn_output.weight d d
+		second:ffn_norm.weight d
+		second:ffn_gate.weight d 96
+		second:ffn_up.weight d 96
+		second:ffn_down.weight 96 d
+		third:ffn_norm.weight d
+		third:ffn_gate.weight d 128
+		third:ffn_up.weight d 128
+		third:ffn_down.weight 128 d
+		last:attn_norm.weight d
+		last:attn_q.weight d q
+		last:attn_k.weight d h
+		last:attn_v.weight d h
+		last:attn_output.weight q d
+		last:ffn_norm.weight d
+		last:ffn_gate.weight d f
+		last:ffn_up.weight d f
+		last:ffn_down.weight f d
+	`, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 4, 0, 0, 4})}, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]uint32{2, 0, 0, 0, 1})},
+		gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]uint32{192, 96, 128, 0, 192})})
+	deci.layers = 5
+	deciQ := deci
+	deciQ.name, deciQ.matrices = "deci-q8_0", gguf.Q8_0
+	// Each matrix has a number that its products are multiplied by.
+	const bitnetPart = tiedEnds + attentionPart + gatedPart + `
+		attn_sub_norm.weight q
+		ffn_sub_norm.weight f
+	`
+	bitnet, bitnetQ := of("bitnet", "bitnet", bitnetPart), of("bitnet-q8_0", "bitnet", bitnetPart)
+	bitnet.numbers = map[string][2]float64{}
+	for i, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"} {
+		bitnet.layout += name + ".scale 1\n"
+		bitnet.numbers[name+".scale"] = [2]float64{[]float64{2, 0.4, 0.02, 0.7, 3, 0.002, 0.5}[i], 0.001}
+	}
+	bitnetQ.matrices = gguf.Q8_0
+	plamo := of("plamo", "plamo", ends+attentionPart+`
+		ffn_gate.weight d f
+		ffn_up.weight d f
+		ffn_down.weight f d
+	`)
 	parallelResidual := func(name string, so bool) tiny {
 		return of(name, "gptneox", biasedEnds+biasedNorms+ungatedPart+ungatedBiases+`
 			attn_norm.weight d
@@ -870,7 +994,10 @@ func moreFamilies() []tiny {
 		`, centred, count("rope.dimension_count", 8)),
 		parallelResidual("gptneox", true), parallelResidual("gptneox-sequential", false),
 		falcon("falcon", ""), falcon("falcon-two-norms", "attn_norm_2.weight d\nattn_norm_2.bias d\n"),
-		baichuan, of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
+		baichuan, baichuan13, bloom, jais, mpt, mptLearned, refact, refactQ, gpt2, starcoder, starcoderQ, codeshell, codeshellOut, openELM, deci, deciQ, bitnet, bitnetQ, plamo,
+		of("maincoder", "maincoder", llama+qkNorms),
+		of("jais2", "jais2", biasedEnds+attentionPart+biasedNorms+qkvBiases+ungatedPart+ungatedBiases+"attn_output.bias d\nffn_norm.weight d", centred),
+		of("internlm2", "internlm2", llama), of("xverse", "xverse", llama),
 		of("orion", "orion", biasedEnds+attentionPart+biasedNorms+gatedPart, centred),
 		of("minicpm", "minicpm", llama, number("embedding_scale", 12), number("residual_scale", 0.25), number("logit_scale", 9)),
 		of("nemotron", "nemotron", biasedEnds+attentionPart+biasedNorms+ungatedPart+"ffn_norm.weight d", centred, count("rope.dimension_count", 16)),

@@ -188,6 +188,14 @@ func (m *Model) batch() bool {
 		x := w.x[i*dim:][:dim]
 		m.embed.Row(x, int(r.token))
 		kernel.Scale(x, m.config.embedScale)
+		if m.positions.Rows > 0 {
+			position := w.y[i*dim:][:dim]
+			m.positions.Row(position, r.position)
+			kernel.Add(x, position)
+		}
+		if m.embedNorm != nil {
+			m.embedNorm.apply(x, x)
+		}
 		for _, t := range m.turns {
 			t.at(t.of(w.angles, i, n), r.position, m.config.arch.pairing)
 		}
@@ -209,6 +217,9 @@ func (m *Model) batch() bool {
 		}
 		switch {
 		case !l.spec.mixes():
+			if l.spec.ffn == 0 {
+				continue
+			}
 			m.normalise(l.ffnNorm, n)
 		case l.spec.parallel == parallel:
 			m.mix(i, n)
@@ -269,6 +280,8 @@ func (m *Model) mix(index, n int) {
 		m.scanBeside(index, n)
 	case l.mamba != nil:
 		m.scan(index, n)
+	case l.spec.linear:
+		kernel.Multiply(m.pool, &m.work.in, kernel.Product{W: &l.o, Out: m.work.y})
 	default:
 		m.attention(index, n)
 	}
@@ -313,6 +326,10 @@ func (m *Model) attention(index, n int) {
 	m.attend(index)
 	if s.gates != ungated {
 		m.pool.Run(n, func(i int) { w.applyGates(s, i) })
+	}
+	if by := l.seenNorm; by != nil {
+		size := s.heads * s.valueDim
+		m.pool.Run(n, func(i int) { by.apply(w.seen[i*size:][:size], w.seen[i*size:][:size]) })
 	}
 	if l.latent != nil {
 		m.latentValues(l, n)
@@ -425,6 +442,9 @@ func (m *Model) ask(e *expert, s *layerSpec, n int) {
 	inner := w.up
 	if a.gated() {
 		inner = w.gate
+	}
+	if e.norm != nil {
+		m.pool.Run(n, func(i int) { e.norm.apply(inner[i*ffn:][:ffn], inner[i*ffn:][:ffn]) })
 	}
 	w.in.Set(inner, n, ffn)
 	kernel.Multiply(m.pool, &w.in, kernel.Product{W: &e.down, Out: w.y})

@@ -34,6 +34,16 @@ func reshaped(tensor string, shape ...uint64) func(string, *gguf.TensorSource) b
 	}
 }
 
+func renamed(tensor, as string, shape ...uint64) func(string, *gguf.TensorSource) bool {
+	change := reshaped(tensor, shape...)
+	return func(name string, s *gguf.TensorSource) bool {
+		if name == tensor {
+			s.Name = as
+		}
+		return change(name, s)
+	}
+}
+
 func retyped(tensor string, t gguf.Type) func(string, *gguf.TensorSource) bool {
 	return func(name string, s *gguf.TensorSource) bool {
 		if name == tensor {
@@ -185,8 +195,6 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		}
 		return true
 	}
-	alibi := named("baichuan")
-	alibi.layers = 40
 	for _, c := range []struct {
 		model tiny
 		want  string
@@ -411,7 +419,40 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("step35", without("blk.2.ffn_up_shexp.weight")), "blk.2.ffn_up_shexp.weight is missing"},
 		{of4("dbrx", without("blk.1.attn_output_norm.weight")), "blk.1.attn_output_norm.weight is missing"},
 		{of4("dbrx", nil, number("attention.clamp_kqv", -1)), "dbrx.attention.clamp_kqv is -1"},
-		{alibi, "baichuan.block_count is 40: the model of this size has positions by ALiBi"},
+		{of4("mpt", nil, number("attention.max_alibi_bias", float32(math.Inf(1)))), "mpt.attention.max_alibi_bias is +Inf"},
+		{of4("mpt", nil, number("attention.clamp_kqv", -1)), "mpt.attention.clamp_kqv is -1"},
+		{of4("mpt-learned", reshaped("position_embd.weight", 128, 511)), "position_embd.weight has shape [128 511]"},
+		{of4("bloom", without("token_embd_norm.weight")), "token_embd_norm.weight is missing"},
+		{of4("bloom", reshaped("token_embd_norm.bias", 111)), "token_embd_norm.bias has shape [111]"},
+		{of4("gpt2", without("position_embd.weight")), "position_embd.weight is missing"},
+		{of4("gpt2", nil, count("context_length", 513)), "position_embd.weight has shape [128 512]"},
+		{of4("starcoder", reshaped("position_embd.weight", 127, 512)), "position_embd.weight has shape [127 512]"},
+		{of4("codeshell-output", without("output.weight")), "output.weight is missing"},
+		{of4("codeshell-output", reshaped("output.weight", 127, 64)), "output.weight has shape [127 64]"},
+		{of4("openelm", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]uint32{1, 3, 2})}), "openelm.attention.head_count_kv is 3, which does not divide the 4 heads"},
+		{of4("openelm", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]uint32{96, 0, 192})}), "openelm.feed_forward_length [1] is 0"},
+		{of4("openelm", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{3, 6, 6})}), "blk.1.attn_qkv.weight has shape [128 256]"},
+		{of4("plamo", without("blk.2.attn_norm.weight")), "blk.2.attn_norm.weight is missing"},
+		{of4("jais2", without("blk.1.ffn_up.weight")), "blk.1.ffn_up.weight is missing"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{4, 4, 0, 0, 0})}), "deci.attention.head_count [4] is 0, but there are 1 heads of keys and values"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{4, 4, 0, 0, -1})}), "deci.attention.head_count [4] is -1: from 0"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{3, 0, 0, 0, 1})}), "is 3, which does not divide the 4 heads"},
+		{of4("deci", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 96, 128, 0, 192})}), "deci.feed_forward_length [0] is 0 in a layer that has attention, which is not supported"},
+		{of4("deci", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{192, 0, 128, 0, 192})}), "deci.feed_forward_length [1] is 0 in a layer that has a matrix in place of attention, which is not supported"},
+		{of4("deci", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{192, 96, 128, 32, 192})}), "blk.3.ffn_norm.weight is missing"},
+		{of4("deci", without("blk.1.attn_output.weight")), "blk.1.attn_output.weight is missing"},
+		{of4("deci", reshaped("blk.1.attn_output.weight", 128, 127)), "blk.1.attn_output.weight has shape [128 127]"},
+		{of4("deci", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 0, 0, 0, 0})}), "deci.attention.head_count_kv is 0 in all layers"},
+		{of4("deci", nil, count("attention.head_count", 0)), "deci.attention.head_count is 0"},
+		{of4("bitnet", without("blk.1.attn_sub_norm.weight")), "blk.1.attn_sub_norm.weight is missing"},
+		{of4("bitnet", reshaped("blk.0.ffn_sub_norm.weight", 128)), "blk.0.ffn_sub_norm.weight has shape [128]"},
+		{of4("bitnet", reshaped("blk.2.ffn_up.scale", 2)), "blk.2.ffn_up.scale has shape [2]"},
+		{of4("bitnet", reshaped("blk.2.ffn_gate.scale", 1)), "blk.2.ffn_gate.scale is 0: from 1e-09"},
+		{of4("bitnet", renamed("blk.1.attn_v.scale", "blk.1.attn_v.bias", 64)), "blk.1.attn_v.bias is not supported in this architecture"},
+		{of4("refact", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ValueOf(absent)}), "refact.feed_forward_length is missing"},
+		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", -1)), "baichuan.attention.max_alibi_bias is -1"},
+		{of4("baichuan-13b", nil, number("attention.max_alibi_bias", float32(math.NaN()))), "baichuan.attention.max_alibi_bias is NaN"},
+		{of4("baichuan-13b", nil, gguf.KV{Key: "llama.attention.max_alibi_bias", Value: gguf.ValueOf("8")}), "baichuan.attention.max_alibi_bias"},
 		{with("olmo2", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]uint32{4, 8})}), "in layer 1 and 64 in the first"},
 	} {
 		f, err := gguf.Parse(c.model.file(t))
@@ -448,9 +489,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "mimo2", "step35", "nemotron_h_moe-latent":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "mimo2", "step35", "nemotron_h_moe-latent", "mpt-learned", "refact", "deci", "bitnet":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if !slices.Contains([]string{"gemma4", "lfm2", "granitehybrid", "qwen35", "nemotron_h_moe", "jamba-experts", "llama4", "kimi-linear", "apertus", "nemotron_h_moe-latent", "mimo2", "step35", "afmoe"}, r.name) {
+			if !slices.Contains([]string{"gemma4", "lfm2", "granitehybrid", "qwen35", "nemotron_h_moe", "jamba-experts", "llama4", "kimi-linear", "apertus", "nemotron_h_moe-latent", "mimo2", "step35", "afmoe", "deci"}, r.name) {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

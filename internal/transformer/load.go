@@ -28,6 +28,8 @@ type Model struct {
 	single *kernel.Pool // of one thread, for products within a Run
 
 	embed      kernel.Matrix // (vocab, dim)
+	positions  kernel.Matrix // (context, dim), their embeddings; or of no rows
+	embedNorm  *norm
 	layers     []layer
 	norm       *norm
 	output     kernel.Matrix // (vocab, dim); the embedding where they are tied
@@ -64,6 +66,8 @@ type layer struct {
 	mamba1         *mamba1      // likewise
 	delta          *delta       // likewise
 	sinks          []float32    // (heads), what each head may see that is no token
+	seenNorm       *norm        // of what all heads see
+	slopes         []float32    // (heads), what a position of distance takes from each head's products
 	attnPost       *norm
 
 	ffnNorm    *norm
@@ -95,6 +99,7 @@ type expert struct {
 	gate, up                   kernel.Matrix // (ffn, dim); no gate where the activation has none
 	down                       kernel.Matrix // (dim, ffn)
 	gateBias, upBias, downBias []float32
+	norm                       *norm // (ffn), of what down reads
 }
 
 // cut makes gate and up of a matrix that has one above the other, and of its bias, if
@@ -222,12 +227,22 @@ func (m *Model) perToken(of func(*kernel.Matrix) int) (n int64) {
 
 func (l *loader) model(m *Model) {
 	c := &m.config
-	m.embed = l.tall("token_embd.weight", c.Dim, "vocabulary")
+	embed := "token_embd.weight"
+	if c.arch.outputIn && !l.has(embed) {
+		embed = "output.weight"
+	}
+	m.embed = l.tall(embed, c.Dim, "vocabulary")
 	c.Vocab = m.embed.Rows
 	m.norm = l.norm(cmp.Or(c.arch.outputNorm, "output_norm"), c.arch.traits, c.Dim)
 	m.output = m.embed
 	if l.has("output.weight") && !c.arch.tied {
 		m.output, m.outputBias = l.linear("output", c.Vocab, c.Dim)
+	}
+	if c.arch.embedNorm {
+		m.embedNorm = l.norm("token_embd_norm", c.arch.traits, c.Dim)
+	}
+	if name := "position_embd.weight"; c.arch.learned && (c.arch.alibi == 0 || l.has(name)) {
+		m.positions = l.matrix(name, c.Context, c.Dim)
 	}
 	m.perLayer, m.altup = l.perLayer(c), l.altup(c)
 	for i := range c.layers {
@@ -282,6 +297,8 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		w.delta = l.delta(p, dim, &s.delta)
 	case s.mamba1.inner > 0:
 		w.mamba1 = l.mamba1(p, dim, &s.mamba1)
+	case s.linear:
+		w.o, w.ob = l.linear(p+"attn_output", dim, dim)
 	case s.kvHeads > 0:
 		l.attention(&w, p, dim)
 	}
@@ -295,6 +312,9 @@ func (l *loader) layer(p string, dim int, s layerSpec) layer {
 		w.experts = make([]expert, 1)
 	default:
 		w.experts = []expert{l.expert(p, "", s.ffn, dim, &s)}
+	}
+	if s.innerNorms {
+		l.innerNorms(&w, p)
 	}
 	return w
 }
@@ -310,6 +330,9 @@ func (l *loader) attention(w *layer, p string, dim int) {
 		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
 	}
 	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())
+	if s.alibi > 0 && l.err == nil { // before a hostile count of heads takes memory
+		w.slopes = slopes(s.heads, s.alibi)
+	}
 }
 
 // norms reads the norms of a layer.
@@ -320,7 +343,9 @@ func (l *loader) norms(w *layer, p string, dim int) {
 		attn, ffn = ffn, attn
 	}
 	if !s.mixes() {
-		w.ffnNorm = l.norm(attn, s.traits, dim)
+		if s.ffn > 0 {
+			w.ffnNorm = l.norm(ffn, s.traits, dim)
+		}
 		return
 	}
 	if s.parallel == unlessNormed {
@@ -358,6 +383,51 @@ func (l *loader) norms(w *layer, p string, dim int) {
 	case allOfToken:
 		w.qNorm, w.kNorm = l.norm(p+"attn_q_norm", s.traits, s.heads*s.keyDim), l.norm(p+"attn_k_norm", s.traits, s.kvHeads*s.keyDim)
 	}
+}
+
+// innerNorms reads the norms of what heads see and of what lies between the halves of the
+// feed-forward part (BitNet b1.58, Ma et al. 2024, arXiv 2402.17764), and the numbers that the products
+// of a file's matrices are multiplied by, each by its own. Nothing is left of them to be done for a
+// token: those of queries and keys go into the scale of their products, and those of matrices that
+// read what a norm with weights gives, ffn_gate, attn_output and ffn_down, into these weights. What a
+// norm reads, values and ffn_up's, may as well be multiplied by nothing if its eps is divided by the
+// number's square; of ffn_up's that is what is left of it, since ffn_gate's norm is its own, too.
+func (l *loader) innerNorms(w *layer, p string) {
+	s, e := &w.spec, &w.experts[0]
+	w.seenNorm = l.norm(p+"attn_sub_norm", s.traits, s.heads*s.valueDim)
+	e.norm = l.norm(p+"ffn_sub_norm", s.traits, s.ffn)
+	by := map[string]float64{}
+	for _, name := range []string{"attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down"} {
+		by[name] = l.factor(p + name)
+	}
+	if l.err != nil {
+		return
+	}
+	s.scale = float32(float64(s.scale) * by["attn_q"] * by["attn_k"])
+	w.seenNorm.eps = float32(float64(l.eps) / (by["attn_v"] * by["attn_v"]))
+	kernel.Scale(w.seenNorm.weight, float32(by["attn_output"]))
+	kernel.Scale(w.ffnNorm.weight, float32(by["ffn_gate"]))
+	left := by["ffn_up"] / by["ffn_gate"]
+	e.norm.eps = float32(float64(l.eps) / (left * left))
+	kernel.Scale(e.norm.weight, float32(by["ffn_down"]))
+}
+
+// factor is what the products of a matrix are multiplied by: one where the file does not say.
+func (l *loader) factor(name string) float64 {
+	if l.has(name + ".bias") { // it would be multiplied, too
+		l.fail("tensor %s.bias is not supported in this architecture", name)
+	}
+	if !l.has(name + ".scale") {
+		return 1
+	}
+	v := l.vector(name+".scale", 1)
+	if l.err != nil {
+		return 1
+	}
+	if !(v[0] > 1e-9 && v[0] < 1e9) {
+		l.fail("tensor %s.scale is %g: from 1e-09 to 1e+09 is supported", name, v[0])
+	}
+	return float64(v[0])
 }
 
 // mixture reads experts and what chooses them.

@@ -19,6 +19,12 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 		for d := range x[i] {
 			x[i][d] *= float64(c.embedScale)
 		}
+		if m.positions.Rows > 0 {
+			for d, v := range matrixRow(&m.positions, i) {
+				x[i][d] += v
+			}
+		}
+		x[i] = referenceNorm(x[i], m.embedNorm)
 	}
 	begins := make([][]float64, len(ids))
 	for p := range x {
@@ -84,6 +90,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					if s.cap > 0 {
 						dot = float64(s.cap) * math.Tanh(dot/float64(s.cap))
 					}
+					if s.alibi > 0 {
+						dot -= float64(l.slopes[h]) * float64(p-o)
+					}
 					w := math.Exp(dot)
 					weights, sum = append(weights, w), sum+w
 				}
@@ -127,8 +136,10 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				add(referenceKDA(l.delta, &s.delta, reads[:p+1]), nil)
 			} else if l.delta != nil {
 				add(referenceDelta(l.delta, &s.delta, reads[:p+1]), nil)
+			} else if s.linear {
+				add(referenceMul(&l.o, reads[p], l.ob), nil)
 			} else if s.kvHeads > 0 {
-				add(referenceMul(&l.o, seen, l.ob), l.attnPost)
+				add(referenceMul(&l.o, referenceNorm(seen, l.seenNorm), l.ob), l.attnPost)
 			}
 			if l.laurel != nil {
 				for d, y := range referenceNorm(referenceMul(&l.laurel.up, referenceMul(&l.laurel.down, reads[p], nil), nil), l.laurel.post) {
@@ -731,7 +742,7 @@ func referenceExpert(e *expert, s *layerSpec, limit float32, n []float64) []floa
 			out[d] = max(g, 0) * max(g, 0)
 		}
 	}
-	return referenceMul(&e.down, out, e.downBias)
+	return referenceMul(&e.down, referenceNorm(out, e.norm), e.downBias)
 }
 
 func matrixRow(m *kernel.Matrix, r int) []float64 {

@@ -185,11 +185,11 @@ func (m tiny) tensors() []gguf.TensorSource {
 // laidOut makes the tensors of the layout. A line is a tensor's name and its shape, the
 // length of rows first: numbers and letters, added and multiplied; d is the width of
 // the stream, v the vocabulary, f the feed-forward part, h a head, q the heads of
-// queries, k those of keys, e the experts. Before the name may stand which layers have
+// queries, k those of keys, e the experts, c the context. Before the name may stand which layers have
 // it: "first:", "second:", "last:", "rest:" (all but the first), "third:" (every third), "delta:" (all others), "odd:", "even:"; "/" is none.
 func (m tiny) laidOut(r *random, add func(string, gguf.Type, []byte, ...uint64)) {
 	h := cmp.Or(m.headDim, m.dim/m.heads)
-	sizes := map[string]int{"d": m.dim, "v": m.vocab, "f": m.ffn, "h": h, "q": m.heads * h, "k": m.kvHeads * h, "H": m.heads, "K": m.kvHeads, "e": m.experts}
+	sizes := map[string]int{"d": m.dim, "v": m.vocab, "f": m.ffn, "h": h, "q": m.heads * h, "k": m.kvHeads * h, "H": m.heads, "K": m.kvHeads, "e": m.experts, "c": m.context}
 	maps.Copy(sizes, m.sizes)
 	size := func(expression string) (sum uint64) {
 		for term := range strings.SplitSeq(expression, "+") {

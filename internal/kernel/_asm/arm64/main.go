@@ -27,7 +27,7 @@ func main() {
 	case "attention":
 		attention(&p)
 		activations(&p)
-		rotate(&p)
+		elements(&p)
 	default:
 		log.Fatalf("no part %q", *part)
 	}

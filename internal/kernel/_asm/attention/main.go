@@ -39,6 +39,8 @@ func main() {
 		rotateHalves(s)
 		rotateNeighbours(s)
 		addProducts(s)
+		sumOf(s)
+		subtract(s)
 	}
 	Generate()
 }
@@ -390,6 +392,20 @@ func halves(v []VecVirtual) (low, high VecVirtual) {
 	return low, high
 }
 
+// addUp is the sum of 16 lanes, as sum16 adds them up.
+func addUp(lanes []VecVirtual) VecVirtual {
+	low, high := halves(lanes)
+	VADDPS(high, low, low)
+	x4, y, z := XMM(), XMM(), XMM()
+	VEXTRACTF128(U8(1), low, x4)
+	VADDPS(low.AsX(), x4, x4)
+	VMOVHLPS(x4, x4, y)
+	VADDPS(x4, y, y)
+	VMOVSHDUP(y, z)
+	VADDSS(z, y, y)
+	return y
+}
+
 // exp makes of each number its exponential, in place, some registers side by side. It wants the
 // operations in the order of the Go code, each rounded.
 func (s set) exp(x ...VecVirtual) {
@@ -470,16 +486,7 @@ func exponentials(s set) {
 	ADDQ(I8(64), x)
 	DECQ(n)
 	JNZ(LabelRef("loop"))
-	low, high := halves(acc)
-	VADDPS(high, low, low)
-	x4, y, z := XMM(), XMM(), XMM()
-	VEXTRACTF128(U8(1), low, x4)
-	VADDPS(low.AsX(), x4, x4)
-	VMOVHLPS(x4, x4, y)
-	VADDPS(x4, y, y)
-	VMOVSHDUP(y, z)
-	VADDSS(z, y, y)
-	Store(y, ReturnIndex(0))
+	Store(addUp(acc), ReturnIndex(0))
 	VZEROUPPER()
 	RET()
 }

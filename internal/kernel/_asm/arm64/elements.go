@@ -2,8 +2,8 @@ package main
 
 import "fmt"
 
-// rotate are the two ways to turn pairs, and addProducts.
-func rotate(p *program) {
+// elements are what is done to rows of numbers: pairs are turned, products added, a mean taken off.
+func elements(p *program) {
 	floats := func(names ...string) (list []parameter) {
 		for _, name := range names {
 			list = append(list, parameter{name, "*float32"})
@@ -76,5 +76,40 @@ func rotate(p *program) {
 		f.fadd(v, v, sum)
 		f.st(16, v, 0, at)
 		f.free(v, w, sum)
+	})
+	p.function("subtractNEON", "writes x[i]−a, chunks of 16.", 0, append(floats("out", "x"), parameter{"a", "float32"}), "", func(f *function) {
+		for i, name := range []string{"out", "x", "chunks"} {
+			f.load(name, i)
+		}
+		a := f.float("a")
+		f.label("loop")
+		for i := range 4 {
+			v := f.vector()
+			f.ld(16, v, 1, 16*i)
+			f.fsub(v, v, a)
+			f.st(16, v, 0, 16*i)
+			f.free(v)
+		}
+		f.line("ADD $64, R0")
+		f.line("ADD $64, R1")
+		f.next(2, "loop")
+		f.line("RET")
+	})
+	p.function("sumOfNEON", "is sumOfGo for chunks of 16.", 0, floats("x"), "float32", func(f *function) {
+		f.load("x", 0)
+		f.load("chunks", 1)
+		lanes := f.vectors(4)
+		f.zero(lanes...)
+		f.label("loop")
+		for i, sum := range lanes {
+			v := f.vector()
+			f.ld(16, v, 0, 16*i)
+			f.fadd(sum, sum, v)
+			f.free(v)
+		}
+		f.line("ADD $64, R0")
+		f.next(1, "loop")
+		f.addUp(lanes)
+		f.result(lanes[0])
 	})
 }

@@ -13,3 +13,6 @@ func softCap(x []float32, scale, limit float32) int  { return 0 }
 func rotateHalves(low, high, cos, sin []float32) int { return 0 }
 func rotateNeighbours(x, angles []float32) int       { return 0 }
 func addProducts(out, x, w []float32) int            { return 0 }
+func subtract(out, x []float32, a float32) int       { return 0 }
+
+func sumOf(x []float32) float32 { return sumOfGo(x) }

@@ -39,3 +39,15 @@ func rotateNeighbours(x, angles []float32) int {
 func addProducts(out, x, w []float32) int {
 	return chunked(out, func(i, n int) { addProductsNEON(&out[i], &x[i], &w[i], n) })
 }
+
+// sumOf is all of its work.
+func sumOf(x []float32) float32 {
+	if chosen == goOnly || len(x) == 0 || len(x)%lanes != 0 {
+		return sumOfGo(x)
+	}
+	return sumOfNEON(&x[0], len(x)/lanes)
+}
+
+func subtract(out, x []float32, a float32) int {
+	return chunked(x, func(i, n int) { subtractNEON(&out[i], &x[i], n, a) })
+}

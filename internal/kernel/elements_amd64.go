@@ -40,6 +40,18 @@ func addProducts(out, x, w []float32) int {
 	return chunked(out, func(i, n int) { choose(addProductsAVX2, addProductsAVX512)(&out[i], &x[i], &w[i], n) })
 }
 
+// sumOf is all of its work.
+func sumOf(x []float32) float32 {
+	if chosen == goOnly || len(x) == 0 || len(x)%lanes != 0 {
+		return sumOfGo(x)
+	}
+	return choose(sumOfAVX2, sumOfAVX512)(&x[0], len(x)/lanes)
+}
+
+func subtract(out, x []float32, a float32) int {
+	return chunked(x, func(i, n int) { choose(subtractAVX2, subtractAVX512)(&out[i], &x[i], n, a) })
+}
+
 // choose is the one that was chosen, where what is not a dot product of bytes is that of AVX2.
 func choose[F any](small, large F) F {
 	if chosen == avx512 {
