@@ -1,6 +1,9 @@
 package kernel
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // What is between the halves of a feed-forward part, and its kin.
 
@@ -31,6 +34,29 @@ func swiGLUClampedGo(gate, up []float32) {
 		gate[i] = float32(g/(1+exp(-float32(steep*g)))) * (u + 1)
 	}
 }
+
+// ReGLU makes of gate: gate·up, and zero where gate is negative (Shazeer 2020).
+func ReGLU(gate, up []float32) {
+	up = up[:len(gate)]
+	for i, g := range gate {
+		gate[i] = max(g, 0) * up[i]
+	}
+}
+
+// SwiGLULimited makes of gate what SwiGLU does, but that gate·sigmoid(gate) is at most limit, and
+// up from −limit to limit (Step 3.5).
+func SwiGLULimited(gate, up []float32, limit float32) {
+	for len(gate) > 0 {
+		g, u := gate[:min(len(gate), len(ones))], up[:len(gate)]
+		SwiGLU(g, ones[:len(g)])
+		for i, v := range g {
+			g[i] = min(v, limit) * min(max(u[i], -limit), limit)
+		}
+		gate, up = gate[len(g):], up[len(g):]
+	}
+}
+
+var ones = slices.Repeat([]float32{1}, 32*lanes)
 
 // GeGLU makes of gate: gelu(gate)·up.
 func GeGLU(gate, up []float32) {
@@ -68,6 +94,37 @@ func SquaredReLU(x []float32) {
 	for i, v := range x {
 		v = max(v, 0)
 		x[i] = v * v
+	}
+}
+
+// An XIELU is the activation of Huang and Schlag 2025: of positive numbers x Positive·x² + Beta·x,
+// of others Negative·(e^min(x, Edge) − 1 − x) + Beta·x.
+type XIELU struct{ Positive, Negative, Beta, Edge float32 }
+
+// Apply makes of x: the activation of each number.
+func (a XIELU) Apply(x []float32) {
+	var room [8 * lanes]float32
+	for len(x) > 0 {
+		e := room[:min(len(x), len(room))]
+		for i := range e {
+			e[i] = min(x[i], a.Edge)
+		}
+		n := len(e) &^ (lanes - 1)
+		if n > 0 {
+			exponentials(e[:n], 1, 0)
+		}
+		for i, v := range e[n:] {
+			e[n+i] = exp(v)
+		}
+		for i, e := range e {
+			v := x[i]
+			if v > 0 {
+				x[i] = float32(float32(a.Positive*v)*v) + float32(a.Beta*v)
+			} else {
+				x[i] = float32((e-1-v)*a.Negative) + float32(a.Beta*v)
+			}
+		}
+		x = x[len(e):]
 	}
 }
 

@@ -26,15 +26,25 @@ func TestActivationsAreTheirFormulas(t *testing.T) {
 			g, u = min(g, 7), min(max(u, -7), 7)
 			return g * sigmoid(1.702*g) * (u + 1)
 		}},
+		"ReGLU": {ReGLU, func(g, u float64) float64 { return max(g, 0) * u }},
+		"SwiGLULimited": {func(g, u []float32) { SwiGLULimited(g, u, 3) }, func(g, u float64) float64 {
+			return min(g*sigmoid(g), 3) * min(max(u, -3), 3)
+		}},
 		"SwiGLU":      {SwiGLU, func(g, u float64) float64 { return g * sigmoid(g) * u }},
 		"GeGLU":       {GeGLU, func(g, u float64) float64 { return gelu(g) * u }},
 		"SoftCap":     {func(x, _ []float32) { SoftCap(x, 0.3, 1) }, func(x, _ float64) float64 { return math.Tanh(0.3 * x) }},
 		"GELU":        {func(x, _ []float32) { GELU(x) }, func(x, _ float64) float64 { return gelu(x) }},
 		"SquaredReLU": {func(x, _ []float32) { SquaredReLU(x) }, func(x, _ float64) float64 { return max(x, 0) * max(x, 0) }},
-		"Sigmoid":     {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
-		"Softplus":    {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
-		"ExpEach":     {func(x, _ []float32) { ExpEach(x, -0.7) }, func(x, _ float64) float64 { return math.Exp(-0.7 * x) }},
-		"Clamp":       {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
+		"XIELU": {func(x, _ []float32) { XIELU{0.8, 1.3, 0.5, -0.25}.Apply(x) }, func(x, _ float64) float64 {
+			if x > 0 {
+				return 0.8*x*x + 0.5*x
+			}
+			return 1.3*(math.Exp(min(x, -0.25))-1-x) + 0.5*x
+		}},
+		"Sigmoid":  {func(x, _ []float32) { Sigmoid(x) }, func(x, _ float64) float64 { return sigmoid(x) }},
+		"Softplus": {func(x, _ []float32) { Softplus(x) }, func(x, _ float64) float64 { return math.Log1p(math.Exp(x)) }},
+		"ExpEach":  {func(x, _ []float32) { ExpEach(x, -0.7) }, func(x, _ float64) float64 { return math.Exp(-0.7 * x) }},
+		"Clamp":    {func(x, _ []float32) { Clamp(x, 3) }, func(x, _ float64) float64 { return min(max(x, -3), 3) }},
 	} {
 		got := append([]float32(nil), x...)
 		c.got(got, y)
@@ -94,6 +104,9 @@ var bends = []struct {
 	{"SwiGLU", SwiGLU},
 	{"SwiGLUClamped", SwiGLUClamped},
 	{"GeGLU", GeGLU},
+	{"SwiGLULimited", func(x, y []float32) { SwiGLULimited(x, y, 3) }},
+	{"ReGLU", ReGLU},
+	{"XIELU", func(x, _ []float32) { XIELU{0.8, 1.3, 0.5, -0.25}.Apply(x) }},
 	{"GELU", func(x, _ []float32) { GELU(x) }},
 	{"Sigmoid", func(x, _ []float32) { Sigmoid(x) }},
 	{"ExpEach", func(x, _ []float32) { ExpEach(x, -0.606531) }},

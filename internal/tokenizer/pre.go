@@ -65,6 +65,8 @@ var pres = func() map[string]pre {
 		digitGroups(1),
 	)}, "deepseek-coder")
 	set(pre{words: passes(digitGroups(3), within(hanAndKana...), deepseek3)}, "deepseek-v3", "hunyuan-dense", "joyai-llm", "hy_v4")
+	set(pre{words: passes(digitsFromEnd, within(eastAsian...), deepseek3)}, "afmoe")
+	set(pre{words: severalWords}, "exaone-moe")
 	set(pre{words: clauses}, "poro-chat", "bloom", "gpt3-finnish")
 	set(pre{words: passes(clauses, digitGroups(1))}, "viking")
 	return m

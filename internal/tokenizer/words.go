@@ -229,6 +229,64 @@ func digitGroups(n int) splitter {
 	return matches(func(c *chars, i, hi int) int { return c.digits(i, hi, n) })
 }
 
+// digitsFromEnd cuts runs of digits into threes from their end, as numbers are written with commas:
+//
+//	\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))
+func digitsFromEnd(c *chars, lo, hi int, ends []int) []int {
+	from := lo
+	for i := lo; i < hi; {
+		end := c.run(i, hi, number)
+		if end == i {
+			i++
+			continue
+		}
+		if from < i {
+			ends = append(ends, i)
+		}
+		for at := i + (end-i-1)%3 + 1; at <= end; at += 3 {
+			ends = append(ends, at)
+		}
+		i, from = end, end
+	}
+	if from < hi {
+		ends = append(ends, hi)
+	}
+	return ends
+}
+
+// severalWords is the expression of K-EXAONE, in which words that spaces divide are one:
+//
+//	'(?i:s|t|re|ve|m|ll|d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+
+var severalWords = matches(func(c *chars, i, hi int) int {
+	if end := c.contraction(i, hi, foldASCII); end > i {
+		return end
+	}
+	j := i
+	if !c.is(j, hi, letter) && leads(c, j) {
+		j++
+	}
+	if c.is(j, hi, letter) {
+		for c.is(j, hi, letter) {
+			j = c.run(c.run(j, hi, letter), hi, mark)
+			if j < hi && c.r[j] == ' ' && c.is(j+1, hi, letter) {
+				j++
+			}
+		}
+		return j
+	}
+	if c.is(i, hi, number) {
+		return i + 1
+	}
+	j = i
+	if c.r[i] == ' ' {
+		j++
+	}
+	if end := c.others(j, hi, space|number|letter); end > j {
+		return min(end+1, c.among(end, hi, "\r\n/"))
+	}
+	return blanks(c, i, hi, true)
+})
+
 // threeDigits matches [0-9][0-9][0-9].
 var threeDigits = matches(func(c *chars, i, hi int) int {
 	for j := i; j < i+3; j++ {

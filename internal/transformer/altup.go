@@ -100,9 +100,7 @@ func (r *reader) readSparsity(layers int) []sparsity {
 		for i := range min(first, layers) {
 			out[i] = sparsity{true, twentieth}
 		}
-	case len(list) != layers:
-		r.fail(key, "has %d elements, but there are %d layers", len(list), layers)
-	default:
+	case r.lists(key, len(list), layers):
 		for i, v := range list {
 			if math.IsInf(float64(v), -1) {
 				continue

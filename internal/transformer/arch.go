@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"parley/internal/kernel"
 )
 
 // What an architecture does in its own way is said here, once, and resolved
@@ -27,6 +29,8 @@ type layerSpec struct {
 	routing          routing    // between experts; of none where there is one feed-forward part for all
 	shared           int        // inner width of the expert that sees every token, or 0
 	sparsity         sparsity   // of the gates of the feed-forward part
+	limit            float32    // what is inside the feed-forward part is cut to it, or inside the expert that sees every token; 0: it is not
+	xielu            kernel.XIELU
 
 	rotated int // leading elements of each head that are rotated, even
 	source  int // the layer whose keys and values are seen: this one, or an earlier one
@@ -34,6 +38,7 @@ type layerSpec struct {
 
 	window window
 	scale  float32 // of the products of queries and keys
+	values float32 // values are multiplied by it
 	alibi  float64 // what distance takes from them: see slopes; 0: nothing
 	cap    float32 // they are bent to stay below it, 0: not
 	clamp  float32 // queries, keys and values are cut to it, 0: not
@@ -59,13 +64,14 @@ type traits struct {
 	valueNorm   bool // values are normalised too, without weights
 	parallel    parallelism
 	activation  activation
-	sinks       bool   // each head may see what is no token
-	gated       bool   // what it sees is taken as far as gates say, which are made with its query
-	denseToo    bool   // where there are experts, a feed-forward part beside them, each with norms of its own
-	fusedGate   bool   // gate and up lie in one tensor, ffn_up
-	attnNorm    string // the name of the norm before attention, if not attn_norm
-	ffnNorm     string // of that before the feed-forward part, if not ffn_norm
-	outputNorm  string // of that before the output, if not output_norm
+	sinks       bool      // each head may see what is no token
+	sinksMaybe  bool      // where the file has their weights
+	gates       headGates // what each sees is taken as far as they say
+	denseToo    bool      // where there are experts, a feed-forward part beside them, each with norms of its own
+	fusedGate   bool      // gate and up lie in one tensor, ffn_up
+	attnNorm    string    // the name of the norm before attention, if not attn_norm
+	ffnNorm     string    // of that before the feed-forward part, if not ffn_norm
+	outputNorm  string    // of that before the output, if not output_norm
 }
 
 // pairing says which elements of a head are rotated together.
@@ -110,10 +116,14 @@ type architecture struct {
 	window      int     // where the metadata is silent
 	chunked     bool    // windows are chunks
 	global      int     // with windows: every so-many-th layer sees all
+	globalFirst bool    // the first of so many, not the last
 	localBase   bool    // and the others have a frequency of their own
+	plainLocal  bool    // or those of all, not stretched: Olmo 3
 	localTurns  bool    // and only they are rotated
 	windowed    int     // layers of the one model of the family that has windows; 0: all have
 	localHeads  bool    // and heads of another size
+	halfTurned  bool    // those that see all have half as much of their heads rotated
+	limited     bool    // what is inside feed-forward parts is cut where the metadata says so
 	unscaled    bool    // products of queries and keys are taken as they are
 	scaleByDim  bool    // they are divided by a head's size, not by its root
 	sharedKV    bool    // the last layers may see the keys and values of earlier ones
@@ -151,6 +161,8 @@ type architecture struct {
 	gating      gating
 	experts     bool // there may be some
 	routed      bool // in the layers for which the file has a router
+	narrowed    bool // experts may read a narrower row
+	routedFirst bool // routers read what attention reads, before its norm
 	weightFirst bool // weights multiply what experts read, not what they give
 	shared      int  // how many more see every token, where the metadata is silent
 	sharedFFN   bool // one more sees every token, as wide as a feed-forward part where the metadata is silent
@@ -170,7 +182,7 @@ var architectures = map[string]architecture{
 	"gemma4": {traits: traits{pairing: halves, activation: geGLU, postNorms: true, qkNorm: eachHead, valueNorm: true, denseToo: true}, rootOfDim: true,
 		global: 6, localBase: true, localHeads: true, unscaled: true, sharedKV: true, perLayer: true, experts: true, expertsSum1: true, sharedFFN: true},
 	"phi3":    {traits: traits{pairing: halves, fusedGate: true}},
-	"olmo2":   {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}},
+	"olmo2":   {traits: traits{pairing: halves, qkNorm: allOfToken, noPreNorms: true, postNorms: true}, global: 4, plainLocal: true},
 	"glm4":    {traits: traits{pairing: neighbours, fusedGate: true, postNorms: true}, sections: true},
 	"granite": {traits: traits{pairing: neighbours}, multipliers: true},
 	"smollm3": {traits: traits{pairing: neighbours}, notRotated: 4},
@@ -193,15 +205,20 @@ var architectures = map[string]architecture{
 	"jamba":          {mamba1: true, mamba1Norms: true, notRotated: 1, experts: true, routed: true},
 	"falcon-h1":      {traits: traits{pairing: halves}, scanned: true, besides: true},
 	"nemotron_h":     {traits: traits{activation: squaredReLU}, scanned: true, split: true},
-	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid},
-	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
+	"nemotron_h_moe": {traits: traits{activation: squaredReLU}, scanned: true, split: true, experts: true, gating: sigmoid, narrowed: true},
+	"qwen3next": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, deltaNext: true,
 		experts: true, expertsSum1: true},
-	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true},
-	"qwen35moe": {traits: traits{pairing: halves, qkNorm: eachHead, gated: true, ffnNorm: "post_attention_norm"}, delta: true, sections: true,
+	"qwen35": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, sections: true},
+	"qwen35moe": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesInQueries, ffnNorm: "post_attention_norm"}, delta: true, sections: true,
 		experts: true, expertsSum1: true},
-	"deepseek":      {traits: traits{pairing: neighbours}, experts: true},
-	"deepseek2":     {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
-	"kimi-linear":   {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
+	"deepseek":    {traits: traits{pairing: neighbours}, experts: true},
+	"deepseek2":   {traits: traits{pairing: neighbours}, experts: true, latent: true, growing: true, yarnLogMul: 10},
+	"kimi-linear": {experts: true, expertsSum1: true, gating: sigmoid, latent: true, notRotated: 1, kda: true},
+	"smallthinker": {traits: traits{pairing: halves, activation: reGLU}, global: 4, globalFirst: true, localTurns: true,
+		experts: true, expertsSum1: true, routedFirst: true},
+	"afmoe": {traits: traits{pairing: halves, qkNorm: eachHead, gates: gatesOfAll, postNorms: true}, rootOfDim: true,
+		window: 1024, global: 4, localTurns: true, experts: true, gating: sigmoid},
+	"apertus":       {traits: traits{pairing: halves, qkNorm: eachHead, activation: xIELU}},
 	"glm4moe":       {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, ffnNorm: "post_attention_norm"}, experts: true, gating: sigmoid, sections: true},
 	"chatglm":       {traits: traits{pairing: neighbours, fusedGate: true}},
 	"olmo":          {traits: traits{pairing: neighbours, centred: true, weightless: true}, clamped: true},
@@ -209,6 +226,7 @@ var architectures = map[string]architecture{
 	"starcoder2":    {traits: traits{pairing: halves, centred: true, activation: gelu}},
 	"stablelm":      {traits: traits{pairing: halves, centred: true, parallel: unlessNormed, qkNorm: headsOwn, qkNormMaybe: true}},
 	"phi2":          {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu}},
+	"dbrx":          {traits: traits{pairing: halves, centred: true, ffnNorm: "attn_output_norm"}, clamped: true, experts: true, expertsSum1: true},
 	"phimoe":        {traits: traits{pairing: halves}, experts: true, expertsSum1: true},
 	"gptneox":       {traits: traits{pairing: halves, centred: true, parallel: asFileSays, activation: gelu}},
 	"falcon":        {traits: traits{pairing: halves, centred: true, parallel: parallel, activation: gelu, attnNorm: "attn_norm_2", ffnNorm: "attn_norm"}},
@@ -236,6 +254,7 @@ var architectures = map[string]architecture{
 	"exaone4":       {traits: traits{pairing: halves, qkNorm: eachHead, noPreNorms: true, postNorms: true}, window: 4096, global: 4, localTurns: true, windowed: 64},
 	"bailingmoe":    {traits: traits{pairing: neighbours}, experts: true},
 	"bailingmoe2":   {traits: traits{pairing: halves, qkNorm: eachHead}, experts: true, sharedEach: true},
+	"exaone-moe":    {traits: traits{pairing: halves, qkNorm: eachHead}, window: 128, global: 4, localTurns: true, experts: true, gating: sigmoid, shared: 1},
 	"ernie4_5":      {traits: traits{pairing: neighbours}},
 	"ernie4_5-moe":  {traits: traits{pairing: neighbours}, experts: true, expertsSum1: true},
 	"hunyuan-dense": {traits: traits{pairing: halves, qkNorm: eachHead, qkNormLate: true}, stretched: true},
@@ -248,7 +267,10 @@ var architectures = map[string]architecture{
 	"rwkv7":         {traits: traits{centred: true, activation: squaredReLU, ffnNorm: "attn_norm_2"}, rwkv: 7, channelMix: true, embedNorm: true},
 	"rwkv6qwen2":    {rwkv: 6},
 	"arwkv7":        {rwkv: 7},
-	"minimax-m2":    {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
+	"mimo2":         {traits: traits{pairing: halves, sinks: true, sinksMaybe: true}, global: 6, localBase: true, experts: true, expertsSum1: true, gating: sigmoid, routed: true},
+	"step35": {traits: traits{pairing: halves, qkNorm: eachHead, qkNormMaybe: true, gates: gateOfHead}, global: 4, localBase: true, localHeads: true, halfTurned: true, limited: true,
+		experts: true, gating: sigmoid, routed: true},
+	"minimax-m2": {traits: traits{pairing: halves, qkNorm: allOfToken}, experts: true, expertsSum1: true},
 }
 
 func findArchitecture(name string) (architecture, error) {

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"parley/internal/gguf"
+	"parley/internal/kernel"
 	"parley/internal/limits"
 )
 
@@ -70,6 +71,7 @@ func readConfig(f *gguf.File) (*Config, error) {
 		return nil, r.err
 	}
 	c.Layers = c.blocks - guessing
+	r.trunk = c.Layers
 	c.readSections(r)
 	c.turns = []turning{r.readTurning(arch, c.Context)}
 	c.readMultipliers(r)
@@ -122,7 +124,7 @@ func (c *Config) readLayers(r *reader) error {
 		seen.tokens = r.optional("attention.sliding_window", arch.window)
 	}
 	if seen.tokens > 0 {
-		local = r.pattern("attention.sliding_window_pattern", c.blocks, arch.global)
+		local = r.pattern("attention.sliding_window_pattern", c.blocks, arch.global, arch.globalFirst)
 		c.readLocalTurning(r)
 	}
 	mixture, ownKV := r.readMixture(arch), c.Layers
@@ -140,6 +142,14 @@ func (c *Config) readLayers(r *reader) error {
 	if arch.altup {
 		c.perLayer = r.count("embedding_length_per_layer_input", 256)
 		c.altup, sparse = r.readAltup(), r.readSparsity(c.blocks)
+	}
+	var bent []kernel.XIELU
+	if arch.activation == xIELU {
+		bent = r.readXIELU(c.blocks)
+	}
+	limits, expertLimits := make([]float32, c.blocks), make([]float32, c.blocks)
+	if arch.limited {
+		limits, expertLimits = r.limits("swiglu_clamp_shexp", c.blocks), r.limits("swiglu_clamp_exp", c.blocks)
 	}
 	taps := 0
 	if arch.convolved {
@@ -182,7 +192,10 @@ func (c *Config) readLayers(r *reader) error {
 		if r.err != nil {
 			return r.err
 		}
-		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i], alibi: alibi}
+		s := layerSpec{traits: arch.traits, heads: heads[i], kvHeads: kvHeads[i], ffn: ffn[i], sparsity: sparse[i], limit: limits[i], alibi: alibi}
+		if arch.activation == xIELU {
+			s.xielu = bent[i]
+		}
 		if arch.parallel == asFileSays {
 			s.parallel = sequential
 			if r.flag("use_parallel_residual", true) {
@@ -229,6 +242,7 @@ func (c *Config) readLayers(r *reader) error {
 		if mixture.in(i) && (!arch.split || s.ffn > 0) && (!arch.routed || r.routed(i)) {
 			s.routing, s.ffn = mixture.routing, r.count("expert_feed_forward_length", s.ffn)
 			s.shared = mixture.shared(s.ffn, ffn[i])
+			s.routing.limit = expertLimits[i]
 		}
 		if local[i] {
 			s.window = seen
@@ -344,8 +358,11 @@ func (r *reader) readChunks(arch architecture) window {
 // their own.
 func (c *Config) readLocalTurning(r *reader) {
 	local := c.turns[0]
-	if c.arch.localBase {
+	switch {
+	case c.arch.localBase:
 		local = turning{base: 10000, factor: 1, length: 1}
+	case c.arch.plainLocal:
+		local = turning{base: local.base, factor: 1, length: 1, original: local.original}
 	}
 	local.base = r.number("rope.freq_base_swa", local.base, 1e-3, 1e15)
 	if local != c.turns[0] {
@@ -356,6 +373,7 @@ func (c *Config) readLocalTurning(r *reader) {
 // readHeads reads the shape of a layer's heads, and what scales and bends their products.
 func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	arch := &c.arch
+	s.values = float32(r.number("attention.value_scale", 1, 1e-6, 1e6))
 	if arch.growing {
 		s.growth = growth{r.number("attention.temperature_scale", 0, 0, 1e3), r.count("attention.temperature_length", c.turns[0].original), 0}
 	}
@@ -374,6 +392,9 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 			s.valueDim = r.count("attention.value_length_swa", s.valueDim)
 			s.rotated = r.optional("rope.dimension_count_swa", min(s.rotated, s.keyDim))
 		}
+		if !local && arch.halfTurned {
+			s.rotated /= 2
+		}
 		s.scale = float32(1 / math.Sqrt(float64(s.keyDim)))
 		if arch.scaleByDim {
 			s.scale = 1 / float32(s.keyDim)
@@ -382,7 +403,7 @@ func (c *Config) readHeads(r *reader, s *layerSpec, local bool) {
 	if r.err == nil && (s.rotated%2 != 0 || s.rotated > s.keyDim) {
 		r.fail("rope.dimension_count", "is %d, but has to be even and at most a head's %d", s.rotated, s.keyDim)
 	}
-	if s.gated && s.keyDim != s.valueDim {
+	if s.gates == gatesInQueries && s.keyDim != s.valueDim {
 		r.fail("attention.value_length", "is %d, but has to be that of keys, %d", s.valueDim, s.keyDim)
 	}
 	if arch.unscaled {

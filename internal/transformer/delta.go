@@ -105,9 +105,9 @@ func (r *reader) readDelta(neighbour bool) (s deltaSpec) {
 func (r *reader) recurrent(layers int) []bool {
 	const key = "attention.recurrent_layers"
 	if _, ok := r.f.Value(r.prefix + key); ok {
-		return r.pattern(key, layers, 0)
+		return r.pattern(key, layers, 0, false)
 	}
-	return r.pattern("full_attention_interval", layers, 4)
+	return r.pattern("full_attention_interval", layers, 4, false)
 }
 
 func (l *loader) delta(p string, dim int, s *deltaSpec) *delta {

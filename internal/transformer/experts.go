@@ -8,7 +8,8 @@ import (
 )
 
 // Mixtures of experts (Shazeer et al. 2017): a router says which few of many
-// feed-forward parts see a token, and with what weight.
+// feed-forward parts see a token, and with what weight. They may all read a narrower row that
+// is made of the token's, and what they give together is made wide again (LatentMoE, NVIDIA 2025).
 
 // A routing says how experts are chosen.
 type routing struct {
@@ -18,6 +19,9 @@ type routing struct {
 	scale         float32 // and multiplied by this
 	groups        int     // experts are in so many groups of neighbours; 0: in none
 	groupsUsed    int     // of which those are open whose two best are best
+	limit         float32 // what is inside experts is cut to it; 0: it is not
+	narrow        int     // width of the row that experts read and give instead of the stream's (LatentMoE); 0: there is none
+	first         bool    // the router reads what attention reads, before its norm (SmallThinker)
 	weightFirst   bool    // weights multiply what experts read, not what they give
 }
 
@@ -78,7 +82,7 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 	}
 	m.first = r.optional("leading_dense_block_count", 0)
 	m.every = r.count("interleave_moe_layer_step", 1)
-	m.gating, m.weightFirst = arch.gating, arch.weightFirst
+	m.gating, m.routing.first, m.weightFirst = arch.gating, arch.routedFirst, arch.weightFirst
 	switch kind := r.optional("expert_gating_func", 0); kind {
 	case 0:
 	case 1:
@@ -95,6 +99,9 @@ func (r *reader) readMixture(arch architecture) mixtureSpec {
 		m.scale = 1
 	}
 	m.readGroups(r)
+	if arch.narrowed {
+		m.narrow = r.optional("moe_latent_size", 0)
+	}
 	m.sharedCount = r.optional("expert_shared_count", arch.shared)
 	if m.sharedCount > 1024 {
 		r.fail("expert_shared_count", "is %d: up to 1024 is supported", m.sharedCount)
@@ -154,15 +161,30 @@ const mostGuests = 1024
 // share comes first, or last where it has a norm of its own.
 func (m *Model) mixture(l *layer, n int) {
 	w, s, dim := &m.work, &l.spec, m.config.Dim
-	w.mixed, w.shared = grown(w.mixed, n*dim), grown(w.shared, n*dim)
-	if l.routerNorm != nil {
+	from, width := w.xn, dim // of what experts read
+	if s.routing.narrow > 0 {
+		width = s.routing.narrow
+	}
+	w.mixed, w.shared = grown(w.mixed, n*width), grown(w.shared, n*dim)
+	switch {
+	case l.routerNorm != nil:
 		m.share(l, n)
 		m.normalise(l.routerNorm, n)
 		m.route(l, n)
 		m.normalise(l.expertsNorm, n)
 		clear(w.mixed)
-	} else {
+	case s.routing.narrow > 0:
 		m.route(l, n)
+		w.low = grown(w.low, n*width)
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.narrow, Out: w.low})
+		m.share(l, n)
+		clear(w.mixed)
+		from = w.low
+		w.in.Set(w.low, n, width)
+	default:
+		if !s.routing.first {
+			m.route(l, n)
+		}
 		m.share(l, n)
 		copy(w.mixed, w.shared)
 		w.in.Set(w.xn, n, dim)
@@ -173,8 +195,14 @@ func (m *Model) mixture(l *layer, n int) {
 		for end < len(tables) && tables[end].to-tables[0].from <= mostGuests {
 			end++
 		}
-		m.askTables(tables[:end], s, n)
+		m.askTables(tables[:end], s, from, n)
 		tables = tables[end:]
+	}
+	if s.routing.narrow > 0 {
+		w.in.Set(w.mixed, n, width)
+		kernel.Multiply(m.pool, &w.in, kernel.Product{W: &l.widen, Out: w.y})
+		kernel.Add(w.y[:n*dim], w.shared)
+		return
 	}
 	if l.expertsPost != nil {
 		l.expertsPost.apply(w.mixed, w.mixed)
@@ -219,10 +247,10 @@ func (w *buffers) seat(l *layer, n int) []table {
 	return tables
 }
 
-// askTables adds to mixed what the experts of some tables give. Of n tokens each reads
-// the input that all read, if it sees all of them as they are.
-func (m *Model) askTables(tables []table, s *layerSpec, n int) {
-	w, dim, a := &m.work, m.config.Dim, s.activation
+// askTables adds to mixed what the experts of some tables give, who read rows of from. Of n
+// tokens each reads the input that all read, if it sees all of them as they are.
+func (m *Model) askTables(tables []table, s *layerSpec, from []float32, n int) {
+	w, dim, a := &m.work, tables[0].up.Cols, s.activation
 	first := tables[0].from
 	rows, ffn := tables[len(tables)-1].to-first, tables[0].up.Rows
 	w.packed, w.up, w.gate, w.given = grown(w.packed, rows*dim), grown(w.up, rows*ffn), grown(w.gate, rows*ffn), grown(w.given, rows*dim)
@@ -240,7 +268,7 @@ func (m *Model) askTables(tables []table, s *layerSpec, n int) {
 		mine := part(w.packed, t, dim)
 		for k, g := range w.guests[t.from:t.to] {
 			brought := mine[k*dim:][:dim]
-			copy(brought, w.xn[g.token*dim:][:dim])
+			copy(brought, from[g.token*dim:][:dim])
 			if s.routing.weightFirst {
 				kernel.Scale(brought, g.weight)
 			}
@@ -265,10 +293,10 @@ func (m *Model) askTables(tables []table, s *layerSpec, n int) {
 		addBiases(up, t.upBias, t.to-t.from)
 		if a.gated() {
 			addBiases(gate, t.gateBias, t.to-t.from)
-			a.gate(gate, up)
+			a.gate(gate, up, s.routing.limit)
 			up = gate
 		} else {
-			a.bend(up)
+			s.bend(up)
 		}
 		t.in.Set(up, t.to-t.from, ffn)
 		t.in.Prepare(m.single, &t.down)
@@ -299,6 +327,12 @@ func (m *Model) askTables(tables []table, s *layerSpec, n int) {
 			kernel.Add(w.mixed[g.token*dim:][from:to], y)
 		}
 	})
+}
+
+// routeFirst chooses each token's experts by the stream, before attention adds to it.
+func (m *Model) routeFirst(l *layer, n int) {
+	m.normalise(nil, n)
+	m.route(l, n)
 }
 
 // route chooses each token's experts by the input.

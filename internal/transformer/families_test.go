@@ -211,6 +211,131 @@ func moreFamilies() []tiny {
 		post_attention_norm.weight d
 		rest:exp_probs_b.bias e
 	`, norms, number("expert_weights_scale", 1.5), count("rope.dimension_count", 16))
+	// The first and the fifth layer see all, and are not rotated. llama.cpp knows windows of 4096 tokens alone.
+	smallThinker := mixture("smallthinker", "smallthinker", expertsPart, inner, count("feed_forward_length", 96), count("expert_gating_func", 2), count("attention.sliding_window", 4096))
+	smallThinker.layers = 5
+	smallThinkerQ := mixture("smallthinker-q8_0", "smallthinker", expertsPart, inner, count("feed_forward_length", 96), count("expert_gating_func", 1))
+	smallThinkerQ.matrices, smallThinkerQ.experts = gguf.Q8_0, 2 // all are used: a rounding cannot change which
+	smallThinkerQ.meta = append(smallThinkerQ.meta, count("expert_count", 2))
+	floats := func(key string, v ...float32) gguf.KV { return gguf.KV{Key: key, Value: gguf.ArrayOf(v)} }
+	apertus := of("apertus", "apertus", ends+attentionPart+qkNorms+ungatedPart+"ffn_norm.weight d\n/rope_freqs.weight 16", floats("xielu.alpha_p", 0.8, -0.3, 2), floats("xielu.alpha_n", 0.5, 1.5, -2),
+		floats("xielu.beta", 0.5, 0.25, 1), floats("xielu.eps", -1e-6, -1e-6, -0.5))
+	apertusQ := apertus
+	apertusQ.name, apertusQ.matrices = "apertus-q8_0", gguf.Q8_0
+	apertusQ.meta = []gguf.KV{{Key: "xielu.alpha_p", Value: gguf.ValueOf(float32(0.8))}, {Key: "xielu.alpha_n", Value: gguf.ValueOf(float32(0.8))},
+		{Key: "xielu.beta", Value: gguf.ValueOf(float32(0.5))}, {Key: "xielu.eps", Value: gguf.ValueOf(float32(-1e-6))}}
+	// Where attention sees all, in the fourth layer, it is not rotated.
+	afmoe := lead("afmoe", "afmoe", ends+attentionPart+qkNorms+`
+		attn_gate.weight d q
+		post_attention_norm.weight d
+		ffn_norm.weight d
+		post_ffw_norm.weight d
+		rest:exp_probs_b.bias e
+	`, norms, number("expert_weights_scale", 2.826), count("expert_gating_func", 2), count("attention.sliding_window", 5))
+	afmoe.layers = 4
+	afmoeQ := afmoe // all experts are used: a rounding cannot change which
+	afmoeQ.name, afmoeQ.matrices, afmoeQ.experts = "afmoe-q8_0", gguf.Q8_0, 2
+	afmoeQ.meta = append(slices.Clone(afmoe.meta), count("expert_count", 2))
+	exaoneMoE := lead("exaone-moe", "exaone-moe", ends+attentionPart+qkNorms+"ffn_norm.weight d\nrest:exp_probs_b.bias e", norms,
+		number("expert_weights_scale", 2.5), count("expert_gating_func", 2), count("attention.sliding_window", 5), count("expert_shared_feed_forward_length", 192))
+	exaoneMoE.layers = 4
+	// The first layer sees all, and has one head of keys; the others have sinks. Values are narrower than keys.
+	mimo := func(name, layout string, meta ...gguf.KV) tiny {
+		r := mixture(name, "mimo2", "", append(meta, inner, count("attention.key_length", 48), count("attention.value_length", 32), count("rope.dimension_count", 16),
+			count("attention.sliding_window", 5), number("rope.freq_base", 5e6), number("rope.freq_base_swa", 1e4),
+			gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{false, true, true})})...)
+		r.layout = ends + layout + `
+			attn_norm.weight d
+			ffn_norm.weight d
+			attn_output.weight H*32 d
+			first:ffn_gate.weight d f
+			first:ffn_up.weight d f
+			first:ffn_down.weight f d
+			rest:attn_sinks.weight H
+			rest:ffn_gate_inp.weight d e
+			rest:exp_probs_b.bias e
+			rest:ffn_gate_exps.weight d x e
+			rest:ffn_up_exps.weight d x e
+			rest:ffn_down_exps.weight x d e
+		`
+		r.headDim = 48
+		return r
+	}
+	mimo2 := mimo("mimo2", `
+		attn_q.weight d q
+		first:attn_k.weight d 48
+		first:attn_v.weight d 32
+		rest:attn_k.weight d k
+		rest:attn_v.weight d K*32
+	`, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{1, 2, 2})})
+	mimo2Fused := mimo("mimo2-fused", "attn_qkv.weight d q+k+K*32\n", number("attention.value_scale", 0.612))
+	// The fourth layer sees all, has fewer heads, of which half as much is rotated, and no gates; the last two have limits.
+	step35 := mixture("step35", "step35", "", inner, norms, number("expert_weights_scale", 3), count("expert_shared_feed_forward_length", 160), count("attention.key_length", 32), count("attention.value_length", 32),
+		count("rope.dimension_count", 32), count("attention.sliding_window", 5), number("rope.freq_base", 5e6), number("rope.freq_base_swa", 1e4),
+		gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, false, true, false})}, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{6, 4, 6, 4})},
+		gguf.KV{Key: "llama.swiglu_clamp_exp", Value: gguf.ArrayOf([]float32{0, 0, 0.3, 0.2})}, gguf.KV{Key: "llama.swiglu_clamp_shexp", Value: gguf.ArrayOf([]float32{0.3, 0, 0, 0.2})})
+	step35.layers, step35.headDim = 4, 32
+	step35.layout = ends + qkNorms + `
+		/rope_freqs.weight 16
+		attn_norm.weight d
+		even:attn_q.weight d 6*h
+		even:attn_output.weight 6*h d
+		even:attn_gate.weight d 6
+		odd:attn_q.weight d 4*h
+		odd:attn_output.weight 4*h d
+		attn_k.weight d k
+		attn_v.weight d k
+		ffn_norm.weight d
+		first:ffn_gate.weight d f
+		first:ffn_up.weight d f
+		first:ffn_down.weight f d
+		rest:ffn_gate_inp.weight d e
+		rest:exp_probs_b.bias e
+		rest:ffn_gate_exps.weight d x e
+		rest:ffn_up_exps.weight d x e
+		rest:ffn_down_exps.weight x d e
+		rest:ffn_gate_shexp.weight d s
+		rest:ffn_up_shexp.weight d s
+		rest:ffn_down_shexp.weight s d
+	`
+	dbrx := mixture("dbrx", "dbrx", "", centred, number("attention.clamp_kqv", 1.5), count("feed_forward_length", 96))
+	dbrx.layout = ends + expertsPart + `
+		attn_norm.weight d
+		attn_qkv.weight d q+k+k
+		attn_output.weight q d
+		attn_output_norm.weight d
+	`
+	// Where attention sees a window, YaRN has no say.
+	olmo3 := of("olmo3", "olmo2", strings.ReplaceAll(llama, "attn_norm.weight", "post_attention_norm.weight")+"attn_q_norm.weight q\nattn_k_norm.weight k\n", count("attention.sliding_window", 5), number("rope.freq_base", 500000),
+		text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 8), count("rope.scaling.original_context_length", 64), number("rope.scaling.attn_factor", 1.2))
+	olmo3.layout = strings.ReplaceAll(olmo3.layout, "ffn_norm.weight", "post_ffw_norm.weight")
+	olmo3.layers = 4
+	olmo3Plain := olmo3
+	olmo3Plain.name = "olmo3-plain"
+	olmo3Plain.meta = append(slices.Clone(olmo3.meta), text("rope.scaling.type", "none"), number("rope.scaling.attn_factor", 1))
+	solarOpen := mixture("solar-open", "glm4moe", expertsPart+"post_attention_norm.weight d\nexp_probs_b.bias e\n"+strings.ReplaceAll(sharedPart, " s", " x"), inner, norms, count("expert_shared_count", 1),
+		count("expert_gating_func", 2), number("expert_weights_scale", 1), count("rope.dimension_count", 32), count("leading_dense_block_count", 0), text("rope.scaling.type", "yarn"), number("rope.scaling.factor", 2),
+		count("rope.scaling.original_context_length", 64))
+	solarOpen.layout = strings.ReplaceAll(solarOpen.layout, "ffn_norm.weight d\n", "")
+	// The last block guesses, has no experts, and no part in lists.
+	exaoneGuessing := exaoneMoE
+	exaoneGuessing.name, exaoneGuessing.layers = "exaone-moe-nextn", 5
+	exaoneGuessing.layout = `
+		last:ffn_gate.weight d f
+		last:ffn_up.weight d f
+		last:ffn_down.weight f d
+		last:nextn.eh_proj.weight d+d d
+		last:nextn.enorm.weight d
+		last:nextn.hnorm.weight d
+	`
+	for line := range strings.Lines(exaoneMoE.layout) {
+		if rest, ok := strings.CutPrefix(strings.TrimSpace(line), "rest:"); ok {
+			line = "odd:" + rest + "\nthird:" + rest + "\n"
+		}
+		exaoneGuessing.layout += line
+	}
+	exaoneGuessing.meta = append(slices.Clone(exaoneMoE.meta), count("nextn_predict_layers", 1),
+		gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, true, true, false})})
 	guessing := glm4moe // the last block has no part in the next token
 	guessing.name, guessing.layers = "glm4moe-nextn", 4
 	guessing.layout += `
@@ -655,6 +780,17 @@ func moreFamilies() []tiny {
 	`, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 96, 0})}), 6, 96, used, inner, count("expert_shared_feed_forward_length", 160), count("expert_shared_count", 1),
 		norms, number("expert_weights_scale", 2.5), count("expert_group_count", 1), count("expert_group_used_count", 1))
 	nemotronMoE.sizes["l"], nemotronMoE.sizes["s"] = 4, 160
+	nemotronLatent := nemotronMoE // as Nemotron 3 Super has it
+	nemotronLatent.name, nemotronLatent.sizes = "nemotron_h_moe-latent", maps.Clone(nemotronMoE.sizes)
+	nemotronLatent.sizes["n"] = 64
+	nemotronLatent.layout = strings.NewReplacer("ffn_up_exps.weight d x e", "ffn_up_exps.weight n x e", "ffn_down_exps.weight x d e", "ffn_down_exps.weight x n e").Replace(nemotronMoE.layout) + `
+		second:ffn_latent_down.weight d n
+		second:ffn_latent_up.weight n d
+	`
+	nemotronLatent.meta = append(slices.Clone(nemotronMoE.meta), count("moe_latent_size", 64))
+	nemotronLatentQ := nemotronLatent // all experts are used: a rounding cannot change which
+	nemotronLatentQ.name, nemotronLatentQ.matrices, nemotronLatentQ.experts = "nemotron_h_moe-latent-q8_0", gguf.Q8_0, 2
+	nemotronLatentQ.meta = append(slices.Clone(nemotronLatent.meta), count("expert_count", 2))
 
 	// Gated DeltaNet in the first two layers: four heads of 32, of which two share keys.
 	deltaNet := func(name, architecture, in, feedForward string, meta ...gguf.KV) tiny {
@@ -897,7 +1033,7 @@ func moreFamilies() []tiny {
 	`, count("attention.head_count_kv", 2)), 4, 2, 64, 1)
 
 	return []tiny{
-		rwkv6, rwkv6Q, rwkv6First, rwkv7, rwkv7Q, arwkv7, arwkv7Gated, rwkv6Qwen2, kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE,
+		rwkv6, rwkv6Q, rwkv6First, rwkv7, rwkv7Q, arwkv7, arwkv7Gated, rwkv6Qwen2, kimiLinear, kimiQ, llama4, maverick, llama4Q, falconH1, besides("falcon-h1", plain), nemotronH, nemotronMoE, nemotronLatent, nemotronLatentQ,
 		qwen35, qwen35Q, qwen35Next, qwen35moe, qwen35Listed, deltaExperts("qwen3next", "qwen3next", deltaNextIn), deltaExperts("qwen3next-first", "qwen3next", deltaFirstIn),
 		mamba, falconMamba, jamba, jambaQ, jambaMoE, mamba2, hybrid, hybridMoE, hybridQ, lfm2, lfm2Four, lfm2Q, lfm2moe,
 		gemma3n, gemma3nQ, gemma4E, gemma4A, gptOSS, gptOSSQ, of("llama-yarn", "llama", llama, yarn...), qwen3, phi3Long, phi3Short, mistral3,
@@ -906,7 +1042,7 @@ func moreFamilies() []tiny {
 		mixture("qwen2moe", "qwen2moe", expertsPart+qkvBiases+sharedPart+"ffn_gate_inp_shexp.weight d", inner, count("expert_shared_feed_forward_length", 160)),
 		mixture("granitemoe", "granitemoe", expertsPart+sharedPart, count("feed_forward_length", 96), count("expert_shared_feed_forward_length", 160),
 			number("embedding_scale", 12), number("residual_scale", 0.22), number("attention.scale", 0.02), number("logit_scale", 8)),
-		deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
+		dbrx, solarOpen, olmo3, olmo3Plain, step35, mimo2, mimo2Fused, exaoneMoE, exaoneGuessing, apertus, apertusQ, afmoe, afmoeQ, smallThinker, smallThinkerQ, deepseek2, deepseek2Lite, lead("deepseek", "deepseek", leadAttention), glm4moe, guessing,
 		allHeads(mixture("olmoe", "olmoe", expertsPart+`
 			attn_q_norm.weight q
 			attn_k_norm.weight k

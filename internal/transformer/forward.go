@@ -77,7 +77,7 @@ type buffers struct {
 	views         []float32 // of spans of tiles
 	streams       []float32 // (streams, tokens, dim)
 	predicted     []float32 // likewise, what each layer predicts of them
-	low           []float32 // (rank), of the path beside attention
+	low           []float32 // (rank), of the path beside attention; or (routing.narrow), what experts read
 	left          []atomic.Int32
 	logits        []float32 // (vocab), all of a call
 	states        []float32 // (dim), likewise
@@ -230,6 +230,9 @@ func (m *Model) batch() bool {
 			m.addToStream(l.ob, l.attnPost, n)
 			w.in.Set(w.xn, n, dim)
 		default:
+			if l.spec.routing.first {
+				m.routeFirst(l, n)
+			}
 			m.mix(i, n)
 			m.addToStream(l.ob, l.attnPost, n)
 			if l.laurel != nil {
@@ -327,7 +330,7 @@ func (m *Model) attention(index, n int) {
 		m.project(index, n)
 	}
 	m.attend(index)
-	if s.gated {
+	if s.gates != ungated {
 		m.pool.Run(n, func(i int) { w.applyGates(s, i) })
 	}
 	if by := l.seenNorm; by != nil {
@@ -351,11 +354,11 @@ func (m *Model) project(index, n int) {
 	qn, kn, vn := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
 	w.k, w.v = grown(w.k, n*kn), grown(w.v, n*vn)
 	q := w.q
-	if s.gated {
+	if s.gates == gatesInQueries {
 		w.full, w.gates = grown(w.full, 2*n*qn), grown(w.gates, n*qn)
 		q = w.full
 	}
-	products := [3]kernel.Product{{W: &l.q, Out: q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
+	products := [4]kernel.Product{{W: &l.q, Out: q}, {W: &l.k, Out: w.k}, {W: &l.v, Out: w.v}}
 	own := s.source == index
 	switch {
 	case !own:
@@ -363,11 +366,15 @@ func (m *Model) project(index, n int) {
 	case l.v.Rows == 0: // keys are values
 		kernel.Multiply(m.pool, &w.in, products[:2]...)
 		copy(w.v, w.k)
-	default:
+	case l.gate.Rows > 0:
+		w.gates = grown(w.gates, n*l.gate.Rows)
+		products[3] = kernel.Product{W: &l.gate, Out: w.gates}
 		kernel.Multiply(m.pool, &w.in, products[:]...)
+	default:
+		kernel.Multiply(m.pool, &w.in, products[:3]...)
 	}
 	m.eachRow(func(i int) {
-		if s.gated {
+		if s.gates == gatesInQueries {
 			w.splitGates(s, i)
 		}
 		q, k, v, r := w.q[i*qn:][:qn], w.k[i*kn:][:kn], w.v[i*vn:][:vn], &w.rows[i]
@@ -379,6 +386,7 @@ func (m *Model) project(index, n int) {
 		m.prepare(k, l.kb, l.kNorm, s, i, n)
 		addBias(v, l.vb)
 		clamp(v, s.clamp)
+		kernel.Scale(v, s.values)
 		if l.vNorm != nil {
 			l.vNorm.apply(v, v)
 		}
@@ -432,9 +440,9 @@ func (m *Model) ask(e *expert, s *layerSpec, n int) {
 	m.pool.Run(parts, func(i int) {
 		from, to := i*part, min((i+1)*part, n*ffn)
 		if a.gated() {
-			a.gate(w.gate[from:to], w.up[from:to])
+			a.gate(w.gate[from:to], w.up[from:to], s.limit)
 		} else {
-			a.bend(w.up[from:to])
+			s.bend(w.up[from:to])
 		}
 	})
 	inner := w.up

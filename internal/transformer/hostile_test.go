@@ -63,7 +63,7 @@ func TestHostileModelsAreRefusedByName(t *testing.T) {
 	}{
 		{"no architecture", meta("general.architecture", absent), nil, "general.architecture is missing"},
 		{"architecture of another type", meta("general.architecture", uint32(3)), nil, "general.architecture"},
-		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: arcee, arwkv7, baichuan`},
+		{"unknown architecture", meta("general.architecture", "novel"), nil, `"novel", which is not supported; supported: afmoe, `},
 		{"no layers", meta("llama.block_count", uint32(0)), nil, "llama.block_count is 0"},
 		{"layers missing", meta("llama.block_count", absent), nil, "llama.block_count is missing"},
 		{"more layers than tensors", meta("llama.block_count", uint32(1<<20)), nil, "llama.block_count is 1048576, but"},
@@ -307,6 +307,11 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("nemotron_h", nil, gguf.KV{Key: "llama.feed_forward_length", Value: gguf.ArrayOf([]int32{0, 0, 0})}), "blk.1.ssm_in.weight is missing"},
 		{of4("nemotron_h_moe", nil, gguf.KV{Key: "llama.attention.head_count_kv", Value: gguf.ArrayOf([]int32{0, 2, 2})}), "nemotron_h_moe.feed_forward_length [1] is 96"},
 		{of4("nemotron_h_moe", without("blk.1.ffn_down_exps.weight")), "blk.1.ffn_down_exps.weight is missing"},
+		{of4("nemotron_h_moe-latent", without("blk.1.ffn_latent_down.weight")), "blk.1.ffn_latent_down.weight is missing"},
+		{of4("nemotron_h_moe-latent", without("blk.1.ffn_latent_up.weight")), "blk.1.ffn_latent_up.weight is missing"},
+		{of4("nemotron_h_moe-latent", nil, count("moe_latent_size", 0)), "blk.1.ffn_up_exps.weight has shape [64 96 6]"},
+		{of4("nemotron_h_moe-latent", nil, count("moe_latent_size", 128)), "blk.1.ffn_latent_down.weight has shape [128 64]"},
+		{of4("nemotron_h_moe-latent", nil, count("moe_latent_size", 1<<25)), "nemotron_h_moe.moe_latent_size"},
 		{of4("qwen35", nil, count("ssm.conv_kernel", 17)), "qwen35.ssm.conv_kernel is 17: from 2 to 16"},
 		{of4("qwen35", nil, count("ssm.state_size", 1025)), "qwen35.ssm.state_size is 1025: up to 1024"},
 		{of4("qwen35", nil, count("ssm.inner_size", 127)), "qwen35.ssm.inner_size is 127, but there are 4 heads of 32"},
@@ -412,6 +417,38 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 		{of4("rwkv6qwen2", nil, count("attention.head_count_kv", 3)), "rwkv6qwen2.attention.head_count_kv is 3, which does not divide the 4 heads"},
 		{of4("rwkv6qwen2", nil, count("attention.head_count_kv", 1)), "blk.0.time_mix_key.weight has shape [256 128]"},
 		{of4("rwkv6qwen2", without("blk.0.time_mix_lerp_fused.weight")), "blk.0.time_mix_lerp_fused.weight is missing"},
+		{of4("afmoe", without("blk.1.attn_gate.weight")), "blk.1.attn_gate.weight is missing"},
+		{of4("afmoe", reshaped("blk.0.attn_gate.weight", 128, 4)), "blk.0.attn_gate.weight has shape [128 4]"},
+		{of4("afmoe", without("blk.3.post_ffw_norm.weight")), "blk.3.post_ffw_norm.weight is missing"},
+		{of4("afmoe", nil, count("expert_shared_count", 0)), "blk.1.ffn_gate_shexp.weight is not one"},
+		{of4("smallthinker", without("blk.2.ffn_gate_inp.weight")), "blk.2.ffn_gate_inp.weight is missing"},
+		{of4("smallthinker", nil, count("expert_count", 0)), "blk.0.ffn_gate.weight is missing"},
+		{of4("smallthinker", nil, pattern(true)), "smallthinker.attention.sliding_window_pattern has 1 elements"},
+		{of4("apertus", nil, meta("xielu.alpha_p", absent)...), "xielu.alpha_p is missing"},
+		{of4("apertus", nil, meta("xielu.alpha_n", float32(math.NaN()))...), "xielu.alpha_n is NaN"},
+		{of4("apertus", nil, meta("xielu.alpha_n", "much")...), "xielu.alpha_n"},
+		{of4("apertus", nil, meta("xielu.eps", float32(0.5))...), "xielu.eps is 0.5: from -1 to 0"},
+		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, 2})}), "xielu.beta has 2 elements, but there are 3 layers"},
+		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, float32(math.Inf(1)), 1})}), "xielu.beta [1] is +Inf"},
+		{of4("apertus", nil, gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]string{"a"})}), "xielu.beta"},
+		{of4("apertus", without("blk.2.attn_q_norm.weight")), "blk.2.attn_q_norm.weight is missing"},
+		{of4("exaone-moe-nextn", nil, gguf.KV{Key: "llama.attention.sliding_window_pattern", Value: gguf.ArrayOf([]bool{true, true, false})}), "sliding_window_pattern has 3 elements, but there are 5 layers"},
+		{of4("exaone-moe", without("blk.3.ffn_down_shexp.weight")), "blk.3.ffn_down_shexp.weight is missing"},
+		{of4("exaone-moe", nil, count("attention.sliding_window_pattern", 1<<25)), "exaone-moe.attention.sliding_window_pattern"},
+		{of4("mimo2", nil, number("attention.value_scale", 0)), "mimo2.attention.value_scale is 0"},
+		{of4("mimo2", reshaped("blk.1.attn_sinks.weight", 5)), "blk.1.attn_sinks.weight has shape [5]"},
+		{of4("mimo2", without("blk.1.ffn_gate_inp.weight")), "blk.1.ffn_gate.weight is missing"},
+		{of4("mimo2", nil, count("attention.value_length", 48)), "blk.0.attn_v.weight has shape [128 32]"},
+		{of4("mimo2-fused", reshaped("blk.0.attn_qkv.weight", 128, 351)), "blk.0.attn_qkv.weight has shape [128 351]"},
+		{of4("step35", reshaped("blk.0.attn_gate.weight", 128, 5)), "blk.0.attn_gate.weight has shape [128 5]"},
+		{of4("step35", reshaped("rope_freqs.weight", 8)), "rope_freqs.weight has shape [8]"},
+		{of4("step35", nil, count("rope.dimension_count", 30)), "step35.rope.dimension_count is 15, but has to be even"},
+		{of4("step35", nil, gguf.KV{Key: "llama.attention.head_count", Value: gguf.ArrayOf([]int32{6, 4, 6, 0})}), "step35.attention.head_count [3] is 0"},
+		{of4("step35", nil, gguf.KV{Key: "llama.swiglu_clamp_exp", Value: gguf.ArrayOf([]float32{0, 0, -1, 0})}), "step35.swiglu_clamp_exp [2] is -1: from 0"},
+		{of4("step35", nil, gguf.KV{Key: "llama.swiglu_clamp_shexp", Value: gguf.ArrayOf([]float32{0, 0, 0})}), "step35.swiglu_clamp_shexp has 3 elements, but there are 4 layers"},
+		{of4("step35", without("blk.2.ffn_up_shexp.weight")), "blk.2.ffn_up_shexp.weight is missing"},
+		{of4("dbrx", without("blk.1.attn_output_norm.weight")), "blk.1.attn_output_norm.weight is missing"},
+		{of4("dbrx", nil, number("attention.clamp_kqv", -1)), "dbrx.attention.clamp_kqv is -1"},
 		{of4("mpt", nil, number("attention.max_alibi_bias", float32(math.Inf(1)))), "mpt.attention.max_alibi_bias is +Inf"},
 		{of4("mpt", nil, number("attention.clamp_kqv", -1)), "mpt.attention.clamp_kqv is -1"},
 		{of4("mpt-learned", reshaped("position_embd.weight", 128, 511)), "position_embd.weight has shape [128 511]"},
@@ -458,6 +495,16 @@ func TestHostileFamiliesAreRefusedByName(t *testing.T) {
 	}
 }
 
+// Lists of layers may leave out the blocks that guess, or not.
+func TestListsMayLeaveOutWhatGuesses(t *testing.T) {
+	r := recipeOf("apertus")
+	r.meta = append(append(slices.Clone(r.meta), meta("llama.nextn_predict_layers", uint32(1))...), gguf.KV{Key: "xielu.beta", Value: gguf.ArrayOf([]float32{1, 2})})
+	m := r.load(t, 1)
+	if rows := forward(t, m, Step{m.NewKV(), []int32{0, 1, 2}, All}); len(m.layers) != 2 || len(rows) != 3 {
+		t.Errorf("%d layers, %d rows", len(m.layers), len(rows))
+	}
+}
+
 // FuzzLoad changes bytes anywhere in a small file of one of some families: an error
 // or a model that computes, never a panic.
 func FuzzLoad(f *testing.F) {
@@ -472,9 +519,9 @@ func FuzzLoad(f *testing.F) {
 	}
 	for _, r := range recipes {
 		switch r.name {
-		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "mpt-learned", "refact", "deci", "bitnet":
+		case "gpt-oss", "deepseek2", "deepseek2-lite", "falcon-two-norms", "stablelm-parallel", "gemma4", "lfm2", "granitehybrid", "qwen35", "qwen3next-first", "falcon-h1", "nemotron_h_moe", "mamba-norms", "jamba-experts", "llama4", "kimi-linear", "afmoe", "smallthinker", "apertus", "mimo2", "step35", "nemotron_h_moe-latent", "mpt-learned", "refact", "deci", "bitnet":
 			r.dim, r.ffn, r.vocab, r.matrices = 32, 32, 32, gguf.F16
-			if r.name != "gemma4" && r.name != "lfm2" && r.name != "granitehybrid" && r.name != "qwen35" && r.name != "nemotron_h_moe" && r.name != "jamba-experts" && r.name != "llama4" && r.name != "kimi-linear" && r.name != "deci" {
+			if !slices.Contains([]string{"gemma4", "lfm2", "granitehybrid", "qwen35", "nemotron_h_moe", "jamba-experts", "llama4", "kimi-linear", "apertus", "nemotron_h_moe-latent", "mimo2", "step35", "afmoe", "deci"}, r.name) {
 				r.layers = 2
 			}
 			files = append(files, r.file(f))

@@ -56,6 +56,7 @@ type layer struct {
 	k              kernel.Matrix // (kvHeads·keyDim, dim)
 	v              kernel.Matrix // (kvHeads·valueDim, dim)
 	o              kernel.Matrix // (dim, heads·valueDim)
+	gate           kernel.Matrix // (heads·valueDim or heads, dim), where gates are not made with queries
 	qb, kb, vb, ob []float32     // biases of the four
 	qNorm, kNorm   *norm
 	vNorm          *norm
@@ -77,6 +78,8 @@ type layer struct {
 	routerBias []float32     // (experts), of its logits
 	choiceBias []float32     // (experts), added to what experts are chosen by
 	experts    []expert      // one where there is no router
+	narrow     kernel.Matrix // (routing.narrow, dim), makes what experts read
+	widen      kernel.Matrix // (dim, routing.narrow), and of what they give what is added to the stream
 	shared     *expert       // that sees every token
 	sharedGate kernel.Matrix // (1, dim), how much of it is taken
 
@@ -333,7 +336,7 @@ func (l *loader) attention(w *layer, p string, dim int) {
 	} else {
 		l.projections(w, p, dim)
 	}
-	if s.sinks {
+	if s.sinks && (!s.sinksMaybe || l.has(p+"attn_sinks.weight")) {
 		w.sinks = l.vector(p+"attn_sinks.weight", s.heads)
 	}
 	w.o, w.ob = l.linear(p+"attn_output", dim, s.heads*s.headOut())
@@ -449,21 +452,26 @@ func (l *loader) mixture(w *layer, p string, dim int) {
 		return // before a hostile count of experts takes memory
 	}
 	w.experts = make([]expert, r.experts)
+	width := dim
+	if r.narrow > 0 {
+		width = r.narrow
+		w.narrow, w.widen = l.matrix(p+"ffn_latent_down.weight", width, dim), l.matrix(p+"ffn_latent_up.weight", dim, width)
+	}
 	if l.has(p + "ffn_gate_up_exps.weight") {
-		for i, x := range l.linears(p+"ffn_gate_up_exps", r.experts, 2*s.ffn, dim) {
+		for i, x := range l.linears(p+"ffn_gate_up_exps", r.experts, 2*s.ffn, width) {
 			w.experts[i].cut(x.w, x.bias)
 		}
 	} else {
 		if s.activation.gated() {
-			for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, dim) {
+			for i, x := range l.linears(p+"ffn_gate_exps", r.experts, s.ffn, width) {
 				w.experts[i].gate, w.experts[i].gateBias = x.w, x.bias
 			}
 		}
-		for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, dim) {
+		for i, x := range l.linears(p+"ffn_up_exps", r.experts, s.ffn, width) {
 			w.experts[i].up, w.experts[i].upBias = x.w, x.bias
 		}
 	}
-	for i, x := range l.linears(p+"ffn_down_exps", r.experts, dim, s.ffn) {
+	for i, x := range l.linears(p+"ffn_down_exps", r.experts, width, s.ffn) {
 		w.experts[i].down, w.experts[i].downBias = x.w, x.bias
 	}
 	if l.has(p + "ffn_down_exps.scale") {
@@ -527,8 +535,17 @@ func (l *loader) expert(p, suffix string, ffn, dim int, s *layerSpec) (e expert)
 func (l *loader) projections(w *layer, p string, dim int) {
 	s := &w.spec
 	q, k, v := s.heads*s.keyDim, s.kvHeads*s.keyDim, s.kvHeads*s.valueDim
-	if s.gated {
+	switch s.gates {
+	case gatesInQueries:
 		q *= 2
+	case gatesOfAll:
+		w.gate = l.matrix(p+"attn_gate.weight", s.heads*s.valueDim, dim)
+	case gateOfHead:
+		if !l.has(p + "attn_gate.weight") {
+			s.gates = ungated
+			break
+		}
+		w.gate = l.matrix(p+"attn_gate.weight", s.heads, dim)
 	}
 	if !l.has(p + "attn_qkv.weight") {
 		w.q, w.qb = l.linear(p+"attn_q", q, dim)
@@ -553,7 +570,8 @@ func (l *loader) projections(w *layer, p string, dim int) {
 	w.qb, w.kb, w.vb = l.bias(p+"attn_q", q), l.bias(p+"attn_k", k), l.bias(p+"attn_v", v)
 }
 
-// ropeFreqs are the divisors of the frequencies: one vector for the model, or nil. Some
+// ropeFreqs are the divisors of the frequencies: one vector for the model, as long as the longest
+// of its frequencies, or nil. Some
 // files have two, for contexts that are longer than the original one and for others.
 func (l *loader) ropeFreqs(c *Config) []float32 {
 	name := "rope_freqs.weight"
@@ -567,7 +585,11 @@ func (l *loader) ropeFreqs(c *Config) []float32 {
 	if !l.has(name) || l.err != nil {
 		return nil
 	}
-	divisors := l.vector(name, c.turns[0].rotated/2)
+	pairs := 0
+	for _, t := range c.turns {
+		pairs = max(pairs, t.rotated/2)
+	}
+	divisors := l.vector(name, pairs)
 	for i, d := range divisors {
 		if !(d > 0) || math.IsInf(float64(d), 0) {
 			l.fail("tensor %s: element %d is %g, but has to be positive", name, i, d)

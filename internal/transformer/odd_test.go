@@ -12,7 +12,7 @@ import (
 // oddRecipes are one model of each architecture with as few layers as it can have, heads
 // of other sizes than powers of two, and a vocabulary that fills no whole vector.
 func oddRecipes() (list []tiny) {
-	fixed := []string{"exaone", "phi3", "gemma4", "openelm", "deci"} // their files say how long heads are, or have divisors of so many frequencies
+	fixed := []string{"apertus", "exaone", "phi3", "gemma4", "openelm", "deci"} // their files say how long heads are, or have divisors of so many frequencies
 	seen := map[string]bool{}
 	for _, r := range recipes {
 		name := cmp.Or(r.architecture, "llama")

@@ -19,7 +19,7 @@ func orderRecipes() []tiny {
 		switch r.name {
 		case "f32-tied", "f16", "q8_0", "q4_k-mixed", "q5_1", "iq4_xs", "mixtral-q8_0", "gemma3", "gpt-oss-mxfp4", "deepseek2", "deepseek2-lite", "cohere2", "mistral3", "gemma4", "gemma4-experts", "lfm2", "lfm2-four-taps", "lfm2-q8_0", "lfm2moe",
 			"falcon-h1", "falcon-h1-norm", "nemotron_h", "nemotron_h_moe", "qwen35", "qwen35-q8_0", "qwen35moe", "qwen3next", "qwen3next-first", "mamba", "mamba-norms", "jamba", "jamba-q8_0", "jamba-experts", "mamba2", "granitehybrid", "granitehybrid-experts", "granitehybrid-q8_0",
-			"llama4-dense-too", "llama4-q8_0", "kimi-linear", "kimi-linear-q8_0", "mpt", "refact-q8_0", "bloom", "starcoder-q8_0", "deci-q8_0", "bitnet-q8_0",
+			"llama4-dense-too", "llama4-q8_0", "afmoe-q8_0", "smallthinker", "apertus", "mimo2-fused", "step35", "nemotron_h_moe-latent-q8_0", "kimi-linear", "kimi-linear-q8_0", "mpt", "refact-q8_0", "bloom", "starcoder-q8_0", "deci-q8_0", "bitnet-q8_0",
 			"rwkv6", "rwkv6-q8_0", "rwkv6-first", "rwkv7", "rwkv7-q8_0", "arwkv7", "arwkv7-gated", "rwkv6qwen2":
 			r.context = 4 * batchTokens
 			list = append(list, r)

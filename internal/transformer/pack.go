@@ -37,7 +37,7 @@ func (l *layer) matrices() []*kernel.Matrix {
 
 // fixed are the matrices that every token meets: all but the experts.
 func (l *layer) fixed() []*kernel.Matrix {
-	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.router, &l.sharedGate}
+	list := []*kernel.Matrix{&l.q, &l.k, &l.v, &l.o, &l.gate, &l.router, &l.narrow, &l.widen, &l.sharedGate}
 	if l.latent != nil {
 		list = append(list, l.latent.matrices()...)
 	}

@@ -3,6 +3,7 @@ package transformer
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 
 	"parley/internal/gguf"
@@ -13,7 +14,17 @@ import (
 type reader struct {
 	f      *gguf.File
 	prefix string
+	trunk  int // layers without those that guess: lists of one element for each may stop there
 	err    error
+}
+
+// lists says whether a list of so many elements has one for each of the layers.
+func (r *reader) lists(key string, elements, layers int) bool {
+	if elements == layers || elements == r.trunk && r.trunk > 0 {
+		return true
+	}
+	r.fail(key, "has %d elements, but there are %d layers", elements, layers)
+	return false
 }
 
 func (r *reader) fail(key, format string, args ...any) {
@@ -77,8 +88,7 @@ func (r *reader) perLayerFrom(least int64, key string, layers int, otherwise []i
 			}
 			return nil
 		}
-		if len(list) != layers {
-			r.fail(key, "has %d elements, but there are %d layers", len(list), layers)
+		if !r.lists(key, len(list), layers) {
 			return nil
 		}
 		out := make([]int, layers)
@@ -117,6 +127,28 @@ func (r *reader) number(key string, otherwise, low, high float64) float64 {
 	return v
 }
 
+// numberPerLayer reads one float from low to high for all layers, or an array of one for each.
+func (r *reader) numberPerLayer(key string, layers int, low, high float64) []float32 {
+	v, ok := r.f.Value(r.prefix + key)
+	if !ok || v.Kind != gguf.Array {
+		return slices.Repeat([]float32{float32(r.number(key, math.NaN(), low, high))}, layers)
+	}
+	list, _, err := r.f.Floats(r.prefix + key)
+	if err != nil {
+		if r.err == nil {
+			r.err = err
+		}
+		return nil
+	}
+	r.lists(key, len(list), layers)
+	for i, v := range list {
+		if v := float64(v); !(v >= low && v <= high) {
+			r.fail(key, "[%d] is %g: from %g to %g is supported", i, v, low, high)
+		}
+	}
+	return list
+}
+
 // flag reads whether something is so; absent is otherwise.
 func (r *reader) flag(key string, otherwise bool) bool {
 	v, ok, err := r.f.Bool(r.prefix + key)
@@ -130,8 +162,9 @@ func (r *reader) flag(key string, otherwise bool) bool {
 }
 
 // pattern reads which layers something holds for: an array of one flag for each,
-// or a number n, for all but every n-th. Absent is the number otherwise; 0 is all.
-func (r *reader) pattern(key string, layers, otherwise int) []bool {
+// or a number n, for all but every n-th, the last of so many or the first. Absent is the number
+// otherwise; 0 is all.
+func (r *reader) pattern(key string, layers, otherwise int, first bool) []bool {
 	out := make([]bool, layers)
 	if v, ok := r.f.Value(r.prefix + key); ok && v.Kind == gguf.Array {
 		flags, _, err := r.f.Bools(r.prefix + key)
@@ -145,15 +178,16 @@ func (r *reader) pattern(key string, layers, otherwise int) []bool {
 		if err != nil && r.err == nil {
 			r.err = err
 		}
-		if len(flags) != layers {
-			r.fail(key, "has %d elements, but there are %d layers", len(flags), layers)
-		}
+		r.lists(key, len(flags), layers)
 		copy(out, flags)
 		return out
 	}
-	n := r.optional(key, otherwise)
+	n, at := r.optional(key, otherwise), 1
+	if first {
+		at = 0
+	}
 	for i := range out {
-		out[i] = n == 0 || (i+1)%n != 0
+		out[i] = n == 0 || (i+at)%n != 0
 	}
 	return out
 }

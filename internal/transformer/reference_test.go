@@ -47,11 +47,13 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 			}
 		}
 		q, k, v, reads := make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids)), make([][]float64, len(ids))
+		before := make([][]float64, len(ids))
 		kvHeads, keyDim := s.kvHeads, s.keyDim
 		if l.latent != nil {
 			kvHeads, keyDim = s.heads, s.latent.plain+s.rotated
 		}
 		for p := range ids {
+			before[p] = slices.Clone(x[p])
 			reads[p] = referenceNorm(x[p], l.attnNorm)
 			if s.kvHeads == 0 {
 				continue
@@ -104,10 +106,20 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 					}
 				}
 			}
-			if s.gated {
+			switch s.gates {
+			case gatesInQueries:
 				gates := referenceMul(&l.q, reads[p], nil)
 				for d := range seen {
 					seen[d] /= 1 + math.Exp(-gates[(2*(d/keyDim)+1)*keyDim+d%keyDim])
+				}
+			case gateOfHead:
+				gates := referenceMul(&l.gate, reads[p], nil)
+				for d := range seen {
+					seen[d] /= 1 + math.Exp(-gates[d/valueDim])
+				}
+			case gatesOfAll:
+				for d, g := range referenceMul(&l.gate, reads[p], nil) {
+					seen[d] /= 1 + math.Exp(-g)
 				}
 			}
 			add := func(y []float64, post *norm) {
@@ -155,9 +167,9 @@ func referenceLogits(m *Model, ids []int32) []float64 {
 				channelReads[p] = n
 				add(referenceChannelMix(l, channelReads[:p+1]), nil)
 			} else if s.routing.experts == 0 {
-				add(referenceExpert(&l.experts[0], s, n), l.ffnPost)
+				add(referenceExpert(&l.experts[0], s, s.limit, n), l.ffnPost)
 			} else {
-				add(referenceMixture(l, x[p], n), l.ffnPost)
+				add(referenceMixture(l, x[p], n, before[p]), l.ffnPost)
 			}
 			if l.alternation != nil {
 				streams[p] = referenceCorrection(m, l, predicted[p], x[p])
@@ -449,7 +461,7 @@ func floats64(x []float32) (out []float64) {
 // referenceChannelMix is what channel mixing makes of the last of some tokens.
 func referenceChannelMix(l *layer, reads [][]float64) []float64 {
 	x := l.channels
-	y := referenceExpert(&l.experts[0], &l.spec, referenceShift(reads, floats64(x.shifts[0])))
+	y := referenceExpert(&l.experts[0], &l.spec, 0, referenceShift(reads, floats64(x.shifts[0])))
 	if x.receptance.Rows > 0 {
 		for d, r := range referenceMul(&x.receptance, referenceShift(reads, floats64(x.shifts[1])), nil) {
 			y[d] /= 1 + math.Exp(-r)
@@ -666,7 +678,7 @@ func referenceDelta(x *delta, s *deltaSpec, reads [][]float64) []float64 {
 func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []float64) {
 	s := &l.spec
 	q = referenceMul(&l.q, n, l.qb)
-	if s.gated { // every second head's is a gate
+	if s.gates == gatesInQueries { // every second head's is a gate
 		for h := range s.heads {
 			copy(q[h*s.keyDim:][:s.keyDim], q[2*h*s.keyDim:])
 		}
@@ -676,6 +688,9 @@ func referenceProjections(m *Model, l *layer, n []float64, p int) (q, k, v []flo
 		k = referenceMul(&l.k, n, l.kb)
 		if v = slices.Clone(k); l.v.Rows > 0 {
 			v = referenceMul(&l.v, n, l.vb)
+		}
+		for d := range v {
+			v[d] *= float64(s.values)
 		}
 		v = referenceNorm(v, l.vNorm)
 	}
@@ -744,8 +759,9 @@ func referenceOpening(m *Model, l *layer, index int, id int32, begin, x []float6
 	return referenceMul(&o.out, gate, nil)
 }
 
-// referenceMixture is what experts make of the stream x, which is n when normalised.
-func referenceMixture(l *layer, x, n []float64) []float64 {
+// referenceMixture is what experts make of the stream x, which is n when normalised and was
+// before that before attention.
+func referenceMixture(l *layer, x, n, before []float64) []float64 {
 	s := &l.spec
 	r := &s.routing
 	y := make([]float64, len(n))
@@ -754,13 +770,16 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 		if l.sharedGate.Rows > 0 {
 			gate = 1 / (1 + math.Exp(-referenceMul(&l.sharedGate, n, nil)[0]))
 		}
-		for d, v := range referenceNorm(referenceExpert(l.shared, s, n), l.sharedPost) {
+		for d, v := range referenceNorm(referenceExpert(l.shared, s, s.limit, n), l.sharedPost) {
 			y[d] += gate * v
 		}
 	}
 	routed := n
 	if l.routerNorm != nil {
 		routed, n = referenceNorm(x, l.routerNorm), referenceNorm(x, l.expertsNorm)
+	}
+	if r.first {
+		routed = before
 	}
 	route := referenceMul(&l.router, routed, l.routerBias)
 	probability, all := make([]float64, len(route)), 0.0
@@ -812,7 +831,10 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 		chosen[best] = probability[best]
 		sum += chosen[best]
 	}
-	given := make([]float64, len(y))
+	if r.narrow > 0 {
+		n = referenceMul(&l.narrow, n, nil)
+	}
+	given := make([]float64, len(n))
 	for e, weight := range chosen {
 		if r.normed || r.gating == softmaxOfUsed {
 			weight /= sum
@@ -829,9 +851,12 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 			}
 			weight = 1
 		}
-		for d, v := range referenceExpert(&l.experts[e], s, read) {
+		for d, v := range referenceExpert(&l.experts[e], s, r.limit, read) {
 			given[d] += weight * v
 		}
+	}
+	if r.narrow > 0 {
+		given = referenceMul(&l.widen, given, nil)
 	}
 	for d, v := range referenceNorm(given, l.expertsPost) {
 		y[d] += v
@@ -839,7 +864,7 @@ func referenceMixture(l *layer, x, n []float64) []float64 {
 	return y
 }
 
-func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
+func referenceExpert(e *expert, s *layerSpec, limit float32, n []float64) []float64 {
 	up := referenceMul(&e.up, n, e.upBias)
 	gate := up
 	if e.gate.Rows > 0 {
@@ -862,14 +887,27 @@ func referenceExpert(e *expert, s *layerSpec, n []float64) []float64 {
 		asGELU := g / 2 * (1 + math.Tanh(math.Sqrt(2/math.Pi)*(g+0.044715*g*g*g)))
 		switch s.activation {
 		case swiGLU:
+			if limit > 0 {
+				out[d] = min(g/(1+math.Exp(-g)), float64(limit)) * min(max(up[d], -float64(limit)), float64(limit))
+				continue
+			}
 			out[d] = g / (1 + math.Exp(-g)) * up[d]
 		case geGLU:
 			out[d] = asGELU * up[d]
 		case swiGLUClamped:
 			g = min(g, 7)
 			out[d] = g / (1 + math.Exp(-1.702*g)) * (min(max(up[d], -7), 7) + 1)
+		case reGLU:
+			out[d] = max(g, 0) * up[d]
 		case gelu:
 			out[d] = asGELU
+		case xIELU:
+			x := &s.xielu
+			if out[d] = float64(x.Beta) * g; g > 0 {
+				out[d] += float64(x.Positive) * g * g
+			} else {
+				out[d] += float64(x.Negative) * (math.Expm1(min(g, float64(x.Edge))) - g)
+			}
 		case squaredReLU:
 			out[d] = max(g, 0) * max(g, 0)
 		}

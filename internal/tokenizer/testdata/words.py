@@ -30,10 +30,15 @@ PRES = {
     "bloom": [r" ?[^(\s|.,!?…。，、।۔،)]+"],
     "viking": [r" ?[^(\s|.,!?…。，、।۔،)]+", r"\p{N}"],
     "kimi-k2": [r"(?V1)\p{Han}+|" + lines(cased("(?:" + ENGLISH + ")?", "[" + UP + r"--\p{Han}]", "[" + LOW + r"--\p{Han}]"), "{1,3}")],
+    "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))",
+              "[一-鿿㐀-䶿豈-﫿\u3040-ゟ゠-ヿ･-ﾟ⼀-\u2fdfเ-\u0e7f\u0e80-\u0effក-\u17ffက-႟ꩠ-ꩿꧠ-\ua9ff가-\ud7afᄀ-ᇿ]+",
+              r"[!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"],
+    "exaone-moe": [ENGLISH + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"],
 }
 PARTS = list("aAbzZéÉßDžʰ中日あアकि\u0301\u093f한١٣0123456789  \t\n\r\u00a0\u3000.,!?'’-_/~^$+<=>|`()[]{}€😀\u200d…。KⅧ") + \
     ["'s", "'S", "'ll", "'RE", "'d", " ", "  ", "\n\n", "\r\n", " \n", "word", "Word", "WORD", "2024"]
-HAN = {"kimi-k2": list("〇々⺀豈")} # beyond the parts of all
+OTHERS = {"kimi-k2": list("〇々⺀豈"), "afmoe": ["เ", "๚", "ໝ", "ក", "၊", "ꩠ", "ᄀ", "⼀", "豈", "㐀", "ｱ", "1234567", "89012", "345678"],
+          "exaone-moe": [" a", " Word", " 한", " I'm", " we're", "\n"]} # beyond the parts of all
 def cut(expressions, text):
     words = [text]
     for e in expressions:
@@ -49,5 +54,5 @@ def cut(expressions, text):
 rng = random.Random(7)
 for name, expressions in PRES.items():
     for _ in range(24):
-        text = "".join(rng.choice(PARTS + HAN.get(name, [])) for _ in range(rng.randrange(20, 60)))
+        text = "".join(rng.choice(PARTS + OTHERS.get(name, [])) for _ in range(rng.randrange(20, 60)))
         print(json.dumps({"pre": name, "words": cut(expressions, text)}, ensure_ascii=False))
