@@ -37,6 +37,8 @@ type BenchResult struct {
 	Threads int    `json:"threads"`
 	Kernels string `json:"kernels"`
 	KVCache string `json:"kv_cache"` // how keys and values are stored
+	// LoadSeconds is how long the weights took to be read and laid out.
+	LoadSeconds float64 `json:"load_s"`
 
 	// The ceilings, by as many threads: 10⁹ bytes of memory read in a second, 10⁹
 	// operations on int8 (0: not known), and what they come to: tokens of one

@@ -35,7 +35,7 @@ const (
 func newBenching(e *Engine, o BenchOptions) *benching {
 	b := &benching{e: e, o: o, chance: 1}
 	b.result = BenchResult{
-		Model: e.info.Name, Type: e.info.Quantisation, Bytes: e.info.Bytes, Threads: e.Threads(), Kernels: e.Kernels(), KVCache: e.model.CacheType().String(),
+		Model: e.info.Name, Type: e.info.Quantisation, Bytes: e.info.Bytes, Threads: e.Threads(), Kernels: e.Kernels(), KVCache: e.model.CacheType().String(), LoadSeconds: e.loading.Seconds(),
 		Prompt: o.Prompt, Generate: o.Generate,
 	}
 	b.total = benchCeilings + b.warm() + o.Sequences[len(o.Sequences)-1]*o.Prompt + len(o.Sequences)*o.Generate*benchStep

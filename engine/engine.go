@@ -10,6 +10,7 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+	"time"
 
 	"parley/internal/gguf"
 	"parley/internal/kernel"
@@ -66,6 +67,8 @@ type Engine struct {
 	info  llm.Info
 	loop  *loop
 	once  sync.Once
+
+	loading time.Duration // how long the weights took
 
 	pooling    pooling // of embeddings; the file may be gone when they are asked for
 	poolingErr error
@@ -142,11 +145,12 @@ func run(f *gguf.File, o Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	begun := time.Now()
 	model, err := transformer.Load(f, transformer.Options{Threads: o.Threads, Context: o.Context, Cache: cache})
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{file: f, model: model, words: vocabulary}
+	e := &Engine{file: f, model: model, words: vocabulary, loading: time.Since(begun)}
 	e.held.words = vocabulary.Texts
 	if o.Draft != "" {
 		e.draft, err = newDrafter(o.Draft, vocabulary, o.Threads)

@@ -110,6 +110,7 @@ func printBench(out io.Writer, r engine.BenchResult) error {
 	row("model\t%s, %s, %s", printable(r.Model), r.Type, size(r.Bytes))
 	row("threads\t%d, %s", r.Threads, r.Kernels)
 	row("keys, values\t%s", r.KVCache)
+	row("loaded\tin %.2f s, %.1f GB/s", r.LoadSeconds, float64(r.Bytes)/1e9/r.LoadSeconds)
 	row("memory\t%.1f GB/s: at most %s tokens/s generated", r.ReadGBPS, rate(r.DecodeCeilingTPS))
 	if r.Int8GOPS > 0 {
 		row("arithmetic\t%.0f · 10⁹ int8 operations/s: at most %s tokens/s of prompts", r.Int8GOPS, rate(r.PrefillCeilingTPS))

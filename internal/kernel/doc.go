@@ -12,9 +12,9 @@
 // what its whole numbers come to times its scales, the first block first (see
 // blocks.go). Products of rows of floats run in lanes, as a vector register has
 // them: element i is added to one of 16 lanes, and the lanes are added up pairwise
-// at the end (see sum16). A product and a sum are two roundings:
-// fused multiply-add is not used, since Go has none for float32 that is the
-// same everywhere.
+// at the end (see sum16). A product and a sum are two roundings, since Go has no
+// fused multiply-add of float32 that is the same everywhere; only what attention adds up,
+// where it counts most, is rounded once, and Go's code makes that of float64 (see fma).
 //
 // The build tag purego removes all assembly.
 package kernel
