@@ -47,9 +47,8 @@ func TestATextIsAsLikelyAsItsTokensWere(t *testing.T) {
 			}
 		}
 	}
-	before := e.Stats().CachedTokens
-	complete(t, e, llm.Tokens(all), llm.Params{MaxTokens: new(1), CacheScope: "a"})
-	if got := e.Stats().CachedTokens - before; got != uint64(len(all)-1) {
+	after := complete(t, e, llm.Tokens(all), llm.Params{MaxTokens: new(1), CacheScope: "a"})
+	if got := after.finish.Usage.CachedTokens; got != len(all)-1 {
 		t.Errorf("%d tokens of a scored text come from the cache, want %d", got, len(all)-1)
 	}
 }
