@@ -13,6 +13,17 @@ func SwiGLU(gate, up []float32) {
 	swiGLUGo(gate[n:], up[n:len(gate)])
 }
 
+// SiLU makes of x: x·sigmoid(x).
+func SiLU(x []float32) {
+	for len(x) > 0 {
+		part := x[:min(len(x), len(ones))]
+		SwiGLU(part, ones)
+		x = x[len(part):]
+	}
+}
+
+var ones = slices.Repeat([]float32{1}, 32*lanes)
+
 func swiGLUGo(gate, up []float32) {
 	for i, g := range gate {
 		gate[i] = float32(g/(1+exp(-g))) * up[i]
@@ -46,17 +57,12 @@ func ReGLU(gate, up []float32) {
 // SwiGLULimited makes of gate what SwiGLU does, but that gate·sigmoid(gate) is at most limit, and
 // up from −limit to limit (Step 3.5).
 func SwiGLULimited(gate, up []float32, limit float32) {
-	for len(gate) > 0 {
-		g, u := gate[:min(len(gate), len(ones))], up[:len(gate)]
-		SwiGLU(g, ones[:len(g)])
-		for i, v := range g {
-			g[i] = min(v, limit) * min(max(u[i], -limit), limit)
-		}
-		gate, up = gate[len(g):], up[len(g):]
+	up = up[:len(gate)]
+	SiLU(gate)
+	for i, v := range gate {
+		gate[i] = min(v, limit) * min(max(up[i], -limit), limit)
 	}
 }
-
-var ones = slices.Repeat([]float32{1}, 32*lanes)
 
 // GeGLU makes of gate: gelu(gate)·up.
 func GeGLU(gate, up []float32) {

@@ -13,7 +13,7 @@ import (
 const (
 	avx2    implementation = "avx2"
 	avxvnni implementation = "avxvnni" // AVX-VNNI; what is not a dot product of blocks stays AVX2
-	avx512  implementation = "avx512"  // with VNNI; what is not a dot product stays AVX2
+	avx512  implementation = "avx512"  // with VNNI
 )
 
 // encodedEVEX reports whether the instructions of AVX-VNNI were assembled as those of AVX-512

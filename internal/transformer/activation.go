@@ -1,10 +1,6 @@
 package transformer
 
-import (
-	"math"
-
-	"parley/internal/kernel"
-)
+import "parley/internal/kernel"
 
 // An activation is the function between the two halves of a feed-forward part.
 type activation uint8
@@ -69,7 +65,6 @@ func (r *reader) readXIELU(layers int) []kernel.XIELU {
 	positive, negative := bare.numberPerLayer("xielu.alpha_p", layers, -100, 100), bare.numberPerLayer("xielu.alpha_n", layers, -100, 100)
 	beta, edge := bare.numberPerLayer("xielu.beta", layers, -100, 100), bare.numberPerLayer("xielu.eps", layers, -1, 0)
 	r.err = bare.err
-	softplus := func(x float32) float32 { return float32(math.Log1p(math.Exp(float64(x)))) }
 	out := make([]kernel.XIELU, layers)
 	if r.err == nil {
 		for i := range out[:r.trunk] {

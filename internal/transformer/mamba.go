@@ -188,14 +188,6 @@ func (m *Model) convolveChannels(channels int, of func(first, n int) convolving)
 
 const convolvePart = 256
 
-// ones are what SwiGLU is no more than SiLU with.
-var ones = func() (x [convolvePart]float32) {
-	for i := range x {
-		x[i] = 1
-	}
-	return x
-}()
-
 // do is for some channels.
 func (c *convolving) do(from, to int) {
 	before := len(c.taps) - 1
@@ -215,7 +207,7 @@ func (c *convolving) do(from, to int) {
 		if c.bias != nil {
 			kernel.Add(out, c.bias[from:to])
 		}
-		kernel.SwiGLU(out, ones[:len(out)])
+		kernel.SiLU(out)
 	}
 	for i := range before {
 		copy(kept(i), column(i+c.rows))

@@ -246,9 +246,7 @@ func (m *Model) mixChannels(index, n int) {
 	m.eachPart(n, func(i, from, to int) {
 		share, y := w.seen[i*dim+from:i*dim+to], w.y[i*dim+from:i*dim+to]
 		kernel.Sigmoid(share)
-		for e, v := range share {
-			y[e] *= v
-		}
+		kernel.Products(y, share)
 	})
 }
 

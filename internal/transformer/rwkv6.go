@@ -153,9 +153,7 @@ func (m *Model) rwkv6Head(index, sequence, head int) {
 				kernel.UpdateEachRow(y[from:to], rows, decay, v[from:to], own, r)
 			})
 			kernel.Sigmoid(gate)
-			for e, g := range gate {
-				y[e] *= g
-			}
+			kernel.Products(y, gate)
 			continue
 		}
 		var sum float32

@@ -171,9 +171,7 @@ func (m *Model) rwkv7Head(index, sequence, head int) {
 		}
 		kernel.Mix(y, 1, v, sum)
 		if t.low[gates].up.Rows > 0 {
-			for e, g := range row(d.made[gates]) {
-				y[e] *= g
-			}
+			kernel.Products(y, row(d.made[gates]))
 		}
 	}
 }

@@ -14,8 +14,8 @@ export CGO_ENABLED=0
 bin=$(mktemp -d)
 trap 'rm -rf "$bin"' EXIT
 
-# What emulation, many times slower, runs of the transformer: models of all
-# architectures and types beside the logits of llama.cpp.
+# What runs of the transformer: models of all architectures and types beside the logits of llama.cpp. All else
+# would take plain Go and emulation many times as long, and asks every set that a processor has by itself already.
 goldens='^TestLikeLlamaCpp$'
 
 case $(uname -m) in
